@@ -1,0 +1,27 @@
+# Every dependency is a Debian 12 package (the list with reasons is in README.md); nothing is fetched at build time.
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+if(HOTSPARE_TESTS)
+  find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
+endif()
+if(HOTSPARE_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+# Boost.Asio and Boost.Beast are compiled once, in common/boost_impl.cpp, instead of into every object.
+add_library(hotspare_boost INTERFACE)
+target_compile_definitions(hotspare_boost INTERFACE
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  BOOST_ALLOW_DEPRECATED_HEADERS)
+target_link_libraries(hotspare_boost INTERFACE Boost::headers Threads::Threads)

@@ -1,0 +1,38 @@
+# Compiler, linker and cache settings shared by every target. ccache and mold are used where present, never required.
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(hotspare_options INTERFACE)
+target_compile_options(hotspare_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough
+  -fno-plt
+  # GCC 12 reports moved-from std::variant members of coroutine frames as uninitialised at -O2 (GCC bug 105562 and kin).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # ccache can only reuse an object that depends on a precompiled header when GCC keeps the preprocessed form (ccache
+  # manual, "Precompiled headers").
+  target_compile_options(hotspare_options INTERFACE -fpch-preprocess)
+endif()
+if(HOTSPARE_WERROR)
+  target_compile_options(hotspare_options INTERFACE -Werror)
+endif()
+target_include_directories(hotspare_options INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(HOTSPARE_SANITIZE)
+  add_compile_options(-fsanitize=${HOTSPARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${HOTSPARE_SANITIZE})
+  add_compile_definitions(HOTSPARE_SANITIZED=1)
+  if(HOTSPARE_SANITIZE MATCHES "thread")
+    # Asio orders memory with atomic_thread_fence, which thread sanitizer does not model; it falls back to its own
+    # annotations when fences are off, and GCC would warn at every one of them.
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()

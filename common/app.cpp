@@ -1,0 +1,338 @@
+#include "common/app.hpp"
+
+#include "common/log.hpp"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cctype>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include <sys/resource.h>
+
+namespace hotspare {
+namespace {
+
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+
+/// What the frame itself takes from the command line.
+struct FrameOptions {
+    std::string config_file;
+    std::string log_level = "info";
+    std::string log_format = "auto";
+    bool check_config = false;
+    bool print_config = false;
+    bool help_config = false;
+};
+
+void print_error(std::string_view message)
+{
+    // One line, whatever a library or a client put into it.
+    std::string line(message);
+    std::replace_if(
+        line.begin(), line.end(), [](unsigned char c) { return std::iscntrl(c); }, ' ');
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+std::optional<std::string> environment(const std::string& name)
+{
+    const char* value = std::getenv(name.c_str());
+    if (!value) return std::nullopt;
+    return value;
+}
+
+template <class E>
+E word_to(const std::string& text, std::initializer_list<std::pair<const char*, E>> words, const char* flag)
+{
+    std::string expected;
+    for (const auto& [word, value] : words) {
+        if (text == word) return value;
+        expected += (expected.empty() ? "" : " | ") + std::string(word);
+    }
+    throw UsageError(fmt::format("{}: unknown word '{}', expected {}", flag, text, expected));
+}
+
+log::Settings log_settings(const AppInfo& info, const FrameOptions& options)
+{
+    log::Settings out;
+    out.service = info.name;
+    out.level = word_to<spdlog::level::level_enum>(options.log_level,
+                                                   {{"trace", spdlog::level::trace},
+                                                    {"debug", spdlog::level::debug},
+                                                    {"info", spdlog::level::info},
+                                                    {"warning", spdlog::level::warn},
+                                                    {"error", spdlog::level::err},
+                                                    {"critical", spdlog::level::critical},
+                                                    {"off", spdlog::level::off}},
+                                                   "--log-level");
+    out.format = word_to<log::Format>(
+        options.log_format,
+        {{"auto", log::Format::automatic}, {"text", log::Format::text}, {"json", log::Format::json}}, "--log-format");
+    return out;
+}
+
+/// The command line of one daemon: the frame's own flags and those of its settings.
+class CommandLine {
+public:
+    CommandLine(const AppInfo& info, const config::Loader& loader) : cli_(info.summary, info.name)
+    {
+        // A daemon that has a setting of that name (the backend's --version v2) keeps it for itself.
+        const auto& flags = loader.available_flags();
+        if (std::none_of(flags.begin(), flags.end(), [](const config::Flag& flag) { return flag.name == "version"; }))
+            cli_.set_version_flag("--version", fmt::format("{} {}", info.name, version()));
+        cli_.set_help_flag("-h,--help", "print this and exit");
+        cli_.allow_extras(); // to refuse unknown flags in our words
+        cli_.footer(
+            "Every flag may also be given as an environment variable: --some-flag is HOTSPARE_SOME_FLAG, --port "
+            "also PORT.\nPrecedence: flag, environment, file, default.");
+        const std::string frame = "Frame";
+        cli_.add_option("--config", options_.config_file, "YAML file with settings (HOTSPARE_CONFIG)")
+            ->type_name("FILE")
+            ->group(frame);
+        cli_.add_flag("--check-config", options_.check_config, "check flags, environment and file, and exit")
+            ->group(frame);
+        cli_.add_flag("--print-config", options_.print_config, "print the effective settings as YAML and exit")
+            ->group(frame);
+        cli_.add_flag("--help-config", options_.help_config, "list every key of the file and exit")->group(frame);
+        cli_.add_option("--log-level", options_.log_level,
+                        "trace | debug | info | warning | error | critical | off [info]")
+            ->type_name("LEVEL")
+            ->group(frame);
+        cli_.add_option("--log-format", options_.log_format, "text | json | auto: text on a terminal, else json [auto]")
+            ->type_name("FORMAT")
+            ->group(frame);
+        values_.resize(loader.available_flags().size());
+        for (std::size_t i = 0; i < values_.size(); ++i) add(loader.available_flags()[i], values_[i]);
+    }
+
+    /// Returns an exit code if that is all there is to do.
+    std::optional<int> parse(int argc, const char* const* argv)
+    {
+        if (const auto file = environment("HOTSPARE_CONFIG")) options_.config_file = *file;
+        if (const auto level = environment("HOTSPARE_LOG_LEVEL"); level && !level->empty()) options_.log_level = *level;
+        if (const auto format = environment("HOTSPARE_LOG_FORMAT"); format && !format->empty())
+            options_.log_format = *format;
+        try {
+            cli_.parse(argc, argv);
+        } catch (const CLI::Success& e) {
+            return cli_.exit(e);
+        } catch (const CLI::ParseError& e) {
+            throw UsageError(e.what());
+        }
+        if (const auto extras = cli_.remaining(); !extras.empty()) refuse(extras.front());
+        return std::nullopt;
+    }
+
+    const FrameOptions& options() const noexcept { return options_; }
+
+    void apply_to(config::Loader& loader) const
+    {
+        for (std::size_t i = 0; i < values_.size(); ++i) {
+            const auto& flag = loader.available_flags()[i];
+            const auto place = "--" + flag.name;
+            const bool absent = values_[i].empty() || (flag.is_switch && values_[i].front().empty());
+            if (absent) continue;
+            if (!flag.repeatable && values_[i].size() > 1)
+                throw UsageError(fmt::format("{}: given {} times, expected once", place, values_[i].size()));
+            loader.apply(flag, values_[i], place);
+        }
+    }
+
+private:
+    void add(const config::Flag& flag, std::vector<std::string>& values)
+    {
+        const auto name = "--" + flag.name;
+        if (flag.is_switch) {
+            // The value is optional and then follows '=': --forwarded, --forwarded=false.
+            cli_.add_flag(name, values.emplace_back(), flag.help);
+            return;
+        }
+        cli_.add_option_function<std::vector<std::string>>(
+                name, [&values](const std::vector<std::string>& given) { values = given; }, flag.help)
+            ->type_name(flag.metavar)
+            ->expected(1)
+            ->allow_extra_args(false)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+
+    [[noreturn]] void refuse(const std::string& argument) const
+    {
+        if (!argument.starts_with('-'))
+            throw UsageError(fmt::format("'{}': unexpected argument, expected flags only (see --help)", argument));
+        const auto name = argument.substr(0, argument.find('='));
+        std::vector<std::string> known;
+        for (const auto* option : cli_.get_options())
+            for (const auto& long_name : option->get_lnames()) known.push_back("--" + long_name);
+        const auto nearest = config::did_you_mean(name, known);
+        throw UsageError(
+            fmt::format("{}: unknown flag, {}", name,
+                        nearest ? fmt::format("did you mean {}?", *nearest) : "see --help for those expected"));
+    }
+
+    CLI::App cli_;
+    FrameOptions options_;
+    std::vector<std::vector<std::string>> values_; ///< parallel to the loader's flags
+};
+
+/// Tells the App about SIGTERM and SIGINT, and ends the process at the second one. It has a thread of its own so that
+/// the second signal works precisely when the main loop no longer does.
+class SignalWatch {
+public:
+    explicit SignalWatch(App& app) : app_(app), signals_(io_, SIGINT, SIGTERM)
+    {
+        wait();
+        thread_ = std::thread([this] { io_.run(); });
+    }
+
+    ~SignalWatch()
+    {
+        io_.stop();
+        thread_.join();
+    }
+
+    SignalWatch(const SignalWatch&) = delete;
+    SignalWatch& operator=(const SignalWatch&) = delete;
+
+private:
+    void wait()
+    {
+        signals_.async_wait([this](const error_code& error, int signal) {
+            if (error) return;
+            if (asked_) std::_Exit(128 + signal);
+            asked_ = true;
+            app_.stop();
+            wait();
+        });
+    }
+
+    App& app_;
+    asio::io_context io_{1};
+    asio::signal_set signals_;
+    bool asked_ = false;
+    std::thread thread_;
+};
+
+/// A balancer of thousands of connections must not end at the 1024 descriptors that a login session starts with.
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int run_daemon(const log::Settings& log_settings, const std::function<void(App&)>& body)
+{
+    std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    std::string usage_error;
+    {
+        const log::Session session(log_settings);
+        try {
+            App app;
+            const SignalWatch watch(app);
+            body(app);
+            spdlog::info("stopped");
+            return EXIT_SUCCESS;
+        } catch (const UsageError& e) {
+            usage_error = e.what(); // found only now: a name that does not resolve, a port that is taken
+        } catch (const std::exception& e) {
+            spdlog::critical("failed: {}", e.what());
+            return exit_failure;
+        }
+    }
+    throw UsageError(usage_error); // after the log is written, so that this is the last line
+}
+
+} // namespace
+
+std::string_view version() noexcept
+{
+    return HOTSPARE_VERSION;
+}
+
+// --- App -------------------------------------------------------------------------------------------------------------
+
+void App::on_stop(std::function<void()> handler)
+{
+    if (stopping_)
+        asio::post(io_, std::move(handler));
+    else
+        handlers_.push_back(std::move(handler));
+}
+
+void App::ready(std::string_view host, std::uint16_t port, const nlohmann::json& fields)
+{
+    const auto url = "http://" + config::format_host_port({std::string(host), port});
+    std::string details;
+    for (const auto& [key, value] : fields.items())
+        details += fmt::format("{}{} {}", details.empty() ? " (" : ", ", key,
+                               value.is_string() ? value.get<std::string>() : value.dump());
+    if (!details.empty()) details += ')';
+    nlohmann::json all = {{"event", "ready"}, {"url", url}, {"port", port}};
+    all.update(fields);
+    log::event(spdlog::level::info, fmt::format("listening on {}{}", url, details), all);
+}
+
+void App::ready(std::string_view host, std::uint16_t port)
+{
+    ready(host, port, nlohmann::json::object());
+}
+
+void App::run()
+{
+    io_.run();
+}
+
+void App::stop()
+{
+    asio::post(io_, [this] { handle_stop(); });
+}
+
+void App::handle_stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    spdlog::info("stopping");
+    for (const auto& handler : std::exchange(handlers_, {})) handler();
+}
+
+// --- run_app ---------------------------------------------------------------------------------------------------------
+
+int run_app(int argc, const char* const* argv, const AppInfo& info, config::Loader& loader,
+            const std::function<void(App&)>& body)
+{
+    try {
+        CommandLine command_line(info, loader);
+        if (const auto done = command_line.parse(argc, argv)) return *done;
+        const auto& options = command_line.options();
+        if (options.help_config) {
+            fmt::print("{}", loader.reference());
+            return EXIT_SUCCESS;
+        }
+        if (!options.config_file.empty()) loader.load_file(options.config_file);
+        loader.apply_environment(environment);
+        command_line.apply_to(loader);
+        loader.complete();
+        const auto log = log_settings(info, options);
+        if (options.print_config) fmt::print("{}", loader.print());
+        if (options.print_config || options.check_config) return EXIT_SUCCESS;
+        return run_daemon(log, body);
+    } catch (const UsageError& e) {
+        print_error(e.what());
+        return exit_usage;
+    } catch (const std::exception& e) {
+        print_error(fmt::format("{}: {}", info.name, e.what()));
+        return exit_failure;
+    }
+}
+
+} // namespace hotspare

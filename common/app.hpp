@@ -1,0 +1,100 @@
+// The frame of every daemon: flags, environment, configuration file, logging, signals, exit code. A daemon's main() is
+// its settings (see common/config.hpp for how they are declared), a body, and one call of run_app().
+//
+//     int main(int argc, char** argv)
+//     {
+//         return run_app(argc, argv, {"primary", "the server that answers first"}, backend::Settings{},
+//                        [](App& app, const backend::Settings& settings) {
+//                            backend::Service service(app.io(), settings);
+//                            app.on_stop([&] { service.stop(); });
+//                            app.ready(settings.host, service.port());
+//                            app.run();
+//                        });
+//     }
+//
+// Each setting is taken from the first of: flag (--fail-mode), environment (HOTSPARE_FAIL_MODE; PORT for `port`), file
+// (fail_mode), default. --help, --version, --config FILE, --check-config, --print-config, --log-level and --log-format
+// exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (one line says what, where and what was
+// expected), 1 any other failure, 128 + N when signal N came a second time.
+//
+// What a daemon must not do: install handlers for SIGINT, SIGTERM or SIGPIPE, or write to standard error by itself.
+#pragma once
+
+#include "common/config.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace hotspare {
+
+namespace asio = boost::asio;
+
+/// The suite's version, e.g. "0.1.0".
+std::string_view version() noexcept;
+
+struct AppInfo {
+    std::string name;    ///< of the daemon: appears in every log line and message
+    std::string summary; ///< one line for --help
+};
+
+/// What the body of a daemon works with. Belongs to run_app() and outlives the body.
+/// Thread: the main thread, except stop().
+class App {
+public:
+    App() = default;
+    App(const App&) = delete;
+    App& operator=(const App&) = delete;
+
+    /// The main thread's event loop. The frame itself leaves no work in it: it ends when the daemon's own work has
+    /// ended.
+    asio::io_context& io() noexcept { return io_; }
+
+    /// `handler` runs once, on the main thread inside run(), when the daemon is asked to stop (SIGTERM, SIGINT or
+    /// stop()); at once if it already was. It starts the graceful end: close the listeners, drain, so that run() runs
+    /// out of work. Handlers run in the order of registration and must stay valid until run() has returned.
+    void on_stop(std::function<void()> handler);
+
+    /// Says that the daemon answers now: logs "listening on http://<host>:<port>", as JSON with "event":"ready",
+    /// "url" and "port", plus `fields` (a JSON object); text shows those in parentheses.
+    void ready(std::string_view host, std::uint16_t port, const nlohmann::json& fields);
+    void ready(std::string_view host, std::uint16_t port);
+
+    /// Runs the event loop until it has no work left. Exceptions of handlers pass through: they end the daemon.
+    void run();
+
+    /// The same as SIGTERM. Any thread; later calls do nothing.
+    void stop();
+
+private:
+    void handle_stop();
+
+    asio::io_context io_{1};
+    std::vector<std::function<void()>> handlers_;
+    bool stopping_ = false;
+};
+
+/// Runs a daemon whose settings `loader` fills, and returns its exit code. The body runs on the calling thread with the
+/// settings loaded, the log set up, signals handled, SIGPIPE ignored and the descriptor limit raised; the daemon ends
+/// when the body returns.
+int run_app(int argc, const char* const* argv, const AppInfo& info, config::Loader& loader,
+            const std::function<void(App&)>& body);
+
+/// The same for a settings struct: `settings` holds the defaults of this daemon; the body gets what flags, environment
+/// and file made of them, validated.
+template <class Settings>
+int run_app(int argc, const char* const* argv, const AppInfo& info, Settings settings,
+            const std::type_identity_t<std::function<void(App&, const Settings&)>>& body)
+{
+    config::Loader loader(settings);
+    return run_app(argc, argv, info, loader, [&](App& app) { body(app, settings); });
+}
+
+} // namespace hotspare

@@ -1,0 +1,536 @@
+#include "common/backend/service.hpp"
+
+#include "common/app.hpp"
+#include "common/backend/fault_request.hpp"
+#include "common/http/deadline.hpp"
+#include "common/time.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace hotspare::backend {
+namespace {
+
+using asio::ip::tcp;
+using http::Json;
+using OrderedJson = nlohmann::ordered_json;
+using http::Request;
+using http::Response;
+using http::verb;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// For what a fault writes to a socket by itself.
+constexpr Duration write_time = seconds(10);
+
+/// How soon a listener that could not be reopened is tried again.
+constexpr Duration reopen_pause = milliseconds(500);
+
+constexpr std::size_t longest_key = 255;
+
+bool is_control(std::string_view route)
+{
+    return route == "/fail" || route == "/recover" || route.starts_with("/simulate/");
+}
+
+void listen(http::Server& server, const Settings& settings, std::uint16_t port, std::string_view flag)
+{
+    error_code error;
+    const auto address = asio::ip::make_address(settings.host, error);
+    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings.host));
+    if (const auto listening = server.listen({address, port}); !listening)
+        throw UsageError(fmt::format("{}: cannot listen on {}:{}: {}", flag, settings.host, port,
+                                     listening.error().message()));
+}
+
+std::string etag_of(storage::Version version) { return fmt::format("\"{}\"", version); }
+
+/// The fields may come in several lines, which mean the same as one list (RFC 9110 §5.3).
+std::optional<std::string> joined(const Request& request, http::field name)
+{
+    const auto [first, last] = request.equal_range(name);
+    if (first == last) return std::nullopt;
+    std::string out;
+    for (auto it = first; it != last; ++it) out.append(out.empty() ? "" : ", ").append(it->value().data(), it->value().size());
+    return out;
+}
+
+boost::system::result<http::Preconditions, http::Problem> preconditions(const Request& request)
+{
+    const auto if_match = joined(request, http::field::if_match);
+    const auto if_none_match = joined(request, http::field::if_none_match);
+    return http::Preconditions::parse(if_match, if_none_match);
+}
+
+storage::Precondition as_store_precondition(http::Preconditions conditions)
+{
+    return [conditions = std::move(conditions)](std::optional<storage::Version> version) {
+        const auto etag = version ? std::optional(etag_of(*version)) : std::nullopt;
+        return conditions.hold(etag);
+    };
+}
+
+bool is_key(std::string_view key)
+{
+    // "." and ".." mean something else in a path, whatever an intermediary makes of an escape.
+    return key.size() <= longest_key && key != "." && key != ".." && std::ranges::all_of(key, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+               c == '.' || c == ':' || c == '~';
+    });
+}
+
+std::optional<Response> wrong_key(const Request& request)
+{
+    if (is_key(request.parameter("key"))) return std::nullopt;
+    return http::problem(request, 422,
+                         fmt::format("the field 'key' is not valid, expected 1 to {} letters, digits or -_.:~", longest_key),
+                         Json{{"field", "key"}});
+}
+
+/// What the store's failures mean to the client.
+Response store_failure(const Request& request, error_code error)
+{
+    if (error == errc::not_found)
+        return http::problem(request, 404, fmt::format("there is no document '{}'", request.parameter("key")));
+    if (error == errc::conflict)
+        return http::problem(request, 412, "the document is not in the state that If-Match or If-None-Match asks for");
+    auto response = http::problem(request, 503,
+                                  error == errc::unavailable ? "the document store is locked, nothing was written"
+                                                             : "the document store failed, nothing was written");
+    response.set(http::field::retry_after, "1");
+    return response;
+}
+
+} // namespace
+
+Service::Service(asio::io_context& context, Settings settings, std::function<void()> crash)
+    : context_(context), settings_(std::move(settings)), crash_(std::move(crash)), fault_end_(context),
+      documents_(settings_.data), router_(make_routes()),
+      server_(
+          context, [this](Request& request) { return handle(request); },
+          {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+      control_(
+          context, [this](Request& request) { return handle_control(request); },
+          {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+      tasks_(context)
+{
+    try {
+        listen(server_, settings_, settings_.port, "--port");
+        listen(control_, settings_, settings_.control_port, "--control-port");
+    } catch (...) {
+        // One of the two may accept already; nothing will ever run that could end it in order.
+        context_.stop();
+        throw;
+    }
+}
+
+http::Router Service::make_routes()
+{
+    const auto sync = [this](Response (Service::*handler)(const Request&)) {
+        return [this, handler](const Request& request) { return (this->*handler)(request); };
+    };
+    const auto async = [this](asio::awaitable<Response> (Service::*handler)(const Request&)) {
+        return [this, handler](const Request& request) { return (this->*handler)(request); };
+    };
+    http::Router routes;
+    routes.add(verb::get, "/data", sync(&Service::data));
+    routes.add(verb::get, "/api/data", sync(&Service::data));
+    routes.add(verb::get, "/data/{key}", async(&Service::get_document));
+    routes.add(verb::put, "/data/{key}", async(&Service::put_document));
+    routes.add(verb::delete_, "/data/{key}", async(&Service::delete_document));
+    routes.add(verb::get, "/health", sync(&Service::health));
+    routes.add(verb::get, "/livez", sync(&Service::ready));
+    routes.add(verb::get, "/readyz", sync(&Service::ready));
+    routes.add(verb::get, "/healthz", sync(&Service::ready));
+    routes.add(verb::get, "/", sync(&Service::root));
+    routes.add(verb::post, "/fail", sync(&Service::fail));
+    routes.add(verb::post, "/recover", sync(&Service::recover));
+    routes.add(verb::post, "/simulate/reset", sync(&Service::recover));
+    routes.add(verb::post, "/simulate/cpu/{load}", sync(&Service::simulate_cpu));
+    routes.add(verb::post, "/simulate/corruption", sync(&Service::simulate_corruption));
+    routes.add(verb::get, "/metrics", sync(&Service::expose_metrics));
+    return routes;
+}
+
+// --- Life ------------------------------------------------------------------------------------------------------------
+
+void Service::stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    fault_.clear();
+    fault_end_.cancel();
+    burner_.set_load(0);
+    error_code ignored;
+    for (auto* socket : hung_) socket->cancel(ignored);
+    tasks_.spawn("drain", drain());
+}
+
+asio::awaitable<void> Service::drain()
+{
+    co_await server_.drain(settings_.drain);
+    co_await control_.drain(Duration::zero());
+}
+
+asio::awaitable<Response> Service::handle(Request& request)
+{
+    router_.identify(request);
+    const auto draw = std::uniform_real_distribution<double>(0, 1)(random_);
+    const auto action = is_control(request.route) ? Action::serve : fault_.decide(draw, Clock::now());
+    switch (action) {
+    case Action::serve: break;
+    case Action::error: co_return fault_answer(request, 503, "the service fails because it was told to", Json::object());
+    case Action::data_error:
+        co_return fault_answer(request, 500, "DATA_ERR: the data is corrupt because the service was told so",
+                               Json{{"code", "DATA_ERR"}});
+    case Action::hang: {
+        http::RawSession session = [this](tcp::socket& socket) { return hang(socket); };
+        co_return Response(std::move(session));
+    }
+    case Action::delay: {
+        asio::steady_timer delay(context_, fault_.active(Clock::now()).delay);
+        co_await delay.async_wait(asio::use_awaitable);
+        break;
+    }
+    case Action::reset:
+    case Action::truncate: {
+        auto response = co_await router_.dispatch(request);
+        co_return cut(std::move(response), request, action == Action::reset);
+    }
+    case Action::corrupt: {
+        auto response = co_await router_.dispatch(request);
+        for (char& c : response.body()) c = static_cast<char>(c ^ 0x15);
+        co_return response;
+    }
+    }
+    co_return co_await router_.dispatch(request);
+}
+
+asio::awaitable<Response> Service::handle_control(Request& request) { co_return co_await router_.dispatch(request); }
+
+// --- Handlers --------------------------------------------------------------------------------------------------------
+
+/// How every answer of the service begins ...
+OrderedJson Service::self() const { return {{"service", settings_.name}, {"role", settings_.role}}; }
+
+/// ... and how it ends.
+Response Service::answer(unsigned status, OrderedJson body) const
+{
+    body["timestamp"] = format_rfc3339(std::chrono::system_clock::now());
+    return http::json_response(status, body);
+}
+
+Response Service::data(const Request&)
+{
+    auto body = self();
+    body["status"] = "ok";
+    body["data"] = {{"message", fmt::format("Hello from {}", settings_.name)}, {"version", settings_.version}};
+    return answer(200, std::move(body));
+}
+
+asio::awaitable<Response> Service::get_document(const Request& request)
+{
+    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
+    const auto conditions = preconditions(request);
+    if (!conditions) co_return http::problem(conditions.error(), request.id);
+    auto document = co_await documents_.get(request.parameter("key"));
+    if (!document) co_return store_failure(request, document.error());
+    const auto etag = etag_of(document->version);
+    if (!conditions->if_match_holds(etag)) co_return store_failure(request, errc::conflict);
+    auto response = conditions->if_none_match_holds(etag)
+                        ? Response(200, std::move(document->value), "application/json")
+                        : Response(304);
+    response.set(http::field::etag, etag);
+    co_return response;
+}
+
+asio::awaitable<Response> Service::put_document(const Request& request)
+{
+    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
+    if (const auto wrong = http::check_json(request.body())) co_return http::problem(*wrong, request.id);
+    const auto conditions = preconditions(request);
+    if (!conditions) co_return http::problem(conditions.error(), request.id);
+    const auto& key = request.parameter("key");
+    const auto written = co_await documents_.put(key, request.body(), as_store_precondition(*conditions));
+    if (!written) co_return store_failure(request, written.error());
+    auto body = self();
+    body["key"] = key;
+    body["version"] = written->version;
+    body["created"] = written->created;
+    auto response = answer(written->created ? 201 : 200, std::move(body));
+    if (written->created) response.set(http::field::location, request.path);
+    response.set(http::field::etag, etag_of(written->version));
+    co_return response;
+}
+
+asio::awaitable<Response> Service::delete_document(const Request& request)
+{
+    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
+    const auto conditions = preconditions(request);
+    if (!conditions) co_return http::problem(conditions.error(), request.id);
+    const auto removed = co_await documents_.remove(request.parameter("key"), as_store_precondition(*conditions));
+    if (!removed) co_return store_failure(request, removed.error());
+    co_return Response(204);
+}
+
+Response Service::health(const Request&)
+{
+    auto body = self();
+    body["status"] = "healthy";
+    body["message"] = "Service online";
+    body["version"] = settings_.version;
+    body["uptime_s"] = static_cast<double>(std::chrono::floor<milliseconds>(Clock::now() - started_).count()) / 1000;
+    body["fault"] = fault_json();
+    return answer(200, std::move(body));
+}
+
+Response Service::ready(const Request& request)
+{
+    if (stopping_ && request.route == "/readyz") return http::problem(request, 503, "the service is stopping");
+    return http::text_response(200, "ok\n");
+}
+
+Response Service::root(const Request&)
+{
+    const OrderedJson body{{"version", settings_.version},
+                           {"message", fmt::format("Hello from {}", settings_.name)},
+                           {"load", fmt::format("%{}", cpu_load())},
+                           {"service", settings_.name}};
+    return http::json_response(200, body);
+}
+
+Response Service::fail(const Request& request)
+{
+    const auto wishes = http::parse_json(request.body().empty() ? std::string_view("{}") : request.body());
+    if (!wishes) return http::problem(wishes.error(), request.id);
+    const auto fault = parse_fault(request.query_parameters, *wishes, settings_.fail_mode);
+    if (!fault) return http::problem(fault.error(), request.id);
+
+    auto body = self();
+    body["message"] = fmt::format("{} fails from now on", settings_.name);
+    body["status"] = "failing";
+    if (fault->mode == Mode::crash) {
+        body["mode"] = "crash";
+        return crash_after(answer(200, std::move(body)));
+    }
+    inject(*fault);
+    body["mode"] = to_string(fault->mode);
+    body["fault"] = fault_json();
+    return answer(200, std::move(body));
+}
+
+Response Service::recover(const Request& request)
+{
+    fault_.clear();
+    apply_fault();
+    if (server_.suspended() && !stopping_)
+        return http::problem(request, 503, "recovered, but the port cannot be opened again yet; it is tried until it can");
+    spdlog::info("recovered");
+    auto body = self();
+    body["message"] = fmt::format("{} is back to normal", settings_.name);
+    body["status"] = "healthy";
+    return answer(200, std::move(body));
+}
+
+Response Service::simulate_cpu(const Request& request)
+{
+    const auto& text = request.parameter("load");
+    const auto load = config::parse_unsigned(text, 100);
+    if (!load)
+        return http::problem(request, 422, "the field 'load' is not valid, expected a whole number from 0 to 100",
+                             Json{{"field", "load"}});
+    if (*load == 0) {
+        fault_.clear();
+        apply_fault();
+    } else {
+        inject({.mode = Mode::cpu, .load = static_cast<unsigned>(*load)});
+    }
+    auto body = self();
+    body["message"] = fmt::format("one core is {} % busy", *load);
+    body["status"] = "ok";
+    body["load"] = fmt::format("%{}", *load);
+    return answer(200, std::move(body));
+}
+
+Response Service::simulate_corruption(const Request&)
+{
+    inject({.mode = Mode::data_error});
+    auto body = self();
+    body["message"] = "the data is corrupt from now on";
+    body["status"] = "failing";
+    body["mode"] = to_string(Mode::data_error);
+    return answer(200, std::move(body));
+}
+
+Response Service::expose_metrics(const Request&)
+{
+    metrics::Exposition out;
+    for (const auto& [key, count] : counts_) {
+        const auto& [route, method, status] = key;
+        const auto path = route.empty() ? std::string_view("other") : std::string_view(route);
+        const auto code = status == 0 ? std::string("none") : std::to_string(status);
+        const std::string_view name(http::beast::http::to_string(method));
+        out.counter("hotspare_backend_requests_total", "Requests by path, method and status; none = no whole answer",
+                    {{"path", path}, {"method", name}, {"code", code}}, count.requests);
+        out.histogram("hotspare_backend_request_duration_seconds", "Request read to response written",
+                      {{"path", path}, {"method", name}, {"code", code}}, count.latency);
+    }
+    const auto mode = fault_.active(Clock::now()).mode;
+    for (const auto& [word, named] : mode_names)
+        out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", word}}, named == mode ? 1. : 0.);
+    out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", to_string(Mode::data_error)}},
+              mode == Mode::data_error ? 1. : 0.);
+    out.counter("hotspare_backend_faults_injected_total", "Faults that the service was told to have", {}, faults_injected_);
+    out.gauge("hotspare_backend_connections", "Open connections", {},
+              static_cast<double>(server_.connections() + control_.connections()));
+    out.gauge("hotspare_backend_cpu_load_percent", "Share of one core that the fault cpu burns", {},
+              static_cast<double>(cpu_load()));
+    out.process(version());
+    return http::text_response(200, out.text(), metrics::Exposition::content_type);
+}
+
+void Service::count(const http::Exchange& exchange)
+{
+    auto& count = counts_[{std::string(exchange.route), exchange.method, exchange.status}];
+    count.requests.add();
+    count.latency.observe(exchange.duration);
+}
+
+// --- Faults ----------------------------------------------------------------------------------------------------------
+
+void Service::inject(const Fault& fault)
+{
+    fault_.inject(fault, Clock::now());
+    faults_injected_.add();
+    spdlog::warn("told to have the fault {}", to_string(fault.mode));
+    apply_fault();
+}
+
+/// Makes the listener, the CPU load and the hung connections what the present fault wants them to be, and comes back when
+/// that changes by itself.
+void Service::apply_fault()
+{
+    if (stopping_) return;
+    const auto now = Clock::now();
+    const auto& fault = fault_.active(now);
+    burner_.set_load(fault_.cpu_load(now));
+    if (fault.mode != Mode::hang) {
+        error_code ignored;
+        for (auto* socket : hung_) socket->cancel(ignored);
+    }
+    auto next = fault_.ends_at(now);
+    if (!fault_.listens(now)) {
+        server_.suspend();
+    } else if (const auto listening = server_.resume(); !listening) {
+        spdlog::error("cannot listen on port {} again: {}", port(), listening.error().message());
+        next = now + reopen_pause;
+    }
+    fault_end_.cancel();
+    if (!next) return;
+    fault_end_.expires_at(*next);
+    fault_end_.async_wait([this](error_code error) {
+        if (!error) apply_fault();
+    });
+}
+
+Json Service::fault_json() const
+{
+    const auto now = Clock::now();
+    const auto& fault = fault_.active(now);
+    if (fault.mode == Mode::none) return nullptr;
+    Json out{{"mode", to_string(fault.mode)}, {"rate", fault.rate}};
+    if (const auto end = fault_.ends_at(now)) out["ends_in_s"] = static_cast<double>(std::chrono::ceil<milliseconds>(*end - now).count()) / 1000;
+    if (fault.mode == Mode::slow) out["delay"] = config::format_duration(fault.delay);
+    if (fault.mode == Mode::flap) out["period"] = config::format_duration(fault.period);
+    if (fault.mode == Mode::cpu) out["load"] = fault.load;
+    if (fault.bytes) out["bytes"] = *fault.bytes;
+    return out;
+}
+
+/// The answer of a service that knows that it fails; health checks get it in their own words.
+Response Service::fault_answer(const Request& request, unsigned status, std::string detail, Json members)
+{
+    if (request.route != "/health") {
+        members["service"] = settings_.name;
+        return http::problem(request, status, std::move(detail), std::move(members));
+    }
+    auto body = self();
+    body["status"] = "unhealthy";
+    body["version"] = settings_.version;
+    body["error"] = detail;
+    body["fault"] = fault_json();
+    for (const auto& [name, value] : members.items()) body[name] = value;
+    return answer(503, std::move(body));
+}
+
+Response Service::crash_after(Response response)
+{
+    response.version(11);
+    response.set(http::field::connection, "close");
+    response.content_length(response.body().size());
+    http::RawSession session = [this, whole = http::serialize(response)](tcp::socket& socket) {
+        return send_and_crash(socket, whole);
+    };
+    return Response(std::move(session));
+}
+
+asio::awaitable<void> Service::send_and_crash(tcp::socket& socket, std::string answer)
+{
+    http::Deadline deadline(socket);
+    deadline.arm(write_time);
+    co_await asio::async_write(socket, asio::buffer(answer), no_throw);
+    crash_();
+}
+
+asio::awaitable<void> Service::hang(tcp::socket& socket)
+{
+    const auto place = hung_.insert(hung_.end(), &socket);
+    std::array<char, 512> ignored;
+    // Ends when the client leaves, the fault is over or the server is cancelled. It must not unwind before the entry is
+    // erased.
+    co_await asio::this_coro::throw_if_cancelled(false);
+    while (true) {
+        const auto [error, count] = co_await socket.async_read_some(asio::buffer(ignored), no_throw);
+        if (error) break;
+    }
+    hung_.erase(place);
+}
+
+/// The answer up to the point where a reset or truncate fault ends it.
+Response Service::cut(Response response, const Request& request, bool reset)
+{
+    response.version(11);
+    response.set("X-Request-Id", request.id);
+    response.content_length(response.body().size());
+    if (request.method() == verb::head) response.body().clear();
+    auto part = http::serialize(response);
+    const auto header = part.size() - response.body().size();
+    const auto half = response.body().empty() ? header / 2 : header + response.body().size() / 2;
+    part.resize(std::min(part.size(), fault_.active(Clock::now()).bytes.value_or(half)));
+    http::RawSession session = [this, part = std::move(part), reset](tcp::socket& socket) {
+        return send_part(socket, part, reset);
+    };
+    return Response(std::move(session));
+}
+
+asio::awaitable<void> Service::send_part(tcp::socket& socket, std::string part, bool reset)
+{
+    http::Deadline deadline(socket);
+    deadline.arm(write_time);
+    co_await asio::async_write(socket, asio::buffer(part), no_throw);
+    deadline.disarm();
+    error_code ignored;
+    // Closing with SO_LINGER 0 sends RST instead of FIN.
+    if (reset) socket.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket.close(ignored);
+}
+
+} // namespace hotspare::backend

@@ -1,0 +1,431 @@
+// Typed settings from a YAML file, the environment and flags, strictly: an unknown key, a wrong type, a bad unit, a
+// duplicate or an out-of-range number is a UsageError of one line that says where it stands (file:line:column, the
+// variable's or the flag's name), what is wrong and what was expected. Nothing is guessed.
+//
+// A settings struct is declared once, in a function that this module finds beside the struct:
+//
+//     struct Settings { std::uint16_t port = 5001; Duration delay = milliseconds(50); };
+//
+//     void fields(config::Fields& field, Settings& s)
+//     {
+//         field("port", s.port, "port to listen on; 0 = any free one");
+//         field("delay", s.delay, "added to each answer by the failure mode slow", {milliseconds(0), seconds(60)});
+//     }
+//
+// That serves the file, the flags (--port, --delay), the environment (HOTSPARE_PORT, HOTSPARE_DELAY), --print-config,
+// whose output loads back to the same value, and the key reference. A member may be a scalar, a struct with its own
+// fields(), or a vector of either; structs nested without a vector get flags too (--timeouts-request).
+//
+// Two more functions beside the struct are optional: `void flags(config::Flags&, Settings&)` adds flags that are no
+// keys, `void finish(Settings&, const config::Places&)` completes the value and checks what spans several keys.
+//
+// Single-threaded, at start-up. The members that a Loader refers to must outlive it.
+#pragma once
+
+#include "common/clock.hpp"
+#include "common/error.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace hotspare::config {
+
+// --- Values as text --------------------------------------------------------------------------------------------------
+
+/// Why a text is not a value: "'5x' is not valid, expected a duration such as 500ms".
+struct ParseError {
+    std::string message;
+};
+/// What value() of a failed result does: throws UsageError.
+[[noreturn]] void throw_exception_from_error(const ParseError& error, const boost::source_location& where);
+
+template <class T> using Parsed = boost::system::result<T, ParseError>;
+
+/// `text` as it may stand in a message: in quotes, without control characters, of bounded length.
+std::string in_quotes(std::string_view text);
+
+/// "<text> is not valid, expected <expected>", for a Scalar of your own.
+ParseError not_valid(std::string_view text, std::string_view expected);
+
+struct HostPort {
+    std::string host; ///< a name or an address; an IPv6 address without its brackets
+    std::uint16_t port = 0;
+
+    bool operator==(const HostPort&) const = default;
+};
+
+/// A whole number with a unit, ns us ms s m h; `0` needs none. Never negative.
+Parsed<Duration> parse_duration(std::string_view text);
+/// Bytes: a whole number, plain or with KiB, MiB, GiB.
+Parsed<std::uint64_t> parse_size(std::string_view text);
+Parsed<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t max);
+Parsed<std::int64_t> parse_signed(std::string_view text, std::int64_t min, std::int64_t max);
+/// A finite decimal number.
+Parsed<double> parse_number(std::string_view text);
+/// `true` or `false`.
+Parsed<bool> parse_bool(std::string_view text);
+/// HOST:PORT, with an IPv6 address in brackets. The host is not looked up.
+Parsed<HostPort> parse_host_port(std::string_view text);
+/// http://HOST[:PORT] with nothing behind it but an optional '/'; the port defaults to 80.
+Parsed<HostPort> parse_http_origin(std::string_view text);
+
+/// The shortest form that parses back to the same value.
+std::string format_duration(Duration value);
+std::string format_size(std::uint64_t value);
+std::string format_number(double value);
+std::string format_host_port(const HostPort& value);
+
+/// How a type T is read and written: parse(), format() and expected(), the end of the sentence "expected …". Specialise
+/// it for a scalar of your own.
+template <class T> struct Scalar;
+
+/// The words for an enumeration: specialise with a constexpr range `names` of pairs {word, value}.
+template <class E> struct EnumNames;
+
+/// Declares an unsigned member as a number of bytes: field("header", Bytes{limits.header}, "…").
+struct Bytes {
+    std::uint64_t& value;
+};
+
+// --- Rules -----------------------------------------------------------------------------------------------------------
+
+/// What a value must satisfy beyond its type. Numbers and durations: {min, max}, both optional and inclusive.
+template <class T> struct Rule {
+    std::optional<T> min = std::nullopt;
+    std::optional<T> max = std::nullopt;
+
+    bool satisfied_by(const T& value) const { return (!min || value >= *min) && (!max || value <= *max); }
+    std::string expected() const
+    {
+        std::string out = Scalar<T>::expected();
+        if (min) out += " from " + Scalar<T>::format(*min);
+        if (max) out += (min ? " to " : " up to ") + Scalar<T>::format(*max);
+        return out;
+    }
+};
+
+/// Texts and lists: {valid, expected}. A key whose default does not satisfy its rule must be given.
+template <class T>
+requires(std::is_class_v<T> && !std::same_as<T, Duration>) struct Rule<T> {
+    bool (*valid)(const T&) = nullptr;
+    const char* what = ""; ///< ends the sentence "expected …"
+
+    bool satisfied_by(const T& value) const { return !valid || valid(value); }
+    std::string expected() const { return what; }
+};
+
+// --- Descriptions ----------------------------------------------------------------------------------------------------
+
+/// A type-erased handle to a member: how to read, write and describe it. problem() and assign() return what is wrong,
+/// or nothing.
+struct Value {
+    enum class Kind { scalar, list, table };
+    struct Member;
+
+    Kind kind = Kind::scalar;
+    std::string expected;                 ///< by the type
+    std::string wanted;                   ///< by the rule
+    std::function<std::string()> problem; ///< what is wrong with the present value by the rule
+
+    std::function<std::string(std::string_view)> assign; ///< scalar
+    std::function<std::string()> text;                   ///< scalar
+    bool is_bool = false;                                ///< scalar: as a flag it needs no value
+
+    std::function<std::size_t()> size;       ///< list
+    std::function<void(std::size_t)> resize; ///< list
+    std::function<Value(std::size_t)> at;    ///< list; valid until the next resize
+    std::function<Value()> prototype;        ///< list: an element with its defaults
+
+    std::vector<Member> members; ///< table
+};
+
+struct Value::Member {
+    std::string key;
+    std::string help;
+    Value value;
+};
+
+class Fields;
+
+template <class T>
+concept Table = requires(Fields& field, T& table)
+{
+    fields(field, table);
+};
+
+template <class T> Value describe(T& member, Rule<T> rule = {});
+
+/// Passed to fields(): each call declares one key.
+class Fields {
+public:
+    template <class T>
+    void operator()(std::string key, T& member, std::string help, std::type_identity_t<Rule<T>> rule = {})
+    {
+        members.push_back({std::move(key), std::move(help), describe(member, std::move(rule))});
+    }
+    void operator()(std::string key, Bytes member, std::string help, Rule<std::uint64_t> rule = {});
+
+    std::vector<Value::Member> members;
+};
+
+/// Where each value came from, by key path ("pools[0].probe.interval").
+class Places {
+public:
+    /// `path` and everything below it came from `place`.
+    void set(const std::string& path, std::string place);
+
+    /// Whether `path` itself was set by anyone.
+    bool contains(std::string_view path) const { return places_.find(path) != places_.end(); }
+
+    /// The place of `path` or of its nearest ancestor; empty if nobody set any of them.
+    std::string of(std::string_view path) const;
+
+    /// Throws the UsageError "<place>: <path>: <message>".
+    [[noreturn]] void fail(std::string_view path, std::string_view message) const;
+
+private:
+    std::map<std::string, std::string, std::less<>> places_;
+};
+
+/// A flag with its environment variables.
+struct Flag {
+    std::string name; ///< "fail-mode" is --fail-mode and HOTSPARE_FAIL_MODE; "port" is also PORT
+    std::string metavar;
+    std::string help;
+    std::string path;        ///< the key path that it sets
+    bool is_switch = false;  ///< needs no value
+    bool repeatable = false; ///< several values, in the environment separated by commas; they replace the file's
+    /// Gets every value that was given (one unless repeatable); returns what is wrong, or nothing.
+    std::function<std::string(const std::vector<std::string>&)> assign;
+
+    std::vector<std::string> variables() const; ///< in order of precedence
+};
+using Flags = std::vector<Flag>;
+
+// --- Loading ---------------------------------------------------------------------------------------------------------
+
+/// Fills one settings struct, whose values at construction are the defaults. Call load(), apply_environment() and
+/// apply() in this order, each where wanted, then complete(). Every failure is a UsageError.
+class Loader {
+public:
+    template <class Settings>
+    requires Table<Settings>
+    explicit Loader(Settings& settings) : root_(describe(settings))
+    {
+        add_flags("", root_);
+        if constexpr (requires(Flags & list) { flags(list, settings); }) flags(flags_, settings);
+        if constexpr (requires(const Places& places) { finish(settings, places); })
+            finish_ = [&settings](const Places& places) { finish(settings, places); };
+    }
+
+    const Flags& available_flags() const noexcept { return flags_; }
+
+    /// Reads YAML; an empty document changes nothing. `name` stands for the file in messages.
+    void load(const std::string& yaml, const std::string& name);
+    void load_file(const std::string& path);
+
+    /// `lookup` returns a variable's value or nothing; an empty variable counts as not set.
+    void apply_environment(const std::function<std::optional<std::string>(const std::string&)>& lookup);
+
+    /// Sets what one flag says. `place` is how messages call it.
+    void apply(const Flag& flag, const std::vector<std::string>& values, const std::string& place);
+
+    /// Refuses missing keys, then runs finish() of the settings.
+    void complete();
+
+    /// The present value as YAML with the keys' meaning as comments; load() of it yields the same value.
+    std::string print() const;
+
+    /// Every key with what it expects, its default at the time of the call, and its meaning, one per line.
+    std::string reference() const;
+
+private:
+    void add_flags(const std::string& prefix, const Value& table);
+    void require(const std::string& path, const Value& value) const;
+
+    Value root_;
+    Flags flags_;
+    std::function<void(const Places&)> finish_;
+    Places places_;
+};
+
+/// Loads `settings` (holding the defaults) from YAML alone.
+template <class Settings> Settings from_yaml(const std::string& yaml, const std::string& name, Settings settings = {})
+{
+    Loader loader(settings);
+    loader.load(yaml, name);
+    loader.complete();
+    return settings;
+}
+
+template <class Settings> std::string to_yaml(Settings settings)
+{
+    return Loader(settings).print();
+}
+
+/// The candidate nearest to `word` by edit distance, if near enough to be what was meant.
+std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
+
+// --- Below: how the parts above meet ---------------------------------------------------------------------------------
+
+namespace detail {
+
+ParseError unknown_word(std::string_view word, const std::vector<std::string>& words);
+std::string not_allowed(std::string_view shown, std::string_view expected);
+
+} // namespace detail
+
+template <> struct Scalar<std::string> {
+    static Parsed<std::string> parse(std::string_view text) { return {boost::system::in_place_value, text}; }
+    static std::string format(const std::string& value) { return value; }
+    static std::string expected() { return "a text"; }
+};
+
+template <> struct Scalar<bool> {
+    static Parsed<bool> parse(std::string_view text) { return parse_bool(text); }
+    static std::string format(bool value) { return value ? "true" : "false"; }
+    static std::string expected() { return "true or false"; }
+};
+
+template <> struct Scalar<double> {
+    static Parsed<double> parse(std::string_view text) { return parse_number(text); }
+    static std::string format(double value) { return format_number(value); }
+    static std::string expected() { return "a number"; }
+};
+
+template <> struct Scalar<Duration> {
+    static Parsed<Duration> parse(std::string_view text) { return parse_duration(text); }
+    static std::string format(Duration value) { return format_duration(value); }
+    static std::string expected() { return "a duration such as 500ms or 2s"; }
+};
+
+template <> struct Scalar<HostPort> {
+    static Parsed<HostPort> parse(std::string_view text) { return parse_host_port(text); }
+    static std::string format(const HostPort& value) { return format_host_port(value); }
+    static std::string expected() { return "HOST:PORT"; }
+};
+
+template <std::integral T> struct Scalar<T> {
+    static Parsed<T> parse(std::string_view text)
+    {
+        const auto narrow = [](auto wide) -> Parsed<T> {
+            if (!wide) return wide.error();
+            return static_cast<T>(*wide);
+        };
+        if constexpr (std::unsigned_integral<T>)
+            return narrow(parse_unsigned(text, std::numeric_limits<T>::max()));
+        else
+            return narrow(parse_signed(text, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+    }
+    static std::string format(T value) { return std::to_string(value); }
+    static std::string expected() { return "a whole number"; }
+};
+
+template <class E>
+requires std::is_enum_v<E>
+struct Scalar<E> {
+    static Parsed<E> parse(std::string_view text)
+    {
+        for (const auto& [word, value] : EnumNames<E>::names)
+            if (word == text) return value;
+        std::vector<std::string> words;
+        for (const auto& [word, value] : EnumNames<E>::names) words.emplace_back(word);
+        return detail::unknown_word(text, words);
+    }
+    static std::string format(E value)
+    {
+        for (const auto& [word, candidate] : EnumNames<E>::names)
+            if (candidate == value) return std::string(word);
+        return {};
+    }
+    static std::string expected()
+    {
+        std::string out;
+        for (const auto& [word, value] : EnumNames<E>::names) out += (out.empty() ? "" : " | ") + std::string(word);
+        return out;
+    }
+};
+
+namespace detail {
+
+template <class T> struct IsVector : std::false_type {
+};
+template <class T> struct IsVector<std::vector<T>> : std::true_type {
+};
+
+template <class T> Value describe_scalar(T& member, Rule<T> rule)
+{
+    Value out;
+    out.expected = Scalar<T>::expected();
+    out.wanted = rule.expected();
+    if constexpr (std::is_same_v<T, bool>) out.is_bool = true;
+    out.text = [&member] { return Scalar<T>::format(member); };
+    out.problem = [&member, rule]() -> std::string {
+        if (rule.satisfied_by(member)) return {};
+        return not_allowed(in_quotes(Scalar<T>::format(member)), rule.expected());
+    };
+    out.assign = [&member](std::string_view text) -> std::string {
+        auto parsed = Scalar<T>::parse(text);
+        if (!parsed) return parsed.error().message;
+        member = std::move(*parsed);
+        return {};
+    };
+    return out;
+}
+
+template <class E> Value describe_list(std::vector<E>& member, Rule<std::vector<E>> rule)
+{
+    Value out;
+    out.kind = Value::Kind::list;
+    out.expected = "a list";
+    out.wanted = rule.expected();
+    out.problem = [&member, rule]() -> std::string {
+        if (rule.satisfied_by(member)) return {};
+        return not_allowed(member.empty() ? "an empty list" : "the list", rule.expected());
+    };
+    out.size = [&member] { return member.size(); };
+    out.resize = [&member](std::size_t n) {
+        member.clear(); // elements start from their defaults
+        member.resize(n);
+    };
+    out.at = [&member](std::size_t i) { return describe(member[i]); };
+    out.prototype = [element = std::make_shared<E>()] { return describe(*element); };
+    return out;
+}
+
+template <class T> Value describe_table(T& member)
+{
+    Fields collector;
+    fields(collector, member);
+    Value out;
+    out.kind = Value::Kind::table;
+    out.expected = "a mapping of keys to values";
+    out.problem = [] { return std::string(); };
+    out.members = std::move(collector.members);
+    return out;
+}
+
+} // namespace detail
+
+template <class T> Value describe(T& member, Rule<T> rule)
+{
+    if constexpr (Table<T>)
+        return detail::describe_table(member);
+    else if constexpr (detail::IsVector<T>::value)
+        return detail::describe_list(member, std::move(rule));
+    else
+        return detail::describe_scalar(member, std::move(rule));
+}
+
+} // namespace hotspare::config

@@ -1,0 +1,35 @@
+#include "common/error.hpp"
+
+namespace hotspare {
+namespace {
+
+class Category final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "hotspare"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value)) {
+        case errc::timed_out: return "timed out";
+        case errc::cancelled: return "cancelled";
+        case errc::closed_early: return "closed before the message was complete";
+        case errc::malformed: return "not valid HTTP";
+        case errc::too_large: return "larger than the limit";
+        case errc::unavailable: return "nothing can answer";
+        case errc::conflict: return "the stored state differs from what was expected";
+        case errc::not_found: return "not found";
+        case errc::storage: return "the store failed";
+        }
+        return "unknown error";
+    }
+};
+
+} // namespace
+
+const boost::system::error_category& hotspare_category() noexcept
+{
+    static const Category category;
+    return category;
+}
+
+} // namespace hotspare

@@ -1,0 +1,381 @@
+#include "common/http/connection.hpp"
+
+#include "common/http/head.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+namespace hotspare::http {
+namespace {
+
+namespace websocket = beast::websocket;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// What we read at once, and how much may wait unparsed: a line of a chunked body that is longer than this is an attack.
+constexpr std::size_t read_size = 16 * 1024;
+constexpr std::size_t buffer_limit = 64 * 1024;
+
+/// How long we keep reading from a peer that was told that we close. Closing at once with bytes unread would make the
+/// kernel send RST, which may destroy the answer before the peer has read it (RFC 9112 §9.6).
+constexpr Duration linger_time = seconds(2);
+
+bool is_acceptable_id(std::string_view id)
+{
+    return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+/// Runs a callback of the handler that asked for a stream. The stream must end in order even if that throws.
+template <class Callback, class Argument> bool notify(const Callback& callback, Argument argument)
+{
+    try {
+        callback(std::move(argument));
+        return true;
+    } catch (const std::exception& e) {
+        spdlog::error("a stream ends because its handler failed: {}", e.what());
+        return false;
+    }
+}
+
+Problem body_problem(error_code error, std::uint64_t limit)
+{
+    if (error == beast::http::error::body_limit) return {413, fmt::format("the body is larger than {} bytes", limit)};
+    return {400, "the request is not valid HTTP: " + error.message()};
+}
+
+} // namespace
+
+Connection::Connection(Server& server, tcp::socket socket, std::string already_read, bool single)
+    : server_(server), socket_(std::move(socket)), deadline_(socket_), single_(single), readers_(server.context_)
+{
+    error_code ignored;
+    peer_ = socket_.remote_endpoint(ignored);
+    socket_.set_option(tcp::no_delay(true), ignored);
+    const auto space = buffer_.prepare(already_read.size());
+    if (!already_read.empty()) std::memcpy(space.data(), already_read.data(), already_read.size());
+    buffer_.commit(already_read.size());
+}
+
+asio::awaitable<void> Connection::run()
+{
+    // The await stands in the body because GCC 12 makes a trap of a loop that awaits in its condition.
+    for (bool more = true; more;) more = co_await exchange();
+}
+
+void Connection::stop()
+{
+    stopping_ = true;
+    if (outbox_) outbox_->close();
+    error_code ignored;
+    if (idle_) socket_.cancel(ignored);
+}
+
+/// One request and its answer; false when the connection is finished.
+asio::awaitable<bool> Connection::exchange()
+{
+    auto received = co_await receive();
+    const auto started = Clock::now();
+    if (std::holds_alternative<Gone>(received)) co_return false;
+    if (const auto* wrong = std::get_if<Problem>(&received)) {
+        Request unread;
+        unread.id = server_.next_request_id();
+        co_await write(problem(*wrong, unread.id), unread, false);
+        if (server_.options_.on_exchange)
+            server_.options_.on_exchange({verb::unknown, {}, {}, wrong->status, Clock::now() - started});
+        co_await linger();
+        co_return false;
+    }
+
+    auto& request = std::get<Request>(received);
+    auto response = co_await answer(request);
+    auto status = response.result_int();
+    bool keep = false;
+    if (auto* raw = std::get_if<RawSession>(&response.takeover)) {
+        const auto session = std::move(*raw);
+        status = 0;
+        co_await session(socket_);
+    } else if (auto* events = std::get_if<EventStream>(&response.takeover)) {
+        co_await stream_events(std::move(*events), request.id, request.method() == verb::head);
+    } else if (auto* messages = std::get_if<WebSocket>(&response.takeover); messages && websocket::is_upgrade(request)) {
+        status = 101;
+        co_await serve_websocket(std::move(*messages));
+    } else {
+        if (messages) {
+            status = 426;
+            response = problem(request, status, "this is a WebSocket, expected a request that upgrades to it");
+            response.set(field::upgrade, "websocket");
+        }
+        const bool wish = request.keep_alive() && response.keep_alive() && !single_ && !stopping_;
+        keep = co_await write(std::move(response), request, wish);
+        if (!keep) co_await linger();
+    }
+    if (server_.options_.on_exchange)
+        server_.options_.on_exchange({request.method(), request.route, std::string_view(request.target()), status,
+                                      Clock::now() - started});
+    co_return keep && !(stopping_ && buffer_.size() == 0);
+}
+
+/// Reads more into the buffer; false when the peer is gone or the deadline passed.
+asio::awaitable<bool> Connection::fill()
+{
+    if (deadline_.passed()) co_return false;
+    const auto [error, count] = co_await socket_.async_read_some(buffer_.prepare(read_size), no_throw);
+    buffer_.commit(count);
+    co_return !error;
+}
+
+std::string_view Connection::buffered() const
+{
+    return {static_cast<const char*>(buffer_.data().data()), buffer_.size()};
+}
+
+asio::awaitable<Connection::Received> Connection::receive()
+{
+    HeadScanner scanner(server_.options_.limits.head);
+    deadline_.arm(buffer_.size() == 0 ? server_.options_.timeouts.idle : server_.options_.timeouts.header);
+    while (true) {
+        // An empty line before the request line is forgiven (RFC 9112 §2.2).
+        while (buffered().starts_with("\r\n")) buffer_.consume(2);
+        if (buffered() != "\r") {
+            if (auto wrong = scanner.feed(buffered())) co_return *std::move(wrong);
+            if (scanner.size() > 0) break;
+        }
+        idle_ = buffer_.size() == 0;
+        if (idle_ && stopping_) co_return Gone{};
+        const bool more = co_await fill();
+        if (!more && deadline_.passed() && buffer_.size() > 0)
+            co_return Problem{408, "the request header did not arrive in time"};
+        if (!more) co_return Gone{};
+        if (idle_) deadline_.arm(server_.options_.timeouts.header);
+        idle_ = false;
+    }
+    deadline_.disarm();
+    head_ = buffered().substr(0, scanner.size());
+    buffer_.consume(scanner.size());
+    if (auto wrong = check_head(head_)) co_return *std::move(wrong);
+    co_return co_await receive_body();
+}
+
+asio::awaitable<Connection::Received> Connection::receive_body()
+{
+    const auto& options = server_.options_;
+    beast::http::request_parser<beast::http::string_body> parser;
+    parser.header_limit(static_cast<std::uint32_t>(head_.size() + 1));
+    parser.body_limit(options.limits.body);
+    error_code error;
+    parser.put(asio::buffer(head_), error);
+    if (error) co_return body_problem(error, options.limits.body);
+    if (parser.get().method() == verb::unknown || parser.get().method() == verb::connect)
+        co_return Problem{501, "the method is not implemented"};
+
+    // Trailers would be merged into the header behind the checks that were made on it; they are dropped (RFC 9110 §6.5.1).
+    const auto header = parser.get().base();
+    parser.eager(true);
+    deadline_.arm(options.timeouts.body);
+    if (!parser.is_done() && buffer_.size() == 0 && parser.get().version() == 11 && header.count(field::expect) > 0) {
+        static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        const auto [failed, count] = co_await asio::async_write(socket_, asio::buffer(go_on), no_throw);
+        if (failed) co_return Gone{};
+    }
+    while (!parser.is_done()) {
+        const auto used = buffer_.size() > 0 ? parser.put(buffer_.data(), error) : 0;
+        if (error == beast::http::error::need_more) error = {};
+        if (error) co_return body_problem(error, options.limits.body);
+        buffer_.consume(used);
+        if (used > 0) continue;
+        if (buffer_.size() >= buffer_limit) co_return Problem{400, "a chunk's header is too long"};
+        const bool more = co_await fill();
+        if (!more && deadline_.passed()) co_return Problem{408, "the request body did not arrive in time"};
+        if (!more) co_return Gone{};
+    }
+    deadline_.disarm();
+
+    Request request(parser.release());
+    request.base() = header;
+    auto target = parse_target(std::string_view(request.target()));
+    if (!target) co_return target.error();
+    request.path = std::move(target->path);
+    request.query_parameters = std::move(target->query);
+    const auto id = request.header("X-Request-Id");
+    request.id = is_acceptable_id(id) ? std::string(id) : server_.next_request_id();
+    request.peer = peer_;
+    co_return request;
+}
+
+asio::awaitable<Response> Connection::answer(Request& request)
+{
+    std::string reason;
+    try {
+        co_return co_await server_.dispatch_(request);
+    } catch (const std::exception& e) {
+        reason = e.what();
+    } catch (...) {
+        reason = "unknown exception";
+    }
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() == asio::cancellation_type::none)
+        spdlog::error("{} {} failed: {} (request {})", std::string_view(request.method_string()), request.path, reason,
+                      request.id);
+    co_return problem(request, 500, "the request failed inside the service, see its log for this request_id");
+}
+
+/// Sends an ordinary response; true if another request may follow.
+asio::awaitable<bool> Connection::write(Response response, const Request& request, bool keep)
+{
+    response.version(11);
+    if (!keep)
+        response.set(field::connection, "close");
+    else if (request.version() == 10)
+        response.set(field::connection, "keep-alive");
+    response.set(field::date, http_date(std::chrono::system_clock::now()));
+    if (response.header("X-Request-Id").empty()) response.set("X-Request-Id", request.id);
+
+    const auto status = response.result();
+    if (status == beast::http::status::no_content || status == beast::http::status::not_modified) {
+        response.body().clear();
+        response.erase(field::content_length);
+    } else {
+        response.content_length(response.body().size());
+        if (request.method() == verb::head) response.body().clear();
+    }
+    deadline_.arm(server_.options_.timeouts.write);
+    const auto [error, count] =
+        co_await beast::http::async_write(socket_, static_cast<Response::Base&>(response), no_throw);
+    deadline_.disarm();
+    co_return keep && !error;
+}
+
+asio::awaitable<void> Connection::linger()
+{
+    error_code failed;
+    socket_.shutdown(tcp::socket::shutdown_send, failed);
+    if (failed) co_return;
+    deadline_.arm(linger_time);
+    for (bool more = true; more;) {
+        buffer_.clear();
+        more = co_await fill();
+    }
+    deadline_.disarm();
+}
+
+asio::awaitable<void> Connection::stream_events(EventStream stream, std::string request_id, bool header_only)
+{
+    // From here on a cancellation must not unwind us: the reader has to be joined first.
+    co_await asio::this_coro::throw_if_cancelled(false);
+    Response header(200, {}, "text/event-stream");
+    header.set(field::cache_control, "no-cache");
+    header.set(field::connection, "close");
+    header.set(field::date, http_date(std::chrono::system_clock::now()));
+    header.set("X-Request-Id", request_id);
+    auto message = std::optional(serialize(header));
+    auto outbox = outbox_ = std::make_shared<Outbox>(server_.context_, server_.options_.limits.stream_backlog);
+    if (header_only) {
+        outbox->close();
+    } else {
+        readers_.spawn("peer of an event stream", discard_input(outbox));
+        if (!notify(stream.open, outbox)) outbox->close();
+    }
+    if (stopping_) outbox->close();
+    while (message) {
+        if (message->empty()) *message = ":\n\n"; // a comment: keeps intermediaries from closing a silent connection
+        deadline_.arm(server_.options_.timeouts.write);
+        const auto [error, count] = co_await asio::async_write(socket_, asio::buffer(*message), no_throw);
+        deadline_.disarm();
+        if (error) break;
+        message = co_await outbox->next(server_.options_.timeouts.heartbeat);
+        const auto cancellation = co_await asio::this_coro::cancellation_state;
+        if (cancellation.cancelled() != asio::cancellation_type::none) break;
+    }
+    outbox->abandon();
+    outbox_.reset();
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    socket_.close(ignored);
+    co_await readers_.join();
+}
+
+/// The peer of an event stream has nothing to say; its FIN or RST ends the stream.
+asio::awaitable<void> Connection::discard_input(std::shared_ptr<Outbox> outbox)
+{
+    std::array<char, 512> input;
+    while (true) {
+        const auto [error, count] = co_await socket_.async_read_some(asio::buffer(input), no_throw);
+        // A write that ran into its deadline cancels this read too; the writer ends the stream then.
+        if (error) break;
+    }
+    outbox->abandon();
+}
+
+asio::awaitable<void> Connection::serve_websocket(WebSocket handlers)
+{
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const auto& timeouts = server_.options_.timeouts;
+    WebSocketStream stream(socket_);
+    stream.set_option(websocket::stream_base::timeout{timeouts.header, 2 * timeouts.heartbeat, true});
+    stream.read_message_max(buffer_limit);
+    stream.text(true);
+    const auto handshake = head_ + std::string(buffered());
+    buffer_.clear();
+    const auto [refused] = co_await stream.async_accept(asio::buffer(handshake), no_throw);
+    if (refused) co_return;
+
+    auto outbox = outbox_ = std::make_shared<Outbox>(server_.context_, server_.options_.limits.stream_backlog);
+    readers_.spawn("reader of a WebSocket", read_messages(stream, outbox, handlers));
+    if (!notify(handlers.open, outbox)) outbox->close();
+    if (stopping_) outbox->close();
+    bool peer_gone = false;
+    while (!peer_gone) {
+        const auto message = co_await outbox->next(timeouts.heartbeat);
+        if (!message) break;
+        const auto cancellation = co_await asio::this_coro::cancellation_state;
+        peer_gone = cancellation.cancelled() != asio::cancellation_type::none;
+        if (!peer_gone && message->empty()) continue; // Beast sends the pings
+        if (!peer_gone) {
+            deadline_.arm(timeouts.write);
+            const auto [error, count] = co_await stream.async_write(asio::buffer(*message), no_throw);
+            deadline_.disarm();
+            peer_gone = static_cast<bool>(error);
+        }
+    }
+    outbox->abandon();
+    outbox_.reset();
+    if (!peer_gone && stream.is_open()) {
+        deadline_.arm(linger_time);
+        co_await stream.async_close(stopping_ ? websocket::close_code::going_away : websocket::close_code::normal, no_throw);
+        deadline_.disarm();
+    }
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    error_code ignored;
+    socket_.close(ignored);
+    co_await readers_.join();
+}
+
+asio::awaitable<void> Connection::read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox,
+                                                WebSocket handlers)
+{
+    beast::flat_buffer message;
+    while (true) {
+        const auto [error, count] = co_await stream.async_read(message, no_throw);
+        if (error) break;
+        if (handlers.on_message && stream.got_text() &&
+            !notify(handlers.on_message, beast::buffers_to_string(message.data())))
+            break;
+        message.clear();
+    }
+    outbox->abandon();
+}
+
+} // namespace hotspare::http

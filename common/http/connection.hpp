@@ -1,0 +1,66 @@
+// One client connection of a Server: reads requests, has them answered, writes the answers, or becomes a stream. Internal
+// to the server; everybody else uses server.hpp.
+//
+// Thread: the server's. Owner: the server, which erases it after run() completed.
+#pragma once
+
+#include "common/http/deadline.hpp"
+#include "common/http/server.hpp"
+#include "common/http/stream.hpp"
+#include "common/task_group.hpp"
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace hotspare::http {
+
+class Connection {
+public:
+    Connection(Server& server, tcp::socket socket, std::string already_read, bool single);
+
+    /// Serves the connection to its end. What the peer does wrong is no exception.
+    asio::awaitable<void> run();
+
+    /// No further request: closes an idle connection at once, ends a stream, marks the answer in progress as the last.
+    void stop();
+
+private:
+    /// What came out of waiting for a request; Gone: there is nobody to answer.
+    struct Gone {};
+    using Received = std::variant<Gone, Problem, Request>;
+    using WebSocketStream = beast::websocket::stream<tcp::socket&>;
+
+    asio::awaitable<bool> exchange();
+    asio::awaitable<Received> receive();
+    asio::awaitable<Received> receive_body();
+    asio::awaitable<Response> answer(Request& request);
+    asio::awaitable<bool> write(Response response, const Request& request, bool keep);
+    asio::awaitable<void> linger();
+
+    asio::awaitable<void> stream_events(EventStream stream, std::string request_id, bool header_only);
+    asio::awaitable<void> discard_input(std::shared_ptr<Outbox> outbox);
+    asio::awaitable<void> serve_websocket(WebSocket handlers);
+    asio::awaitable<void> read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox, WebSocket handlers);
+
+    asio::awaitable<bool> fill();
+    std::string_view buffered() const;
+
+    Server& server_;
+    tcp::socket socket_;
+    tcp::endpoint peer_;
+    Deadline deadline_;
+    beast::flat_buffer buffer_; ///< received and not consumed yet
+    std::string head_;          ///< of the request in progress, as received
+    const bool single_;         ///< adopted for one request
+    bool idle_ = false;         ///< waiting for the first byte of a request
+    bool stopping_ = false;
+    std::shared_ptr<Outbox> outbox_; ///< while a stream runs
+    TaskGroup readers_;              ///< the reading half of a stream, at most one task
+};
+
+} // namespace hotspare::http

@@ -1,0 +1,65 @@
+#include "common/http/deadline.hpp"
+
+#include "common/error.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <utility>
+
+namespace hotspare::http {
+
+namespace asio = boost::asio;
+
+struct Deadline::State {
+    explicit State(asio::ip::tcp::socket& s) : socket(&s), timer(s.get_executor()) {}
+
+    asio::ip::tcp::socket* socket; ///< null once the Deadline is gone
+    asio::steady_timer timer;
+    bool armed = false;
+    bool passed = false;
+};
+
+Deadline::Deadline(asio::ip::tcp::socket& socket) : state_(std::make_shared<State>(socket)) {}
+
+Deadline::~Deadline()
+{
+    disarm();
+    state_->socket = nullptr;
+}
+
+void Deadline::arm(Duration span)
+{
+    state_->armed = true;
+    state_->passed = false;
+    state_->timer.expires_after(span);
+    wait(state_);
+}
+
+void Deadline::disarm() noexcept
+{
+    state_->armed = false;
+    try {
+        state_->timer.cancel();
+    } catch (const std::exception&) {
+        // Nothing is lost: a wait that fires while not armed does nothing.
+    }
+}
+
+bool Deadline::passed() const noexcept { return state_->passed; }
+
+void Deadline::wait(std::shared_ptr<State> state)
+{
+    auto& timer = state->timer;
+    timer.async_wait([state = std::move(state)](error_code error) {
+        // A handler that was queued before arm() or disarm() comes too late to mean anything.
+        if (error || !state->socket || !state->armed || state->timer.expiry() > Clock::now()) return;
+        state->passed = true;
+        error_code ignored;
+        state->socket->cancel(ignored);
+        // An operation that had just completed when it was cancelled may be followed by another that nobody would cancel.
+        state->timer.expires_after(milliseconds(20));
+        wait(state);
+    });
+}
+
+} // namespace hotspare::http

@@ -1,0 +1,165 @@
+#include "common/http/message.hpp"
+
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/pct_string_view.hpp>
+#include <boost/url/url_view.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+namespace hotspare::http {
+namespace {
+
+namespace urls = boost::urls;
+
+constexpr int max_json_depth = 64;
+
+/// Reads JSON without keeping it; remembers where it went wrong.
+class JsonChecker : public nlohmann::json_sax<Json> {
+public:
+    bool null() override { return true; }
+    bool boolean(bool) override { return true; }
+    bool number_integer(number_integer_t) override { return true; }
+    bool number_unsigned(number_unsigned_t) override { return true; }
+    bool number_float(number_float_t, const string_t&) override { return true; }
+    bool string(string_t&) override { return true; }
+    bool binary(binary_t&) override { return true; }
+    bool key(string_t&) override { return true; }
+    bool start_object(std::size_t) override { return ++depth_ <= max_json_depth; }
+    bool start_array(std::size_t) override { return ++depth_ <= max_json_depth; }
+    bool end_object() override { return --depth_ >= 0; }
+    bool end_array() override { return --depth_ >= 0; }
+
+    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override
+    {
+        byte_ = position;
+        reason_ = error.what();
+        // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ..." -> "syntax error ..."
+        if (const auto colon = reason_.find(": "); colon != std::string::npos) reason_.erase(0, colon + 2);
+        return false;
+    }
+
+    Problem problem(std::string_view text) const
+    {
+        if (depth_ > max_json_depth)
+            return {400, fmt::format("the JSON body is nested deeper than {} levels", max_json_depth)};
+        if (text.empty()) return {400, "the body is empty, expected JSON"};
+        const auto before = text.substr(0, byte_ > 0 ? byte_ - 1 : 0);
+        const auto line = 1 + std::ranges::count(before, '\n');
+        const auto newline = before.rfind('\n');
+        const auto column = before.size() - (newline == before.npos ? 0 : newline + 1) + 1;
+        return {400,
+                fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", line, column, byte_, reason_),
+                Json{{"line", line}, {"column", column}, {"byte", byte_}}};
+    }
+
+private:
+    int depth_ = 0;
+    std::size_t byte_ = 0;
+    std::string reason_;
+};
+
+std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+
+} // namespace
+
+boost::system::result<Target, Problem> parse_target(std::string_view target)
+{
+    if (target == "*") return Target{"*", {}};
+    const auto url = target.starts_with('/') ? urls::parse_origin_form(target) : urls::parse_absolute_uri(target);
+    if (!url) return Problem{400, "the request target is not a valid URL: " + url.error().message()};
+    if (!target.starts_with('/') && (url->scheme_id() != urls::scheme::http || url->host().empty()))
+        return Problem{400, "the request target must be a path or an http URL"};
+    Target out;
+    out.path = url->encoded_path().empty() ? "/" : std::string(url->encoded_path());
+    for (const auto& parameter : url->params()) out.query.emplace_back(parameter.key, parameter.value);
+    return out;
+}
+
+std::optional<std::string> percent_decode(std::string_view text)
+{
+    const auto encoded = urls::make_pct_string_view(text);
+    if (!encoded) return std::nullopt;
+    auto decoded = encoded->decode();
+    if (decoded.find('\0') != std::string::npos) return std::nullopt;
+    return decoded;
+}
+
+const std::string& Request::parameter(std::string_view name) const
+{
+    const auto it = std::ranges::find(parameters, name, &std::pair<std::string_view, std::string>::first);
+    if (it == parameters.end()) throw std::logic_error(fmt::format("route '{}' has no {{{}}}", route, name));
+    return it->second;
+}
+
+std::optional<std::string_view> Request::query(std::string_view name) const
+{
+    for (const auto& [key, value] : query_parameters)
+        if (key == name) return value;
+    return std::nullopt;
+}
+
+std::string_view Request::header(std::string_view name) const { return view((*this)[name]); }
+
+Response::Response(unsigned status, std::string body, std::string_view content_type)
+{
+    result(status);
+    if (!content_type.empty()) set(field::content_type, content_type);
+    this->body() = std::move(body);
+}
+
+std::string_view Response::header(std::string_view name) const { return view((*this)[name]); }
+
+Response text_response(unsigned status, std::string body, std::string_view content_type)
+{
+    return Response(status, std::move(body), content_type);
+}
+
+Response problem(const Problem& what, std::string_view request_id)
+{
+    nlohmann::ordered_json body{{"title", view(beast::http::obsolete_reason(beast::http::int_to_status(what.status)))},
+              {"status", what.status},
+              {"detail", what.detail},
+              {"error", what.detail},
+              {"request_id", request_id}};
+    for (const auto& [name, value] : what.members.items()) body[name] = value;
+    auto response = json_response(what.status, body);
+    response.set(field::content_type, "application/problem+json");
+    return response;
+}
+
+Response problem(const Request& request, unsigned status, std::string detail, Json members)
+{
+    return problem(Problem{status, std::move(detail), std::move(members)}, request.id);
+}
+
+std::optional<Problem> check_json(std::string_view text)
+{
+    JsonChecker checker;
+    if (Json::sax_parse(text, &checker)) return std::nullopt;
+    return checker.problem(text);
+}
+
+boost::system::result<Json, Problem> parse_json(std::string_view text)
+{
+    if (auto wrong = check_json(text)) return *std::move(wrong);
+    return boost::system::result<Json, Problem>(boost::system::in_place_value, Json::parse(text));
+}
+
+std::string serialize(const Response& response)
+{
+    std::ostringstream out;
+    out << static_cast<const Response::Base&>(response);
+    return std::move(out).str();
+}
+
+std::string http_date(WallTime at)
+{
+    return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(std::chrono::system_clock::to_time_t(at)));
+}
+
+} // namespace hotspare::http

@@ -1,0 +1,154 @@
+#include "common/http/server.hpp"
+
+#include "common/http/connection.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace hotspare::http {
+namespace {
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// Pause before the next accept when the process or the system is out of descriptors or memory.
+constexpr Duration accept_pause = milliseconds(100);
+
+/// Descriptors that connections may not take: listeners, logs, the store and its journal.
+constexpr std::size_t reserved_descriptors = 64;
+
+std::size_t default_connection_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024 - reserved_descriptors;
+    return std::max<std::size_t>(limit.rlim_cur, 2 * reserved_descriptors) - reserved_descriptors;
+}
+
+} // namespace
+
+Server::Server(asio::io_context& context, Dispatch dispatch, ServerOptions options)
+    : context_(context), dispatch_(std::move(dispatch)), options_(std::move(options)), tasks_(context), change_(context),
+      random_(std::random_device{}())
+{
+    if (options_.limits.connections == 0) options_.limits.connections = default_connection_limit();
+}
+
+Server::~Server() = default;
+
+result<void> Server::listen(const tcp::endpoint& endpoint) { return open(endpoint); }
+
+result<void> Server::resume()
+{
+    if (acceptor_) return {};
+    return open(endpoint_);
+}
+
+result<void> Server::open(const tcp::endpoint& endpoint)
+{
+    if (draining_) return error_code(errc::cancelled);
+    auto acceptor = std::make_shared<tcp::acceptor>(context_);
+    error_code error;
+    acceptor->open(endpoint.protocol(), error);
+    if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) acceptor->bind(endpoint, error);
+    if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
+    if (!error) endpoint_ = acceptor->local_endpoint(error);
+    if (error) return error;
+    acceptor_ = acceptor;
+    tasks_.spawn("accept loop", accept(std::move(acceptor)));
+    return {};
+}
+
+void Server::suspend()
+{
+    if (acceptor_) {
+        error_code ignored;
+        acceptor_->close(ignored);
+        acceptor_.reset();
+        change_.cancel();
+    }
+    for (const auto& connection : connections_) connection->stop();
+}
+
+void Server::adopt(int descriptor, tcp protocol, std::string already_read)
+{
+    tcp::socket socket(context_);
+    error_code error;
+    socket.assign(protocol, descriptor, error);
+    if (error) {
+        spdlog::error("cannot adopt a connection: {}", error.message());
+        ::close(descriptor);
+        return;
+    }
+    start(std::move(socket), std::move(already_read), true);
+}
+
+asio::awaitable<void> Server::drain(Duration grace)
+{
+    draining_ = true;
+    suspend();
+    const auto until = Clock::now() + grace;
+    while (!connections_.empty() && Clock::now() < until) {
+        change_.expires_at(until);
+        co_await change_.async_wait(no_throw);
+    }
+    tasks_.cancel();
+    co_await tasks_.join();
+}
+
+asio::awaitable<void> Server::accept(std::shared_ptr<tcp::acceptor> acceptor)
+{
+    asio::steady_timer pause(context_);
+    bool failing = false;
+    while (acceptor->is_open()) {
+        if (connections_.size() >= options_.limits.connections) {
+            change_.expires_at(TimePoint::max());
+            co_await change_.async_wait(no_throw);
+            continue;
+        }
+        auto [error, socket] = co_await acceptor->async_accept(no_throw);
+        if (!error) {
+            failing = false;
+            start(std::move(socket), {}, false);
+            continue;
+        }
+        if (!acceptor->is_open()) break;
+        if (!failing) spdlog::warn("cannot accept connections for the moment: {}", error.message());
+        failing = true;
+        pause.expires_after(accept_pause);
+        co_await pause.async_wait(no_throw);
+    }
+}
+
+void Server::start(tcp::socket socket, std::string already_read, bool single)
+{
+    if (draining_) return;
+    const auto connection = connections_.insert(
+        connections_.end(), std::make_unique<Connection>(*this, std::move(socket), std::move(already_read), single));
+    tasks_.spawn("connection", serve(connection));
+}
+
+asio::awaitable<void> Server::serve(Connections::iterator connection)
+{
+    std::exception_ptr failure;
+    try {
+        co_await (*connection)->run();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    connections_.erase(connection);
+    change_.cancel();
+    if (failure) std::rethrow_exception(failure);
+}
+
+std::string Server::next_request_id() { return fmt::format("{:016x}", random_()); }
+
+} // namespace hotspare::http

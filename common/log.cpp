@@ -1,0 +1,210 @@
+#include "common/log.hpp"
+
+#include "common/time.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
+#include <spdlog/formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include <poll.h>
+#include <unistd.h>
+
+namespace hotspare::log {
+namespace {
+
+/// spdlog carries one text per message. An event's text is the message, this separator and the fields as JSON, told
+/// from any other message by its source location pointing here: no text that a client sends can pass for it.
+constexpr char fields_marker[] = "fields";
+constexpr char fields_separator = '\x1e'; // JSON escapes control characters, so the last one in the text is ours
+
+struct Parts {
+    std::string_view message;
+    std::string_view fields; ///< the inside of a JSON object
+};
+
+Parts split(const spdlog::details::log_msg& msg)
+{
+    const std::string_view payload(msg.payload.data(), msg.payload.size());
+    if (msg.source.filename != static_cast<const char*>(fields_marker)) return {payload, {}};
+    const auto cut = payload.rfind(fields_separator);
+    return {payload.substr(0, cut), payload.substr(cut + 1)};
+}
+
+std::string_view level_name(const spdlog::details::log_msg& msg)
+{
+    const auto name = spdlog::level::to_string_view(msg.level);
+    return {name.data(), name.size()};
+}
+
+class JsonFormatter final : public spdlog::formatter {
+public:
+    explicit JsonFormatter(std::string service) : service_(std::move(service)) {}
+
+    void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& out) override
+    {
+        const auto [message, fields] = split(msg);
+        fmt::format_to(std::back_inserter(out),
+                       R"({{"ts":"{}","level":"{}","service":{},"msg":{}{}{}}})"
+                       "\n",
+                       format_rfc3339(std::chrono::time_point_cast<WallTime::duration>(msg.time)), level_name(msg),
+                       escaped(service_), escaped(message), fields.empty() ? "" : ",", fields);
+    }
+
+    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(service_); }
+
+private:
+    static std::string escaped(std::string_view text)
+    {
+        return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+
+    std::string service_;
+};
+
+class TextFormatter final : public spdlog::formatter {
+public:
+    explicit TextFormatter(std::string service) : service_(std::move(service)) {}
+
+    void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& out) override
+    {
+        const auto time = format_rfc3339(std::chrono::time_point_cast<WallTime::duration>(msg.time));
+        fmt::format_to(std::back_inserter(out), "{} {:<8} {}: ", time, level_name(msg), service_);
+        // A control character could move the cursor or start a line that looks like ours.
+        for (const char c : split(msg).message) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (std::iscntrl(byte))
+                fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+            else
+                out.push_back(c);
+        }
+        out.push_back('\n');
+    }
+
+    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<TextFormatter>(service_); }
+
+private:
+    std::string service_;
+};
+
+/// Gives the writer thread a moment to write what led to an abort, which would otherwise die with the queue.
+extern "C" void wait_for_writer(int)
+{
+    const std::timespec moment{0, 100'000'000};
+    nanosleep(&moment, nullptr);
+    // SA_RESETHAND put the default action back; abort() raises the signal again when this returns.
+}
+
+} // namespace
+
+/// Writes lines to a descriptor without ever blocking for good. The descriptor may be shared with other processes, so it
+/// is not made non-blocking; poll() says whether a pipe takes another PIPE_BUF bytes, which is also the largest write
+/// that the kernel does not interleave with those of others. Runs on the background thread.
+class Session::Sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    Sink(const Settings& settings, std::unique_ptr<spdlog::formatter> formatter, spdlog::details::thread_pool& queue)
+        : base_sink(std::move(formatter)), fd_(settings.fd), patience_(settings.patience), queue_(queue)
+    {}
+
+    std::size_t dropped() const { return unwritten_.load() + queue_.overrun_counter(); }
+
+private:
+    static constexpr std::size_t chunk = 4096;
+
+    void sink_it_(const spdlog::details::log_msg& msg) override
+    {
+        const auto lost = dropped();
+        if (lost > reported_ && writable(Duration::zero())) {
+            const auto text = fmt::format("{} log lines were dropped because nobody read them", lost - reported_);
+            if (write(spdlog::details::log_msg("", spdlog::level::warn, text))) reported_ = lost;
+        }
+        if (!write(msg)) ++unwritten_;
+    }
+
+    void flush_() override {}
+
+    bool write(const spdlog::details::log_msg& msg)
+    {
+        spdlog::memory_buf_t line;
+        formatter_->format(msg, line);
+        for (std::size_t done = 0; done < line.size();) {
+            // Having waited in vain once, later lines do not wait again until somebody reads.
+            const bool ready = writable(stuck_ ? Duration::zero() : patience_);
+            stuck_ = !ready;
+            if (stuck_) return false;
+            const auto n = ::write(fd_, line.data() + done, std::min(chunk, line.size() - done));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return false; // closed or full; there is no better place to say so
+            done += static_cast<std::size_t>(n);
+        }
+        return true;
+    }
+
+    bool writable(Duration wait) const
+    {
+        pollfd entry{fd_, POLLOUT, 0};
+        return ::poll(&entry, 1, static_cast<int>(std::chrono::ceil<milliseconds>(wait).count())) > 0;
+    }
+
+    int fd_;
+    Duration patience_;
+    /// Joins the background thread before it goes, so it is there whenever that thread is here.
+    spdlog::details::thread_pool& queue_;
+    bool stuck_ = false;
+    std::atomic<std::size_t> unwritten_{0};
+    std::size_t reported_ = 0;
+};
+
+Session::Session(const Settings& settings) : previous_(spdlog::default_logger())
+{
+    const bool text =
+        settings.format == Format::text || (settings.format == Format::automatic && ::isatty(settings.fd) == 1);
+    std::unique_ptr<spdlog::formatter> formatter;
+    if (text)
+        formatter = std::make_unique<TextFormatter>(settings.service);
+    else
+        formatter = std::make_unique<JsonFormatter>(settings.service);
+
+    constexpr std::size_t queued_lines = 8192;
+    writer_ = std::make_shared<spdlog::details::thread_pool>(queued_lines, 1);
+    sink_ = std::make_shared<Sink>(settings, std::move(formatter), *writer_);
+    auto logger = std::make_shared<spdlog::async_logger>(settings.service, sink_, writer_,
+                                                         spdlog::async_overflow_policy::overrun_oldest);
+    logger->set_level(settings.level);
+    spdlog::set_default_logger(std::move(logger));
+
+    struct sigaction action {};
+    action.sa_handler = wait_for_writer;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGABRT, &action, nullptr);
+}
+
+Session::~Session()
+{
+    spdlog::set_default_logger(previous_);
+    writer_.reset(); // its destructor writes what is queued and joins the thread
+}
+
+std::size_t Session::dropped() const
+{
+    return sink_->dropped();
+}
+
+void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields)
+{
+    const auto object = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const auto text = fmt::format("{}{}{}", message, fields_separator, object.substr(1, object.size() - 2));
+    spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr}, level,
+                                      spdlog::string_view_t(text));
+}
+
+} // namespace hotspare::log

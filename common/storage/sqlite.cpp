@@ -1,0 +1,116 @@
+#include "common/storage/sqlite.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sqlite3.h>
+
+#include <utility>
+
+namespace hotspare::storage {
+namespace {
+
+error_code failure(sqlite3* database, int code, std::string_view doing)
+{
+    const int primary = code & 0xff;
+    const bool locked = primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
+    spdlog::warn("sqlite cannot {}: {} (code {})", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code), code);
+    return locked ? errc::unavailable : errc::storage;
+}
+
+} // namespace
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+void Database::Close::operator()(sqlite3* database) const noexcept { sqlite3_close_v2(database); }
+
+Statement& Statement::bind(int parameter, std::string_view text)
+{
+    const int code = sqlite3_bind_text64(statement_.get(), parameter, text.data(), text.size(),
+                                         SQLITE_TRANSIENT, // NOLINT: SQLite's own macro casts -1 to a pointer
+                                         SQLITE_UTF8);
+    if (bound_ == SQLITE_OK) bound_ = code;
+    return *this;
+}
+
+Statement& Statement::bind(int parameter, std::int64_t number)
+{
+    const int code = sqlite3_bind_int64(statement_.get(), parameter, number);
+    if (bound_ == SQLITE_OK) bound_ = code;
+    return *this;
+}
+
+result<bool> Statement::step()
+{
+    const int code = bound_ == SQLITE_OK ? sqlite3_step(statement_.get()) : bound_;
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    // Said in full, because an error_code would convert to the bool as well.
+    return {boost::system::in_place_error,
+            failure(sqlite3_db_handle(statement_.get()), code, sqlite3_sql(statement_.get()))};
+}
+
+std::string_view Statement::text(int column) const
+{
+    const auto* text = sqlite3_column_text(statement_.get(), column);
+    return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+void Statement::reset() noexcept
+{
+    sqlite3_reset(statement_.get());
+    sqlite3_clear_bindings(statement_.get());
+    bound_ = SQLITE_OK;
+}
+
+result<Database> Database::open(const std::string& path, Duration busy_timeout)
+{
+    sqlite3* handle = nullptr;
+    const int code =
+        sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    Database database(handle);
+    if (code != SQLITE_OK) return failure(handle, code, "open " + path);
+    sqlite3_extended_result_codes(handle, 1);
+    sqlite3_busy_timeout(handle, static_cast<int>(std::chrono::ceil<milliseconds>(busy_timeout).count()));
+    return database;
+}
+
+result<void> Database::execute(const std::string& sql)
+{
+    const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) return failure(database_.get(), code, sql);
+    return {};
+}
+
+result<Statement> Database::prepare(std::string_view sql)
+{
+    sqlite3_stmt* handle = nullptr;
+    const int code = sqlite3_prepare_v3(database_.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
+                                        &handle, nullptr);
+    Statement statement(handle);
+    if (code != SQLITE_OK) return failure(database_.get(), code, sql);
+    return statement;
+}
+
+result<Transaction> Transaction::begin(Database& database)
+{
+    if (auto begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun.error();
+    return Transaction(database.database_.get());
+}
+
+Transaction::~Transaction()
+{
+    if (!database_) return;
+    // SQLite rolls back by itself after some failures (disk full, I/O error); then there is nothing left to undo.
+    if (sqlite3_get_autocommit(database_) == 0) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+result<void> Transaction::commit()
+{
+    // A commit may fail because a reader kept its lock for too long; the transaction is then still open and rolled back.
+    const int code = sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) return failure(database_, code, "commit");
+    database_ = nullptr;
+    return {};
+}
+
+} // namespace hotspare::storage

@@ -1,0 +1,98 @@
+// SQLite with owners instead of handles and results instead of return codes; no more than the stores here need.
+//
+// errc::unavailable means that another process held the lock for longer than the busy timeout: try again later. Every
+// other failure is errc::storage. Either way the details are logged where they occur and nothing was written.
+// Thread: one at a time per Database, statements included. Every call may block on the disk.
+#pragma once
+
+#include "common/clock.hpp"
+#include "common/error.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace hotspare::storage {
+
+/// A prepared statement. Parameters and columns count as SQLite does: parameters from 1, columns from 0.
+class Statement {
+public:
+    Statement& bind(int parameter, std::string_view text);
+    Statement& bind(int parameter, std::int64_t number);
+
+    /// Runs up to the next row: true when there is one, false at the end. A failed bind() shows here.
+    result<bool> step();
+
+    /// Of the current row; valid until the next step() or reset().
+    std::string_view text(int column) const;
+    std::int64_t integer(int column) const;
+
+    /// Makes it ready to run again and releases its locks; forgets the parameters.
+    void reset() noexcept;
+
+private:
+    friend class Database;
+    struct Finalize {
+        void operator()(sqlite3_stmt* statement) const noexcept;
+    };
+    explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+
+    std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+    int bound_ = 0; ///< the first failure of bind()
+};
+
+class Database {
+public:
+    /// Opens or creates a file (":memory:" for none). Whoever waits for a lock gives up after `busy_timeout`.
+    static result<Database> open(const std::string& path, Duration busy_timeout);
+
+    /// `sql` may be several statements; their rows are ignored.
+    result<void> execute(const std::string& sql);
+    result<Statement> prepare(std::string_view sql);
+
+private:
+    friend class Transaction;
+    struct Close {
+        void operator()(sqlite3* database) const noexcept;
+    };
+    explicit Database(sqlite3* database) : database_(database) {}
+
+    std::unique_ptr<sqlite3, Close> database_;
+};
+
+/// A write transaction: takes the write lock at once, so that what was read inside it cannot change before the commit.
+/// Rolls back unless commit() succeeded.
+class Transaction {
+public:
+    static result<Transaction> begin(Database& database);
+    ~Transaction();
+    Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Transaction& operator=(Transaction&&) = delete;
+
+    result<void> commit();
+
+private:
+    explicit Transaction(sqlite3* database) : database_(database) {}
+
+    sqlite3* database_; ///< null once committed
+};
+
+/// A statement that is reset at the end of the scope, so that no read lock outlives it.
+class Run {
+public:
+    explicit Run(Statement& statement) : statement_(statement) {}
+    ~Run() { statement_.reset(); }
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+    Statement* operator->() const noexcept { return &statement_; }
+
+private:
+    Statement& statement_;
+};
+
+} // namespace hotspare::storage

@@ -1,0 +1,73 @@
+#include "common/task_group.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+
+namespace hotspare {
+namespace {
+
+void log_error(const std::string& task, std::exception_ptr error)
+{
+    try {
+        std::rethrow_exception(std::move(error));
+    } catch (const std::exception& e) {
+        spdlog::error("task '{}' ended with an error: {}", task, e.what());
+    } catch (...) {
+        spdlog::error("task '{}' ended with an unknown exception", task);
+    }
+}
+
+} // namespace
+
+TaskGroup::TaskGroup(asio::io_context& context, OnError on_error)
+    : context_(context), on_error_(on_error ? std::move(on_error) : OnError(log_error)), idle_(context)
+{
+    idle_.expires_at(asio::steady_timer::time_point::max());
+}
+
+TaskGroup::~TaskGroup()
+{
+    if (!tasks_.empty() && !context_.stopped()) {
+        spdlog::critical("task group destroyed with {} running task(s), first '{}'", tasks_.size(), tasks_.front().name);
+        std::abort();
+    }
+}
+
+void TaskGroup::spawn(std::string name, asio::awaitable<void> task)
+{
+    if (cancelled_) return;
+    auto it = tasks_.emplace(tasks_.end());
+    it->name = std::move(name);
+    asio::co_spawn(context_, std::move(task),
+                   asio::bind_cancellation_slot(it->signal.slot(),
+                                                [this, it](std::exception_ptr error) { finish(it, std::move(error)); }));
+}
+
+void TaskGroup::cancel()
+{
+    cancelled_ = true;
+    // A cancelled task may finish inside emit() and erase itself: step on before emitting.
+    for (auto it = tasks_.begin(); it != tasks_.end();) (it++)->signal.emit(asio::cancellation_type::terminal);
+}
+
+asio::awaitable<void> TaskGroup::join()
+{
+    while (!tasks_.empty()) co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+void TaskGroup::finish(std::list<Task>::iterator task, std::exception_ptr error)
+{
+    const std::string name = std::move(task->name);
+    tasks_.erase(task);
+    if (error && !cancelled_) on_error_(name, std::move(error));
+    if (tasks_.empty()) idle_.cancel();
+}
+
+} // namespace hotspare

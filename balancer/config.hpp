@@ -1,0 +1,149 @@
+// The balancer's settings as one typed value: defaults here, overridden by the YAML file, then the environment, then flags
+// (DESIGN §7). Every default is meant to be right for the common case; the reason for a number stands beside it.
+//
+// Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
+#pragma once
+
+#include "balancer/routing.hpp"
+#include "common/clock.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hotspare::balancer {
+
+struct StatusRange {
+    unsigned first = 200;
+    unsigned last = 299;
+    bool contains(unsigned status) const noexcept { return status >= first && status <= last; }
+};
+
+/// A server that answers requests. Pools refer to it by name, so several pools may share one.
+struct BackendConfig {
+    std::string name;
+    std::string url; ///< http://host:port, nothing behind the port
+    std::string host; ///< from url
+    std::uint16_t port = 80; ///< from url
+    unsigned weight = 1;
+    std::string source{}; ///< where `url` was given (file:line:column, flag or variable), for errors found only at start
+};
+
+/// The heartbeat. With the defaults a backend that stops answering is declared down after at most
+/// interval + timeout + fast_interval + timeout = 1.4 s by the monitor alone; live traffic notices far sooner.
+struct ProbeConfig {
+    std::string path = "/health";
+    Duration interval = milliseconds(500);
+    Duration fast_interval = milliseconds(100); ///< while a status is in doubt
+    Duration timeout = milliseconds(400);
+    Duration slow = milliseconds(300); ///< a good answer slower than this makes the backend degraded
+    double jitter = 0.1;               ///< +-10 %, so that several balancers do not probe in step
+    unsigned fall = 2;
+    unsigned rise = 2;
+    std::vector<StatusRange> expect_status{{200, 299}};
+    std::string expect_body;       ///< substring of the body; empty = any
+    std::string expect_json_field; ///< "status=healthy": a top-level field and its value; empty = any
+};
+
+enum class FailbackMode : std::uint8_t { automatic, manual };
+
+struct FailbackConfig {
+    FailbackMode mode = FailbackMode::automatic;
+    Duration hold_down = seconds(1);      ///< doubled per flap ...
+    Duration hold_down_max = seconds(60); ///< ... up to this; halved for each such period without a flap
+    Duration slow_start = Duration::zero();
+};
+
+/// Version failover (v1 -> v2 -> v3): off while failure_limit is 0.
+struct QuarantineConfig {
+    unsigned failure_limit = 0;
+    Duration failure_window = seconds(10);
+    Duration cooldown = seconds(15);
+};
+
+struct PassiveConfig {
+    StatusRange failing_status{500, 599};
+    unsigned degrade_after = 5;   ///< consecutive failing answers that mark a backend degraded ...
+    unsigned unhealthy_after = 10; ///< ... and unhealthy
+    double outlier_factor = 5;    ///< mean latency this many times that of its peers marks it degraded
+};
+
+struct RetryConfig {
+    std::vector<StatusRange> statuses{{502, 504}}; ///< count as failures of an attempt when the request may be replayed
+    double budget_ratio = 0.2;        ///< retries and hedges per request ...
+    double budget_per_second = 10;    ///< ... plus this many, so that a quiet service may retry too
+    std::size_t replay_buffer = 64 * 1024;
+    bool hedge = true;
+    Duration hedge_floor = milliseconds(20);
+    double hedge_factor = 3; ///< hedge after this multiple of the recent p99
+};
+
+struct ParkConfig {
+    Duration timeout = seconds(2);
+    std::size_t limit = 1024; ///< requests per worker
+    unsigned release_per_second = 2000; ///< pace of the release, so that a server that returns is not met by a wall
+};
+
+struct PoolConfig {
+    std::string name;
+    Policy policy = Policy::failover;
+    std::vector<BackendIndex> backends; ///< order = priority under `failover`
+    std::vector<unsigned> weights;      ///< parallel to backends
+    ProbeConfig probe;
+    FailbackConfig failback;
+    QuarantineConfig quarantine;
+    PassiveConfig passive;
+    RetryConfig retry;
+    ParkConfig park;
+};
+
+enum class Builtin : std::uint8_t {
+    none,
+    health, status, metrics, events, logs, admin, ///< /health, /status, ... of API.md
+    proxy_health,                                 ///< {"active":...,"url":...,"status":...}
+};
+
+struct RouteConfig {
+    std::string path;   ///< exact match; empty when `prefix` is set
+    std::string prefix; ///< "/data" matches /data, /data/x and /data?q but not /database
+    std::string rewrite; ///< replaces the matched part of the path; empty = unchanged
+    Builtin builtin = Builtin::none;
+    PoolIndex pool = 0; ///< when builtin is none
+};
+
+struct TimeoutConfig {
+    Duration connect = seconds(1);
+    Duration request = seconds(30);     ///< the client's deadline: all attempts, parking and hedges together
+    Duration header = seconds(10);      ///< first byte of a request header to its last (408)
+    Duration body_idle = seconds(30);   ///< longest silence inside a body, either side
+    Duration client_idle = seconds(60); ///< keep-alive connection between requests
+    Duration upstream_idle = seconds(30);
+    Duration tunnel_idle = std::chrono::hours(1);
+    Duration drain = seconds(10);       ///< SIGTERM to forced close
+};
+
+struct LimitConfig {
+    std::size_t request_line = 8 * 1024; ///< 414
+    std::size_t header = 16 * 1024;      ///< 431; request line included
+    std::size_t fields = 100;            ///< 431
+    std::uint64_t body = 0;              ///< 413; 0 = unlimited
+    std::size_t connections = 0;         ///< per worker; 0 = what the descriptor limit allows
+    std::size_t upstream_idle_per_backend = 256; ///< per worker
+};
+
+struct Config {
+    std::string listen_host = "127.0.0.1";
+    std::uint16_t listen_port = 5000; ///< 0 = any free port, printed at start
+    std::string listen_source{};      ///< where the address was given, as BackendConfig::source; empty = the default
+    unsigned workers = 0;             ///< 0 = one per core
+    std::string access_log;           ///< empty = off; "-" = standard output; else a file
+    bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
+    std::vector<BackendConfig> backends;
+    std::vector<PoolConfig> pools;
+    std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = the default routes of API.md
+    TimeoutConfig timeouts;
+    LimitConfig limits;
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,564 @@
+#include "balancer/config_file.hpp"
+
+#include <boost/asio/ip/address.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace hotspare::config {
+
+using namespace std::string_view_literals;
+
+template <> struct EnumNames<balancer::Policy> {
+    static constexpr std::array names{
+        std::pair{"failover"sv, balancer::Policy::failover},
+        std::pair{"round_robin"sv, balancer::Policy::round_robin},
+        std::pair{"random"sv, balancer::Policy::random},
+        std::pair{"least_connections"sv, balancer::Policy::least_connections},
+    };
+};
+
+template <> struct EnumNames<balancer::FailbackMode> {
+    static constexpr std::array names{
+        std::pair{"auto"sv, balancer::FailbackMode::automatic},
+        std::pair{"manual"sv, balancer::FailbackMode::manual},
+    };
+};
+
+template <> struct EnumNames<balancer::Builtin> {
+    static constexpr std::array names{
+        std::pair{"none"sv, balancer::Builtin::none},     std::pair{"health"sv, balancer::Builtin::health},
+        std::pair{"status"sv, balancer::Builtin::status}, std::pair{"metrics"sv, balancer::Builtin::metrics},
+        std::pair{"events"sv, balancer::Builtin::events}, std::pair{"logs"sv, balancer::Builtin::logs},
+        std::pair{"admin"sv, balancer::Builtin::admin},   std::pair{"proxy_health"sv, balancer::Builtin::proxy_health},
+    };
+};
+
+template <> struct Scalar<balancer::StatusRange> {
+    static Parsed<balancer::StatusRange> parse(std::string_view text)
+    {
+        const auto dash = std::min(text.find('-'), text.size());
+        const auto first = parse_unsigned(text.substr(0, dash), 599);
+        const auto last = dash == text.size() ? first : parse_unsigned(text.substr(dash + 1), 599);
+        if (!first || !last || *first < 100 || *last < *first) return not_valid(text, expected());
+        return balancer::StatusRange{static_cast<unsigned>(*first), static_cast<unsigned>(*last)};
+    }
+    static std::string format(const balancer::StatusRange& range)
+    {
+        return range.first == range.last ? fmt::format("{}", range.first)
+                                         : fmt::format("{}-{}", range.first, range.last);
+    }
+    static std::string expected() { return "an HTTP status or a range of them, such as 200 or 200-299"; }
+};
+
+} // namespace hotspare::config
+
+namespace hotspare::balancer {
+namespace {
+
+using std::chrono::hours;
+
+constexpr std::size_t max_backends = 256;
+constexpr Duration shortest = milliseconds(1);
+constexpr Duration longest = hours(24);
+
+bool is_name(const std::string& text)
+{
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    });
+}
+constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
+
+bool is_origin(const std::string& text)
+{
+    return config::parse_http_origin(text).has_value();
+}
+constexpr auto an_origin = "http://HOST[:PORT] without a path";
+
+bool is_target(const std::string& text)
+{
+    return text.starts_with('/') &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
+}
+constexpr auto a_target = "a path that starts with '/', without blanks";
+
+bool is_path_or_empty(const std::string& text)
+{
+    return text.empty() || (is_target(text) && text.find('?') == std::string::npos);
+}
+constexpr auto a_path = "a path that starts with '/', without blanks and query";
+
+bool is_field_match(const std::string& text)
+{
+    const auto equals = text.find('=');
+    return text.empty() || (equals != std::string::npos && equals > 0);
+}
+
+bool is_backend_list(const std::vector<BackendConfig>& list)
+{
+    return !list.empty() && list.size() <= max_backends;
+}
+constexpr auto a_backend_list = "1 to 256 backends, as the key `backends` or as --backend NAME=URL";
+
+bool are_weights(const std::vector<unsigned>& list)
+{
+    return std::all_of(list.begin(), list.end(), [](unsigned weight) { return weight >= 1 && weight <= 1000; });
+}
+
+template <class T> bool is_not_empty(const std::vector<T>& list)
+{
+    return !list.empty();
+}
+
+bool is_loopback(const std::string& host)
+{
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(host, error);
+    return error ? host == "localhost" : address.is_loopback();
+}
+
+} // namespace
+
+// --- The keys --------------------------------------------------------------------------------------------------------
+// Static, not in the anonymous namespace: config::Fields finds them by argument-dependent lookup.
+
+static void fields(config::Fields& field, BackendConfig& c)
+{
+    field("name", c.name, "appears in X-Served-By, /status and the log", {is_name, a_name});
+    field("url", c.url, "where it answers", {is_origin, an_origin});
+    field("weight", c.weight, "relative share of the requests, unless the policy is failover", {1, 1000});
+}
+
+static void fields(config::Fields& field, ProbeConfig& c)
+{
+    field("path", c.path, "what the heartbeat asks for", {is_target, a_target});
+    field("interval", c.interval, "time between heartbeats", {shortest, longest});
+    field("fast_interval", c.fast_interval, "the same while a status is in doubt", {shortest, longest});
+    field("timeout", c.timeout, "an answer that takes longer is none", {shortest, longest});
+    field("slow", c.slow, "an answer that takes longer makes the backend degraded", {shortest, longest});
+    field("jitter", c.jitter, "share by which intervals vary at random", {0, 0.5});
+    field("fall", c.fall, "failures in a row that take a backend out", {1, 1000});
+    field("rise", c.rise, "successes in a row that bring it back", {1, 1000});
+    field("expect_status", c.expect_status, "statuses of a good answer",
+          {is_not_empty<StatusRange>, "at least one status or range"});
+    field("expect_body", c.expect_body, "text that the body of a good answer contains; empty = any");
+    field("expect_json_field", c.expect_json_field, "field=value at the top of its JSON body; empty = any",
+          {is_field_match, "FIELD=VALUE"});
+}
+
+static void fields(config::Fields& field, FailbackConfig& c)
+{
+    field("mode", c.mode, "whether a preferred backend that is back takes over by itself");
+    field("hold_down", c.hold_down, "for this long after it is back it waits; doubled each time it flaps",
+          {Duration::zero(), longest});
+    field("hold_down_max", c.hold_down_max, "upper limit of the doubling", {Duration::zero(), longest});
+    field("slow_start", c.slow_start, "ramp from no share to its full share; 0 = none", {Duration::zero(), longest});
+}
+
+static void fields(config::Fields& field, QuarantineConfig& c)
+{
+    field("failure_limit", c.failure_limit, "failures within the window that quarantine a backend; 0 = off",
+          {0, 1'000'000});
+    field("failure_window", c.failure_window, "the window", {shortest, longest});
+    field("cooldown", c.cooldown, "pause before the next change of version", {Duration::zero(), longest});
+}
+
+static void fields(config::Fields& field, PassiveConfig& c)
+{
+    field("failing_status", c.failing_status, "answers that speak against a backend");
+    field("degrade_after", c.degrade_after, "of these in a row: degraded", {1, 1'000'000});
+    field("unhealthy_after", c.unhealthy_after, "of these in a row: unhealthy", {1, 1'000'000});
+    field("outlier_factor", c.outlier_factor, "mean latency in multiples of its peers': degraded", {1.0, 1e6});
+}
+
+static void fields(config::Fields& field, RetryConfig& c)
+{
+    field("statuses", c.statuses, "answers that are retried elsewhere if the request may be sent again");
+    field("budget_ratio", c.budget_ratio, "retries and hedges per request ...", {0.0, 100.0});
+    field("budget_per_second", c.budget_per_second, "... plus this many", {0.0, 1e6});
+    field("replay_buffer", config::Bytes{c.replay_buffer}, "a longer request body cannot be sent again", {0, 64 << 20});
+    field("hedge", c.hedge, "send a slow safe request to a second backend as well");
+    field("hedge_floor", c.hedge_floor, "never sooner than this", {shortest, longest});
+    field("hedge_factor", c.hedge_factor, "after this multiple of the recent 99th percentile", {1.0, 1000.0});
+}
+
+static void fields(config::Fields& field, ParkConfig& c)
+{
+    field("timeout", c.timeout, "longest wait for a backend to return; 0 = none", {Duration::zero(), longest});
+    field("limit", c.limit, "waiting requests per worker", {0, 1'000'000});
+    field("release_per_second", c.release_per_second, "pace at which they go on", {1, 10'000'000});
+}
+
+static void fields(config::Fields& field, PoolSettings& c)
+{
+    field("name", c.name, "for routes and metrics", {is_name, a_name});
+    field("policy", c.policy, "how a backend is chosen; failover = the first that is healthy");
+    field("backends", c.backends, "names, the preferred first; empty = all");
+    field("weights", c.weights, "one per backend; empty = those of the backends",
+          {are_weights, "numbers from 1 to 1000"});
+    field("probe", c.probe, "the heartbeat");
+    field("failback", c.failback, "the return of a preferred backend");
+    field("quarantine", c.quarantine, "version failover");
+    field("passive", c.passive, "what live requests tell about a backend");
+    field("retry", c.retry, "sending a request again");
+    field("park", c.park, "waiting while no backend answers");
+}
+
+static void fields(config::Fields& field, RouteSettings& c)
+{
+    field("path", c.path, "exactly this path ...", {is_path_or_empty, a_path});
+    field("prefix", c.prefix, "... or this path and everything below it", {is_path_or_empty, a_path});
+    field("rewrite", c.rewrite, "replaces the matched part; empty = unchanged", {is_path_or_empty, a_path});
+    field("builtin", c.builtin, "answered by the balancer itself ...");
+    field("pool", c.pool, "... or by this pool; empty = the first");
+}
+
+static void fields(config::Fields& field, TimeoutConfig& c)
+{
+    field("connect", c.connect, "to a backend", {shortest, longest});
+    field("request", c.request, "the client's whole wait: attempts, parking and hedges together", {shortest, longest});
+    field("header", c.header, "first to last byte of a request header (408)", {shortest, longest});
+    field("body_idle", c.body_idle, "silence inside a body, on either side", {shortest, longest});
+    field("client_idle", c.client_idle, "a client's connection between two requests", {shortest, longest});
+    field("upstream_idle", c.upstream_idle, "a backend's connection between two requests", {shortest, longest});
+    field("tunnel_idle", c.tunnel_idle, "silence on an upgraded connection", {shortest, longest});
+    field("drain", c.drain, "from SIGTERM to the forced end", {Duration::zero(), longest});
+}
+
+static void fields(config::Fields& field, LimitConfig& c)
+{
+    constexpr std::uint64_t smallest = 256;
+    constexpr std::uint64_t largest = 1 << 20;
+    field("request_line", config::Bytes{c.request_line}, "longer is refused with 414", {smallest, largest});
+    field("header", config::Bytes{c.header}, "longer is refused with 431; request line included", {smallest, largest});
+    field("fields", c.fields, "more header fields are refused with 431", {1, 10'000});
+    field("body", config::Bytes{c.body}, "longer is refused with 413; 0 = unlimited");
+    field("connections", c.connections, "client connections per worker; 0 = what descriptors allow");
+    field("upstream_idle_per_backend", c.upstream_idle_per_backend, "idle connections kept per worker and backend",
+          {0, 100'000});
+}
+
+void fields(config::Fields& field, ConfigFile& c)
+{
+    field("listen", c.listen, "address for clients; port 0 = any free one");
+    field("workers", c.workers, "threads; 0 = one per core", {0, 256});
+    field("access_log", c.access_log, "file for one JSON line per request; - = standard output, empty = off");
+    field("forwarded", c.forwarded, "also send Forwarded (RFC 7239) to backends");
+    field("admin", c.admin, "add /health /status /metrics /events /logs and /admin where the routes leave them free");
+    field("backends", c.backends, "the servers that answer", {is_backend_list, a_backend_list});
+    field("pools", c.pools, "groups of backends; none = one, default, of all");
+    field("routes", c.routes, "the longest match serves; none = every path to the first pool");
+    field("timeouts", c.timeouts, "deadlines");
+    field("limits", c.limits, "bounds");
+}
+
+// --- Flags that are no keys ------------------------------------------------------------------------------------------
+
+static std::string assign_backends(ConfigFile& file, const std::vector<std::string>& values)
+{
+    std::vector<BackendConfig> backends;
+    for (const auto& value : values) {
+        const auto equals = std::min(value.find('='), value.size());
+        BackendConfig backend;
+        backend.name = value.substr(0, equals);
+        backend.url = equals < value.size() ? value.substr(equals + 1) : "";
+        if (!is_name(backend.name) || !is_origin(backend.url))
+            return config::not_valid(value, fmt::format("NAME=URL with {} and {}", a_name, an_origin)).message;
+        backends.push_back(std::move(backend));
+    }
+    if (backends.size() > max_backends) return fmt::format("{} backends, expected {}", backends.size(), a_backend_list);
+    file.backends = std::move(backends);
+    return {};
+}
+
+void flags(config::Flags& list, ConfigFile& file)
+{
+    config::Flag port;
+    port.name = "port";
+    port.metavar = "PORT";
+    port.help = "the port of --listen alone";
+    port.path = "port";
+    port.assign = [&file](const std::vector<std::string>& values) -> std::string {
+        const auto value = config::parse_unsigned(values.back(), 65535);
+        if (!value) return value.error().message;
+        file.listen.port = static_cast<std::uint16_t>(*value);
+        return {};
+    };
+    list.push_back(std::move(port));
+
+    config::Flag backend;
+    backend.name = "backend";
+    backend.metavar = "NAME=URL";
+    backend.help = "a server, the preferred first; repeat for each. They replace those of the file";
+    backend.path = "backends";
+    backend.repeatable = true;
+    backend.assign = [&file](const std::vector<std::string>& values) { return assign_backends(file, values); };
+    list.push_back(std::move(backend));
+
+    config::Flag policy;
+    policy.name = "policy";
+    policy.metavar = "POLICY";
+    policy.help = "policy of every pool: " + config::Scalar<Policy>::expected();
+    policy.path = "policy";
+    policy.assign = [&file](const std::vector<std::string>& values) -> std::string {
+        const auto value = config::Scalar<Policy>::parse(values.back());
+        if (!value) return value.error().message;
+        if (file.pools.empty()) file.pools.emplace_back();
+        for (auto& pool : file.pools) pool.policy = *value;
+        return {};
+    };
+    list.push_back(std::move(policy));
+
+    config::Flag offset;
+    offset.name = "port-offset";
+    offset.metavar = "N";
+    offset.help = "added to the port of --listen and to those of all backends on this machine [0]";
+    offset.path = "port_offset";
+    offset.assign = [&file](const std::vector<std::string>& values) -> std::string {
+        const auto value = config::parse_unsigned(values.back(), 65535);
+        if (!value) return value.error().message;
+        file.port_offset = static_cast<unsigned>(*value);
+        return {};
+    };
+    list.push_back(std::move(offset));
+}
+
+// --- From what was said to the whole ---------------------------------------------------------------------------------
+
+namespace {
+
+template <class Item> std::size_t index_of(const std::vector<Item>& items, const std::string& name)
+{
+    const auto it = std::find_if(items.begin(), items.end(), [&](const Item& item) { return item.name == name; });
+    return static_cast<std::size_t>(it - items.begin());
+}
+
+template <class Item> std::vector<std::string> names_of(const std::vector<Item>& items)
+{
+    std::vector<std::string> out;
+    for (const auto& item : items) out.push_back(item.name);
+    return out;
+}
+
+/// One finish(): the file, where its values came from, and the steps in the order in which they depend on each other.
+class Completion {
+public:
+    Completion(ConfigFile& file, const config::Places& places) : file_(file), places_(places) {}
+
+    void run()
+    {
+        for (const auto* path : {"listen", "port"})
+            if (places_.contains(path)) file_.listen_source = places_.of(path);
+        shift_ports();
+        backends();
+        pools();
+        routes();
+        fit("timeouts.connect", file_.timeouts.connect, "timeouts.request", file_.timeouts.request);
+        fit("limits.request_line", file_.limits.request_line, "limits.header", file_.limits.header);
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& path, const std::string& message) const { places_.fail(path, message); }
+
+    template <class Item> void refuse_duplicate_names(const std::vector<Item>& items, const std::string& list) const
+    {
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            const auto first = index_of(items, items[i].name);
+            if (first < i)
+                fail(fmt::format("{}[{}].name", list, i),
+                     fmt::format("duplicate name '{}', expected another than that of {}[{}]", items[i].name, list,
+                                 first));
+        }
+    }
+
+    void unknown_name(const std::string& path, const std::string& what, const std::string& name,
+                      const std::vector<std::string>& known) const
+    {
+        const auto nearest = config::did_you_mean(name, known);
+        fail(path, fmt::format("unknown {} {}{} expected one of: {}", what, config::in_quotes(name),
+                               nearest ? fmt::format(", did you mean '{}'?", *nearest) : ",", fmt::join(known, ", ")));
+    }
+
+    /// `value` must not exceed `limit`. A default gives way silently; what somebody wrote does not.
+    template <class T> void fit(const std::string& path, T& value, const std::string& limit_path, const T& limit) const
+    {
+        if (value <= limit) return;
+        if (places_.contains(path))
+            fail(path, fmt::format("{} is more than {} ({}), expected at most that", config::Scalar<T>::format(value),
+                                   limit_path, config::Scalar<T>::format(limit)));
+        value = limit;
+    }
+
+    std::uint16_t shifted(std::uint16_t port) const
+    {
+        if (port + file_.port_offset > 65535)
+            fail("port_offset",
+                 fmt::format("port {} + {} is more than 65535, expected a smaller offset", port, file_.port_offset));
+        return static_cast<std::uint16_t>(port + file_.port_offset);
+    }
+
+    void shift_ports()
+    {
+        if (file_.port_offset == 0) return;
+        if (file_.listen.port != 0) file_.listen.port = shifted(file_.listen.port);
+        for (auto& backend : file_.backends) {
+            auto address = config::parse_http_origin(backend.url).value();
+            if (!is_loopback(address.host)) continue;
+            address.port = shifted(address.port);
+            backend.url = "http://" + config::format_host_port(address);
+        }
+        file_.port_offset = 0;
+    }
+
+    void backends()
+    {
+        refuse_duplicate_names(file_.backends, "backends");
+        for (std::size_t i = 0; i < file_.backends.size(); ++i) {
+            auto& backend = file_.backends[i];
+            auto address = config::parse_http_origin(backend.url).value();
+            backend.host = std::move(address.host);
+            backend.port = address.port;
+            backend.source = places_.of(fmt::format("backends[{}].url", i));
+        }
+    }
+
+    void pools()
+    {
+        if (file_.pools.empty()) file_.pools.emplace_back();
+        refuse_duplicate_names(file_.pools, "pools");
+        for (std::size_t i = 0; i < file_.pools.size(); ++i) pool(file_.pools[i], fmt::format("pools[{}]", i));
+    }
+
+    void pool(PoolSettings& pool, const std::string& path)
+    {
+        const auto known = names_of(file_.backends);
+        if (pool.backends.empty()) pool.backends = known;
+        for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+            const auto& name = pool.backends[i];
+            const auto here = fmt::format("{}.backends[{}]", path, i);
+            if (std::find(known.begin(), known.end(), name) == known.end()) unknown_name(here, "backend", name, known);
+            if (std::find(pool.backends.begin(), pool.backends.end(), name) !=
+                pool.backends.begin() + static_cast<std::ptrdiff_t>(i))
+                fail(here, fmt::format("duplicate backend '{}', expected it once", name));
+        }
+        if (pool.weights.empty())
+            for (const auto& name : pool.backends)
+                pool.weights.push_back(file_.backends[index_of(file_.backends, name)].weight);
+        if (pool.weights.size() != pool.backends.size())
+            fail(path + ".weights", fmt::format("{} weights for {} backends, expected one each", pool.weights.size(),
+                                                pool.backends.size()));
+        fit(path + ".probe.fast_interval", pool.probe.fast_interval, path + ".probe.interval", pool.probe.interval);
+        fit(path + ".probe.slow", pool.probe.slow, path + ".probe.timeout", pool.probe.timeout);
+        fit(path + ".failback.hold_down", pool.failback.hold_down, path + ".failback.hold_down_max",
+            pool.failback.hold_down_max);
+        fit(path + ".passive.degrade_after", pool.passive.degrade_after, path + ".passive.unhealthy_after",
+            pool.passive.unhealthy_after);
+    }
+
+    void routes()
+    {
+        std::set<std::pair<std::string, std::string>> seen;
+        for (std::size_t i = 0; i < file_.routes.size(); ++i) {
+            auto& route = file_.routes[i];
+            check_route(route, fmt::format("routes[{}]", i));
+            if (!seen.emplace(route.path, route.prefix).second)
+                fail(fmt::format("routes[{}]", i),
+                     fmt::format("a second route for '{}', expected one", route.path + route.prefix));
+        }
+        if (file_.routes.empty()) add_route("", "/", Builtin::none);
+        if (!file_.admin) return;
+        add_route("/health", "", Builtin::health);
+        add_route("/status", "", Builtin::status);
+        add_route("/metrics", "", Builtin::metrics);
+        add_route("/events", "", Builtin::events);
+        add_route("/logs", "", Builtin::logs);
+        add_route("", "/admin", Builtin::admin);
+    }
+
+    void check_route(RouteSettings& route, const std::string& path) const
+    {
+        if (route.path.empty() == route.prefix.empty()) fail(path, "expected either `path` or `prefix`");
+        const auto known = names_of(file_.pools);
+        if (route.builtin != Builtin::none) {
+            if (!route.pool.empty()) fail(path + ".pool", "together with `builtin`, expected one of the two");
+            if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `builtin`, expected none");
+            return;
+        }
+        if (route.pool.empty()) route.pool = known.front();
+        if (std::find(known.begin(), known.end(), route.pool) == known.end())
+            unknown_name(path + ".pool", "pool", route.pool, known);
+        // The rest of the path is appended to the rewrite as it is: /old/x with /old -> /new/ would become /new//x.
+        if (!route.rewrite.empty() && !route.prefix.empty() &&
+            route.prefix.ends_with('/') != route.rewrite.ends_with('/'))
+            fail(path + ".rewrite", fmt::format("'{}' for the prefix '{}', expected both or neither to end with '/'",
+                                                route.rewrite, route.prefix));
+    }
+
+    /// Unless the file has a route for the same path.
+    void add_route(const std::string& path, const std::string& prefix, Builtin builtin)
+    {
+        const auto& wanted = path.empty() ? prefix : path;
+        for (const auto& route : file_.routes)
+            if (route.path == wanted || route.prefix == wanted) return;
+        file_.routes.push_back({path, prefix, "", builtin, builtin == Builtin::none ? file_.pools.front().name : ""});
+    }
+
+    ConfigFile& file_;
+    const config::Places& places_;
+};
+
+} // namespace
+
+void finish(ConfigFile& file, const config::Places& places)
+{
+    Completion(file, places).run();
+}
+
+Config to_config(const ConfigFile& file)
+{
+    Config out;
+    out.listen_host = file.listen.host;
+    out.listen_port = file.listen.port;
+    out.listen_source = file.listen_source;
+    out.workers = file.workers;
+    out.access_log = file.access_log;
+    out.forwarded = file.forwarded;
+    out.backends = file.backends;
+    out.timeouts = file.timeouts;
+    out.limits = file.limits;
+    for (const auto& settings : file.pools) {
+        PoolConfig pool;
+        pool.name = settings.name;
+        pool.policy = settings.policy;
+        for (const auto& name : settings.backends)
+            pool.backends.push_back(static_cast<BackendIndex>(index_of(file.backends, name)));
+        pool.weights = settings.weights;
+        pool.probe = settings.probe;
+        pool.failback = settings.failback;
+        pool.quarantine = settings.quarantine;
+        pool.passive = settings.passive;
+        pool.retry = settings.retry;
+        pool.park = settings.park;
+        out.pools.push_back(std::move(pool));
+    }
+    for (const auto& settings : file.routes) {
+        RouteConfig route;
+        route.path = settings.path;
+        route.prefix = settings.prefix;
+        route.rewrite = settings.rewrite;
+        route.builtin = settings.builtin;
+        if (settings.builtin == Builtin::none) route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
+        out.routes.push_back(std::move(route));
+    }
+    return out;
+}
+
+Config load_config(const std::string& yaml, const std::string& name)
+{
+    return to_config(config::from_yaml<ConfigFile>(yaml, name));
+}
+
+} // namespace hotspare::balancer

@@ -1,0 +1,68 @@
+// What a file, the environment and flags can say about the balancer, and how that becomes a Config.
+//
+// The file names pools and backends; a Config holds their indices, parsed addresses, and everything that a shorter file
+// left to be understood: one pool `default` of all backends where none is given, every path to the first pool where no
+// route is, the admin end points. Names are not resolved and ports not bound here; that is the start of the daemon.
+//
+// Used once, by main() through run_app(); see common/config.hpp for the three functions that it looks for.
+#pragma once
+
+#include "balancer/config.hpp"
+#include "common/config.hpp"
+
+#include <string>
+#include <vector>
+
+namespace hotspare::balancer {
+
+struct PoolSettings {
+    std::string name = "default";
+    Policy policy = Policy::failover;
+    std::vector<std::string> backends; ///< names; empty = all, in order
+    std::vector<unsigned> weights;     ///< parallel to backends; empty = the backends' own
+    ProbeConfig probe;
+    FailbackConfig failback;
+    QuarantineConfig quarantine;
+    PassiveConfig passive;
+    RetryConfig retry;
+    ParkConfig park;
+};
+
+struct RouteSettings {
+    std::string path;
+    std::string prefix;
+    std::string rewrite;
+    Builtin builtin = Builtin::none;
+    std::string pool; ///< empty = the first one
+};
+
+struct ConfigFile {
+    config::HostPort listen{"127.0.0.1", 5000};
+    unsigned workers = 0;
+    std::string access_log;
+    bool forwarded = false;
+    bool admin = true; ///< add the admin end points that the routes leave free
+    std::vector<BackendConfig> backends;
+    std::vector<PoolSettings> pools;
+    std::vector<RouteSettings> routes;
+    TimeoutConfig timeouts;
+    LimitConfig limits;
+
+    unsigned port_offset = 0;  ///< flag only: added to the ports of `listen` and of all loopback backends
+    std::string listen_source; ///< where the address to listen on was given
+};
+
+void fields(config::Fields& field, ConfigFile& file);
+void flags(config::Flags& list, ConfigFile& file);
+
+/// Fills in what was left to be understood, so that to_config() cannot fail and --print-config shows the whole; checks
+/// what spans several keys. Doing it again changes nothing.
+void finish(ConfigFile& file, const config::Places& places);
+
+/// Of a finished file.
+Config to_config(const ConfigFile& file);
+
+/// A Config from YAML alone. Throws UsageError naming `name`:line:column.
+Config load_config(const std::string& yaml, const std::string& name = "config");
+
+} // namespace hotspare::balancer

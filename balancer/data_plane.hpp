@@ -1,0 +1,109 @@
+// What one worker's requests share: routes, placement, upstream connections, budgets, deadlines, counters, and the parking
+// lot for requests that no backend can take at the moment.
+//
+// Thread: its worker's; nothing here is shared between workers. Owner: the Worker, which feeds it Routing snapshots and
+// sends its evidence to the monitor.
+#pragma once
+
+#include "balancer/access_log.hpp"
+#include "balancer/config.hpp"
+#include "balancer/counters.hpp"
+#include "balancer/deadline_wheel.hpp"
+#include "balancer/hedge_delay.hpp"
+#include "balancer/message_head.hpp"
+#include "balancer/placement.hpp"
+#include "balancer/routes.hpp"
+#include "balancer/upstream.hpp"
+#include "common/resilience/budget.hpp"
+
+#include <boost/intrusive/list.hpp>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::balancer {
+
+class Exchange;
+
+/// A request that waits until a backend returns.
+class Parked : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+public:
+    virtual void unpark() = 0;
+    bool parked() const noexcept { return is_linked(); }
+
+protected:
+    ~Parked() = default;
+};
+
+class DataPlane final : private Deadline {
+public:
+    /// Called with what the requests met: at once if it may mean that a backend is failing, else every 100 ms.
+    using Report = std::function<void(std::vector<Evidence>)>;
+
+    DataPlane(asio::io_context& context, const Config& config, const RouteTable& routes,
+              std::vector<tcp::endpoint> endpoints, WorkerCounters& counters, AccessLog::Writer* access_log,
+              unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline);
+    ~DataPlane();
+
+    const Config& config;
+    const RouteTable& routes;
+    WorkerCounters& counters;
+    AccessLog::Writer* const access_log; ///< null = off
+    DeadlineWheel wheel;
+    Placement placement;
+    UpstreamPools upstreams;
+    std::vector<resilience::RetryBudget> budgets; ///< by pool
+    std::vector<HedgeDelay> hedge_delays;         ///< by pool
+    std::vector<unsigned> active;                 ///< requests in flight, by backend
+    bool draining = false;
+
+    /// Scratch for one head each: filled and used within one call, so one per worker is enough and stays in the cache.
+    RequestHead request;
+    ResponseHead response;
+
+    /// Records what an attempt met at a backend. `latency` only for answers.
+    void observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency = {});
+
+    /// Queues a request until its pool can serve again. False if the lot is full.
+    bool park(PoolIndex pool, Parked& request, TimePoint now);
+    /// New Routing has arrived: lets parked requests go, paced.
+    void release_parked(TimePoint now);
+
+    /// The state of a request in progress, from a stock that is reused.
+    std::unique_ptr<Exchange> borrow();
+    void give_back(std::unique_ptr<Exchange> exchange) noexcept;
+
+    /// 32 hexadecimal digits, unique among all workers and restarts.
+    std::string_view new_request_id(std::array<char, 32>& storage) noexcept;
+
+private:
+    struct Lot {
+        boost::intrusive::list<Parked, boost::intrusive::constant_time_size<false>> waiting;
+        std::size_t count = 0;
+        double allowance = 0; ///< releases that the pace permits now
+        TimePoint last{};
+    };
+    struct Tally {
+        std::uint32_t count = 0;
+        TimePoint last{};
+        Duration total_latency{};
+    };
+    static constexpr std::size_t kinds = static_cast<std::size_t>(EvidenceKind::outpaced) + 1;
+    static constexpr Duration report_interval = milliseconds(100);
+    static constexpr std::size_t stock_limit = 256;
+
+    void deadline_passed(TimePoint now) override;
+    void flush();
+
+    Report report_;
+    std::vector<std::array<Tally, kinds>> tallies_; ///< by backend and kind, since the last report
+    bool tallied_ = false;
+    std::vector<Lot> lots_; ///< by pool
+    std::vector<std::unique_ptr<Exchange>> stock_;
+    std::array<std::uint64_t, 2> id_state_;
+};
+
+} // namespace hotspare::balancer

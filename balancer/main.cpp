@@ -1,0 +1,89 @@
+// The balancer: a failover proxy that loses no request. This file is its architecture: every part is made here and wired to
+// its neighbours here.
+//
+//   clients --> workers (N threads: accept, proxy, retry, hedge, park) --> backends
+//                 |  ^
+//        evidence |  | routing
+//                 v  |
+//               monitor (1 thread: heartbeats, failover, events) <-- admin (/status, /events, /metrics, ...)
+
+#include "balancer/access_log.hpp"
+#include "balancer/admin.hpp"
+#include "balancer/config_file.hpp"
+#include "balancer/monitor.hpp"
+#include "balancer/routes.hpp"
+#include "balancer/startup.hpp"
+#include "balancer/worker.hpp"
+#include "common/app.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace hotspare;
+using namespace hotspare::balancer;
+
+void serve(App& app, const Config& config)
+{
+    const unsigned count = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+    const auto endpoints = resolve_backends(app.io(), config);
+    const Listeners listeners = open_listeners(app.io(), config, count);
+    const RouteTable routes(config.routes);
+    std::optional<AccessLog> access_log;
+    if (!config.access_log.empty()) access_log.emplace(config.access_log, config);
+
+    Monitor monitor(config, endpoints, std::random_device{}());
+
+    auto open = asio::make_work_guard(app.io()); // until the last worker has drained
+    unsigned draining = count;
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<const WorkerCounters*> counters;
+    std::optional<Admin> admin;
+    for (unsigned i = 0; i < count; ++i) {
+        Worker::Hooks hooks;
+        hooks.report = [&](std::vector<Evidence> evidence) { monitor.report(std::move(evidence)); };
+        hooks.hand_over = [&](Handover handover) { admin->adopt(std::move(handover)); };
+        hooks.drained = [&] {
+            asio::post(app.io(), [&] {
+                if (--draining == 0) open.reset();
+            });
+        };
+        workers.push_back(std::make_unique<Worker>(config, routes, endpoints, access_log ? &*access_log : nullptr, i, count,
+                                                   listeners.descriptors[i], listeners.endpoint.protocol(),
+                                                   std::move(hooks)));
+        counters.push_back(&workers.back()->counters());
+        monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
+            worker->publish(std::move(routing));
+        });
+    }
+    admin.emplace(config, monitor, counters);
+
+    monitor.start();
+    for (auto& worker : workers) worker->start();
+    app.on_stop([&] {
+        for (auto& worker : workers) worker->drain(config.timeouts.drain);
+    });
+    app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
+    app.run();
+
+    for (auto& worker : workers) worker->join();
+    monitor.stop();
+    monitor.join();
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    const AppInfo info{"balancer", "keeps an HTTP service answering while its servers fail"};
+    return run_app(argc, argv, info, ConfigFile{},
+                   [](App& app, const ConfigFile& file) { serve(app, to_config(file)); });
+}

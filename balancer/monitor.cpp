@@ -1,0 +1,288 @@
+#include "balancer/monitor.hpp"
+
+#include "common/http/client.hpp"
+#include "common/log.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/beast/http/status.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include <pthread.h>
+#include <time.h>
+
+namespace hotspare::balancer {
+namespace {
+
+/// A wall clock that differs from ours by less was only adjusted.
+constexpr WallTime::duration clock_tolerance = milliseconds(50);
+/// Shorter sleeps of the machine are not worth a fresh round.
+constexpr Duration sleep_tolerance = seconds(1);
+
+/// Time that the steady clock has not counted because the machine slept.
+Duration slept() noexcept
+{
+    timespec with{}, without{};
+    ::clock_gettime(CLOCK_BOOTTIME, &with);
+    ::clock_gettime(CLOCK_MONOTONIC, &without);
+    return seconds(with.tv_sec - without.tv_sec) + std::chrono::nanoseconds(with.tv_nsec - without.tv_nsec);
+}
+
+WallTime::duration wall_less_steady()
+{
+    return std::chrono::system_clock::now().time_since_epoch() -
+           std::chrono::duration_cast<WallTime::duration>(Clock::now().time_since_epoch());
+}
+
+std::string start_of_ids()
+{
+    return fmt::format(
+        "{:x}", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+/// Whether the error is our own lack of something, which says nothing about the backend.
+bool is_ours(const error_code& error)
+{
+    return error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system ||
+           error == asio::error::no_buffer_space || error == asio::error::no_memory ||
+           error == boost::system::errc::address_not_available || error == asio::error::access_denied;
+}
+
+ProbeOutcome outcome_of(const error_code& error)
+{
+    if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
+    if (error == errc::malformed) return ProbeOutcome::malformed;
+    if (error == errc::too_large) return ProbeOutcome::failing;
+    if (error == errc::closed_early || error == asio::error::connection_reset ||
+        error == asio::error::connection_aborted || error == asio::error::broken_pipe)
+        return ProbeOutcome::reset;
+    return ProbeOutcome::refused;
+}
+
+/// What the answer lacks; empty if it is as expected.
+std::string shortcoming(const http::Response& response, const ProbeConfig& expected)
+{
+    const unsigned status = response.result_int();
+    const bool wanted = std::any_of(expected.expect_status.begin(), expected.expect_status.end(),
+                                    [status](const StatusRange& range) { return range.contains(status); });
+    if (!wanted) return "not a status that is expected";
+    if (!expected.expect_body.empty() && response.body().find(expected.expect_body) == std::string::npos)
+        return fmt::format("its body does not contain '{}'", expected.expect_body);
+    if (expected.expect_json_field.empty()) return {};
+
+    const auto equals = expected.expect_json_field.find('=');
+    const std::string field = expected.expect_json_field.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : expected.expect_json_field.substr(equals + 1);
+    const auto body = http::parse_json(response.body());
+    if (!body || !body->is_object()) return "its body is not a JSON object";
+    const auto found = body->find(field);
+    if (found == body->end()) return fmt::format("its body has no field '{}'", field);
+    const std::string actual = found->is_string() ? found->get<std::string>() : found->dump();
+    if (actual != value) return fmt::format("its {} is '{}', not '{}'", field, actual.substr(0, 40), value);
+    return {};
+}
+
+void assess(ProbeReport& report, const result<http::Response>& answer, const ProbeConfig& expected)
+{
+    if (!answer) {
+        report.outcome = outcome_of(answer.error());
+        const auto limit = std::chrono::duration_cast<milliseconds>(expected.timeout).count();
+        report.detail = report.outcome == ProbeOutcome::timed_out ? fmt::format("no answer within {} ms", limit)
+                                                                  : answer.error().message();
+        return;
+    }
+    const auto reason = boost::beast::http::obsolete_reason(answer->result());
+    report.detail = fmt::format("{} {}", answer->result_int(), std::string_view(reason));
+    const std::string lacks = shortcoming(*answer, expected);
+    report.outcome = lacks.empty() ? ProbeOutcome::ok : ProbeOutcome::failing;
+    if (!lacks.empty() && answer->result_int() < 300) report.detail += ", but " + lacks;
+}
+
+spdlog::level::level_enum level_of(const Event& event)
+{
+    switch (event.kind) {
+    case Event::Kind::outage: return spdlog::level::err;
+    case Event::Kind::transition:
+        return event.to == Status::down || event.to == Status::unhealthy || event.to == Status::degraded
+                   ? spdlog::level::warn
+                   : spdlog::level::info;
+    case Event::Kind::failover:
+    case Event::Kind::fail_open:
+    case Event::Kind::quarantine:
+    case Event::Kind::clock_jump: return spdlog::level::warn;
+    case Event::Kind::failback:
+    case Event::Kind::outage_over:
+    case Event::Kind::fail_open_over:
+    case Event::Kind::quarantine_over:
+    case Event::Kind::preference: break;
+    }
+    return spdlog::level::info;
+}
+
+} // namespace
+
+Monitor::Monitor(const Config& config, std::vector<asio::ip::tcp::endpoint> endpoints, std::uint32_t seed)
+    : config_(config), endpoints_(std::move(endpoints)), context_(1), work_(context_.get_executor()), tasks_(context_),
+      ending_(context_), timer_(context_), core_(config, seed), events_(start_of_ids()),
+      last_failover_(config.pools.size()), failover_time_(config.pools.size()), started_(Clock::now()),
+      wall_offset_(wall_less_steady()), suspended_(slept())
+{
+}
+
+Monitor::~Monitor()
+{
+    stop();
+    join();
+}
+
+void Monitor::subscribe(Publish publish)
+{
+    subscribers_.push_back(std::move(publish));
+}
+
+void Monitor::before_stop(std::function<asio::awaitable<void>()> close)
+{
+    closers_.push_back(std::move(close));
+}
+
+void Monitor::start()
+{
+    thread_ = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "monitor");
+        started_ = Clock::now();
+        react(core_.start(started_));
+        context_.run();
+    });
+}
+
+void Monitor::stop()
+{
+    asio::post(context_, [this] {
+        if (std::exchange(stopping_, true)) return;
+        ending_.spawn("end of the monitor", end());
+    });
+}
+
+void Monitor::join()
+{
+    if (thread_.joinable()) thread_.join();
+}
+
+void Monitor::report(std::vector<Evidence> evidence)
+{
+    asio::post(context_, [this, evidence = std::move(evidence)] {
+        check_clocks();
+        react(core_.evidence(evidence, Clock::now()));
+    });
+}
+
+asio::awaitable<void> Monitor::end()
+{
+    for (const auto& close : closers_) co_await close();
+    tasks_.cancel();
+    co_await tasks_.join();
+    ended_ = true; // evidence may still arrive: it must not arm the timer again
+    timer_.cancel();
+    work_.reset();
+}
+
+WallTime Monitor::wall(TimePoint t) const noexcept
+{
+    return WallTime(std::chrono::duration_cast<WallTime::duration>(t.time_since_epoch()) + wall_offset_);
+}
+
+void Monitor::operate(BackendIndex backend, OperatorWord word)
+{
+    react(core_.operate(backend, word, Clock::now()));
+}
+
+boost::system::result<void, std::string> Monitor::prefer(BackendIndex target)
+{
+    auto reaction = core_.prefer(target, Clock::now());
+    if (!reaction) return std::move(reaction.error());
+    react(std::move(*reaction));
+    return {};
+}
+
+void Monitor::prefer_configured()
+{
+    react(core_.prefer_configured(Clock::now()));
+}
+
+asio::awaitable<void> Monitor::probe(BackendIndex backend)
+{
+    const ProbeConfig& settings = core_.probe_config(backend);
+    auto request = http::make_request(http::verb::get, settings.path);
+    const BackendConfig& target = config_.backends[backend];
+    request.set(http::field::host, target.port == 80 ? target.host : fmt::format("{}:{}", target.host, target.port));
+
+    ProbeReport report{.backend = backend, .started = Clock::now()};
+    const auto answer = co_await http::fetch(endpoints_[backend], std::move(request), {.deadline = settings.timeout});
+    report.latency = Clock::now() - report.started;
+    if (!answer && answer.error() == errc::cancelled) co_return; // we are stopping
+
+    check_clocks();
+    if (!answer && is_ours(answer.error())) {
+        spdlog::warn("cannot probe '{}': {}", target.name, answer.error().message());
+        react(core_.probe_not_made(backend, report.started, Clock::now()));
+        co_return;
+    }
+    assess(report, answer, settings);
+    react(core_.probe_finished(std::move(report), Clock::now()));
+}
+
+void Monitor::tick()
+{
+    check_clocks();
+    const TimePoint now = Clock::now();
+    lag_ = now - std::exchange(timer_at_, TimePoint::max());
+    react(core_.tick(now));
+}
+
+/// The clocks may have moved in ways that the steady one does not show.
+void Monitor::check_clocks()
+{
+    const auto offset = wall_less_steady();
+    if (std::chrono::abs(offset - wall_offset_) > clock_tolerance) wall_offset_ = offset;
+
+    const Duration total = slept();
+    if (total - std::exchange(suspended_, total) > sleep_tolerance) react(core_.clock_jumped(Clock::now()));
+}
+
+void Monitor::react(Reaction reaction)
+{
+    if (ended_) return;
+    if (reaction.routing)
+        for (const Publish& publish : subscribers_) publish(reaction.routing);
+    const TimePoint published = Clock::now();
+
+    for (const BackendIndex backend : reaction.probe)
+        tasks_.spawn(fmt::format("probe of '{}'", config_.backends[backend].name), probe(backend));
+
+    for (Event& event : reaction.events) {
+        ReportedEvent reported{.event = std::move(event), .at = {}, .failover = {}};
+        const Event& e = reported.event;
+        reported.at = wall(e.at);
+        if (e.kind == Event::Kind::failover || e.kind == Event::Kind::failback)
+            reported.failover = published - e.first_evidence;
+        log::event(level_of(e), to_text(reported, config_), to_json(reported, config_));
+        events_.append(reported, config_);
+        if (e.kind == Event::Kind::failover) {
+            failover_time_[*e.pool] += reported.failover;
+            last_failover_[*e.pool] = std::move(reported);
+        }
+    }
+
+    if (reaction.wake_at == timer_at_) return;
+    timer_at_ = reaction.wake_at;
+    timer_.expires_at(timer_at_);
+    timer_.async_wait([this](const error_code& error) {
+        if (!error) tick();
+    });
+}
+
+} // namespace hotspare::balancer

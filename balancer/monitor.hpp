@@ -1,0 +1,113 @@
+// The heartbeat thread: it owns the failover core and is its hands. It probes, takes evidence in, publishes Routing and
+// keeps the event log; every decision is the core's. The admin end points run on its thread too, so that they read the
+// core without a lock.
+//
+// Threads: construct, subscribe(), before_stop() and start() on the owner's thread, in this order; report(), stop() on
+// any, as long as the Monitor exists; join() and destruction on the owner's. Everything below "monitor thread" only
+// there. Owner: main. It must outlive the threads that call report(); what subscribe() was given must outlive join().
+#pragma once
+
+#include "balancer/config.hpp"
+#include "balancer/events.hpp"
+#include "balancer/failover.hpp"
+#include "common/task_group.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hotspare::balancer {
+
+class Monitor {
+public:
+    using Publish = std::function<void(std::shared_ptr<const Routing>)>;
+
+    /// `endpoints` are the resolved addresses of Config::backends, in their order. `config` must outlive the Monitor.
+    Monitor(const Config& config, std::vector<asio::ip::tcp::endpoint> endpoints, std::uint32_t seed);
+    /// Stops and joins if that has not been done.
+    ~Monitor();
+
+    Monitor(const Monitor&) = delete;
+    Monitor& operator=(const Monitor&) = delete;
+
+    /// `publish` gets every Routing, on the monitor's thread; it must not block or throw (Worker::publish posts).
+    void subscribe(Publish publish);
+    /// `close` is awaited on the monitor's thread when it stops, before its last breath; it needs a bound of its own.
+    void before_stop(std::function<asio::awaitable<void>()> close);
+
+    void start();
+    /// Begins the end and returns at once. May be repeated.
+    void stop();
+    void join();
+
+    /// Hands over what live requests met.
+    void report(std::vector<Evidence> evidence);
+
+    // --- monitor thread ---
+
+    asio::io_context& context() noexcept { return context_; }
+    const Failover& failover() const noexcept { return core_; }
+    EventLog& events() noexcept { return events_; }
+    const EventLog& events() const noexcept { return events_; }
+
+    /// The pool's latest failover (not failback).
+    const std::optional<ReportedEvent>& last_failover(PoolIndex pool) const noexcept { return last_failover_[pool]; }
+    /// First evidence -> new Routing handed to the workers, summed over all failovers of the pool.
+    Duration failover_time(PoolIndex pool) const noexcept { return failover_time_[pool]; }
+    TimePoint started() const noexcept { return started_; }
+    /// What the wall clock showed at `t`; the same for the same `t` unless somebody sets the clock.
+    WallTime wall(TimePoint t) const noexcept;
+    /// How late the latest tick was.
+    Duration lag() const noexcept { return lag_; }
+
+    void operate(BackendIndex backend, OperatorWord word);
+    /// Fails with a sentence for the operator.
+    boost::system::result<void, std::string> prefer(BackendIndex target);
+    void prefer_configured();
+
+private:
+    void run();
+    void begin();
+    asio::awaitable<void> end();
+    asio::awaitable<void> probe(BackendIndex backend);
+    void tick();
+    void react(Reaction reaction);
+    void check_clocks();
+
+    const Config& config_;
+    std::vector<asio::ip::tcp::endpoint> endpoints_;
+    std::vector<Publish> subscribers_;
+    std::vector<std::function<asio::awaitable<void>()>> closers_;
+
+    asio::io_context context_;
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    TaskGroup tasks_;  ///< probes
+    TaskGroup ending_; ///< the one task that ends them
+    asio::steady_timer timer_;
+    TimePoint timer_at_ = TimePoint::max();
+
+    Failover core_;
+    EventLog events_;
+    std::vector<std::optional<ReportedEvent>> last_failover_; ///< by pool
+    std::vector<Duration> failover_time_;                     ///< by pool
+    TimePoint started_{};
+    WallTime::duration wall_offset_{}; ///< wall clock less steady clock
+    Duration suspended_{};             ///< how long this machine has slept since it was booted
+    Duration lag_{};
+    bool stopping_ = false;
+    bool ended_ = false;
+    std::thread thread_;
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,1001 @@
+#include "balancer/proxy.hpp"
+
+#include <boost/asio/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cassert>
+
+namespace hotspare::balancer {
+namespace {
+
+/// Responses have no limits in the configuration: a backend is trusted with more than a client, but not without bound.
+constexpr std::size_t longest_response_header = 64 * 1024;
+/// What a backend may send ahead of what the client takes before we stop reading it.
+constexpr std::size_t read_ahead = 16 * 1024;
+/// Bytes that one request may move before others get their turn.
+constexpr std::size_t fair_share = 8 * relay_chunk;
+/// What a reused Exchange keeps of its buffers.
+constexpr std::size_t kept_buffer = 32 * 1024;
+
+const LimitConfig& response_limits()
+{
+    static const LimitConfig limits = [] {
+        LimitConfig l;
+        l.request_line = longest_response_header;
+        l.header = longest_response_header;
+        l.fields = FieldList::max_fields;
+        return l;
+    }();
+    return limits;
+}
+
+bool contains(const std::vector<StatusRange>& ranges, unsigned status) noexcept
+{
+    return std::any_of(ranges.begin(), ranges.end(), [status](const StatusRange& r) { return r.contains(status); });
+}
+
+/// Our own shortage (descriptors, ports, memory) says nothing about the backend.
+bool is_local_shortage(const error_code& ec) noexcept
+{
+    namespace errc = boost::system::errc;
+    return ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system ||
+           ec == errc::no_buffer_space || ec == errc::not_enough_memory || ec == errc::address_not_available;
+}
+
+std::string_view title_of(unsigned status) noexcept
+{
+    const auto title = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
+    return {title.data(), title.size()};
+}
+
+Lost lost_for(Reason reason) noexcept
+{
+    switch (reason) {
+    case Reason::not_repeatable:
+    case Reason::body_gone: return Lost::not_replayable;
+    case Reason::budget: return Lost::budget;
+    case Reason::none:
+    case Reason::attempts: return Lost::no_backend;
+    }
+    return Lost::no_backend;
+}
+
+} // namespace
+
+Exchange::Exchange(DataPlane& plane) : plane_(plane) {}
+Exchange::~Exchange() = default;
+
+void Exchange::reset() noexcept
+{
+    client_in.clear();
+    client_in.trim(kept_buffer);
+    request_out_.clear();
+    request_out_.trim(kept_buffer);
+    response_out_.clear();
+    response_out_.trim(kept_buffer);
+    for (Upstream& up : upstreams_) {
+        up.in.clear();
+        up.in.trim(kept_buffer);
+    }
+    scanner.reset();
+    client_ = nullptr;
+    phase_ = Phase::idle;
+}
+
+// ---------------------------------------------------------------------------------------------------------- beginning
+
+void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+                     std::size_t head_size, TimePoint now)
+{
+    const RequestHead& head = plane_.request;
+    client_ = &client;
+    listener_ = &listener;
+    pool_ = route.pool;
+    began_ = last_progress_ = now;
+    deadline_ = now + plane_.config.timeouts.request;
+    parked_at_ = TimePoint{};
+    client_eof_ = false;
+    winner_ = nullptr;
+
+    method_ = head.method;
+    version_ = head.version;
+    keep_alive_ = head.keep_alive;
+    upgrade_ = head.upgrade;
+    ledger_ = AttemptLedger(
+        {.safe = head.safe() && !head.upgrade, .repeatable = head.idempotent() || head.idempotency_key});
+    repeatable_ = head.idempotent() || head.idempotency_key;
+
+    std::array<char, 32> id;
+    request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
+
+    request_out_.clear();
+    out_base_ = 0;
+    retained_ = true;
+    write_request(head,
+                  {.target = RouteTable::rewrite(route, head.target, scratch_),
+                   .client_ip = client_ip,
+                   .request_id = request_id_,
+                   .forwarded = plane_.config.forwarded},
+                  request_out_);
+    head_bytes_ = request_out_.size();
+
+    body_framing_ = head.framing;
+    body_left_ = head.content_length;
+    body_complete_ = head.framing == Framing::none;
+    if (head.framing == Framing::chunked)
+        request_decoder_.emplace();
+    else
+        request_decoder_.reset();
+
+    response_out_.clear();
+    response_complete_ = false;
+    bytes_in_ = bytes_out_ = 0;
+    status_ = 0;
+
+    plane_.budgets[pool_].deposit(now);
+    plane_.counters.pools[pool_].requests.add();
+    if (plane_.access_log != nullptr) {
+        record_ = std::make_unique<AccessRecord>();
+        record_->time = std::chrono::system_clock::now();
+        record_->client = client_ip;
+        record_->method = head.method_name;
+        record_->target = head.target;
+    }
+
+    client_in.consume(head_size); // from here on the head's views are dead
+    scanner.reset();
+    phase_ = Phase::placing;
+}
+
+void Exchange::reject(Stream& client, const Rejection& why, bool parsed, TimePoint now)
+{
+    const RequestHead& head = plane_.request;
+    client_ = &client;
+    began_ = last_progress_ = now;
+    method_ = parsed ? head.method : beast_http::verb::unknown;
+    // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
+    keep_alive_ = parsed && head.keep_alive && !plane_.draining;
+    body_complete_ = parsed && head.framing == Framing::none;
+    ledger_ = AttemptLedger{};
+    record_.reset();
+    std::array<char, 32> id;
+    request_id_.assign(plane_.new_request_id(id));
+    response_out_.clear();
+    answer(why.status, why.detail, now);
+}
+
+// ------------------------------------------------------------------------------------------------------- the main loop
+
+Exchange::Progress Exchange::advance(TimePoint now)
+{
+    moved_ = 0;
+    for (;;) {
+        switch (phase_) {
+        case Phase::idle: return Progress::blocked;
+        case Phase::placing: place(now); break;
+        case Phase::parked:
+            if (released_) {
+                ledger_.new_round();
+                phase_ = Phase::placing;
+                break;
+            }
+            if (now >= park_deadline_) {
+                unlink();
+                fail(503, Lost::no_backend, "no backend can answer: " + describe_attempts(), now);
+                break;
+            }
+            watch_client(now);
+            if (phase_ == Phase::parked) return Progress::blocked;
+            break;
+        case Phase::waiting:
+            if (!wait_for_response(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            break;
+        case Phase::relaying:
+            if (!relay(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            break;
+        case Phase::tunnel:
+            if (!run_tunnel(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            break;
+        case Phase::failing:
+            if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+                finish(Progress::abort, now);
+                break;
+            }
+            if (!flush_response(now)) return Progress::blocked;
+            if (phase_ == Phase::failing)
+                finish(keep_alive_ && body_complete_ && !client_eof_ ? Progress::reusable : Progress::close, now);
+            break;
+        case Phase::finished: phase_ = Phase::idle; return result_;
+        }
+    }
+}
+
+TimePoint Exchange::next_deadline() const noexcept
+{
+    switch (phase_) {
+    case Phase::parked: return park_deadline_;
+    case Phase::waiting: {
+        TimePoint next = deadline_;
+        for (const Upstream& up : upstreams_) {
+            if (!up.stream) continue;
+            next = std::min(next, up.hedge_at);
+            if (up.stream->connecting()) next = std::min(next, up.connect_deadline);
+        }
+        return body_complete_ ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
+    }
+    case Phase::relaying:
+    case Phase::failing: return last_progress_ + plane_.config.timeouts.body_idle;
+    case Phase::tunnel: return last_progress_ + plane_.config.timeouts.tunnel_idle;
+    default: return TimePoint::max();
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ placing
+
+void Exchange::place(TimePoint now)
+{
+    if (now >= deadline_) return fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+    if (ledger_.exhausted())
+        return fail(502, Lost::no_backend, "the limit of attempts is reached: " + describe_attempts(), now);
+    const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active);
+    if (!backend) return park(now);
+    phase_ = Phase::waiting;
+    start(*backend, false, false, now);
+}
+
+void Exchange::park(TimePoint now)
+{
+    if (parked_at_ == TimePoint{}) parked_at_ = now;
+    // All stays in the lot together count against one patience, or a flapping backend could hold a request for ever.
+    park_deadline_ = std::min(deadline_, parked_at_ + plane_.config.pools[pool_].park.timeout);
+    released_ = false;
+    phase_ = Phase::parked;
+    if (!plane_.park(pool_, *this, now))
+        fail(503, Lost::no_backend, "no backend can answer and too many requests wait already", now);
+}
+
+void Exchange::unpark()
+{
+    released_ = true;
+    listener_->stream_ready(*client_);
+}
+
+Exchange::Upstream* Exchange::free_slot() noexcept
+{
+    for (Upstream& up : upstreams_)
+        if (!up.stream) return &up;
+    return nullptr;
+}
+
+unsigned Exchange::running() const noexcept
+{
+    return static_cast<unsigned>(upstreams_[0].stream != nullptr) + static_cast<unsigned>(upstreams_[1].stream != nullptr);
+}
+
+void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
+{
+    Upstream& up = *free_slot();
+    bool reused = false;
+    if (!fresh) {
+        // A request that must not be sent twice is not risked on a connection that the backend has closed meanwhile.
+        do up.stream = plane_.upstreams.take(backend);
+        while (up.stream && !repeatable_ && up.stream->is_stale());
+        reused = up.stream != nullptr;
+    }
+    if (reused)
+        up.stream->listen(listener_);
+    else
+        up.stream = plane_.upstreams.connect(backend, *listener_);
+
+    up.id = ledger_.begin(backend, reused, hedge, now);
+    up.backend = backend;
+    up.sent = 0;
+    up.send_failed = false;
+    up.in.clear();
+    up.scanner.reset();
+    up.sent_at = now;
+    up.hedge_at = now + plane_.hedge_delays[pool_].current();
+    up.connect_deadline = now + plane_.config.timeouts.connect;
+    ++plane_.active[backend];
+    plane_.counters.backends[backend].active.add();
+}
+
+void Exchange::release(Upstream& up, bool reusable, TimePoint now)
+{
+    --plane_.active[up.backend];
+    plane_.counters.backends[up.backend].active.sub();
+    if (reusable)
+        plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
+    else
+        up.stream->close();
+    up.stream = nullptr;
+}
+
+// ---------------------------------------------------------------------------------- the request's way to the backends
+
+std::uint64_t Exchange::least_sent() const noexcept
+{
+    auto least = std::numeric_limits<std::uint64_t>::max();
+    for (const Upstream& up : upstreams_)
+        if (up.stream) least = std::min(least, up.sent);
+    return least;
+}
+
+/// Reads what the client has sent of the body, bounded by what the backends take. True if it got anything.
+bool Exchange::take_request_bytes(TimePoint now)
+{
+    if (body_complete_) return false;
+    // Connect first: while nothing was read, a request with any body can still go anywhere.
+    const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
+                                       [](const Upstream& up) { return up.stream && !up.stream->connecting(); });
+    if (!connected) return false;
+    if (out_base_ + request_out_.size() - least_sent() >= relay_chunk) return false;
+
+    std::size_t got = 0;
+    IoResult io{Io::done, 0};
+    if (body_framing_ == Framing::length) {
+        if (!client_in.empty()) {
+            got = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, client_in.size()));
+            request_out_.append(client_in.text().substr(0, got));
+            client_in.consume(got);
+        } else {
+            const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, relay_chunk));
+            io = client_->read(request_out_.prepare(wanted).first(wanted));
+            if (io.io == Io::done) request_out_.commit(got = io.bytes);
+        }
+        body_left_ -= got;
+        body_complete_ = body_left_ == 0;
+    } else {
+        if (client_in.empty()) {
+            io = client_->read(client_in.prepare(read_ahead).first(read_ahead));
+            if (io.io == Io::done) client_in.commit(io.bytes);
+        }
+        if (io.io == Io::done) {
+            const std::size_t before = client_in.size();
+            switch (request_decoder_->decode(client_in, request_out_, true)) {
+            case ChunkDecoder::State::malformed:
+                refuse(400, "the chunked body is malformed", now);
+                return true;
+            case ChunkDecoder::State::done: body_complete_ = true; break;
+            case ChunkDecoder::State::more:
+                // A chunk header may be split: more of it must be read behind what is there.
+                if (client_in.size() == before) {
+                    io = client_->read(client_in.prepare(read_ahead).first(read_ahead));
+                    if (io.io == Io::done) client_in.commit(io.bytes);
+                }
+                break;
+            }
+            got = std::max<std::size_t>(before - client_in.size(), io.io == Io::done ? io.bytes : 0);
+            if (plane_.config.limits.body > 0 && request_decoder_->content_bytes() > plane_.config.limits.body) {
+                refuse(413, "the body is larger than the limit", now);
+                return true;
+            }
+        }
+    }
+    if (io.io == Io::eof || io.io == Io::failed) {
+        client_gone(now);
+        return true;
+    }
+    if (body_complete_) client_->await_readable();
+    if (got == 0) return body_complete_;
+
+    moved_ += got;
+    bytes_in_ += got;
+    last_progress_ = now;
+    if (retained_ && request_out_.size() > head_bytes_ + plane_.config.pools[pool_].retry.replay_buffer) {
+        retained_ = false;
+        ledger_.body_gone();
+        // Only one attempt can go on without the beginning: the one that has come further.
+        if (running() == 2) {
+            Upstream& behind = upstreams_[0].sent < upstreams_[1].sent ? upstreams_[0] : upstreams_[1];
+            attempt_failed(behind, Outcome::cancelled, now);
+        }
+    }
+    return true;
+}
+
+/// While a complete request is being served, the client can only pipeline its next one, half-close, or vanish.
+void Exchange::watch_client(TimePoint now)
+{
+    if (!body_complete_ || client_eof_) return;
+    if (!client_->readable()) return client_->await_readable();
+    if (client_in.size() >= plane_.config.limits.header) return; // it will be asked again when this request is done
+    const IoResult io = client_->read(client_in.prepare(read_ahead));
+    switch (io.io) {
+    case Io::done:
+        client_in.commit(io.bytes);
+        client_->await_readable();
+        break;
+    case Io::blocked: break;
+    case Io::eof: client_eof_ = true; break; // a half-close is not an abort: it waits for its answer
+    case Io::failed: client_gone(now); break;
+    }
+}
+
+void Exchange::send_request(Upstream& up, TimePoint now)
+{
+    while (!up.send_failed && up.sent < out_base_ + request_out_.size()) {
+        const IoResult io = up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
+        if (io.io == Io::blocked) return;
+        if (io.io == Io::failed) {
+            up.send_failed = true; // what it answered before it closed may still be read
+            return;
+        }
+        if (up.sent == 0) {
+            ledger_.sent(up.id);
+            up.sent_at = now;
+        }
+        up.sent += io.bytes;
+        last_progress_ = now;
+    }
+    forget_sent();
+}
+
+/// Without the replay buffer, bytes that were sent are of no more use.
+void Exchange::forget_sent() noexcept
+{
+    if (retained_) return;
+    const std::uint64_t least = std::min(least_sent(), out_base_ + request_out_.size());
+    request_out_.consume(static_cast<std::size_t>(least - out_base_));
+    out_base_ = least;
+}
+
+// --------------------------------------------------------------------------------------------- waiting for the response
+
+/// False when nothing more can be done for now.
+bool Exchange::wait_for_response(TimePoint now)
+{
+    bool more = true;
+    while (more && phase_ == Phase::waiting && moved_ < fair_share) {
+        more = take_request_bytes(now);
+        for (Upstream& up : upstreams_)
+            if (up.stream && phase_ == Phase::waiting) drive(up, now);
+    }
+    if (phase_ != Phase::waiting) return true;
+    if (moved_ >= fair_share) return false;
+
+    // An interim response (100, 103) goes out while the final one is awaited.
+    if (!response_out_.empty() && !flush_response(now) && phase_ != Phase::waiting) return true;
+
+    if (now >= deadline_ ||
+        (!body_complete_ && now >= last_progress_ + plane_.config.timeouts.body_idle)) {
+        const bool slow_client = now < deadline_;
+        for (Upstream& up : upstreams_) {
+            if (!up.stream) continue;
+            if (!slow_client) plane_.observe(up.backend, EvidenceKind::timed_out, now);
+            ledger_.failed(up.id, slow_client ? Outcome::cancelled : Outcome::timed_out, now, plane_.budgets[pool_]);
+            release(up, false, now);
+        }
+        if (slow_client)
+            answer(408, "the request's body did not arrive in time", now);
+        else
+            fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+        return true;
+    }
+    hedge(now);
+    watch_client(now);
+    return phase_ != Phase::waiting;
+}
+
+void Exchange::drive(Upstream& up, TimePoint now)
+{
+    if (up.stream->connecting()) {
+        if (now >= up.connect_deadline) attempt_failed(up, Outcome::connect_timeout, now);
+        return;
+    }
+    if (up.stream->connect_error()) return attempt_failed(up, Outcome::refused, now);
+
+    send_request(up, now);
+    if (up.send_failed && up.sent == 0) return attempt_failed(up, Outcome::reset, now);
+    while (up.stream && phase_ == Phase::waiting) {
+        const IoResult io = up.stream->read(up.in.prepare(read_ahead));
+        if (io.io == Io::blocked) return;
+        if (io.io != Io::done) return attempt_failed(up, Outcome::reset, now);
+        up.in.commit(io.bytes);
+        while (up.stream && phase_ == Phase::waiting && take_head(up, now)) {
+        }
+    }
+}
+
+/// True if a head was complete and handled, so that another one may follow (an interim response came first).
+bool Exchange::take_head(Upstream& up, TimePoint now)
+{
+    if (up.in.empty()) return false;
+    switch (up.scanner.scan(up.in.text(), response_limits())) {
+    case HeadScanner::Found::incomplete: return false;
+    case HeadScanner::Found::rejected: attempt_failed(up, Outcome::malformed, now); return false;
+    case HeadScanner::Found::complete: break;
+    }
+    ResponseHead& head = plane_.response;
+    const std::size_t size = up.scanner.head_size();
+    if (parse_response(up.in.text().substr(0, size), method_ == beast_http::verb::head, head)) {
+        attempt_failed(up, Outcome::malformed, now);
+        return false;
+    }
+    on_head(up, head, now);
+    return true;
+}
+
+void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
+{
+    const std::size_t size = up.scanner.head_size();
+    if (head.status / 100 == 1 && head.status != 101) {
+        // RFC 9110 §15.2: forwarded, except to a 1.0 client; of two racing attempts neither speaks for the other.
+        if (version_ >= 11 && running() == 1)
+            write_response(head,
+                           {.served_by = plane_.config.backends[up.backend].name,
+                            .request_id = request_id_,
+                            .client_version = version_,
+                            .keep_alive = true,
+                            .chunked = false},
+                           response_out_);
+        up.in.consume(size);
+        up.scanner.reset();
+        return;
+    }
+    if (head.status == 101 && !upgrade_) return attempt_failed(up, Outcome::malformed, now);
+
+    const PoolConfig& pool = plane_.config.pools[pool_];
+    const Duration latency = now - up.sent_at;
+    BackendCounters& counters = plane_.counters.backends[up.backend];
+    counters.responses[head.status / 100].add();
+    counters.latency.observe(latency);
+    const bool failing = pool.passive.failing_status.contains(head.status);
+    plane_.observe(up.backend, failing ? EvidenceKind::failing_status : EvidenceKind::success, now, latency);
+
+    if (contains(pool.retry.statuses, head.status) &&
+        (running() == 2 || plane_.placement.alternative(pool_, ledger_))) {
+        const Verdict verdict = ledger_.failed(up.id, Outcome::failing_status, now, plane_.budgets[pool_]);
+        if (verdict.move == Move::elsewhere || verdict.move == Move::wait) {
+            const bool all_here = head.framing == Framing::none ||
+                                  (head.framing == Framing::length && up.in.size() == size + head.content_length);
+            release(up, head.keep_alive && all_here && body_complete_ && up.sent == out_base_ + request_out_.size(), now);
+            if (verdict.move == Move::elsewhere) {
+                plane_.counters.pools[pool_].retries.add();
+                phase_ = Phase::placing;
+            }
+            return;
+        }
+    }
+    choose(up, head, now);
+}
+
+/// This attempt's response is the one the client gets.
+void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
+{
+    for (Upstream& rival : upstreams_) {
+        if (&rival == &up || !rival.stream) continue;
+        ledger_.failed(rival.id, Outcome::outpaced, now, plane_.budgets[pool_]);
+        if (ledger_[up.id].hedge) plane_.observe(rival.backend, EvidenceKind::outpaced, now);
+        release(rival, false, now);
+    }
+    ledger_.answering(up.id, head.status);
+    if (!ledger_[up.id].hedge) plane_.hedge_delays[pool_].observe(now - up.sent_at);
+    winner_ = &up;
+    status_ = head.status;
+    last_progress_ = now;
+
+    const std::size_t size = up.scanner.head_size();
+    response_framing_ = head.framing;
+    response_left_ = head.content_length;
+    chunk_out_ = version_ >= 11 && (head.framing == Framing::chunked || head.framing == Framing::until_close);
+    if (head.framing == Framing::chunked)
+        response_decoder_.emplace();
+    else
+        response_decoder_.reset();
+    // A 1.0 client learns the end of a body without a length only from the end of the connection.
+    const bool delimited = version_ >= 11 || head.framing == Framing::none || head.framing == Framing::length;
+    if (!delimited || plane_.draining) keep_alive_ = false;
+
+    write_response(head,
+                   {.served_by = plane_.config.backends[up.backend].name,
+                    .request_id = request_id_,
+                    .client_version = version_,
+                    .keep_alive = keep_alive_,
+                    .chunked = chunk_out_},
+                   response_out_);
+    const bool reusable = head.keep_alive;
+    up.in.consume(size);
+    if (head.status == 101) {
+        phase_ = Phase::tunnel;
+        tunnel_client_eof_ = tunnel_backend_eof_ = false;
+        response_out_.append(up.in.text());
+        up.in.clear();
+        request_out_.clear();
+        request_out_.append(client_in.text());
+        client_in.clear();
+        return;
+    }
+    upstream_reusable_ = reusable;
+    response_complete_ = response_framing_ == Framing::none;
+    phase_ = Phase::relaying;
+}
+
+/// A second attempt beside one that stays silent, or instead of one that cannot even connect.
+void Exchange::hedge(TimePoint now)
+{
+    if (phase_ != Phase::waiting || running() != 1) return;
+    Upstream& up = upstreams_[0].stream ? upstreams_[0] : upstreams_[1];
+    if (now < up.hedge_at) return;
+    const PoolConfig& pool = plane_.config.pools[pool_];
+    if (plane_.placement.alternative(pool_, ledger_)) {
+        // Not sent: any request may go elsewhere, and costs nobody anything.
+        if (up.stream->connecting()) return attempt_failed(up, Outcome::connect_timeout, now);
+        if (pool.retry.hedge && ledger_.may_hedge() && plane_.budgets[pool_].withdraw(now)) {
+            if (const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active)) {
+                up.hedge_at = TimePoint::max();
+                plane_.counters.pools[pool_].hedges.add();
+                start(*backend, false, true, now);
+                for (Upstream& other : upstreams_)
+                    if (other.stream && phase_ == Phase::waiting) drive(other, now);
+                return;
+            }
+        }
+    }
+    // Not now; a request that waits long asks ever more rarely.
+    up.hedge_at = now + std::max<Duration>(plane_.hedge_delays[pool_].current(), now - ledger_[up.id].started);
+}
+
+// --------------------------------------------------------------------------------------- the response's way to the client
+
+/// False when nothing more can be done for now.
+bool Exchange::relay(TimePoint now)
+{
+    for (;;) {
+        bool progress = false;
+        if (winner_ != nullptr) {
+            if (take_request_bytes(now)) progress = true;
+            if (phase_ != Phase::relaying) return true;
+            if (winner_ != nullptr && winner_->sent < out_base_ + request_out_.size()) send_request(*winner_, now);
+        }
+        if (winner_ != nullptr && take_response_bytes(now)) progress = true;
+        if (phase_ != Phase::relaying) return true;
+        const bool flushed = flush_response(now);
+        if (phase_ != Phase::relaying) return true;
+
+        if (response_complete_ && flushed) {
+            finish(keep_alive_ && body_complete_ && !client_eof_ ? Progress::reusable : Progress::close, now);
+            return true;
+        }
+        if (moved_ >= fair_share) return false;
+        if (!progress || !flushed) break;
+    }
+    if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+        if (winner_ != nullptr) attempt_failed(*winner_, Outcome::timed_out, now);
+        if (phase_ == Phase::relaying) finish(Progress::abort, now);
+        return true;
+    }
+    watch_client(now);
+    return phase_ != Phase::relaying;
+}
+
+/// True if the response came further.
+bool Exchange::take_response_bytes(TimePoint now)
+{
+    Upstream& up = *winner_;
+    std::size_t got = 0;
+    IoResult io{Io::done, 0};
+    if (!response_complete_) {
+        if (response_out_.size() >= read_ahead + relay_chunk) return false;
+        switch (response_framing_) {
+        case Framing::none: break;
+        case Framing::length:
+            if (!up.in.empty()) {
+                got = static_cast<std::size_t>(std::min<std::uint64_t>(response_left_, up.in.size()));
+                response_out_.append(up.in.text().substr(0, got));
+                up.in.consume(got);
+            } else {
+                if (response_out_.size() >= read_ahead) return false;
+                const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(response_left_, relay_chunk));
+                io = up.stream->read(response_out_.prepare(wanted).first(wanted));
+                if (io.io == Io::done) response_out_.commit(got = io.bytes);
+            }
+            response_left_ -= got;
+            response_complete_ = response_left_ == 0;
+            break;
+        case Framing::chunked:
+        case Framing::until_close:
+            if (up.in.empty()) {
+                io = up.stream->read(up.in.prepare(read_ahead).first(read_ahead));
+                if (io.io == Io::done) up.in.commit(io.bytes);
+            }
+            if (response_framing_ == Framing::until_close) {
+                got = up.in.size();
+                if (got > 0 && chunk_out_) {
+                    response_out_.append_number(got, 16);
+                    response_out_.append("\r\n");
+                }
+                response_out_.append(up.in.text());
+                if (got > 0 && chunk_out_) response_out_.append("\r\n");
+                up.in.clear();
+                if (io.io == Io::eof) {
+                    if (chunk_out_) response_out_.append("0\r\n\r\n");
+                    response_complete_ = true;
+                    io.io = Io::done;
+                    got = 1;
+                }
+                break;
+            }
+            if (io.io != Io::done) break;
+            const std::size_t before = up.in.size();
+            const auto state = response_decoder_->decode(up.in, response_out_, chunk_out_);
+            if (state == ChunkDecoder::State::malformed) {
+                attempt_failed(up, Outcome::malformed, now);
+                return true;
+            }
+            got = before - up.in.size();
+            response_complete_ = state == ChunkDecoder::State::done;
+            if (state == ChunkDecoder::State::more && got == 0) {
+                // A chunk header is split: read on behind what is there.
+                io = up.stream->read(up.in.prepare(read_ahead).first(read_ahead));
+                if (io.io == Io::done) up.in.commit(got = io.bytes);
+            }
+            break;
+        }
+        if (io.io == Io::eof || io.io == Io::failed) {
+            attempt_failed(up, Outcome::reset, now);
+            return true;
+        }
+        if (got > 0) {
+            moved_ += got;
+            last_progress_ = now;
+        }
+    }
+    if (response_complete_) {
+        ledger_.finished(up.id, now);
+        winner_ = nullptr;
+        const bool all_sent = body_complete_ && up.sent == out_base_ + request_out_.size();
+        release(up, upstream_reusable_ && all_sent && !up.send_failed && up.in.empty(), now);
+        return true;
+    }
+    return got > 0;
+}
+
+/// True when everything is written. Ends the exchange if the client is gone.
+bool Exchange::flush_response(TimePoint now)
+{
+    while (!response_out_.empty()) {
+        const IoResult io = client_->write(response_out_.data());
+        if (io.io == Io::blocked) return false;
+        if (io.io == Io::failed) {
+            client_gone(now);
+            return false;
+        }
+        response_out_.consume(io.bytes);
+        bytes_out_ += io.bytes;
+        last_progress_ = now;
+    }
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------------------- tunnels
+
+/// Moves bytes one way until one side blocks. False when the tunnel is broken.
+bool Exchange::pump(Stream& from, Buffer& via, Stream& to, bool& eof, TimePoint now)
+{
+    while (moved_ < fair_share) {
+        while (!via.empty()) {
+            const IoResult io = to.write(via.data());
+            if (io.io == Io::blocked) return true;
+            if (io.io == Io::failed) return false;
+            via.consume(io.bytes);
+            last_progress_ = now;
+        }
+        if (eof) return true;
+        const IoResult io = from.read(via.prepare(read_ahead));
+        if (io.io == Io::blocked) return true;
+        if (io.io == Io::failed) return false;
+        if (io.io == Io::eof) {
+            eof = true;
+            to.shutdown_send();
+            return true;
+        }
+        via.commit(io.bytes);
+        moved_ += io.bytes;
+    }
+    return true;
+}
+
+bool Exchange::run_tunnel(TimePoint now)
+{
+    const bool sound = pump(*client_, request_out_, *winner_->stream, tunnel_client_eof_, now) &&
+                       pump(*winner_->stream, response_out_, *client_, tunnel_backend_eof_, now);
+    const bool over = tunnel_client_eof_ && tunnel_backend_eof_ && request_out_.empty() && response_out_.empty();
+    const bool silent = now >= last_progress_ + plane_.config.timeouts.tunnel_idle;
+    if (sound && !over && !silent) return false;
+    ledger_.finished(winner_->id, now);
+    release(*winner_, false, now);
+    winner_ = nullptr;
+    finish(sound ? Progress::close : Progress::abort, now);
+    return true;
+}
+
+// --------------------------------------------------------------------------------------------------------------- ends
+
+void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
+{
+    const BackendIndex backend = up.backend;
+    const error_code connect_error = up.stream->connect_error();
+    const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
+
+    BackendCounters& counters = plane_.counters.backends[backend];
+    // A pooled connection that turned out stale proves nothing against its backend; the fresh one will.
+    if (verdict.move != Move::fresh) {
+        switch (outcome) {
+        case Outcome::refused:
+            counters.connect_failures.add();
+            if (!is_local_shortage(connect_error)) plane_.observe(backend, EvidenceKind::refused, now);
+            break;
+        case Outcome::connect_timeout:
+            counters.connect_failures.add();
+            plane_.observe(backend, EvidenceKind::timed_out, now);
+            break;
+        case Outcome::reset:
+            counters.responses[0].add();
+            plane_.observe(backend, EvidenceKind::reset, now);
+            break;
+        case Outcome::malformed:
+            counters.responses[0].add();
+            plane_.observe(backend, EvidenceKind::malformed, now);
+            break;
+        case Outcome::timed_out: plane_.observe(backend, EvidenceKind::timed_out, now); break;
+        default: break;
+        }
+    }
+    if (winner_ == &up) winner_ = nullptr;
+    release(up, false, now);
+
+    PoolCounters& pool = plane_.counters.pools[pool_];
+    switch (verdict.move) {
+    case Move::elsewhere:
+        (outcome == Outcome::moved ? pool.moves : pool.retries).add();
+        phase_ = Phase::placing;
+        break;
+    case Move::fresh:
+        pool.retries.add();
+        start(backend, true, false, now);
+        break;
+    case Move::wait: break;
+    case Move::give_up:
+        if (verdict.reason == Reason::budget) pool.budget_exhausted.add();
+        fail(502, lost_for(verdict.reason), describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
+        break;
+    case Move::abort:
+        pool.lost[static_cast<std::size_t>(Lost::truncated)].add();
+        flush_response(now); // what the backend did send is the client's
+        if (phase_ != Phase::finished) finish(Progress::abort, now);
+        break;
+    }
+}
+
+void Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
+{
+    for (const BackendIndex backend : down) {
+        for (Upstream& up : upstreams_) {
+            if (phase_ != Phase::waiting || !up.stream || up.backend != backend || !ledger_.may_move(up.id)) continue;
+            if (running() == 2 || plane_.placement.alternative(pool_, ledger_)) attempt_failed(up, Outcome::moved, now);
+        }
+    }
+}
+
+void Exchange::cancel_attempts(TimePoint now)
+{
+    unlink();
+    for (Upstream& up : upstreams_) {
+        if (!up.stream) continue;
+        ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
+        release(up, false, now);
+    }
+    winner_ = nullptr;
+}
+
+void Exchange::client_gone(TimePoint now)
+{
+    if (phase_ == Phase::idle || phase_ == Phase::finished) return;
+    cancel_attempts(now);
+    response_out_.clear();
+    status_ = 0;
+    finish(Progress::abort, now);
+}
+
+/// The client broke the rules in the middle of its body. A response that has begun can only be cut short.
+void Exchange::refuse(unsigned status, std::string_view detail, TimePoint now)
+{
+    const bool begun = phase_ != Phase::waiting;
+    cancel_attempts(now);
+    if (begun)
+        finish(Progress::abort, now);
+    else
+        answer(status, detail, now);
+}
+
+/// The balancer could not get an answer from any backend.
+void Exchange::fail(unsigned status, Lost lost, const std::string& detail, TimePoint now)
+{
+    plane_.counters.pools[pool_].lost[static_cast<std::size_t>(lost)].add();
+    answer(status, detail, now);
+}
+
+void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
+{
+    status_ = status;
+    last_progress_ = now;
+    // Bytes of a body that nobody will read must not be taken for the next request.
+    if (plane_.draining || !body_complete_) keep_alive_ = false;
+    write_problem(status, detail, status == 503);
+    phase_ = Phase::failing;
+}
+
+void Exchange::write_problem(unsigned status, std::string_view detail, bool retry_after)
+{
+    const nlohmann::json body = {{"type", "about:blank"},
+                                 {"title", title_of(status)},
+                                 {"status", status},
+                                 {"detail", detail},
+                                 {"error", detail},
+                                 {"request_id", request_id_}};
+    const std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    Buffer& out = response_out_;
+    out.append("HTTP/1.1 ");
+    out.append_number(status);
+    out.append(" ");
+    out.append(title_of(status));
+    out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
+    out.append_number(text.size());
+    out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
+    out.append(request_id_);
+    if (retry_after) out.append("\r\nRetry-After: 1");
+    if (!keep_alive_) out.append("\r\nConnection: close");
+    out.append("\r\n\r\n");
+    if (method_ != beast_http::verb::head) out.append(text);
+}
+
+void Exchange::finish(Progress how, TimePoint now)
+{
+    phase_ = Phase::finished;
+    result_ = how;
+    if (ledger_.trail().empty() && status_ / 100 == 4) return; // refused before it had a pool
+
+    PoolCounters& pool = plane_.counters.pools[pool_];
+    pool.responses[how == Progress::abort ? 0 : status_ / 100].add();
+    pool.latency.observe(now - began_);
+    const bool answered = how != Progress::abort && status_ > 0 && status_ < 500;
+    if (answered && (ledger_.trail().size() > 1 || parked_at_ != TimePoint{})) {
+        auto saved = Saved::retry;
+        for (const Attempt& attempt : ledger_.trail()) {
+            if (attempt.outcome == Outcome::moved) saved = Saved::move;
+            if (attempt.outcome == Outcome::answered && attempt.hedge) saved = Saved::hedge;
+        }
+        if (parked_at_ != TimePoint{}) saved = Saved::park;
+        // The original answering before its hedge needed no saving.
+        const bool raced_only = saved == Saved::retry && ledger_.trail()[0].outcome == Outcome::answered;
+        if (!raced_only) pool.saved[static_cast<std::size_t>(saved)].add();
+    }
+    if (record_) {
+        record_->duration = now - began_;
+        record_->request_id = request_id_;
+        record_->status = status_;
+        record_->bytes_in = bytes_in_;
+        record_->bytes_out = bytes_out_;
+        record_->pool = pool_;
+        record_->complete = how != Progress::abort;
+        record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
+        if (!plane_.access_log->add(std::move(*record_))) plane_.counters.access_log_dropped.add();
+        record_.reset();
+    }
+}
+
+std::string Exchange::describe_attempts() const
+{
+    if (ledger_.trail().empty()) return "every backend is down";
+    std::string text;
+    for (const Attempt& attempt : ledger_.trail()) {
+        if (!text.empty()) text += ", ";
+        text += plane_.config.backends[attempt.backend].name;
+        text += ' ';
+        text += to_string(attempt.outcome);
+    }
+    return text;
+}
+
+} // namespace hotspare::balancer

@@ -1,0 +1,185 @@
+// The data plane: one request in, one response out.
+//
+// An Exchange is the state of one request between the moment its head is complete and the moment its response is: the
+// request's bytes for the backends, up to two attempts running at once (the second is a hedge), and the response's bytes
+// for the client. It moves in advance(): everything that can be done without waiting is done, then the sockets, the
+// deadline or a new Routing call it again. What may be sent again, and where, it asks the attempt ledger and the
+// placement; it decides nothing of that itself.
+//
+//   placing --> waiting --> relaying --> finished
+//      |  ^        |            `--> tunnel (101)
+//      v  |        v
+//     parked    failing (an answer of our own)
+//
+// Thread: its worker's. Owner: the client session, which lends it the client's stream; idle ones rest in the DataPlane.
+#pragma once
+
+#include "balancer/attempt.hpp"
+#include "balancer/buffer.hpp"
+#include "balancer/data_plane.hpp"
+#include "balancer/message_head.hpp"
+#include "balancer/stream.hpp"
+
+#include <array>
+#include <optional>
+#include <string>
+
+namespace hotspare::balancer {
+
+/// Largest piece moved at once inside a body: large enough that system calls do not dominate, small enough for the cache.
+inline constexpr std::size_t relay_chunk = 128 * 1024;
+
+class Exchange final : public Parked {
+public:
+    /// What advance() came to.
+    enum class Progress : std::uint8_t {
+        blocked,  ///< call again when something happens; see next_deadline()
+        busy,     ///< more could be done, but others shall have their turn: call again soon
+        reusable, ///< the response is out; the client's connection can take the next request
+        close,    ///< the response is out; close the client's connection once it has been read
+        abort,    ///< close the client's connection now, so that the truncation shows
+    };
+
+    explicit Exchange(DataPlane& plane);
+    ~Exchange();
+
+    Buffer client_in;    ///< bytes from the client that have not been understood yet
+    HeadScanner scanner; ///< over client_in
+
+    /// Takes the request whose head has just been parsed into DataPlane::request from the first `head_size` bytes of
+    /// client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
+    void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+               std::size_t head_size, TimePoint now);
+
+    /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request holds the head.
+    void reject(Stream& client, const Rejection& why, bool parsed, TimePoint now);
+
+    Progress advance(TimePoint now);
+
+    /// When advance() must be called even if nothing else happens.
+    TimePoint next_deadline() const noexcept;
+
+    /// Backends that have just gone down: what waits for them and may be sent again moves on.
+    void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+
+    /// The client has reset its connection: nobody wants the answer.
+    void client_gone(TimePoint now);
+
+    /// Returns to the state of a new Exchange; buffers are kept up to a small size.
+    void reset() noexcept;
+
+    bool idle() const noexcept { return phase_ == Phase::idle; }
+
+private:
+    enum class Phase : std::uint8_t { idle, placing, parked, waiting, relaying, tunnel, failing, finished };
+
+    struct Upstream {
+        Stream::Ptr stream; ///< null: this slot is free
+        AttemptLedger::Id id = 0;
+        BackendIndex backend = 0;
+        std::uint64_t sent = 0; ///< position in the request's bytes
+        bool send_failed = false;
+        TimePoint sent_at{};
+        TimePoint hedge_at{};
+        TimePoint connect_deadline{};
+        Buffer in; ///< from the backend
+        HeadScanner scanner;
+    };
+
+    void unpark() override;
+
+    // Placing
+    void place(TimePoint now);
+    void park(TimePoint now);
+    void start(BackendIndex backend, bool fresh, bool hedge, TimePoint now);
+    Upstream* free_slot() noexcept;
+    unsigned running() const noexcept;
+
+    // The request's way to the backends
+    bool take_request_bytes(TimePoint now);
+    void watch_client(TimePoint now);
+    void send_request(Upstream& up, TimePoint now);
+    void forget_sent() noexcept;
+    std::uint64_t least_sent() const noexcept;
+
+    // The response's way to the client
+    void drive(Upstream& up, TimePoint now);
+    bool take_head(Upstream& up, TimePoint now);
+    void on_head(Upstream& up, const ResponseHead& head, TimePoint now);
+    void choose(Upstream& up, const ResponseHead& head, TimePoint now);
+    bool wait_for_response(TimePoint now);
+    bool relay(TimePoint now);
+    bool take_response_bytes(TimePoint now);
+    bool flush_response(TimePoint now);
+    bool run_tunnel(TimePoint now);
+    bool pump(Stream& from, Buffer& via, Stream& to, bool& eof, TimePoint now);
+
+    // Ends
+    void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
+    void release(Upstream& up, bool reusable, TimePoint now);
+    void hedge(TimePoint now);
+    void cancel_attempts(TimePoint now);
+    void refuse(unsigned status, std::string_view detail, TimePoint now);
+    void fail(unsigned status, Lost lost, const std::string& detail, TimePoint now);
+    void answer(unsigned status, std::string_view detail, TimePoint now);
+    void write_problem(unsigned status, std::string_view detail, bool retry_after);
+    void finish(Progress how, TimePoint now);
+    std::string describe_attempts() const;
+
+    DataPlane& plane_;
+    Stream* client_ = nullptr;
+    StreamListener* listener_ = nullptr;
+    std::string scratch_;
+
+    Phase phase_ = Phase::idle;
+    Progress result_ = Progress::blocked;
+    AttemptLedger ledger_;
+    PoolIndex pool_ = 0;
+    TimePoint began_{};
+    TimePoint deadline_{};       ///< for the response head
+    TimePoint park_deadline_{};
+    TimePoint parked_at_{};
+    TimePoint last_progress_{};  ///< of a body or tunnel
+    bool released_ = false;
+    bool client_eof_ = false;
+    std::size_t moved_ = 0; ///< bytes moved in this call of advance()
+
+    // Facts of the request that outlive its head
+    beast_http::verb method_ = beast_http::verb::unknown;
+    unsigned version_ = 11;
+    bool keep_alive_ = true;
+    bool upgrade_ = false;
+    bool repeatable_ = true;
+    std::string request_id_;
+
+    // The request's bytes: head and framed body, from position out_base_ on
+    Buffer request_out_;
+    std::uint64_t out_base_ = 0;
+    std::size_t head_bytes_ = 0;
+    bool retained_ = true; ///< request_out_ still begins at position 0
+    Framing body_framing_ = Framing::none;
+    std::uint64_t body_left_ = 0;
+    bool body_complete_ = true;
+    std::optional<ChunkDecoder> request_decoder_;
+
+    std::array<Upstream, 2> upstreams_;
+    Upstream* winner_ = nullptr;
+
+    // The response's bytes
+    Buffer response_out_;
+    Framing response_framing_ = Framing::none;
+    std::uint64_t response_left_ = 0;
+    bool response_complete_ = false;
+    bool chunk_out_ = false; ///< the client gets the body in chunks
+    bool upstream_reusable_ = false;
+    std::optional<ChunkDecoder> response_decoder_;
+    std::uint64_t bytes_in_ = 0;
+    std::uint64_t bytes_out_ = 0;
+    unsigned status_ = 0;
+    bool tunnel_client_eof_ = false;
+    bool tunnel_backend_eof_ = false;
+
+    std::unique_ptr<AccessRecord> record_; ///< only while the access log is on
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,40 @@
+// The balancer's account of itself: /status as JSON, /metrics as Prometheus text, and the few answers that both and
+// /health share. It only reads.
+//
+// Thread: the monitor's, where the failover core lives; the workers' counters are read through their relaxed cells.
+#pragma once
+
+#include "balancer/config.hpp"
+#include "balancer/counters.hpp"
+#include "balancer/monitor.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hotspare::balancer {
+
+struct Report {
+    const Config& config;
+    const Monitor& monitor;
+    const std::vector<const WorkerCounters*>& counters; ///< one per worker
+
+    /// The backend that "the balancer" as a whole serves from: of the first pool with policy failover its active one,
+    /// else the first one of the first pool that serves. Nothing if there is none.
+    std::optional<BackendIndex> active() const;
+    /// Whether any pool has a backend to try.
+    bool can_answer() const;
+    /// Whether any pool serves from backends that fail their probes.
+    bool fails_open() const;
+
+    nlohmann::json status() const;
+    nlohmann::json backend(BackendIndex index) const;
+    nlohmann::json pool(PoolIndex index) const;
+
+    /// Prometheus text format, see metrics::Exposition::content_type.
+    std::string metrics() const;
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,88 @@
+// What the data plane needs to know to place a request, as plain immutable data, and what it reports back.
+//
+// PURE. The monitor thread builds a Routing whenever anything changes and posts a shared_ptr<const Routing> to every
+// worker; workers never write it. In the other direction workers report Evidence, coalesced, to the monitor.
+#pragma once
+
+#include "common/clock.hpp"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::balancer {
+
+using BackendIndex = std::uint16_t; ///< position in Config::backends; stable for the life of the process
+using PoolIndex = std::uint16_t;    ///< position in Config::pools
+
+/// DESIGN §3. The first five are observed, the last two are an operator's word.
+enum class Status : std::uint8_t { unknown, healthy, degraded, unhealthy, down, draining, maintenance };
+std::string_view to_string(Status) noexcept;
+
+enum class Policy : std::uint8_t { failover, round_robin, random, least_connections };
+std::string_view to_string(Policy) noexcept;
+
+/// How willingly a request is placed on a backend.
+enum class Tier : std::uint8_t {
+    serving,     ///< takes requests by the pool's policy
+    fallback,    ///< takes a request only when no serving backend is left for it (standby, degraded, unknown, fail-open)
+    excluded,    ///< takes none: known to be down, draining, in maintenance
+};
+
+struct Candidate {
+    BackendIndex backend = 0;
+    Tier tier = Tier::excluded;
+    unsigned weight = 1; ///< relative share under round_robin, random, least_connections; already scaled by slow start
+
+    bool operator==(const Candidate&) const = default;
+};
+
+struct BackendRoute {
+    Status status = Status::unknown;
+    /// Start of the latest probe that succeeded. A worker passes over a backend that failed it after this moment: only a
+    /// probe that started after the last failure may re-admit.
+    TimePoint good_probe_started{};
+    /// Counts the times this backend went from answering to not answering. When it grows, requests in flight there that
+    /// may be sent again move at once.
+    std::uint32_t down_count = 0;
+
+    bool operator==(const BackendRoute&) const = default;
+};
+
+struct PoolRoute {
+    Policy policy = Policy::failover;
+    /// Every backend of the pool. Under `failover` in order of preference: the active one first, then the standbys;
+    /// otherwise in configuration order.
+    std::vector<Candidate> candidates;
+
+    bool operator==(const PoolRoute&) const = default;
+};
+
+struct Routing {
+    std::uint64_t version = 0;
+    std::vector<BackendRoute> backends; ///< by BackendIndex
+    std::vector<PoolRoute> pools;       ///< by PoolIndex
+};
+
+/// What a live request met at a backend.
+enum class EvidenceKind : std::uint8_t {
+    success,        ///< a complete response header with a status that does not count as a failure
+    refused,        ///< the connection was refused or there is no route
+    reset,          ///< closed or reset after the request was sent, before the response was complete
+    timed_out,      ///< silent past a deadline of ours
+    failing_status, ///< a status that counts as a failure (500 and above by default)
+    malformed,      ///< not HTTP
+    outpaced,       ///< a hedge sent later to another backend answered first
+};
+std::string_view to_string(EvidenceKind) noexcept;
+
+/// One or more equal observations of one worker since its last report.
+struct Evidence {
+    BackendIndex backend = 0;
+    EvidenceKind kind = EvidenceKind::success;
+    std::uint32_t count = 0;
+    TimePoint last{};            ///< when the latest of them was observed
+    Duration total_latency{};    ///< summed over `count`: request sent -> response header (success, failing_status)
+};
+
+} // namespace hotspare::balancer

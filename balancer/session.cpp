@@ -1,0 +1,205 @@
+#include "balancer/session.hpp"
+
+namespace hotspare::balancer {
+namespace {
+
+/// How long a connection that we want to close is read on, so that the client gets our last response before it sees the
+/// end (RFC 9112 §9.6), and how much of what it still sends is thrown away meanwhile.
+constexpr Duration linger_time = seconds(2);
+constexpr std::size_t read_size = 4096;
+
+} // namespace
+
+Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip)
+    : plane_(plane), owner_(owner), client_(new Stream(std::move(socket))), client_ip_(std::move(client_ip)),
+      deadline_(Clock::now() + plane.config.timeouts.client_idle)
+{
+    client_->listen(this);
+    plane_.counters.connections.add();
+}
+
+Session::~Session()
+{
+    count_idle(false);
+    if (exchange_) {
+        exchange_->client_gone(Clock::now());
+        plane_.give_back(std::move(exchange_));
+    }
+    client_->close(reset_on_close_);
+    plane_.counters.connections.sub();
+}
+
+void Session::stream_ready(Stream&) { step(Clock::now()); }
+
+void Session::deadline_passed(TimePoint now) { step(now); }
+
+void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
+{
+    if (state_ != State::exchanging) return;
+    exchange_->backends_down(down, now);
+    owner_.call_again(*this);
+}
+
+void Session::drain(TimePoint now, Duration idle_grace)
+{
+    if (state_ != State::reading || exchange_) return;
+    deadline_ = now + idle_grace;
+    plane_.wheel.arm(*this, deadline_);
+}
+
+void Session::count_idle(bool idle) noexcept
+{
+    if (idle == idle_) return;
+    idle_ = idle;
+    plane_.counters.connections_idle.add(idle ? 1 : -1);
+}
+
+void Session::step(TimePoint now)
+{
+    for (;;) {
+        Step next = Step::over;
+        switch (state_) {
+        case State::reading: next = read_request(now); break;
+        case State::exchanging: next = exchange(now); break;
+        case State::lingering: next = linger(now); break;
+        }
+        if (next == Step::again) continue;
+        if (next == Step::over) return owner_.forget(*this);
+        const TimePoint at = state_ == State::exchanging ? exchange_->next_deadline() : deadline_;
+        if (at == TimePoint::max())
+            plane_.wheel.disarm(*this);
+        else
+            plane_.wheel.arm(*this, at);
+        return;
+    }
+}
+
+Session::Step Session::read_request(TimePoint now)
+{
+    const bool fresh = !exchange_;
+    if (fresh) {
+        if (!client_->readable()) {
+            if (now >= deadline_) return Step::over;
+            client_->await_readable();
+            count_idle(true);
+            return Step::wait;
+        }
+        exchange_ = plane_.borrow();
+    }
+    Buffer& in = exchange_->client_in;
+    for (;;) {
+        if (!in.empty()) {
+            const Step step = take_request(now);
+            if (step != Step::wait) return step;
+        }
+        const IoResult io = client_->read(in.prepare(read_size));
+        switch (io.io) {
+        case Io::done:
+            // The clock for the whole header runs from its first byte, so that a trickle cannot hold a connection.
+            if (in.empty()) deadline_ = now + plane_.config.timeouts.header;
+            in.commit(io.bytes);
+            count_idle(false);
+            break;
+        case Io::blocked:
+            if (in.empty()) {
+                plane_.give_back(std::move(exchange_));
+                count_idle(true);
+                if (now >= deadline_) return Step::over;
+            } else if (now >= deadline_) {
+                exchange_->reject(*client_, {408, "the request's header did not arrive in time"}, false, now);
+                state_ = State::exchanging;
+                return Step::again;
+            }
+            return Step::wait;
+        case Io::eof:
+        case Io::failed: return Step::over;
+        }
+    }
+}
+
+/// Looks for a complete head in what was read. wait: more is needed.
+Session::Step Session::take_request(TimePoint now)
+{
+    Exchange& x = *exchange_;
+    // RFC 9112 §2.2: an empty line before a request is left over from a sloppy client's last body.
+    if (x.client_in.text().starts_with("\r\n")) x.client_in.consume(2);
+    if (x.client_in.empty() || x.client_in.text() == "\r") return Step::wait;
+
+    const auto refuse = [&](const Rejection& why, bool parsed) {
+        if (!parsed) plane_.counters.bad_requests.add();
+        x.reject(*client_, why, parsed, now);
+        state_ = State::exchanging;
+        return Step::again;
+    };
+
+    switch (x.scanner.scan(x.client_in.text(), plane_.config.limits)) {
+    case HeadScanner::Found::incomplete: return Step::wait;
+    case HeadScanner::Found::rejected: return refuse(x.scanner.rejection(), false);
+    case HeadScanner::Found::complete: break;
+    }
+    const std::size_t size = x.scanner.head_size();
+    RequestHead& head = plane_.request;
+    if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
+        return refuse(*rejection, false);
+
+    const RouteConfig* const route = plane_.routes.match(head.path());
+    if (route == nullptr) {
+        const Step step = refuse({404, "no route for this path"}, true);
+        x.client_in.consume(size);
+        x.scanner.reset();
+        return step;
+    }
+    if (route->builtin != Builtin::none) {
+        Handover handover{.descriptor = -1,
+                          .protocol = client_ip_.find(':') == std::string::npos ? tcp::v4() : tcp::v6(),
+                          .bytes = std::string(x.client_in.text()),
+                          .builtin = route->builtin};
+        x.client_in.clear();
+        handover.descriptor = client_->release();
+        if (handover.descriptor >= 0) owner_.hand_over(std::move(handover));
+        return Step::over;
+    }
+    x.begin(*client_, *this, client_ip_, *route, size, now);
+    state_ = State::exchanging;
+    return Step::again;
+}
+
+Session::Step Session::exchange(TimePoint now)
+{
+    switch (exchange_->advance(now)) {
+    case Exchange::Progress::blocked: return Step::wait;
+    case Exchange::Progress::busy: owner_.call_again(*this); return Step::wait;
+    case Exchange::Progress::reusable: finish_request(now); return Step::again;
+    case Exchange::Progress::close:
+        plane_.give_back(std::move(exchange_));
+        client_->shutdown_send();
+        deadline_ = now + linger_time;
+        state_ = State::lingering;
+        return Step::again;
+    case Exchange::Progress::abort: reset_on_close_ = true; return Step::over;
+    }
+    return Step::over;
+}
+
+void Session::finish_request(TimePoint now)
+{
+    state_ = State::reading;
+    deadline_ = now + plane_.config.timeouts.client_idle;
+    if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));
+}
+
+/// Reads and drops until the client closes too, so that it is not sent a RST that would destroy our last response.
+Session::Step Session::linger(TimePoint now)
+{
+    if (now >= deadline_) return Step::over;
+    char dropped[read_size];
+    for (int turn = 0; turn < 16; ++turn) {
+        const IoResult io = client_->read(dropped);
+        if (io.io == Io::blocked) return Step::wait;
+        if (io.io != Io::done) return Step::over;
+    }
+    owner_.call_again(*this);
+    return Step::wait;
+}
+
+} // namespace hotspare::balancer

@@ -1,0 +1,82 @@
+// One client connection: waits for requests, hands each to an Exchange or to the admin, closes it properly in the end.
+//
+// Between requests a session holds no buffer and no Exchange: an idle keep-alive connection costs this object, its Stream
+// and one pending wait.
+//
+// Thread: its worker's. Owner: the Worker's list; a session leaves it, and dies, through Worker::forget().
+#pragma once
+
+#include "balancer/data_plane.hpp"
+#include "balancer/proxy.hpp"
+#include "balancer/stream.hpp"
+
+#include <boost/intrusive/list.hpp>
+
+#include <memory>
+#include <string>
+
+namespace hotspare::balancer {
+
+class Session;
+
+/// A connection whose request is one for the admin (/status, /events, ...), which lives on another thread.
+struct Handover {
+    int descriptor = -1;
+    tcp protocol = tcp::v4();
+    std::string bytes; ///< what was read from it: the request from its first byte on
+    Builtin builtin = Builtin::none;
+};
+
+/// What a session asks of the worker that owns it.
+class SessionOwner {
+public:
+    virtual void forget(Session& session) = 0;       ///< destroys it
+    virtual void call_again(Session& session) = 0;   ///< step() once the others have had their turn
+    virtual void hand_over(Handover handover) = 0;
+
+protected:
+    ~SessionOwner() = default;
+};
+
+class Session final : public StreamListener, public Deadline {
+public:
+    boost::intrusive::list_member_hook<> in_worker; ///< the Worker's list
+
+    Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip);
+    ~Session();
+
+    /// Does all that can be done now. May destroy the session.
+    void step(TimePoint now);
+
+    /// Backends that have just gone down.
+    void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+
+    /// The worker drains: an idle connection is given `idle_grace` for one last request.
+    void drain(TimePoint now, Duration idle_grace);
+
+private:
+    enum class State : std::uint8_t { reading, exchanging, lingering };
+
+    void stream_ready(Stream& stream) override;
+    void deadline_passed(TimePoint now) override;
+
+    enum class Step : std::uint8_t { again, wait, over };
+    Step read_request(TimePoint now);
+    Step take_request(TimePoint now);
+    Step exchange(TimePoint now);
+    Step linger(TimePoint now);
+    void finish_request(TimePoint now);
+    void count_idle(bool idle) noexcept;
+
+    DataPlane& plane_;
+    SessionOwner& owner_;
+    Stream::Ptr client_;
+    std::unique_ptr<Exchange> exchange_;
+    std::string client_ip_;
+    TimePoint deadline_{};
+    State state_ = State::reading;
+    bool idle_ = false;
+    bool reset_on_close_ = false;
+};
+
+} // namespace hotspare::balancer

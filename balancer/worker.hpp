@@ -1,0 +1,88 @@
+// A worker: one thread, one event loop, one SO_REUSEPORT listener, and everything its requests need (DataPlane).
+//
+// Workers share nothing on the request path. Routing comes in, and evidence goes out, by posted messages.
+//
+// Threads: construct, start(), drain() and join() from the main thread; publish() from any. Owner: main.
+#pragma once
+
+#include "balancer/access_log.hpp"
+#include "balancer/data_plane.hpp"
+#include "balancer/session.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace hotspare::balancer {
+
+class Worker final : private SessionOwner {
+public:
+    struct Hooks {
+        DataPlane::Report report;                 ///< evidence; called on the worker's thread
+        std::function<void(Handover)> hand_over;  ///< an admin request; called on the worker's thread
+        std::function<void()> drained;            ///< after drain(), when the last connection is gone
+    };
+
+    /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.
+    Worker(const Config& config, const RouteTable& routes, const std::vector<tcp::endpoint>& endpoints,
+           AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks);
+    ~Worker();
+
+    void start();
+
+    /// A new truth from the monitor. Any thread.
+    void publish(std::shared_ptr<const Routing> routing);
+
+    /// Takes no new connections, finishes what is in flight, lets idle connections send one last request; then calls
+    /// Hooks::drained. After `limit` the rest is cut off. Any thread.
+    void drain(Duration limit);
+
+    void join();
+
+    const WorkerCounters& counters() const noexcept { return counters_; }
+
+private:
+    using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
+    using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, asio::io_context::executor_type>;
+
+    void forget(Session& session) override;
+    void call_again(Session& session) override;
+    void hand_over(Handover handover) override;
+
+    void await_connection();
+    bool accept_some();
+    void schedule_tick();
+    void tick();
+    void run_again();
+    void begin_drain(Duration limit);
+    void check_drained();
+
+    const Config& config_;
+    unsigned index_;
+    Hooks hooks_;
+    WorkerCounters counters_;
+    asio::io_context context_;
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    std::unique_ptr<AccessLog::Writer> log_writer_;
+    DataPlane plane_;
+    Acceptor acceptor_;
+    Timer timer_;        ///< drives the wheel; never armed later than the nearest deadline
+    TimePoint timer_at_ = TimePoint::max();
+    Timer accept_pause_; ///< after EMFILE and its kin
+    boost::intrusive::list<Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>,
+                                                                 &Session::in_worker>>
+        sessions_;
+    std::vector<Session*> again_; ///< whose turn comes after the sockets'
+    bool again_posted_ = false;
+    bool drained_ = false;
+    TimePoint drain_deadline_ = TimePoint::max();
+    std::thread thread_;
+};
+
+} // namespace hotspare::balancer

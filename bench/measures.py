@@ -1,0 +1,124 @@
+"""What is measured. Each run uses one freshly started proxy; a measure may yield several values.
+
+  steady      64 keep-alive connections, open loop at one rate for all: p50 and p99 from the moment a request was
+              due, and the CPU time per request
+  saturation  the same connections in closed loop: requests/s, CPU time per request, memory afterwards
+  wrk         saturation again as wrk(1) sees it, a client that is not ours; it costs more per request than bench_load
+  bodies      1 MiB and 64 MiB, downloads and uploads, closed loop on a few connections
+  idle        memory at the start, and what each of 10,000 idle keep-alive connections adds
+"""
+import time
+from typing import NamedTuple, Optional
+
+from proxies import BenchError
+
+MIB = 1 << 20
+NAMES = ("steady", "saturation", "wrk", "bodies", "idle")
+CONNECTIONS = 64
+IDLE_CONNECTIONS = 10_000
+IDLE_RATE = 4000  # how fast the idle connections are opened; slower than the slowest proxy
+BODIES = (("1 MiB", MIB, 8), ("64 MiB", 64 * MIB, 4))  # name, bytes, connections
+
+
+class Plan(NamedTuple):
+    rounds: int
+    calibration_seconds: float
+    steady_seconds: float
+    saturation_seconds: float
+    wrk_seconds: int
+    body_seconds: float
+    rate: Optional[int] = None  # requests per second in `steady`
+
+
+FULL = Plan(rounds=5, calibration_seconds=3, steady_seconds=5, saturation_seconds=5, wrk_seconds=3, body_seconds=2)
+QUICK = Plan(rounds=2, calibration_seconds=1, steady_seconds=2, saturation_seconds=2, wrk_seconds=1, body_seconds=1)
+
+
+def run_all(bench, name, wanted, plan):
+    """{measure: value} for one proxy in one round. `idle` comes first: its baseline is a young process."""
+    values = {}
+    if "idle" in wanted:
+        with bench.proxy(name) as proxy:
+            values.update(_idle(bench, proxy))
+    if set(wanted) - {"idle"}:
+        with bench.proxy(name) as proxy:
+            # Pools, allocators and branch predictors settle before anything is counted.
+            saturate(bench, proxy, 0.5)
+            if "steady" in wanted:
+                values.update(_steady(bench, proxy, plan))
+            if "saturation" in wanted:
+                values.update(_saturation(bench, proxy, plan))
+            if "wrk" in wanted:
+                values["wrk_rate"] = bench.wrk(proxy, plan.wrk_seconds)
+            if "bodies" in wanted:
+                values.update(_bodies(bench, proxy, plan))
+    return values
+
+
+def saturate(bench, proxy, seconds):
+    """Closed loop, small GET, 64 keep-alive connections."""
+    return _checked(proxy, bench.load(proxy, "--path", "/small", "--connections", CONNECTIONS, seconds=seconds))
+
+
+def soak(bench, name, say, requests=10_000_000):
+    """Ten million requests; prints the memory of the process as it goes. Growth after the first million is a leak."""
+    with bench.proxy(name) as proxy:
+        done, first = 0, None
+        while done < requests:
+            done += saturate(bench, proxy, 20)["requests"]
+            memory = proxy.memory_kib()
+            first = first or memory
+            say(f"  {name}: {done / 1e6:5.1f} million requests, {memory} KiB ({memory - first:+d})")
+
+
+def _steady(bench, proxy, plan):
+    load, user, system, _ = _with_cpu(proxy, lambda: bench.load(
+        proxy, "--path", "/small", "--connections", CONNECTIONS, "--rate", plan.rate, seconds=plan.steady_seconds))
+    return {"steady_p50_us": load["p50_us"], "steady_p99_us": load["p99_us"], "steady_user_us": user,
+            "steady_system_us": system, "steady_cpu_us": user + system}
+
+
+def _saturation(bench, proxy, plan):
+    load, user, system, busy = _with_cpu(proxy, lambda: saturate(bench, proxy, plan.saturation_seconds))
+    return {"saturation_rate": load["per_second"], "saturation_user_us": user, "saturation_system_us": system,
+            "saturation_cpu_us": user + system, "saturation_busy": 100 * busy / bench.workers,
+            "memory_loaded_kib": proxy.memory_kib()}
+
+
+def _bodies(bench, proxy, plan):
+    values = {}
+    for name, size, connections in BODIES:
+        requests = {"download": ("--path", f"/bytes/{size}"), "upload": ("--path", "/sink", "--post", size)}
+        for direction, request in requests.items():
+            load = _checked(proxy, bench.load(proxy, *request, "--connections", connections,
+                                              seconds=plan.body_seconds))
+            values[f"{direction} {name}"] = load["requests"] * size / MIB / load["seconds"]
+    return values
+
+
+def _idle(bench, proxy):
+    start = proxy.memory_kib()
+    saturate(bench, proxy, 0.3)  # what every process allocates once is not the connections'
+    time.sleep(0.2)
+    before = proxy.memory_kib()
+    with bench.idle_connections(proxy, IDLE_CONNECTIONS, IDLE_RATE):
+        time.sleep(0.5)
+        return {"memory_start_kib": start,
+                "idle_connection_kib": (proxy.memory_kib() - before) / IDLE_CONNECTIONS}
+
+
+def _with_cpu(proxy, run):
+    """(what run returned, user and system us per request, share of one core that the proxy used)."""
+    before, started = proxy.cpu_seconds(), time.monotonic()
+    load = _checked(proxy, run())
+    elapsed = time.monotonic() - started
+    user, system = (after - earlier for after, earlier in zip(proxy.cpu_seconds(), before))
+    each = 1e6 / load["requests"]
+    return load, user * each, system * each, (user + system) / elapsed
+
+
+def _checked(proxy, load):
+    """A proxy that fails requests is not measured: its numbers would mean nothing."""
+    if load["errors"] or not load["requests"]:
+        raise BenchError(f"{proxy.name}: {load['errors']} of {load['requests']} requests failed")
+    return load

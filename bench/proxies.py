@@ -1,0 +1,230 @@
+"""Starts and stops the origin and the proxies, and reads from /proc what a proxy uses.
+
+Every process belongs to a `with` block that ends it, and dies with this program even if that is killed. Only one proxy
+runs at a time. The configurations of the peers are templates in bench/peers/, with the reason for each setting.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+TICKS = os.sysconf("SC_CLK_TCK")
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+class BenchError(Exception):
+    """The benchmark cannot go on; the text says why."""
+
+
+# name: (template in bench/peers/ or None, program, command line, how it tells its version)
+KINDS = {
+    "hotspare": (None, "balancer/balancer",
+                 "{program} --listen 127.0.0.1:{port} --workers {workers} "
+                 "--backend primary=http://127.0.0.1:{origin1} --backend spare=http://127.0.0.1:{origin2}",
+                 ["--version"]),
+    "nginx": ("nginx.conf", "nginx", "{program} -c {config}", ["-v"]),
+    "haproxy": ("haproxy.cfg", "haproxy", "{program} -db -f {config}", ["-v"]),
+    "caddy": ("Caddyfile", "caddy", "{program} run --adapter caddyfile --config {config}", ["version"]),
+}
+
+
+class Proxy:
+    """One running proxy: where it listens and what its processes use."""
+
+    def __init__(self, name, port, process):
+        self.name = name
+        self.port = port
+        self._process = process
+
+    def _pids(self):
+        """The process and its children: nginx works in children of its master."""
+        pids, parents = [], [self._process.pid]
+        while parents:
+            pids += parents
+            parents = [int(child) for pid in parents
+                       for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+                       for child in task.read_text().split()]
+        return pids
+
+    def cpu_seconds(self):
+        """(user, system) of all its processes since they started, in steps of 1/TICKS s."""
+        user = system = 0
+        for pid in self._pids():
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            user += int(fields[11])
+            system += int(fields[12])
+        return user / TICKS, system / TICKS
+
+    def memory_kib(self):
+        """Proportional set size of all its processes: memory that they share counts once."""
+        total = 0
+        for pid in self._pids():
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        return total
+
+
+class Bench:
+    """The place where it happens: programs, cores, the origin on two ports, and one proxy at a time."""
+
+    def __init__(self, root, build, scratch, workers, proxy_cores, other_cores):
+        self.root = root
+        self.build = build
+        self.workers = workers
+        self.proxy_cores = proxy_cores
+        self.other_cores = other_cores
+        self._scratch = scratch
+        self._stack = contextlib.ExitStack()
+        self._next_port = 17000  # below the range that outgoing connections take their ports from
+
+    def __enter__(self):
+        if self.tool("bench_origin"):
+            self.origin_ports = [self._free_port(), self._free_port()]
+            addresses = [f"127.0.0.1:{port}" for port in self.origin_ports]
+            command = [self.tool("bench_origin"), *addresses]
+            self._stack.enter_context(self._process("origin", command, self.other_cores))
+            self._await_answer("origin", self.origin_ports[0])
+        return self
+
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
+
+    def tool(self, name):
+        path = self.build / "bench" / name
+        return str(path) if path.exists() else None
+
+    def program(self, name):
+        relative = KINDS[name][1]
+        path = self.build / relative
+        # Debian keeps the servers in /usr/sbin, which is not on everybody's PATH.
+        return str(path) if path.exists() else shutil.which(relative, path=os.environ["PATH"] + ":/usr/sbin")
+
+    def missing_programs(self, names):
+        missing = [tool for tool in ("bench_origin", "bench_load") if not self.tool(tool)]
+        missing += [KINDS[name][1] for name in names if not self.program(name)]
+        return missing + [tool for tool in ("wrk", "taskset") if not shutil.which(tool)]
+
+    def version(self, name):
+        done = subprocess.run([self.program(name), *KINDS[name][3]], capture_output=True, text=True, timeout=10,
+                              check=False)
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        return lines[0].split(" - ")[0] if lines else "unknown"
+
+    def config_text(self, name):
+        """What is given to the proxy, for the report: its template, or the command line where that is all there is."""
+        template = KINDS[name][0]
+        return (self.root / "bench/peers" / template).read_text() if template else KINDS[name][2]
+
+    @contextlib.contextmanager
+    def proxy(self, name):
+        template, _, command, _ = KINDS[name]
+        port = self._free_port()
+        directory = self._scratch / f"{name}-{port}"
+        directory.mkdir()
+        values = {"port": port, "workers": self.workers, "origin1": self.origin_ports[0],
+                  "origin2": self.origin_ports[1], "run": directory, "program": self.program(name)}
+        if template:
+            text = self.config_text(name)
+            for key, value in values.items():
+                text = text.replace(f"@{key.upper()}@", str(value))
+            values["config"] = directory / template
+            values["config"].write_text(text)
+        words = [word.format(**values) for word in command.split()]
+        environment = {"GOMAXPROCS": str(self.workers), "XDG_CONFIG_HOME": directory, "XDG_DATA_HOME": directory}
+        with self._process(name, words, self.proxy_cores, environment) as process:
+            self._await_answer(name, port)
+            yield Proxy(name, port, process)
+
+    def load(self, proxy, *arguments, seconds):
+        """Runs bench_load against the proxy for about that long and returns what it measured."""
+        command = [self.tool("bench_load"), "--target", f"127.0.0.1:{proxy.port}", "--seconds", str(seconds)]
+        done = self._run_client([*command, *map(str, arguments)], seconds)
+        return json.loads(done)
+
+    def wrk(self, proxy, seconds):
+        """Requests per second that wrk(1) reaches, closed loop on 64 connections."""
+        command = ["wrk", "-t1", "-c64", f"-d{seconds}s", f"http://127.0.0.1:{proxy.port}/small"]
+        for line in self._run_client(command, seconds).splitlines():
+            if line.startswith("Requests/sec:"):
+                return float(line.split()[1])
+        raise BenchError("wrk printed no rate")
+
+    @contextlib.contextmanager
+    def idle_connections(self, proxy, count, rate):
+        """Holds `count` keep-alive connections that have each carried one request."""
+        command = [self.tool("bench_load"), "--target", f"127.0.0.1:{proxy.port}", "--path", "/small", "--hold",
+                   "--connections", str(count), "--rate", str(rate)]
+        with self._process("idle clients", command, self.other_cores,
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+            result = json.loads(client.stdout.readline() or "{}")
+            if result.get("errors") != 0:
+                raise BenchError(f"{proxy.name}: could not hold {count} connections: {result}")
+            yield
+
+    def _run_client(self, command, seconds):
+        done = subprocess.run(["taskset", "-c", _cpu_list(self.other_cores), *command], capture_output=True, text=True,
+                              timeout=seconds + 60, check=False)
+        if done.returncode != 0:
+            raise BenchError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
+
+    @contextlib.contextmanager
+    def _process(self, name, command, cores, environment=None, **streams):
+        log = self._scratch / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(["taskset", "-c", _cpu_list(cores), *map(str, command)],
+                                       stdin=streams.get("stdin", subprocess.DEVNULL),
+                                       stdout=streams.get("stdout", output), stderr=output,
+                                       env={**os.environ, **(environment or {})},
+                                       preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+        process.log = log
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    stream.close()
+
+    def _await_answer(self, name, port):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/small", timeout=1) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            if time.monotonic() > deadline:
+                log = (self._scratch / f"{name}.log").read_text(errors="replace").strip().splitlines()
+                raise BenchError(f"{name} does not answer within 10 s; its last words: {' | '.join(log[-3:])}")
+            time.sleep(0.02)
+
+    def _free_port(self):
+        while True:
+            self._next_port += 1
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", self._next_port))
+                    return self._next_port
+                except OSError:
+                    continue
+
+
+def _cpu_list(cores):
+    return ",".join(map(str, cores))

@@ -1,0 +1,149 @@
+// http::fetch against peers that misbehave: every failure has its own name.
+#include "common/http/client.hpp"
+#include "common/task_group.hpp"
+
+#include "tests/support/socket.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <sys/socket.h>
+
+namespace hotspare::http {
+namespace {
+
+/// Accepts one connection, reads a little, sends `answer`, and closes it (with RST if asked to).
+class OneShotPeer {
+public:
+    enum class End { close, reset, hold };
+
+    OneShotPeer(std::string answer, End end)
+        : thread_([this, answer = std::move(answer), end] {
+              test::Fd connection(::accept(listener_.get(), nullptr, nullptr));
+              received_.resize(64 * 1024);
+              const auto count = ::recv(connection.get(), received_.data(), received_.size(), 0);
+              received_.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+              (void)test::send_all(connection, answer, test::Clock::now() + test::patience);
+              if (end == End::reset) connection.reset();
+              // Held until the client gives up.
+              if (end == End::hold) ::recv(connection.get(), received_.data(), 1, 0);
+          })
+    {
+    }
+    ~OneShotPeer() { thread_.join(); }
+
+    tcp::endpoint endpoint() const { return {asio::ip::make_address("127.0.0.1"), test::local_port(listener_)}; }
+    const std::string& received()
+    {
+        return received_;
+    }
+
+private:
+    test::Fd listener_ = test::listen_loopback(0);
+    std::string received_;
+    std::thread thread_;
+};
+
+result<Response> fetch_from(const tcp::endpoint& endpoint, FetchOptions options = {}, verb method = verb::get)
+{
+    asio::io_context context;
+    auto answer = asio::co_spawn(context, fetch(endpoint, make_request(method, "/health"), options), asio::use_future);
+    context.run();
+    return answer.get();
+}
+
+result<Response> fetch_from(const std::string& answer, OneShotPeer::End end, FetchOptions options = {},
+                            verb method = verb::get)
+{
+    OneShotPeer peer(answer, end);
+    return fetch_from(peer.endpoint(), options, method);
+}
+
+using End = OneShotPeer::End;
+
+TEST(Fetch, ReturnsTheResponse)
+{
+    const auto response = fetch_from("HTTP/1.1 503 Busy\r\nContent-Length: 2\r\nX-A: b\r\n\r\nno", End::close);
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->result_int(), 503u);
+    EXPECT_EQ(response->body(), "no");
+    EXPECT_EQ(response->header("X-A"), "b");
+}
+
+TEST(Fetch, UnderstandsEveryFraming)
+{
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", End::hold)->body(), "ab");
+    EXPECT_EQ(fetch_from("HTTP/1.0 200 OK\r\n\r\nall of it", End::close)->body(), "all of it");
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", End::hold, {}, verb::head)->result_int(), 200u);
+    EXPECT_EQ(fetch_from("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", End::hold)->result_int(), 204u);
+}
+
+TEST(Fetch, TellsItsFailuresApart)
+{
+    const FetchOptions hasty{.deadline = milliseconds(50)};
+    EXPECT_EQ(fetch_from("", End::hold, hasty).error(), errc::timed_out);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", End::hold, hasty).error(), errc::timed_out);
+    EXPECT_EQ(fetch_from("", End::close).error(), errc::closed_early);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", End::close).error(), errc::closed_early);
+    EXPECT_EQ(fetch_from("", End::reset).error(), asio::error::connection_reset);
+    EXPECT_EQ(fetch_from("SSH-2.0-OpenSSH\r\n", End::close).error(), errc::malformed);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", End::close).error(), errc::malformed);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", End::hold, {.max_body = 10}).error(),
+              errc::too_large);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n", End::hold).error(), errc::too_large);
+}
+
+TEST(Fetch, SaysRefused)
+{
+    const auto nobody = test::bind_loopback(0);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), test::local_port(nobody));
+    EXPECT_EQ(fetch_from(endpoint).error(), asio::error::connection_refused);
+}
+
+TEST(Fetch, SaysCancelledWhenItsTaskIs)
+{
+    OneShotPeer peer("", End::hold);
+    asio::io_context context;
+    TaskGroup tasks(context);
+    std::optional<result<Response>> outcome;
+    struct Probe {
+        static asio::awaitable<void> run(tcp::endpoint endpoint, std::optional<result<Response>>& outcome)
+        {
+            outcome = co_await fetch(endpoint, make_request(verb::get, "/"), {});
+        }
+    };
+    tasks.spawn("probe", Probe::run(peer.endpoint(), outcome));
+    asio::steady_timer soon(context, milliseconds(20));
+    soon.async_wait([&](error_code) { tasks.cancel(); });
+    context.run();
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->error(), errc::cancelled);
+}
+
+TEST(Fetch, SendsAWholeRequest)
+{
+    std::string received;
+    {
+        OneShotPeer peer("HTTP/1.1 204 No Content\r\n\r\n", End::hold);
+        asio::io_context context;
+        auto answer = asio::co_spawn(
+            context, fetch(peer.endpoint(), make_request(verb::post, "/fail?x=y", "{}", "application/json")), asio::use_future);
+        context.run();
+        ASSERT_TRUE(answer.get());
+        received = peer.received();
+    }
+    EXPECT_TRUE(received.starts_with("POST /fail?x=y HTTP/1.1\r\n")) << received;
+    EXPECT_NE(received.find("Host: 127.0.0.1:"), std::string::npos) << received;
+    EXPECT_NE(received.find("Content-Length: 2\r\n"), std::string::npos) << received;
+    EXPECT_TRUE(received.ends_with("\r\n\r\n{}")) << received;
+}
+
+} // namespace
+} // namespace hotspare::http

@@ -1,0 +1,251 @@
+// The rules of the house applied to the house, and each rule applied to a forged tree that breaks it: a judge that
+// never finds anybody guilty proves nothing.
+#include "tests/rules/source_tree.hpp"
+#include "tests/support/markdown.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <string>
+#include <vector>
+
+namespace hotspare::rules {
+namespace {
+
+const SourceTree& house()
+{
+    static const SourceTree tree(HOTSPARE_SOURCE_DIR);
+    return tree;
+}
+
+void expect_none(const Violations& violations)
+{
+    for (const std::string& v : violations) ADD_FAILURE() << v;
+}
+
+bool exists(const std::string& path)
+{
+    return std::filesystem::exists(house().root() + "/" + path);
+}
+
+// --- The house -------------------------------------------------------------------------------------------------------
+
+TEST(Rules, IncludesPointInTheRightDirection)
+{
+    ASSERT_GT(house().files().size(), 40U);
+    expect_none(include_directions(house()));
+}
+
+TEST(Rules, PureFilesArePure)
+{
+    const auto pure = pure_files(house());
+    for (const char* required : {"balancer/failover", "balancer/attempt", "balancer/routing"})
+        EXPECT_TRUE(pure.contains(required)) << required << ".hpp does not say that it is PURE";
+    for (const SourceFile& file : house().files()) {
+        if (!file.path.starts_with("common/resilience/") || !file.path.ends_with(".hpp")) continue;
+        const std::string name = file.path.substr(0, file.path.size() - 4);
+        EXPECT_TRUE(pure.contains(name)) << file.path << " does not say that it is PURE";
+    }
+    expect_none(purity(house()));
+}
+
+TEST(Rules, NoBannedWords)
+{
+    expect_none(banned_words(house()));
+}
+
+TEST(Rules, EverySourceAndEveryTestIsBuilt)
+{
+    std::ifstream in(std::string(HOTSPARE_BINARY_DIR) + "/compile_commands.json", std::ios::binary);
+    Violations missing = everything_is_built(house(), {std::istreambuf_iterator<char>(in), {}});
+    // The sanitizer presets leave the benchmarks out.
+    std::erase_if(missing, [](const std::string& v) { return v.starts_with("bench/"); });
+    expect_none(missing);
+}
+
+TEST(Rules, TheArchitectureDiagramAgreesWithTheCode)
+{
+    if (!exists("docs/architecture.md")) GTEST_SKIP() << "docs/architecture.md does not exist yet";
+    expect_none(include_diagram(house(), "docs/architecture.md"));
+}
+
+TEST(Rules, FailureModesNameExistingTests)
+{
+    if (!exists("docs/failure_modes.md")) GTEST_SKIP() << "docs/failure_modes.md does not exist yet";
+    expect_none(named_tests_exist(house(), "docs/failure_modes.md"));
+}
+
+/// Commands that speak to a running system are executed by tests/system/readme_test.cpp, those of run.sh by
+/// run_sh_test.cpp; what is left must be one of the few that the build itself has just executed.
+TEST(Rules, EveryReadmeCommandIsExecutedByATest)
+{
+    if (!exists("README.md")) GTEST_SKIP() << "README.md does not exist yet";
+    const std::string run_sh_test = house().read("tests/system/run_sh_test.cpp");
+    const std::string readme_test = house().read("tests/system/readme_test.cpp");
+    static const std::regex run_sh(R"re(\./run\.sh(?: +(\w+)(?: +([\w-]+))?.*)?)re");
+    static const std::regex executed_by_the_build(
+        R"re((git clone .*|cd .*|cmake --preset \w+|cmake --build --preset \w+.*|ctest .*))re");
+    const auto commands = test::shell_commands(house().read("README.md"));
+    EXPECT_FALSE(commands.empty()) << "README.md has no fenced sh block";
+    for (const std::string& command : commands) {
+        std::smatch m;
+        if (std::regex_match(command, m, run_sh)) {
+            EXPECT_NE(run_sh_test.find("\"" + m[1].str()), std::string::npos)
+                << command << " is not in run_sh_test.cpp";
+        } else if (command.find("curl ") != std::string::npos) {
+            EXPECT_FALSE(readme_test.empty());
+        } else {
+            EXPECT_TRUE(std::regex_match(command, executed_by_the_build)) << command << " is executed by no test";
+        }
+    }
+}
+
+// --- Forged trees ----------------------------------------------------------------------------------------------------
+
+class Forged : public testing::Test {
+protected:
+    void file(const std::string& path, const std::string& text)
+    {
+        std::filesystem::create_directories((dir_.path() / path).parent_path());
+        dir_.write(path, text);
+    }
+    SourceTree tree() const { return SourceTree(dir_.path().string()); }
+
+    /// Exactly one violation, and it mentions `what`.
+    static void expect_one(const Violations& violations, const std::string& what)
+    {
+        ASSERT_EQ(violations.size(), 1U) << testing::PrintToString(violations);
+        EXPECT_NE(violations[0].find(what), std::string::npos) << violations[0];
+    }
+
+    test::TempDir dir_;
+};
+
+TEST_F(Forged, IncludeDirections)
+{
+    file("common/a.hpp", "// A.\n#pragma once\n");
+    file("balancer/b.hpp", "// B.\n#pragma once\n#include \"common/a.hpp\"\n#include <vector>\n");
+    file("tests/support/s.hpp", "// S.\n#pragma once\n#include <vector>\n");
+    file("tests/unit/u_test.cpp", "#include \"balancer/b.hpp\"\n#include \"tests/support/s.hpp\"\n");
+    EXPECT_EQ(include_directions(tree()), Violations{});
+    file("common/up.cpp", "\n#include \"balancer/b.hpp\"\n");
+    expect_one(include_directions(tree()), "common/up.cpp:2: ");
+    file("common/up.cpp", "#include \"a.hpp\"\n");
+    expect_one(include_directions(tree()), "no such file");
+    file("common/up.cpp", "#include <common/a.hpp>\n");
+    expect_one(include_directions(tree()), "in quotes");
+    file("common/up.cpp", "");
+    file("primary/main.cpp", "#include \"balancer/b.hpp\"\n");
+    expect_one(include_directions(tree()), "primary/main.cpp:1: ");
+    file("primary/main.cpp", "");
+    file("tests/support/s.hpp", "#include \"common/a.hpp\"\n");
+    expect_one(include_directions(tree()), "tests/support/s.hpp:1: ");
+}
+
+TEST_F(Forged, Purity)
+{
+    const std::string pure = "// Decides. PURE, no clock.\n#pragma once\n";
+    file("balancer/a.hpp", pure + "#include <vector>\n#include \"balancer/b.hpp\"\n");
+    file("balancer/a.cpp", "#include \"balancer/a.hpp\"\n// Clock::now() in a comment is fine\n");
+    file("balancer/b.hpp", "// Plain.\n#include <map>\n");
+    file("balancer/c.hpp", "// Impure.\n#include <boost/asio/io_context.hpp>\n");
+    EXPECT_EQ(pure_files(tree()), std::set<std::string>{"balancer/a"});
+    EXPECT_EQ(purity(tree()), Violations{});
+    file("balancer/b.hpp", "// Plain.\n#include \"balancer/c.hpp\"\n");
+    expect_one(purity(tree()), "balancer/c.hpp:2: balancer/a is PURE but includes <boost/asio/io_context.hpp>");
+    file("balancer/b.hpp", "// Plain.\n");
+    for (const std::string code : {"auto t = std::chrono::steady_clock::now();", "auto t = time(nullptr);",
+                                   "#include <spdlog/spdlog.h>", "#include <thread>", "auto e = getenv(\"X\");"}) {
+        file("balancer/a.cpp", code + "\n");
+        expect_one(purity(tree()), "balancer/a.cpp:1: ");
+    }
+}
+
+TEST_F(Forged, BannedWords)
+{
+    file("common/fine.cpp", "int renewal; // a new Helper in a comment\nconst char* s = \"new Manager\";\n"
+                            "auto f = [](int) -> asio::awaitable<void> { co_return; };\n"
+                            "char c = '\"'; int implicit, Implicit, manages; auto r = R\"(new)\";\n");
+    EXPECT_EQ(banned_words(tree()), Violations{});
+    for (const std::string code :
+         {"auto* p = new int;", "class PoolManager;", "struct HttpHelper;", "struct ClientImpl;",
+          "namespace string_utils {}", "co_spawn(io, f(), asio::detached);", "class IServer;", "TEST(A, DISABLED_b) {}",
+          "#if 0", "auto f = [this](int x) mutable -> asio::awaitable<void> { co_return; };"}) {
+        file("common/bad.cpp", "\n" + code + "\n");
+        const auto violations = banned_words(tree());
+        ASSERT_EQ(violations.size(), 1U) << code << testing::PrintToString(violations);
+        EXPECT_TRUE(violations[0].starts_with("common/bad.cpp:2: ")) << violations[0];
+    }
+    file("common/bad.cpp", "");
+    file("tests/unit/a_test.cpp", "std::this_thread::sleep_for(d);\n");
+    expect_one(banned_words(tree()), "tests/unit/a_test.cpp:1: ");
+    file("tests/unit/a_test.cpp", "");
+    file("common/bad.cpp", "// TODO: later\n");
+    expect_one(banned_words(tree()), "common/bad.cpp:1: ");
+    file("common/bad.cpp", "");
+    file("common/bad.hpp", "#pragma once\n");
+    EXPECT_EQ(banned_words(tree()).size(), 2U);
+}
+
+TEST_F(Forged, EverythingIsBuilt)
+{
+    file("common/a.cpp", "");
+    file("tests/unit/a_test.cpp", "");
+    const std::string root = dir_.path().string();
+    const std::string a = R"([{"file":")" + root + R"(/common/a.cpp"})";
+    expect_one(everything_is_built(tree(), a + "]"), "tests/unit/a_test.cpp is not built");
+    EXPECT_EQ(everything_is_built(tree(), a + R"(,{"file":")" + root + R"(/tests/unit/a_test.cpp"}])"), Violations{});
+    expect_one(everything_is_built(tree(), ""), "compile_commands.json");
+}
+
+TEST_F(Forged, Diagram)
+{
+    file("common/a.hpp", "");
+    file("common/http/h.hpp", "");
+    file("balancer/b.cpp", "#include \"common/a.hpp\"\n#include \"common/http/h.hpp\"\n");
+    file("primary/main.cpp", "#include \"common/a.hpp\"\n");
+    const std::string begin = "# A\n```mermaid\ngraph TD\n  %% includes\n";
+    file("d.md", begin + "  balancer --> common\n  primary[\"primary/\"] --> common[common/]\n```\n");
+    EXPECT_EQ(include_diagram(tree(), "d.md"), Violations{});
+    file("d.md", begin + "  balancer --> common\n  primary\n```\n");
+    EXPECT_EQ(include_diagram(tree(), "d.md").size(), 1U) << "primary has no node";
+    file("d.md", begin + "  balancer --> common & http[\"common/http\"]\n  primary --> common\n```\n");
+    EXPECT_EQ(include_diagram(tree(), "d.md"), Violations{});
+    file("d.md", begin + "  balancer --> common\n  primary --> common\n  primary --> balancer\n```\n");
+    expect_one(include_diagram(tree(), "d.md"), "nothing like primary --> balancer");
+    file("d.md", begin + "  balancer --> common\n  primary --> balancer\n```\n");
+    EXPECT_EQ(include_diagram(tree(), "d.md").size(), 2U);
+    file("d.md", "```mermaid\ngraph TD\n  balancer --> common\n```\n");
+    expect_one(include_diagram(tree(), "d.md"), "%% includes");
+}
+
+TEST_F(Forged, NamedTests)
+{
+    file("tests/unit/a_test.cpp", "TEST(Suite, Works) {}\nTEST_P(Param, Too) {}\n// TEST(Suite, Gone) {}\n");
+    EXPECT_EQ(test_names(tree()), (std::set<std::string>{"Suite.Works", "Param.Too"}));
+    const std::string head = "| Fault | Test |\n|---|---|\n";
+    file("d.md", head + "| a | `Suite.Works` |\n| b | `Param.Too`, Suite.Works |\n\nText | Nothing.Here |\n");
+    EXPECT_EQ(named_tests_exist(tree(), "d.md"), Violations{});
+    file("d.md", head + "| a | `Suite.Gone` |\n");
+    expect_one(named_tests_exist(tree(), "d.md"), "d.md:3: no such test: Suite.Gone");
+    file("d.md", head + "| a | |\n");
+    expect_one(named_tests_exist(tree(), "d.md"), "names no test");
+    file("d.md", "No table.\n");
+    expect_one(named_tests_exist(tree(), "d.md"), "no table");
+}
+
+TEST(ShellCommands, AreReadFromFencedBlocks)
+{
+    const std::string markdown =
+        "```sh\n# a comment\n./run.sh up failover   # starts it\ncurl -X POST \\\n  localhost:1/x\n```\n"
+        "```\nnot a command\n```\n```console\n$ neither\n```\n  ```sh\n  ls\n  ```\n";
+    EXPECT_EQ(test::shell_commands(markdown),
+              (std::vector<std::string>{"./run.sh up failover", "curl -X POST localhost:1/x", "ls"}));
+}
+
+} // namespace
+} // namespace hotspare::rules

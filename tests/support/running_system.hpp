@@ -1,0 +1,53 @@
+// A system of config/, started from its own files as run.sh starts it, but with every port shifted to a free one and
+// its data in a directory of its own.
+//
+// Thread: the test's. Everything ends with the object.
+#pragma once
+
+#include "tests/support/process.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hotspare::test {
+
+class RunningSystem {
+public:
+    /// Starts every daemon of config/NAME.system and waits until each is ready. Throws if one does not start.
+    explicit RunningSystem(const std::string& name);
+
+    /// Where the daemon that `original` names in the files listens here.
+    std::uint16_t port(unsigned original) const { return static_cast<std::uint16_t>(original + offset_); }
+    /// The ports of the files, without the shift.
+    const std::set<unsigned>& original_ports() const noexcept { return ports_; }
+    Process& process(const std::string& daemon) { return *processes_.at(daemon); }
+
+    /// Starts a daemon that has ended, with the same command line.
+    void start(const std::string& daemon);
+
+    /// The systems that config/ holds.
+    static std::vector<std::string> names();
+
+private:
+    struct Daemon {
+        std::string name;
+        std::string program;
+        std::vector<std::string> arguments;
+    };
+
+    void choose_ports();
+
+    TempDir dir_;
+    std::vector<std::string> lines_; ///< of the .system file, without comments
+    std::set<unsigned> ports_;
+    unsigned offset_ = 0;
+    std::vector<Daemon> daemons_;
+    std::map<std::string, std::unique_ptr<Process>> processes_;
+};
+
+} // namespace hotspare::test

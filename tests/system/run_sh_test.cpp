@@ -1,0 +1,234 @@
+// run.sh as a user meets it: what it starts, what it refuses, what it restarts, and that it leaves nothing behind.
+// Every test has a directory and a port offset of its own, so a system that somebody has up is not touched.
+#include "tests/support/process.hpp"
+#include "tests/support/raw_client.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include <unistd.h>
+
+namespace hotspare::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunSh : public ::testing::Test {
+protected:
+    ~RunSh() override { sh({"stop"}); }
+
+    Process::Options options() const
+    {
+        return {{{"HOTSPARE_RUN_DIR", directory_.path().string()}, {"HOTSPARE_BUILD_DIR", build_}}, {}, {}};
+    }
+
+    std::vector<std::string> with_offset(std::vector<std::string> arguments) const
+    {
+        arguments.insert(arguments.end(), {"--port-offset", std::to_string(offset_)});
+        return arguments;
+    }
+
+    Finished sh(const std::vector<std::string>& arguments, milliseconds bound = seconds(60)) const
+    {
+        return run(source_file("run.sh"), with_offset(arguments), options(), bound);
+    }
+
+    std::uint16_t port(unsigned base) const { return static_cast<std::uint16_t>(base + offset_); }
+
+    fs::path instance(const std::string& system) const
+    {
+        return directory_.path() / (system + "+" + std::to_string(offset_));
+    }
+
+    /// The process recorded in a file of the instance; 0 if there is none.
+    pid_t recorded(const std::string& system, const std::string& file) const
+    {
+        pid_t pid = 0;
+        std::ifstream(instance(system) / file) >> pid;
+        return pid;
+    }
+
+    /// Makes `name` a shell script instead of the real program; the others stay real.
+    void replace_program(const std::string& name, const std::string& script)
+    {
+        for (const auto* program : {"primary", "spare", "balancer"}) {
+            const auto folder = directory_.path() / "programs" / program;
+            fs::create_directories(folder);
+            fs::create_symlink(binary(program), folder / program);
+        }
+        build_ = (directory_.path() / "programs").string();
+        const auto file = fs::path(build_) / name / name;
+        fs::remove(file);
+        std::ofstream(file) << "#!/bin/sh\n" << script << "\n";
+        fs::permissions(file, fs::perms::owner_all);
+    }
+
+    bool nothing_listens(std::initializer_list<unsigned> bases) const
+    {
+        for (const unsigned base : bases)
+            if (get(port(base), "/health").status() != 0) return false;
+        return true;
+    }
+
+    /// Whether the process is there and not just waiting for somebody to take note of its end.
+    static bool alive(pid_t pid)
+    {
+        std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+        std::string text;
+        std::getline(file, text);
+        const auto name_end = text.rfind(") ");
+        return name_end != std::string::npos && text[name_end + 2] != 'Z';
+    }
+
+    TempDir directory_;
+    std::string build_ = HOTSPARE_BINARY_DIR;
+    /// Tests are processes of their own and run next to each other: neighbouring process ids, distant ports.
+    const unsigned offset_ = 12000 + static_cast<unsigned>(::getpid()) % 60 * 200;
+};
+
+TEST_F(RunSh, BadUsageIsRefusedWithCode2)
+{
+    const auto unknown = sh({"dance"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("unknown command: dance"), std::string::npos) << unknown.err;
+    EXPECT_NE(unknown.err.find("usage:"), std::string::npos);
+
+    const auto system = sh({"up", "nosuch"});
+    EXPECT_EQ(system.code, 2);
+    EXPECT_NE(system.err.find("failover"), std::string::npos) << "the known ones are named: " << system.err;
+
+    EXPECT_EQ(run(source_file("run.sh"), {"up", "--port-offset", "many"}, options()).code, 2);
+    EXPECT_EQ(run(source_file("run.sh"), {"up", "--port-offset"}, options()).code, 2);
+    EXPECT_EQ(run(source_file("run.sh"), {"help"}, options()).code, 0);
+}
+
+TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
+{
+    const auto up = sh({"up"});
+    ASSERT_EQ(up.code, 0) << up.out << up.err;
+    EXPECT_NE(up.out.find("curl localhost:" + std::to_string(port(5000)) + "/data"), std::string::npos) << up.out;
+    for (std::size_t begin = 0; begin < up.out.size(); begin = up.out.find('\n', begin) + 1)
+        EXPECT_LE(up.out.find('\n', begin) - begin, 80U) << up.out;
+    EXPECT_EQ(get(port(5000), "/data").json().value("service", ""), "primary");
+
+    const auto again = sh({"up"});
+    EXPECT_EQ(again.code, 0);
+    EXPECT_NE(again.out.find("already runs"), std::string::npos) << again.out;
+
+    const auto status = sh({"status"});
+    for (const auto* name : {"primary", "spare", "balancer"})
+        EXPECT_TRUE(std::regex_search(status.out, std::regex(std::string(name) + " +pid [0-9]+"))) << status.out;
+    EXPECT_EQ(sh({"logs", "balancer"}).code, 0);
+    EXPECT_EQ(sh({"logs", "nobody"}).code, 2);
+
+    std::vector<pid_t> pids;
+    for (const auto* name : {"primary", "spare", "balancer"})
+        for (const auto* kind : {".pid", ".supervisor"}) pids.push_back(recorded("failover", std::string(name) + kind));
+    for (const pid_t pid : pids) EXPECT_TRUE(alive(pid)) << pid;
+    EXPECT_EQ(sh({"stop"}).code, 0);
+    for (const pid_t pid : pids) EXPECT_FALSE(alive(pid)) << pid;
+    EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
+    EXPECT_NE(sh({"status"}).out.find("nothing runs"), std::string::npos);
+}
+
+TEST_F(RunSh, EverySystemStarts)
+{
+    const std::vector<std::pair<std::string, unsigned>> systems{
+        {"failover", 5000}, {"reverse-proxy", 8021}, {"load-balancer", 8080}, {"versions", 8010}};
+    for (const auto& [system, base] : systems) {
+        const auto up = sh({"up", system});
+        ASSERT_EQ(up.code, 0) << system << up.out << up.err;
+        EXPECT_EQ(get(port(base), "/health").status(), 200) << system;
+        EXPECT_EQ(sh({"stop", system}).code, 0) << system;
+        EXPECT_TRUE(nothing_listens({base})) << system;
+    }
+}
+
+TEST_F(RunSh, ABusyPortIsNamedWithItsOwnerBeforeAnythingStarts)
+{
+    const auto listener = listen_loopback(port(5002));
+    const auto up = sh({"up"});
+    EXPECT_EQ(up.code, 2);
+    EXPECT_NE(up.err.find("port " + std::to_string(port(5002))), std::string::npos) << up.err;
+    EXPECT_NE(up.err.find("system_tests (pid " + std::to_string(::getpid()) + ")"), std::string::npos) << up.err;
+    EXPECT_TRUE(nothing_listens({5000, 5001}));
+}
+
+TEST_F(RunSh, ACrashedDaemonIsStartedAgain)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    const pid_t first = recorded("failover", "primary.pid");
+    post(port(5001), "/fail?mode=crash");
+    EXPECT_TRUE(eventually([&] {
+        const pid_t now = recorded("failover", "primary.pid");
+        return now != 0 && now != first && get(port(5001), "/health").status() == 200;
+    }));
+    EXPECT_NE(sh({"status"}).out.find("restarts 1"), std::string::npos);
+    EXPECT_NE(sh({"logs", "primary"}).out.find("exited with 1 "), std::string::npos);
+}
+
+TEST_F(RunSh, ADaemonThatRefusesItsConfigurationIsReportedNotRestarted)
+{
+    replace_program("balancer", "echo 'line 3: no such key'; exit 2");
+    const auto up = sh({"up"});
+    EXPECT_EQ(up.code, 1);
+    EXPECT_NE(up.err.find("balancer exited with 2"), std::string::npos) << up.err;
+    EXPECT_NE(up.err.find("line 3: no such key"), std::string::npos) << "its own words: " << up.err;
+    EXPECT_TRUE(nothing_listens({5001, 5002})) << "what had started is stopped again";
+}
+
+TEST_F(RunSh, AnInterruptedUpLeavesNothing)
+{
+    replace_program("balancer", "sleep 1000"); // never ready
+    Process up(source_file("run.sh"), with_offset({"up"}), options());
+    ASSERT_TRUE(eventually([&] { return get(port(5001), "/health").status() == 200; }));
+    const pid_t supervisor = recorded("failover", "balancer.supervisor");
+    ASSERT_TRUE(eventually([&] { return alive(recorded("failover", "balancer.pid")); }));
+    const pid_t balancer = recorded("failover", "balancer.pid");
+    up.signal(SIGTERM);
+    EXPECT_EQ(up.wait_exit(seconds(30)), 130) << up.description();
+    EXPECT_FALSE(alive(supervisor));
+    EXPECT_FALSE(alive(balancer));
+    EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
+}
+
+TEST_F(RunSh, StopEndsADaemonThatHangsAndOneWhoseSupervisorDied)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    const pid_t primary = recorded("failover", "primary.pid");
+    const pid_t spare = recorded("failover", "spare.pid");
+    ::kill(primary, SIGSTOP);
+    ::kill(recorded("failover", "spare.supervisor"), SIGKILL);
+    EXPECT_EQ(sh({"stop"}).code, 0);
+    EXPECT_FALSE(alive(primary));
+    EXPECT_FALSE(alive(spare));
+}
+
+TEST_F(RunSh, AProcessIdThatWasReusedIsNotTouched)
+{
+    Process bystander("/bin/sleep", {"1000"});
+    fs::create_directories(instance("failover"));
+    std::ofstream(instance("failover") / "primary.pid") << bystander.pid() << " 1\n"; // not when the bystander started
+    const auto stop = sh({"stop"});
+    EXPECT_NE(stop.out.find("nothing runs"), std::string::npos) << stop.out;
+    EXPECT_TRUE(bystander.running());
+}
+
+TEST_F(RunSh, TheDemoLosesNothing)
+{
+    if (!fs::exists(fs::path(HOTSPARE_BINARY_DIR) / "bench/demo")) GTEST_SKIP() << "the demo is not part of this build";
+    const auto demo = sh({"demo"}, seconds(100));
+    EXPECT_EQ(demo.code, 0) << demo.out << demo.err;
+    for (const auto* word : {"FAULT", "DETECTED", "FAILOVER", "RECOVERY", "FAILBACK"})
+        EXPECT_NE(demo.out.find(word), std::string::npos) << word << " is missing in\n" << demo.out;
+    EXPECT_TRUE(std::regex_search(demo.out, std::regex("failed +0 +of [0-9]+ requests"))) << demo.out;
+    EXPECT_NE(sh({"status"}).out.find("nothing runs"), std::string::npos);
+}
+
+} // namespace
+} // namespace hotspare::test

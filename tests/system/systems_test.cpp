@@ -1,0 +1,127 @@
+// The systems that are shipped as files in config/: each is started from its own files, as run.sh starts it but on
+// other ports, and answers the commands that API.md and the documents in seeds/ give for it.
+#include "tests/support/raw_client.hpp"
+#include "tests/support/running_system.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace hotspare::test {
+namespace {
+
+std::string served_by(std::uint16_t port, const std::string& target)
+{
+    return get(port, target).message.header("X-Served-By").value_or("nobody");
+}
+
+TEST(Systems, EveryFileIsValid)
+{
+    std::size_t checked = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(source_file("config"))) {
+        if (entry.path().extension() != ".yaml") continue;
+        const Finished done = run(binary("balancer"), {"--config", entry.path().string(), "--check-config"});
+        EXPECT_EQ(done.code, 0) << entry.path() << done.err;
+        ++checked;
+    }
+    EXPECT_GE(checked, 4U);
+}
+
+TEST(Systems, Failover)
+{
+    RunningSystem system("failover");
+    const auto port = system.port(5000);
+    EXPECT_EQ(get(port, "/data").json()["service"], "primary");
+    EXPECT_EQ(get(port, "/api/data").status(), 200);
+    EXPECT_EQ(get(port, "/health").status(), 200);
+    EXPECT_TRUE(eventually([&] { return get(port, "/status").json().value("primary_healthy", false); }));
+    EXPECT_NE(get(port, "/metrics").message.body.find("# TYPE"), std::string::npos);
+    EXPECT_EQ(post(system.port(5001), "/fail").status(), 200);
+    EXPECT_EQ(get(port, "/data").json()["service"], "spare");
+    EXPECT_EQ(post(system.port(5001), "/recover").status(), 200);
+    EXPECT_TRUE(eventually([&] { return get(port, "/data").json()["service"] == "primary"; }));
+}
+
+TEST(Systems, ReverseProxy)
+{
+    RunningSystem system("reverse-proxy");
+    const auto port = system.port(8021);
+    const auto health = get(port, "/proxy/health").json();
+    EXPECT_EQ(health["active"], "primary") << health;
+    EXPECT_EQ(health["url"], "http://127.0.0.1:" + std::to_string(system.port(3001)));
+    EXPECT_FALSE(health.value("status", "").empty());
+    EXPECT_EQ(served_by(port, "/proxy/data"), "primary");
+    EXPECT_TRUE(get(port, "/proxy/data").json().contains("data"));
+    EXPECT_EQ(get(port, "/api/data").status(), 200);
+    EXPECT_EQ(get(port, "/health").json().value("status", ""), "healthy");
+    for (const std::string path : {"/logs", "/log"}) {
+        const Answer log = request(port, "GET", path,
+                                   {{"Connection", "Upgrade"},
+                                    {"Upgrade", "websocket"},
+                                    {"Sec-WebSocket-Version", "13"},
+                                    {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}});
+        EXPECT_EQ(log.status(), 101) << path << log.message.body;
+    }
+
+    // The active one dies for real; its supervisor (run.sh) would start it again.
+    EXPECT_EQ(post(port, "/proxy/fail").status(), 200);
+    EXPECT_EQ(system.process("primary").wait_exit(), 1);
+    EXPECT_EQ(served_by(port, "/proxy/data"), "secondary");
+    EXPECT_TRUE(eventually([&] { return get(port, "/proxy/health").json()["active"] == "secondary"; }));
+    system.start("primary");
+    EXPECT_EQ(post(port, "/proxy/recover").status(), 200);
+    EXPECT_TRUE(eventually([&] { return served_by(port, "/proxy/data") == "primary"; }));
+}
+
+TEST(Systems, LoadBalancer)
+{
+    RunningSystem system("load-balancer");
+    const auto port = system.port(8080);
+    const auto share = [&] {
+        std::map<std::string, int> counts;
+        for (int i = 0; i < 60; ++i) ++counts[served_by(port, "/data")];
+        return counts;
+    };
+    // Equal chances: with 60 requests each instance gets fewer than 10 once in ten million runs.
+    EXPECT_TRUE(eventually([&] {
+        const auto counts = share();
+        return counts.size() == 2 && counts.begin()->second >= 10 && counts.rbegin()->second >= 10;
+    }));
+    EXPECT_EQ(get(port, "/health").status(), 200);
+    system.process("instance-a").signal(SIGKILL);
+    system.process("instance-a").wait_exit();
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(served_by(port, "/data"), "instance-b");
+    EXPECT_EQ(get(port, "/health").status(), 200);
+    system.start("instance-a");
+    EXPECT_TRUE(eventually([&] { return share().size() == 2; }));
+}
+
+TEST(Systems, Versions)
+{
+    RunningSystem system("versions");
+    const auto port = system.port(8010);
+    const auto active = [&] { return get(port, "/status").json().value("active", ""); };
+    EXPECT_EQ(get(port, "/").json()["version"], "v1");
+    EXPECT_TRUE(eventually([&] { return get(port, "/status").json().value("v3_healthy", false); }));
+
+    EXPECT_EQ(post(system.port(8001), "/simulate/corruption").status(), 200);
+    const Answer broken = get(system.port(8001), "/");
+    EXPECT_EQ(broken.status(), 500);
+    EXPECT_NE(broken.message.body.find("DATA_ERR"), std::string::npos) << broken.message.body;
+    ASSERT_TRUE(eventually([&] { return active() == "v2"; })) << get(port, "/status").message.body;
+    EXPECT_EQ(get(port, "/").json()["version"], "v2");
+
+    // v1 is well again but quarantined: a version that failed is not tried again in turn.
+    EXPECT_EQ(post(system.port(8001), "/simulate/reset").status(), 200);
+    EXPECT_EQ(get(system.port(8001), "/").status(), 200);
+    EXPECT_FALSE(eventually([&] { return active() != "v2"; }, milliseconds(2500)));
+
+    EXPECT_EQ(post(system.port(8002), "/simulate/cpu/10").status(), 200);
+    EXPECT_NE(get(system.port(8002), "/").json().value("load", ""), "%0");
+    EXPECT_EQ(post(system.port(8002), "/simulate/reset").status(), 200);
+}
+
+} // namespace
+} // namespace hotspare::test

@@ -1,0 +1,461 @@
+#include "balancer/config_file.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace hotspare::balancer {
+namespace {
+
+constexpr auto two_backends = R"(
+backends:
+  - {name: primary, url: "http://127.0.0.1:5001"}
+  - {name: spare, url: "http://127.0.0.1:5002"}
+)";
+
+std::string error_of(const std::string& yaml)
+{
+    try {
+        load_config(yaml, "f.yaml");
+    } catch (const UsageError& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+
+/// What the command line makes of it, in the order file, environment, flags.
+ConfigFile load(const std::string& yaml, const std::map<std::string, std::string>& environment,
+                const std::vector<std::pair<std::string, std::vector<std::string>>>& given)
+{
+    ConfigFile file;
+    config::Loader loader(file);
+    if (!yaml.empty()) loader.load(yaml, "f.yaml");
+    loader.apply_environment([&](const std::string& name) -> std::optional<std::string> {
+        const auto it = environment.find(name);
+        return it == environment.end() ? std::nullopt : std::optional(it->second);
+    });
+    for (const auto& [name, values] : given)
+        for (const auto& flag : loader.available_flags())
+            if (flag.name == name) loader.apply(flag, values, "--" + name);
+    loader.complete();
+    return file;
+}
+
+std::string error_of_flags(const std::string& yaml,
+                           const std::vector<std::pair<std::string, std::vector<std::string>>>& given)
+{
+    try {
+        load(yaml, {}, given);
+    } catch (const UsageError& e) {
+        return e.what();
+    }
+    return "accepted";
+}
+
+const RouteConfig* route_for(const Config& config, const std::string& path_or_prefix)
+{
+    for (const auto& route : config.routes)
+        if (route.path == path_or_prefix || route.prefix == path_or_prefix) return &route;
+    return nullptr;
+}
+
+TEST(BalancerConfig, two_backends_are_enough)
+{
+    const auto config = load_config(two_backends);
+    EXPECT_EQ(config.listen_host, "127.0.0.1");
+    EXPECT_EQ(config.listen_port, 5000);
+    ASSERT_EQ(config.backends.size(), 2U);
+    EXPECT_EQ(config.backends[1].name, "spare");
+    EXPECT_EQ(config.backends[1].host, "127.0.0.1");
+    EXPECT_EQ(config.backends[1].port, 5002);
+    EXPECT_EQ(config.backends[1].source, "config:4:24");
+    ASSERT_EQ(config.pools.size(), 1U);
+    EXPECT_EQ(config.pools[0].name, "default");
+    EXPECT_EQ(config.pools[0].policy, Policy::failover);
+    EXPECT_EQ(config.pools[0].backends, (std::vector<BackendIndex>{0, 1}));
+    EXPECT_EQ(config.pools[0].weights, (std::vector<unsigned>{1, 1}));
+    EXPECT_EQ(config.routes.size(), 7U);
+    EXPECT_EQ(route_for(config, "/")->builtin, Builtin::none);
+    EXPECT_EQ(route_for(config, "/")->prefix, "/");
+    EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::health);
+    EXPECT_EQ(route_for(config, "/status")->builtin, Builtin::status);
+    EXPECT_EQ(route_for(config, "/metrics")->builtin, Builtin::metrics);
+    EXPECT_EQ(route_for(config, "/events")->builtin, Builtin::events);
+    EXPECT_EQ(route_for(config, "/logs")->builtin, Builtin::logs);
+    EXPECT_EQ(route_for(config, "/admin")->prefix, "/admin");
+}
+
+TEST(BalancerConfig, flags_alone_are_enough)
+{
+    const auto config = to_config(load("", {},
+                                       {{"listen", {"127.0.0.1:5100"}},
+                                        {"workers", {"2"}},
+                                        {"backend", {"primary=http://127.0.0.1:5001", "spare=http://[::1]:5002"}},
+                                        {"policy", {"random"}},
+                                        {"access-log", {"-"}}}));
+    EXPECT_EQ(config.listen_port, 5100);
+    EXPECT_EQ(config.listen_source, "--listen");
+    EXPECT_EQ(config.workers, 2U);
+    EXPECT_EQ(config.access_log, "-");
+    ASSERT_EQ(config.backends.size(), 2U);
+    EXPECT_EQ(config.backends[1].host, "::1");
+    EXPECT_EQ(config.backends[1].source, "--backend");
+    EXPECT_EQ(config.pools[0].policy, Policy::random);
+    EXPECT_EQ(config.pools[0].backends.size(), 2U);
+}
+
+TEST(BalancerConfig, the_environment_can_say_the_same)
+{
+    const auto config = to_config(
+        load("listen: 127.0.0.1:1111", {{"PORT", "5300"}, {"HOTSPARE_BACKEND", "a=http://a,b=http://b:81"}}, {}));
+    EXPECT_EQ(config.listen_port, 5300);
+    EXPECT_EQ(config.listen_source, "PORT");
+    ASSERT_EQ(config.backends.size(), 2U);
+    EXPECT_EQ(config.backends[0].port, 80);
+    EXPECT_EQ(config.backends[1].port, 81);
+}
+
+TEST(BalancerConfig, the_flag_for_the_port_beats_that_for_the_address)
+{
+    const auto file = load(two_backends, {{"PORT", "1"}}, {{"port", {"0"}}, {"listen", {"10.0.0.1:2"}}});
+    EXPECT_EQ(to_config(file).listen_host, "10.0.0.1");
+    EXPECT_EQ(to_config(load(two_backends, {}, {{"listen", {"10.0.0.1:2"}}, {"port", {"3"}}})).listen_port, 3);
+}
+
+TEST(BalancerConfig, an_offset_shifts_what_is_on_this_machine)
+{
+    const std::string yaml =
+        "listen: 127.0.0.1:5000\nbackends:\n"
+        "  - {name: a, url: 'http://127.0.0.1:5001'}\n  - {name: b, url: 'http://localhost:5002/'}\n"
+        "  - {name: c, url: 'http://[::1]:5003'}\n  - {name: d, url: 'http://10.0.0.1:5004'}\n";
+    const auto config = to_config(load(yaml, {}, {{"port-offset", {"1000"}}}));
+    EXPECT_EQ(config.listen_port, 6000);
+    EXPECT_EQ(config.backends[0].port, 6001);
+    EXPECT_EQ(config.backends[0].url, "http://127.0.0.1:6001");
+    EXPECT_EQ(config.backends[1].port, 6002);
+    EXPECT_EQ(config.backends[2].url, "http://[::1]:6003");
+    EXPECT_EQ(config.backends[3].port, 5004);
+    EXPECT_EQ(to_config(load(yaml, {}, {{"port-offset", {"1000"}}, {"port", {"0"}}})).listen_port, 0)
+        << "any free port stays that";
+    EXPECT_EQ(error_of_flags(yaml, {{"port-offset", {"60533"}}}),
+              "--port-offset: port 5003 + 60533 is more than 65535, expected a smaller offset");
+}
+
+TEST(BalancerConfig, pools_and_routes_refer_by_name)
+{
+    const auto config = load_config(R"(
+backends:
+  - {name: a, url: "http://a", weight: 3}
+  - {name: b, url: "http://b"}
+  - {name: c, url: "http://c"}
+pools:
+  - name: web
+    policy: round_robin
+    backends: [c, a]
+  - name: api
+    backends: [b, c]
+    weights: [1, 5]
+    probe: {path: "/ready?full=1", interval: 2s, expect_status: [200, 300-399], expect_json_field: status=healthy}
+    failback: {mode: manual}
+routes:
+  - {prefix: /api, pool: api, rewrite: /v1}
+  - {path: /front}
+  - {path: /health, pool: api}
+admin: true
+)");
+    EXPECT_EQ(config.pools[0].backends, (std::vector<BackendIndex>{2, 0}));
+    EXPECT_EQ(config.pools[0].weights, (std::vector<unsigned>{1, 3}));
+    EXPECT_EQ(config.pools[1].weights, (std::vector<unsigned>{1, 5}));
+    EXPECT_EQ(config.pools[1].probe.interval, seconds(2));
+    ASSERT_EQ(config.pools[1].probe.expect_status.size(), 2U);
+    EXPECT_TRUE(config.pools[1].probe.expect_status[1].contains(399));
+    EXPECT_FALSE(config.pools[1].probe.expect_status[0].contains(201));
+    EXPECT_EQ(config.pools[1].failback.mode, FailbackMode::manual);
+    EXPECT_EQ(route_for(config, "/api")->pool, 1);
+    EXPECT_EQ(route_for(config, "/api")->rewrite, "/v1");
+    EXPECT_EQ(route_for(config, "/front")->pool, 0);
+    EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::none) << "the file's route wins over the admin end point";
+    EXPECT_NE(route_for(config, "/status"), nullptr);
+    EXPECT_EQ(route_for(config, "/"), nullptr) << "routes that are given are what is served";
+}
+
+TEST(BalancerConfig, the_admin_end_points_can_be_left_out)
+{
+    const auto config = load_config(std::string(two_backends) + "admin: false");
+    ASSERT_EQ(config.routes.size(), 1U);
+    EXPECT_EQ(config.routes[0].prefix, "/");
+}
+
+TEST(BalancerConfig, defaults_give_way_to_what_is_written)
+{
+    const auto config = load_config(std::string(two_backends) + "pools: [{probe: {interval: 50ms, timeout: 20ms}}]\n"
+                                                                "timeouts: {request: 200ms}\nlimits: {header: 4KiB}");
+    EXPECT_EQ(config.pools[0].probe.fast_interval, milliseconds(50));
+    EXPECT_EQ(config.pools[0].probe.slow, milliseconds(20));
+    EXPECT_EQ(config.timeouts.connect, milliseconds(200));
+    EXPECT_EQ(config.limits.request_line, 4096U);
+}
+
+TEST(BalancerConfig, every_mistake_is_named_with_its_place)
+{
+    const std::string head = "backends: [{name: a, url: 'http://a'}, {name: b, url: 'http://b'}]\n";
+    const std::vector<std::pair<std::string, std::string>> table{
+        {"",
+         "f.yaml:1:1: backends: missing, expected 1 to 256 backends, as the key `backends` or as --backend NAME=URL"},
+        {"backends: []", "f.yaml:1:11: backends: an empty list is not allowed, expected 1 to 256 backends, as the key "
+                         "`backends` or as --backend NAME=URL"},
+        {"backends: [{name: a}]", "f.yaml:1:12: backends[0].url: missing, expected http://HOST[:PORT] without a path"},
+        {"backends: [{name: A, url: 'http://a'}]", "f.yaml:1:19: backends[0].name: 'A' is not allowed, expected a name "
+                                                   "of 1 to 64 lower-case letters, digits, _ and -"},
+        {"backends: [{name: a, url: 'https://a'}]",
+         "f.yaml:1:27: backends[0].url: 'https://a' is not allowed, expected http://HOST[:PORT] without a path"},
+        {"backends: [{name: a, url: 'http://a/x'}]",
+         "f.yaml:1:27: backends[0].url: 'http://a/x' is not allowed, expected http://HOST[:PORT] without a path"},
+        {"backends: [{name: a, url: 'http://a', weight: 0}]",
+         "f.yaml:1:47: backends[0].weight: '0' is not allowed, expected a whole number from 1 to 1000"},
+        {"backends:\n- {name: a, url: 'http://a'}\n- {name: a, url: 'http://b'}",
+         "f.yaml:3:10: backends[1].name: duplicate name 'a', expected another than that of backends[0]"},
+        {head + "pools: [{name: x, backends: [a, c]}]",
+         "f.yaml:2:33: pools[0].backends[1]: unknown backend 'c', expected one of: a, b"},
+        {head + "pools: [{name: x, backends: [a, a]}]",
+         "f.yaml:2:33: pools[0].backends[1]: duplicate backend 'a', expected it once"},
+        {head + "pools: [{name: x}, {name: x}]",
+         "f.yaml:2:27: pools[1].name: duplicate name 'x', expected another than that of pools[0]"},
+        {head + "pools: [{weights: [1]}]",
+         "f.yaml:2:19: pools[0].weights: 1 weights for 2 backends, expected one each"},
+        {head + "pools: [{weights: [1, 0]}]",
+         "f.yaml:2:19: pools[0].weights: the list is not allowed, expected numbers from 1 to 1000"},
+        {head + "pools: [{policy: roundrobin}]",
+         "f.yaml:2:18: pools[0].policy: unknown word 'roundrobin', did you mean 'round_robin'? expected failover | "
+         "round_robin | random | least_connections"},
+        {head + "pools: [{probe: {fall: 0}}]",
+         "f.yaml:2:24: pools[0].probe.fall: '0' is not allowed, expected a whole number from 1 to 1000"},
+        {head + "pools: [{probe: {interval: 0s}}]",
+         "f.yaml:2:28: pools[0].probe.interval: '0s' is not allowed, expected a duration"},
+        {head + "pools: [{probe: {fast_interval: 1s}}]", "f.yaml:2:33: pools[0].probe.fast_interval: 1s is more than "
+                                                         "pools[0].probe.interval (500ms), expected at most that"},
+        {head + "pools: [{probe: {path: health}}]", "f.yaml:2:24: pools[0].probe.path: 'health' is not allowed, "
+                                                    "expected a path that starts with '/', without blanks"},
+        {head + "pools: [{probe: {path: \"/a\\r\\nX: y\"}}]",
+         "f.yaml:2:24: pools[0].probe.path: '/a\\x0d\\x0aX: y' is not allowed, expected a path"},
+        {head + "pools: [{probe: {expect_status: [99]}}]",
+         "f.yaml:2:34: pools[0].probe.expect_status[0]: '99' is not valid, expected an HTTP status or a range of them"},
+        {head + "pools: [{probe: {expect_status: [300-200]}}]",
+         "f.yaml:2:34: pools[0].probe.expect_status[0]: '300-200' is not valid"},
+        {head + "pools: [{probe: {expect_status: []}}]",
+         "f.yaml:2:33: pools[0].probe.expect_status: an empty list is not allowed"},
+        {head + "pools: [{probe: {expect_json_field: status}}]",
+         "f.yaml:2:37: pools[0].probe.expect_json_field: 'status' is not allowed, expected FIELD=VALUE"},
+        {head + "routes: [{path: /x, pool: defualt}]",
+         "f.yaml:2:27: routes[0].pool: unknown pool 'defualt', did you mean 'default'? expected one of: default"},
+        {head + "routes: [{path: x}]",
+         "f.yaml:2:17: routes[0].path: 'x' is not allowed, expected a path that starts with '/'"},
+        {head + "routes: [{pool: default}]", "f.yaml:2:10: routes[0]: expected either `path` or `prefix`"},
+        {head + "routes: [{path: /x, prefix: /y}]", "f.yaml:2:10: routes[0]: expected either `path` or `prefix`"},
+        {head + "routes: [{path: /x, builtin: health, pool: default}]",
+         "f.yaml:2:44: routes[0].pool: together with `builtin`, expected one of the two"},
+        {head + "routes: [{path: /x, builtin: helth}]",
+         "f.yaml:2:30: routes[0].builtin: unknown word 'helth', did you mean 'health'?"},
+        {head + "routes: [{prefix: /x, rewrite: /}]",
+         "f.yaml:2:32: routes[0].rewrite: '/' for the prefix '/x', expected both or neither to end with '/'"},
+        {head + "routes: [{path: /x}, {path: /x}]", "f.yaml:2:22: routes[1]: a second route for '/x', expected one"},
+        {head + "timeouts: {connect: 0s}", "f.yaml:2:21: timeouts.connect: '0s' is not allowed, expected a duration"},
+        {head + "timeouts: {connect: 1m}",
+         "f.yaml:2:21: timeouts.connect: 1m is more than timeouts.request (30s), expected at most that"},
+        {head + "timeouts: {request: 5}", "f.yaml:2:21: timeouts.request: '5' is not valid, expected a duration"},
+        {head + "limits: {header: 8kb}", "f.yaml:2:18: limits.header: '8kb' is not valid, expected a size"},
+        {head + "limits: {header: 2MiB}", "f.yaml:2:18: limits.header: '2MiB' is not allowed, expected a size"},
+        {head + "workers: 1000", "f.yaml:2:10: workers: '1000' is not allowed, expected a whole number from 0 to 256"},
+        {head + "lissen: 127.0.0.1:1", "f.yaml:2:1: unknown key 'lissen', did you mean 'listen'?"},
+    };
+    for (const auto& [yaml, message] : table) EXPECT_EQ(error_of(yaml).substr(0, message.size()), message) << yaml;
+}
+
+TEST(BalancerConfig, mistakes_in_flags_name_the_flag)
+{
+    EXPECT_EQ(error_of_flags("", {{"backend", {"http://127.0.0.1:1"}}}).substr(0, 71),
+              "--backend: 'http://127.0.0.1:1' is not valid, expected NAME=URL with a ");
+    EXPECT_EQ(error_of_flags("", {{"backend", {"a=http://x", "a=http://y"}}}),
+              "--backend: duplicate name 'a', expected another than that of backends[0]");
+    EXPECT_EQ(error_of_flags("", {}),
+              "backends: missing, expected 1 to 256 backends, as the key `backends` or as --backend NAME=URL");
+    EXPECT_EQ(error_of_flags(two_backends, {{"policy", {"best"}}}),
+              "--policy: unknown word 'best', expected failover | round_robin | random | least_connections");
+    EXPECT_EQ(error_of_flags(two_backends, {{"port", {"65536"}}}),
+              "--port: '65536' is out of range, expected a whole number from 0 to 65535");
+    EXPECT_EQ(error_of_flags("backends: [{name: x, url: 'http://x'}]\npools: [{backends: [x]}]",
+                             {{"backend", {"y=http://y"}}}),
+              "f.yaml:2:21: pools[0].backends[0]: unknown backend 'x', expected one of: y");
+}
+
+// --- Printing --------------------------------------------------------------------------------------------------------
+
+Duration any_duration(Duration least)
+{
+    return std::max(least,
+                    Duration(*rc::gen::inRange<std::int64_t>(0, 86'400'000'000'000) >> *rc::gen::inRange(0, 40)));
+}
+
+ConfigFile any_file()
+{
+    ConfigFile file;
+    file.listen = {*rc::gen::element<std::string>("127.0.0.1", "::1", "example.org"),
+                   *rc::gen::arbitrary<std::uint16_t>()};
+    file.workers = *rc::gen::inRange(0U, 257U);
+    file.access_log = *rc::gen::element<std::string>("", "-", "/var/log/x y.log", "null", "a: b # c");
+    file.forwarded = *rc::gen::arbitrary<bool>();
+    file.admin = *rc::gen::arbitrary<bool>();
+    const int backends = *rc::gen::inRange(1, 6);
+    for (int i = 0; i < backends; ++i) {
+        BackendConfig backend;
+        backend.name = fmt::format("b{}", i);
+        backend.url = *rc::gen::element<std::string>("http://127.0.0.1:81", "http://[::1]:1", "http://h", "http://h/");
+        backend.weight = *rc::gen::inRange(1U, 1001U);
+        file.backends.push_back(backend);
+    }
+    const int pools = *rc::gen::inRange(0, 3);
+    for (int i = 0; i < pools; ++i) {
+        PoolSettings pool;
+        pool.name = fmt::format("p{}", i);
+        pool.policy =
+            *rc::gen::element(Policy::failover, Policy::round_robin, Policy::random, Policy::least_connections);
+        for (int b = 0; b < backends; ++b)
+            if (*rc::gen::arbitrary<bool>()) pool.backends.push_back(fmt::format("b{}", b));
+        if (*rc::gen::arbitrary<bool>()) pool.weights.assign(pool.backends.size(), *rc::gen::inRange(1U, 1001U));
+        pool.probe.path = *rc::gen::element<std::string>("/", "/health?x=1", "/%20~");
+        pool.probe.interval = any_duration(milliseconds(1));
+        pool.probe.timeout = any_duration(milliseconds(1));
+        pool.probe.slow = any_duration(milliseconds(1));
+        pool.probe.jitter = *rc::gen::inRange(0, 501) / 1000.0;
+        pool.probe.fall = *rc::gen::inRange(1U, 1001U);
+        const unsigned first = *rc::gen::inRange(100U, 600U);
+        pool.probe.expect_status = {{first, *rc::gen::inRange(first, 600U)}, {200, 200}};
+        pool.probe.expect_body = *rc::gen::element<std::string>("", "ok", "\"a\": [1]", "~", "\n\t", "é");
+        pool.probe.expect_json_field = *rc::gen::element<std::string>("", "status=ok", "a=b=c", "a=");
+        pool.failback.mode = *rc::gen::element(FailbackMode::automatic, FailbackMode::manual);
+        pool.failback.hold_down = any_duration(Duration::zero());
+        pool.quarantine.failure_limit = *rc::gen::inRange(0U, 100U);
+        pool.retry.statuses.clear();
+        pool.retry.replay_buffer = *rc::gen::inRange<std::size_t>(0, 64 << 20);
+        pool.retry.budget_ratio = *rc::gen::inRange(0, 1000) / 11.0;
+        pool.retry.hedge = *rc::gen::arbitrary<bool>();
+        pool.park.timeout = any_duration(Duration::zero());
+        file.pools.push_back(std::move(pool));
+    }
+    for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
+        RouteSettings route;
+        (*rc::gen::arbitrary<bool>() ? route.path : route.prefix) =
+            *rc::gen::element<std::string>("/a", "/health", "/admin") + std::to_string(i);
+        if (*rc::gen::arbitrary<bool>())
+            route.builtin = *rc::gen::element(Builtin::health, Builtin::logs, Builtin::proxy_health);
+        else
+            route.rewrite = *rc::gen::element<std::string>("", "/x/y");
+        file.routes.push_back(std::move(route));
+    }
+    file.timeouts.request = any_duration(milliseconds(1));
+    file.timeouts.drain = any_duration(Duration::zero());
+    file.limits.body = *rc::gen::arbitrary<std::uint64_t>();
+    return file;
+}
+
+RC_GTEST_PROP(BalancerConfig, what_is_printed_loads_back_to_the_same_whole, ())
+{
+    ConfigFile file = any_file();
+    finish(file, config::Places());
+    const auto printed = config::to_yaml(file);
+    RC_LOG() << printed;
+    const auto loaded = config::from_yaml<ConfigFile>(printed, "printed");
+    RC_ASSERT(config::to_yaml(loaded) == printed);
+    const auto before = to_config(file);
+    const auto after = to_config(loaded);
+    RC_ASSERT(after.backends.size() == before.backends.size());
+    for (std::size_t i = 0; i < before.pools.size(); ++i) {
+        RC_ASSERT(after.pools[i].backends == before.pools[i].backends);
+        RC_ASSERT(after.pools[i].weights == before.pools[i].weights);
+        RC_ASSERT(after.pools[i].probe.interval == before.pools[i].probe.interval);
+        RC_ASSERT(after.pools[i].probe.expect_body == before.pools[i].probe.expect_body);
+        RC_ASSERT(after.pools[i].retry.budget_ratio == before.pools[i].retry.budget_ratio);
+    }
+    RC_ASSERT(after.routes.size() == before.routes.size());
+    RC_ASSERT(after.limits.body == before.limits.body);
+}
+
+RC_GTEST_PROP(BalancerConfig, no_text_does_harm, ())
+{
+    const auto piece = rc::gen::element<std::string>("backends", "pools", "routes", "probe", "name", "url", "path",
+                                                     ": ", "\n", "  ", "- ", "[", "]", "{", "}", ", ", "a", "http://a",
+                                                     "/x", "1s", "*a", "&a ", "\"", "<<");
+    std::string yaml;
+    for (const auto& part : *rc::gen::container<std::vector<std::string>>(piece)) yaml += part;
+    const auto message = error_of(yaml);
+    RC_ASSERT((message == "accepted" || message.starts_with("f.yaml:")));
+}
+
+// --- The files that are shipped --------------------------------------------------------------------------------------
+
+std::string shipped(const std::string& name)
+{
+    std::ifstream file(std::string(HOTSPARE_SOURCE_DIR) + "/config/" + name);
+    EXPECT_TRUE(file.is_open()) << name;
+    std::ostringstream content;
+    content << file.rdbuf();
+    return content.str();
+}
+
+class ShippedSystem : public testing::TestWithParam<const char*> {};
+
+TEST_P(ShippedSystem, balancer_and_daemons_agree_about_the_ports)
+{
+    const std::string name = GetParam();
+    const auto config = load_config(shipped(name + ".yaml"), name + ".yaml");
+    std::map<std::string, std::string> commands;
+    std::istringstream lines(shipped(name + ".system"));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line[0] == '#') continue;
+        const auto blank = line.find(' ');
+        commands[line.substr(0, blank)] = line.substr(blank);
+    }
+    EXPECT_EQ(commands.size(), config.backends.size() + 1);
+    EXPECT_NE(commands["balancer"].find("--config config/" + name + ".yaml --port-offset ${port:0}"),
+              std::string::npos);
+    for (const auto& backend : config.backends)
+        EXPECT_NE(commands[backend.name].find(fmt::format(" --port ${{port:{}}} ", backend.port)), std::string::npos)
+            << backend.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ShippedSystem, testing::Values("failover", "reverse-proxy", "load-balancer", "versions"),
+                         [](const auto& parameter) {
+                             std::string name = parameter.param;
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
+
+TEST(ShippedFiles, hold_what_their_systems_need)
+{
+    EXPECT_EQ(load_config(shipped("failover.yaml")).listen_port, 5000);
+    const auto proxy = load_config(shipped("reverse-proxy.yaml"));
+    EXPECT_EQ(proxy.listen_port, 8021);
+    EXPECT_EQ(route_for(proxy, "/proxy/health")->builtin, Builtin::proxy_health);
+    EXPECT_EQ(route_for(proxy, "/proxy/data")->rewrite, "/api/data");
+    EXPECT_EQ(route_for(proxy, "/proxy/fail")->rewrite, "/fail");
+    EXPECT_EQ(route_for(proxy, "/proxy/recover")->rewrite, "/recover");
+    EXPECT_EQ(route_for(proxy, "/log")->builtin, Builtin::logs);
+    EXPECT_EQ(route_for(proxy, "/logs")->builtin, Builtin::logs);
+    EXPECT_EQ(route_for(proxy, "/health")->builtin, Builtin::none);
+    const auto random = load_config(shipped("load-balancer.yaml"));
+    EXPECT_EQ(random.listen_port, 8080);
+    EXPECT_EQ(random.pools[0].policy, Policy::random);
+    const auto versions = load_config(shipped("versions.yaml"));
+    EXPECT_EQ(versions.pools[0].quarantine.failure_limit, 5U);
+    EXPECT_EQ(versions.pools[0].quarantine.failure_window, seconds(10));
+    EXPECT_EQ(versions.pools[0].quarantine.cooldown, seconds(15));
+}
+
+} // namespace
+} // namespace hotspare::balancer

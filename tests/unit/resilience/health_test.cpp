@@ -1,0 +1,439 @@
+#include "common/resilience/health.hpp"
+
+#include "tests/support/property.hpp"
+
+#include <gtest/gtest.h>
+
+#include <tuple>
+#include <vector>
+
+namespace hotspare::resilience {
+namespace {
+
+/// A detector with a clock: every call takes some milliseconds.
+class Watch {
+public:
+    explicit Watch(HealthSettings settings = {}) : detector(settings) {}
+
+    std::optional<HealthChange> probe(ProbeOutcome outcome, Duration latency = milliseconds(1))
+    {
+        const TimePoint started = now += milliseconds(100);
+        now += latency;
+        return detector.probed({started, latency, outcome}, now);
+    }
+    std::optional<HealthChange> good() { return probe(ProbeOutcome::ok); }
+    std::optional<HealthChange> slow() { return probe(ProbeOutcome::ok, milliseconds(350)); }
+    std::optional<HealthChange> refused() { return probe(ProbeOutcome::refused); }
+    std::optional<HealthChange> failing() { return probe(ProbeOutcome::failing); }
+
+    std::optional<HealthChange> live_success(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.successes = n, .last_success = now}, now);
+    }
+    std::optional<HealthChange> live_failing(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.failing = n, .last_failing = now}, now);
+    }
+    std::optional<HealthChange> live_broken(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.broken = n, .last_broken = now}, now);
+    }
+    std::optional<HealthChange> live_outpaced(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.outpaced = n, .last_outpaced = now}, now);
+    }
+    void healthy()
+    {
+        while (detector.health() != Health::healthy) good();
+        for (int i = 0; i < 4; ++i) good();
+    }
+
+    TimePoint now = TimePoint{} + std::chrono::hours(1);
+    HealthDetector detector;
+};
+
+TEST(HealthDetector, the_first_probe_decides)
+{
+    for (const auto& [outcome, health] :
+         {std::pair(ProbeOutcome::ok, Health::healthy), std::pair(ProbeOutcome::failing, Health::unhealthy),
+          std::pair(ProbeOutcome::malformed, Health::unhealthy), std::pair(ProbeOutcome::refused, Health::down),
+          std::pair(ProbeOutcome::reset, Health::down), std::pair(ProbeOutcome::timed_out, Health::down)}) {
+        Watch w;
+        EXPECT_TRUE(w.detector.in_doubt());
+        const auto change = w.probe(outcome);
+        ASSERT_TRUE(change) << to_string(outcome);
+        EXPECT_EQ(change->to, health) << to_string(outcome);
+        EXPECT_EQ(change->cause, Cause::first_probe);
+        EXPECT_EQ(w.detector.flaps(w.now), 0U);
+    }
+}
+
+TEST(HealthDetector, falls_after_two_failed_probes_and_rises_after_two_good_ones)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.refused());
+    EXPECT_TRUE(w.detector.in_doubt());
+    EXPECT_TRUE(w.detector.last_failed());
+    const auto fallen = w.refused();
+    ASSERT_TRUE(fallen);
+    EXPECT_EQ(fallen->to, Health::down);
+    EXPECT_EQ(fallen->cause, Cause::probes);
+    EXPECT_EQ(fallen->probes, 2U);
+    EXPECT_EQ(w.now - fallen->first_evidence, milliseconds(102)) << "the start of the first failed probe";
+    EXPECT_FALSE(w.detector.in_doubt());
+
+    EXPECT_FALSE(w.good());
+    EXPECT_TRUE(w.detector.recovering());
+    EXPECT_TRUE(w.detector.in_doubt());
+    const auto risen = w.good();
+    ASSERT_TRUE(risen);
+    EXPECT_EQ(risen->to, Health::healthy);
+    EXPECT_EQ(w.detector.flaps(w.now), 1U);
+}
+
+TEST(HealthDetector, one_lost_probe_is_forgiven)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(w.probe(ProbeOutcome::timed_out));
+        EXPECT_FALSE(w.good());
+        EXPECT_FALSE(w.detector.last_failed());
+        EXPECT_FALSE(w.good());
+        EXPECT_FALSE(w.detector.in_doubt());
+    }
+}
+
+TEST(HealthDetector, a_worse_verdict_is_as_good_as_the_best_of_its_probes)
+{
+    Watch w;
+    w.healthy();
+    w.slow();
+    EXPECT_EQ(w.refused()->to, Health::degraded);
+    EXPECT_EQ(w.refused()->to, Health::down);
+}
+
+TEST(HealthDetector, a_better_verdict_is_as_bad_as_the_worst_of_its_probes)
+{
+    Watch w;
+    w.refused();
+    w.good();
+    EXPECT_EQ(w.slow()->to, Health::degraded);
+    w.good();
+    EXPECT_EQ(w.good()->to, Health::healthy);
+}
+
+TEST(HealthDetector, slow_answers_degrade)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.slow());
+    EXPECT_FALSE(w.detector.last_failed()) << "slow is not a failure";
+    EXPECT_EQ(w.slow()->to, Health::degraded);
+    EXPECT_FALSE(w.slow());
+    EXPECT_FALSE(w.detector.in_doubt());
+}
+
+TEST(HealthDetector, a_refused_request_and_the_probe_that_confirms_it_suffice)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.live_broken(7));
+    EXPECT_TRUE(w.detector.last_failed());
+    EXPECT_TRUE(w.detector.in_doubt());
+    const TimePoint met = w.now;
+    const auto change = w.refused();
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->to, Health::down);
+    EXPECT_EQ(change->cause, Cause::confirmed);
+    EXPECT_EQ(change->requests, 7U);
+    EXPECT_EQ(change->first_evidence, met);
+}
+
+TEST(HealthDetector, it_does_not_matter_which_comes_first)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.refused());
+    const auto change = w.live_broken();
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->to, Health::down);
+    EXPECT_EQ(change->cause, Cause::confirmed);
+}
+
+TEST(HealthDetector, refused_requests_alone_are_one_observation)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 40; ++i) EXPECT_FALSE(w.live_broken()) << "the probe that they cause will tell";
+    EXPECT_FALSE(w.good());
+    EXPECT_EQ(w.live_broken()->to, Health::unhealthy)
+        << "41 in a row, none answered, and the probe does not explain it";
+}
+
+TEST(HealthDetector, a_probe_that_started_before_the_last_failure_does_not_readmit)
+{
+    Watch w;
+    w.healthy();
+    w.live_broken();
+    w.refused();
+    ASSERT_EQ(w.detector.health(), Health::down);
+
+    const TimePoint started = w.now + milliseconds(1);
+    w.now += milliseconds(10);
+    w.live_broken();
+    for (int i = 0; i < 40; ++i) {
+        EXPECT_FALSE(w.detector.probed({started, milliseconds(10), ProbeOutcome::ok}, w.now));
+        EXPECT_FALSE(w.detector.recovering());
+        EXPECT_TRUE(w.detector.last_failed());
+    }
+    EXPECT_FALSE(w.good());
+    EXPECT_TRUE(w.good());
+}
+
+TEST(HealthDetector, a_live_failure_between_good_probes_starts_the_rise_anew)
+{
+    Watch w;
+    w.refused();
+    w.good();
+    w.live_broken();
+    EXPECT_FALSE(w.good());
+    EXPECT_EQ(w.good()->to, Health::healthy);
+}
+
+TEST(HealthDetector, sustained_failing_answers_degrade_and_then_make_unhealthy_although_probes_are_good)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.live_failing(4));
+    EXPECT_FALSE(w.good());
+    const auto degraded = w.live_failing();
+    ASSERT_TRUE(degraded);
+    EXPECT_EQ(degraded->to, Health::degraded);
+    EXPECT_EQ(degraded->cause, Cause::traffic);
+    const auto unhealthy = w.live_failing(5);
+    ASSERT_TRUE(unhealthy);
+    EXPECT_EQ(unhealthy->to, Health::unhealthy);
+
+    EXPECT_FALSE(w.good());
+    EXPECT_EQ(w.good()->to, Health::healthy) << "traffic has gone, probes re-admit";
+}
+
+TEST(HealthDetector, a_success_between_failing_answers_starts_the_count_anew)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_FALSE(w.live_failing(4));
+        EXPECT_FALSE(w.live_success());
+    }
+    EXPECT_FALSE(w.detector.observed({.successes = 50,
+                                      .last_success = w.now + milliseconds(1),
+                                      .failing = 50,
+                                      .last_failing = w.now + milliseconds(2)},
+                                     w.now + milliseconds(2)))
+        << "the order within a report is not known";
+}
+
+TEST(HealthDetector, live_failures_keep_good_probes_from_readmitting)
+{
+    Watch w;
+    w.healthy();
+    w.live_failing(9);
+    w.good();
+    w.live_failing();
+    ASSERT_EQ(w.detector.health(), Health::unhealthy);
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_FALSE(w.good());
+        EXPECT_FALSE(w.live_failing());
+    }
+}
+
+TEST(HealthDetector, lost_races_with_no_success_between_degrade)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_FALSE(w.live_outpaced(2));
+        EXPECT_FALSE(w.live_success());
+    }
+    EXPECT_FALSE(w.live_outpaced(3));
+    EXPECT_TRUE(w.detector.in_doubt());
+    EXPECT_EQ(w.live_outpaced(2)->to, Health::degraded);
+}
+
+TEST(HealthDetector, lost_races_and_a_silent_probe_suffice)
+{
+    Watch w;
+    w.healthy();
+    w.live_outpaced(3);
+    const auto change = w.probe(ProbeOutcome::timed_out, milliseconds(400));
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->to, Health::down);
+    EXPECT_EQ(change->cause, Cause::confirmed);
+}
+
+TEST(HealthDetector, a_doubt_that_does_not_resolve_degrades)
+{
+    Watch w;
+    w.healthy();
+    std::optional<HealthChange> change;
+    int failed = 0;
+    while (!change && failed < 10) {
+        change = w.refused();
+        ++failed;
+        if (change) break;
+        EXPECT_FALSE(w.good());
+    }
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->to, Health::degraded);
+    EXPECT_EQ(change->cause, Cause::intermittent);
+    EXPECT_EQ(failed, 4);
+}
+
+TEST(HealthDetector, each_flap_doubles_what_a_recovery_takes_until_it_is_forgotten)
+{
+    Watch w;
+    w.healthy();
+    std::vector<int> needed;
+    for (int flap = 0; flap < 8; ++flap) {
+        while (w.detector.health() != Health::down) w.refused();
+        int good = 0;
+        while (w.detector.health() != Health::healthy) {
+            w.good();
+            ++good;
+        }
+        needed.push_back(good);
+    }
+    EXPECT_EQ(needed, (std::vector{2, 4, 8, 16, 32, 32, 32, 32}));
+
+    EXPECT_EQ(w.detector.flaps(w.now), 8U);
+    w.now += seconds(180);
+    EXPECT_EQ(w.detector.flaps(w.now), 5U);
+    w.now += seconds(600);
+    EXPECT_EQ(w.detector.flaps(w.now), 0U);
+    EXPECT_EQ(w.detector.rise(w.now), 2U);
+}
+
+TEST(HealthDetector, getting_worse_step_by_step_is_one_flap)
+{
+    Watch w;
+    w.healthy();
+    w.slow();
+    w.slow();
+    w.failing();
+    w.failing();
+    w.refused();
+    w.refused();
+    EXPECT_EQ(w.detector.health(), Health::down);
+    EXPECT_EQ(w.detector.flaps(w.now), 1U);
+    w.detector.forgive();
+    EXPECT_EQ(w.detector.flaps(w.now), 0U);
+}
+
+TEST(HealthDetector, is_contradicted_when_live_requests_succeed_while_probes_fail)
+{
+    Watch w;
+    w.healthy();
+    w.live_success();
+    w.probe(ProbeOutcome::timed_out);
+    EXPECT_FALSE(w.detector.contradicted());
+    w.live_success(10);
+    w.probe(ProbeOutcome::timed_out);
+    ASSERT_EQ(w.detector.health(), Health::down);
+    EXPECT_TRUE(w.detector.contradicted());
+    w.live_broken();
+    EXPECT_FALSE(w.detector.contradicted());
+}
+
+TEST(HealthDetector, a_success_from_before_the_trouble_contradicts_nothing)
+{
+    Watch w;
+    w.healthy();
+    w.live_success(10);
+    w.refused();
+    w.refused();
+    EXPECT_FALSE(w.detector.contradicted());
+}
+
+TEST(HealthDetector, forgetting_doubt_keeps_the_verdict)
+{
+    Watch w;
+    w.healthy();
+    w.refused();
+    w.detector.forget_doubt();
+    EXPECT_EQ(w.detector.health(), Health::healthy);
+    EXPECT_FALSE(w.refused()) << "counts from one again";
+    w.detector.forget_doubt();
+    w.live_broken();
+    w.detector.forget_doubt();
+    EXPECT_FALSE(w.refused());
+    EXPECT_TRUE(w.refused());
+}
+
+TEST(HealthDetector, much_slower_than_its_peers_twice_degrades)
+{
+    Watch w;
+    w.healthy();
+    EXPECT_FALSE(w.detector.compared(true, w.now));
+    EXPECT_FALSE(w.detector.compared(false, w.now));
+    EXPECT_FALSE(w.detector.compared(true, w.now));
+    EXPECT_EQ(w.detector.compared(true, w.now)->to, Health::degraded);
+}
+
+// For any sequence of probes and traffic: every change is a change and names evidence from the past; a better verdict
+// rests on a good probe that started after every failure so far; `down` takes a probe that was not answered.
+TEST(HealthDetector, holds_its_rules_in_any_sequence)
+{
+    test::check_property(3000, [](const std::vector<std::tuple<std::uint8_t, std::uint8_t, std::uint16_t>>& steps) {
+        HealthSettings settings;
+        settings.fall = *rc::gen::inRange(1U, 5U);
+        settings.rise = *rc::gen::inRange(1U, 5U);
+        HealthDetector d(settings);
+        TimePoint now = TimePoint{} + std::chrono::hours(1);
+        TimePoint last_failure{};
+        for (const auto& [kind, what, pause] : steps) {
+            now += milliseconds(pause % 1000);
+            const Health before = d.health();
+            std::optional<HealthChange> change;
+            TimePoint started{};
+            bool good = false;
+            const bool probe = kind % 8 < 6;
+            if (probe) {
+                const auto outcome = static_cast<ProbeOutcome>(what % 6);
+                const Duration latency = milliseconds(kind % 2 == 0 ? 5 : 350);
+                started = now - latency;
+                good = outcome == ProbeOutcome::ok;
+                change = d.probed({started, latency, outcome}, now);
+                if (change && change->to > change->from && change->to >= Health::degraded)
+                    RC_ASSERT(good && started > last_failure);
+                if (!good) last_failure = now;
+            } else {
+                LiveTraffic t;
+                if (what & 1) t.successes = what, t.last_success = now;
+                if (what & 2) t.failing = what, t.last_failing = now;
+                if (what & 4) t.broken = what, t.last_broken = now, last_failure = now;
+                if (what & 8) t.outpaced = what, t.last_outpaced = now;
+                change = d.observed(t, now);
+                if (change) RC_ASSERT(change->to < change->from);
+            }
+            RC_ASSERT(change.has_value() == (d.health() != before));
+            if (change) {
+                RC_ASSERT(change->from == before);
+                RC_ASSERT(change->to == d.health());
+                RC_ASSERT(change->first_evidence <= now);
+                RC_ASSERT(d.since() == now);
+            }
+            if (last_failure > d.good_probe_started()) RC_ASSERT(d.last_failed());
+            if (d.last_failed()) RC_ASSERT(!d.recovering());
+        }
+    });
+}
+
+} // namespace
+} // namespace hotspare::resilience

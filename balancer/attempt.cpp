@@ -112,7 +112,7 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
 
 bool AttemptLedger::may_hedge() const noexcept
 {
-    if (!facts_.safe || body_gone_ || exhausted()) return false;
+    if (!facts_.hedgeable || body_gone_ || exhausted()) return false;
     unsigned pending = 0;
     for (const Attempt& a : trail()) {
         if (a.stage == Stage::answered) return false;

@@ -41,8 +41,10 @@ std::string_view to_string(Outcome) noexcept;
 
 /// What the ledger must know of a request.
 struct RequestFacts {
-    bool safe = true;       ///< GET, HEAD, OPTIONS, TRACE
-    bool repeatable = true; ///< safe, or idempotent (PUT, DELETE), or carries Idempotency-Key
+    /// May run at two backends at once: safe (GET, HEAD, OPTIONS, TRACE), or carries Idempotency-Key. Not PUT and DELETE:
+    /// the slower copy could undo what the client does next.
+    bool hedgeable = true;
+    bool repeatable = true; ///< hedgeable, or idempotent (PUT, DELETE)
 };
 
 /// What to do after an attempt failed.

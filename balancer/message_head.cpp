@@ -91,7 +91,6 @@ struct FieldCollector {
 
 Rejection from_beast(const error_code& ec)
 {
-    if (ec == beast_http::error::bad_version) return {505, "the HTTP version is not 1.0 or 1.1"};
     if (ec == beast_http::error::bad_method) return {400, "the method is not a token"};
     if (ec == beast_http::error::bad_target) return {400, "the request target holds an invalid character"};
     if (ec == beast_http::error::bad_field) return {400, "a header field name is not a token directly followed by a colon"};
@@ -219,6 +218,15 @@ bool split_absolute(std::string_view target, std::string_view& authority, std::s
     return !authority.empty() && origin.front() == '/';
 }
 
+/// Whether a request line that Beast refused for its version is sound otherwise: method SP target SP HTTP/x.y.
+bool names_other_version(std::string_view head) noexcept
+{
+    const std::string_view line = head.substr(0, head.find('\r'));
+    const auto version = line.rfind(' ');
+    return std::count(line.begin(), line.end(), ' ') == 2 && line.size() - version == 9 &&
+           line.substr(version + 1).starts_with("HTTP/");
+}
+
 std::optional<std::uint64_t> to_number(std::string_view digits) noexcept
 {
     std::uint64_t n = 0;
@@ -342,6 +350,8 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
     if (seen.rejection.status != 0) return seen.rejection;
     if (ec == beast_http::error::need_more || (!ec && used != head.size()))
         return Rejection{400, "the request line is malformed"};
+    if (ec == beast_http::error::bad_version && names_other_version(head))
+        return Rejection{505, "the HTTP version is not 1.0 or 1.1"};
     if (ec) return from_beast(ec);
 
     if (parser.hosts > 1) return Rejection{400, "more than one Host"};

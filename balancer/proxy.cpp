@@ -12,8 +12,8 @@ namespace {
 constexpr std::size_t longest_response_header = 64 * 1024;
 /// What a backend may send ahead of what the client takes before we stop reading it.
 constexpr std::size_t read_ahead = 16 * 1024;
-/// Bytes that one request may move before others get their turn.
-constexpr std::size_t fair_share = 8 * relay_chunk;
+/// Bytes, read and written, that one request may move before others get their turn.
+constexpr std::size_t fair_share = 16 * relay_chunk;
 /// What a reused Exchange keeps of its buffers.
 constexpr std::size_t kept_buffer = 32 * 1024;
 
@@ -102,7 +102,8 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     keep_alive_ = head.keep_alive;
     upgrade_ = head.upgrade;
     ledger_ = AttemptLedger(
-        {.safe = head.safe() && !head.upgrade, .repeatable = head.idempotent() || head.idempotency_key});
+        {.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
+         .repeatable = head.idempotent() || head.idempotency_key});
     repeatable_ = head.idempotent() || head.idempotency_key;
 
     std::array<char, 32> id;
@@ -321,15 +322,15 @@ std::uint64_t Exchange::least_sent() const noexcept
     return least;
 }
 
-/// Reads what the client has sent of the body, bounded by what the backends take. True if it got anything.
-bool Exchange::take_request_bytes(TimePoint now)
+/// Reads what the client has sent of the body, bounded by what the backends take.
+void Exchange::take_request_bytes(TimePoint now)
 {
-    if (body_complete_) return false;
+    if (body_complete_) return;
     // Connect first: while nothing was read, a request with any body can still go anywhere.
     const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
                                        [](const Upstream& up) { return up.stream && !up.stream->connecting(); });
-    if (!connected) return false;
-    if (out_base_ + request_out_.size() - least_sent() >= relay_chunk) return false;
+    if (!connected) return;
+    if (out_base_ + request_out_.size() - least_sent() >= relay_chunk) return;
 
     std::size_t got = 0;
     IoResult io{Io::done, 0};
@@ -354,8 +355,7 @@ bool Exchange::take_request_bytes(TimePoint now)
             const std::size_t before = client_in.size();
             switch (request_decoder_->decode(client_in, request_out_, true)) {
             case ChunkDecoder::State::malformed:
-                refuse(400, "the chunked body is malformed", now);
-                return true;
+                return refuse(400, "the chunked body is malformed", now);
             case ChunkDecoder::State::done: body_complete_ = true; break;
             case ChunkDecoder::State::more:
                 // A chunk header may be split: more of it must be read behind what is there.
@@ -366,18 +366,13 @@ bool Exchange::take_request_bytes(TimePoint now)
                 break;
             }
             got = std::max<std::size_t>(before - client_in.size(), io.io == Io::done ? io.bytes : 0);
-            if (plane_.config.limits.body > 0 && request_decoder_->content_bytes() > plane_.config.limits.body) {
-                refuse(413, "the body is larger than the limit", now);
-                return true;
-            }
+            if (plane_.config.limits.body > 0 && request_decoder_->content_bytes() > plane_.config.limits.body)
+                return refuse(413, "the body is larger than the limit", now);
         }
     }
-    if (io.io == Io::eof || io.io == Io::failed) {
-        client_gone(now);
-        return true;
-    }
+    if (io.io == Io::eof || io.io == Io::failed) return client_gone(now);
     if (body_complete_) client_->await_readable();
-    if (got == 0) return body_complete_;
+    if (got == 0) return;
 
     moved_ += got;
     bytes_in_ += got;
@@ -391,7 +386,6 @@ bool Exchange::take_request_bytes(TimePoint now)
             attempt_failed(behind, Outcome::cancelled, now);
         }
     }
-    return true;
 }
 
 /// While a complete request is being served, the client can only pipeline its next one, half-close, or vanish.
@@ -426,6 +420,7 @@ void Exchange::send_request(Upstream& up, TimePoint now)
             up.sent_at = now;
         }
         up.sent += io.bytes;
+        moved_ += io.bytes;
         last_progress_ = now;
     }
     forget_sent();
@@ -445,12 +440,15 @@ void Exchange::forget_sent() noexcept
 /// False when nothing more can be done for now.
 bool Exchange::wait_for_response(TimePoint now)
 {
-    bool more = true;
-    while (more && phase_ == Phase::waiting && moved_ < fair_share) {
-        more = take_request_bytes(now);
+    // As long as bytes move, reading may make room for writing and the other way round; only when neither moved any is
+    // everybody who could go on being waited for.
+    std::size_t before;
+    do {
+        before = moved_;
+        take_request_bytes(now);
         for (Upstream& up : upstreams_)
             if (up.stream && phase_ == Phase::waiting) drive(up, now);
-    }
+    } while (moved_ != before && phase_ == Phase::waiting && moved_ < fair_share);
     if (phase_ != Phase::waiting) return true;
     if (moved_ >= fair_share) return false;
 
@@ -641,25 +639,24 @@ void Exchange::hedge(TimePoint now)
 /// False when nothing more can be done for now.
 bool Exchange::relay(TimePoint now)
 {
-    for (;;) {
-        bool progress = false;
+    std::size_t before;
+    do {
+        before = moved_;
         if (winner_ != nullptr) {
-            if (take_request_bytes(now)) progress = true;
+            take_request_bytes(now);
             if (phase_ != Phase::relaying) return true;
-            if (winner_ != nullptr && winner_->sent < out_base_ + request_out_.size()) send_request(*winner_, now);
+            send_request(*winner_, now);
+            take_response_bytes(now);
+            if (phase_ != Phase::relaying) return true;
         }
-        if (winner_ != nullptr && take_response_bytes(now)) progress = true;
-        if (phase_ != Phase::relaying) return true;
         const bool flushed = flush_response(now);
         if (phase_ != Phase::relaying) return true;
-
         if (response_complete_ && flushed) {
             finish(keep_alive_ && body_complete_ && !client_eof_ ? Progress::reusable : Progress::close, now);
             return true;
         }
         if (moved_ >= fair_share) return false;
-        if (!progress || !flushed) break;
-    }
+    } while (moved_ != before);
     if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
         if (winner_ != nullptr) attempt_failed(*winner_, Outcome::timed_out, now);
         if (phase_ == Phase::relaying) finish(Progress::abort, now);
@@ -669,14 +666,14 @@ bool Exchange::relay(TimePoint now)
     return phase_ != Phase::relaying;
 }
 
-/// True if the response came further.
-bool Exchange::take_response_bytes(TimePoint now)
+/// Reads what the backend has sent of the response, bounded by what the client takes.
+void Exchange::take_response_bytes(TimePoint now)
 {
     Upstream& up = *winner_;
     std::size_t got = 0;
     IoResult io{Io::done, 0};
     if (!response_complete_) {
-        if (response_out_.size() >= read_ahead + relay_chunk) return false;
+        if (response_out_.size() >= relay_chunk) return;
         switch (response_framing_) {
         case Framing::none: break;
         case Framing::length:
@@ -685,7 +682,7 @@ bool Exchange::take_response_bytes(TimePoint now)
                 response_out_.append(up.in.text().substr(0, got));
                 up.in.consume(got);
             } else {
-                if (response_out_.size() >= read_ahead) return false;
+                if (response_out_.size() >= read_ahead) return;
                 const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(response_left_, relay_chunk));
                 io = up.stream->read(response_out_.prepare(wanted).first(wanted));
                 if (io.io == Io::done) response_out_.commit(got = io.bytes);
@@ -719,10 +716,7 @@ bool Exchange::take_response_bytes(TimePoint now)
             if (io.io != Io::done) break;
             const std::size_t before = up.in.size();
             const auto state = response_decoder_->decode(up.in, response_out_, chunk_out_);
-            if (state == ChunkDecoder::State::malformed) {
-                attempt_failed(up, Outcome::malformed, now);
-                return true;
-            }
+            if (state == ChunkDecoder::State::malformed) return attempt_failed(up, Outcome::malformed, now);
             got = before - up.in.size();
             response_complete_ = state == ChunkDecoder::State::done;
             if (state == ChunkDecoder::State::more && got == 0) {
@@ -732,10 +726,7 @@ bool Exchange::take_response_bytes(TimePoint now)
             }
             break;
         }
-        if (io.io == Io::eof || io.io == Io::failed) {
-            attempt_failed(up, Outcome::reset, now);
-            return true;
-        }
+        if (io.io == Io::eof || io.io == Io::failed) return attempt_failed(up, Outcome::reset, now);
         if (got > 0) {
             moved_ += got;
             last_progress_ = now;
@@ -746,9 +737,7 @@ bool Exchange::take_response_bytes(TimePoint now)
         winner_ = nullptr;
         const bool all_sent = body_complete_ && up.sent == out_base_ + request_out_.size();
         release(up, upstream_reusable_ && all_sent && !up.send_failed && up.in.empty(), now);
-        return true;
     }
-    return got > 0;
 }
 
 /// True when everything is written. Ends the exchange if the client is gone.
@@ -763,6 +752,7 @@ bool Exchange::flush_response(TimePoint now)
         }
         response_out_.consume(io.bytes);
         bytes_out_ += io.bytes;
+        moved_ += io.bytes;
         last_progress_ = now;
     }
     return true;

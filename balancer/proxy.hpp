@@ -96,7 +96,7 @@ private:
     unsigned running() const noexcept;
 
     // The request's way to the backends
-    bool take_request_bytes(TimePoint now);
+    void take_request_bytes(TimePoint now);
     void watch_client(TimePoint now);
     void send_request(Upstream& up, TimePoint now);
     void forget_sent() noexcept;
@@ -109,7 +109,7 @@ private:
     void choose(Upstream& up, const ResponseHead& head, TimePoint now);
     bool wait_for_response(TimePoint now);
     bool relay(TimePoint now);
-    bool take_response_bytes(TimePoint now);
+    void take_response_bytes(TimePoint now);
     bool flush_response(TimePoint now);
     bool run_tunnel(TimePoint now);
     bool pump(Stream& from, Buffer& via, Stream& to, bool& eof, TimePoint now);

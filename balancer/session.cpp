@@ -142,7 +142,8 @@ Session::Step Session::take_request(TimePoint now)
     if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
         return refuse(*rejection, false);
 
-    const RouteConfig* const route = plane_.routes.match(head.path());
+    // "OPTIONS *" asks about the server as a whole: whoever serves its root answers.
+    const RouteConfig* const route = plane_.routes.match(head.target == "*" ? "/" : head.path());
     if (route == nullptr) {
         const Step step = refuse({404, "no route for this path"}, true);
         x.client_in.consume(size);

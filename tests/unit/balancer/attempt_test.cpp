@@ -12,9 +12,9 @@ const TimePoint now{std::chrono::hours(1)};
 resilience::RetryBudget rich() { return {1.0, 1000}; }
 resilience::RetryBudget broke() { return {0.0, 0.0}; }
 
-constexpr RequestFacts get{.safe = true, .repeatable = true};
-constexpr RequestFacts put{.safe = false, .repeatable = true};
-constexpr RequestFacts post{.safe = false, .repeatable = false};
+constexpr RequestFacts get{.hedgeable = true, .repeatable = true};
+constexpr RequestFacts put{.hedgeable = false, .repeatable = true};
+constexpr RequestFacts post{.hedgeable = false, .repeatable = false};
 
 TEST(AttemptLedger, ARefusedRequestGoesElsewhereWhateverItsMethodAndBudget)
 {

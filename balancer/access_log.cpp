@@ -12,7 +12,10 @@
 namespace hotspare::balancer {
 namespace {
 
-double to_ms(Duration d) noexcept { return std::chrono::duration<double, std::milli>(d).count(); }
+double to_ms(Duration d) noexcept
+{
+    return std::chrono::duration<double, std::milli>(d).count();
+}
 
 } // namespace
 
@@ -87,9 +90,8 @@ std::string AccessLog::format(const AccessRecord& record) const
     const char* served_by = nullptr;
     for (const Attempt& attempt : record.trail) {
         const std::string& name = config_.backends[attempt.backend].name;
-        nlohmann::ordered_json entry = {{"backend", name},
-                                        {"outcome", to_string(attempt.outcome)},
-                                        {"ms", to_ms(attempt.ended - attempt.started)}};
+        nlohmann::ordered_json entry = {
+            {"backend", name}, {"outcome", to_string(attempt.outcome)}, {"ms", to_ms(attempt.ended - attempt.started)}};
         if (attempt.status != 0) entry["status"] = attempt.status;
         if (attempt.hedge) entry["hedge"] = true;
         if (attempt.reused_connection) entry["reused"] = true;

@@ -1,8 +1,8 @@
 // The access log: one JSON line per request, with the trail of its attempts.
 //
-// Written off the hot path: a worker appends plain records to a batch of its own; ten times a second, or when the batch is
-// full, it swaps the batch with the writer thread, which formats and writes. When the disk cannot keep up, records are
-// dropped and counted, requests are not delayed.
+// Written off the hot path: a worker appends plain records to a batch of its own; ten times a second, or when the batch
+// is full, it swaps the batch with the writer thread, which formats and writes. When the disk cannot keep up, records
+// are dropped and counted, requests are not delayed.
 //
 // Threads: Writer belongs to one worker each; AccessLog owns the thread that formats.
 #pragma once

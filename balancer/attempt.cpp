@@ -26,8 +26,9 @@ std::string_view to_string(Reason reason) noexcept
 {
     switch (reason) {
     case Reason::none: return "no other backend is left to try";
-    case Reason::not_repeatable: return "the request may have been executed and its method does not allow to repeat it "
-                                        "(send an Idempotency-Key to allow it)";
+    case Reason::not_repeatable:
+        return "the request may have been executed and its method does not allow to repeat it "
+               "(send an Idempotency-Key to allow it)";
     case Reason::body_gone: return "its body is larger than the replay buffer";
     case Reason::budget: return "the retry budget is spent";
     case Reason::attempts: return "the limit of attempts is reached";
@@ -78,7 +79,10 @@ Reason AttemptLedger::obstacle(Stage stage) const noexcept
     return Reason::none;
 }
 
-bool AttemptLedger::repeatable_after(Stage stage) const noexcept { return obstacle(stage) == Reason::none; }
+bool AttemptLedger::repeatable_after(Stage stage) const noexcept
+{
+    return obstacle(stage) == Reason::none;
+}
 
 bool AttemptLedger::others_pending(Id id) const noexcept
 {
@@ -97,8 +101,8 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
     if (others_pending(id)) return {Move::wait, Reason::none};
     if (const Reason reason = obstacle(attempt.stage); reason != Reason::none) return {Move::give_up, reason};
 
-    // A connection from the pool that dies unanswered says little about the backend: servers close idle connections at any
-    // moment (RFC 9112 §9.3.1). One more try on a fresh connection tells, and is free.
+    // A connection from the pool that dies unanswered says little about the backend: servers close idle connections at
+    // any moment (RFC 9112 §9.3.1). One more try on a fresh connection tells, and is free.
     const bool stale = attempt.reused_connection && outcome == Outcome::reset;
     if (stale && !fresh_used_) {
         fresh_used_ = true;

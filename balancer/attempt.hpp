@@ -25,9 +25,9 @@ enum class Stage : std::uint8_t {
 
 /// How an attempt ended.
 enum class Outcome : std::uint8_t {
-    pending,        ///< still running
-    answered,       ///< its response went to the client, complete
-    refused,        ///< connection refused, no route
+    pending,  ///< still running
+    answered, ///< its response went to the client, complete
+    refused,  ///< connection refused, no route
     connect_timeout,
     reset,          ///< reset or closed without a complete response
     timed_out,      ///< silent past the deadline
@@ -41,8 +41,8 @@ std::string_view to_string(Outcome) noexcept;
 
 /// What the ledger must know of a request.
 struct RequestFacts {
-    /// May run at two backends at once: safe (GET, HEAD, OPTIONS, TRACE), or carries Idempotency-Key. Not PUT and DELETE:
-    /// the slower copy could undo what the client does next.
+    /// May run at two backends at once: safe (GET, HEAD, OPTIONS, TRACE), or carries Idempotency-Key. Not PUT and
+    /// DELETE: the slower copy could undo what the client does next.
     bool hedgeable = true;
     bool repeatable = true; ///< hedgeable, or idempotent (PUT, DELETE)
 };
@@ -95,9 +95,9 @@ public:
     /// The replay buffer overflowed: once sent, the request cannot be sent again.
     void body_gone() noexcept { body_gone_ = true; }
 
-    /// The attempt ended without a response that was passed on; for Outcome::failing_status the caller passes the response
-    /// on after all (answering()) if the verdict is to give up. Draws on `budget` when the request goes out again although
-    /// a backend may have worked on it.
+    /// The attempt ended without a response that was passed on; for Outcome::failing_status the caller passes the
+    /// response on after all (answering()) if the verdict is to give up. Draws on `budget` when the request goes out
+    /// again although a backend may have worked on it.
     Verdict failed(Id id, Outcome outcome, TimePoint now, resilience::RetryBudget& budget) noexcept;
 
     /// Whether a second attempt may run beside the one that is silent. Does not draw on the budget.

@@ -1,7 +1,7 @@
 // Bytes waiting between a read and a write: appended at the end, consumed from the front, contiguous.
 //
-// Unlike std::string it reads from the kernel without clearing memory first, and keeps its storage when emptied, so that a
-// request allocates nothing once the worker's first few have grown their buffers.
+// Unlike std::string it reads from the kernel without clearing memory first, and keeps its storage when emptied, so
+// that a request allocates nothing once the worker's first few have grown their buffers.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The balancer's settings as one typed value: defaults here, overridden by the YAML file, then the environment, then flags
-// (DESIGN §7). Every default is meant to be right for the common case; the reason for a number stands beside it.
+// The balancer's settings as one typed value: defaults here, overridden by the YAML file, then the environment, then
+// flags (DESIGN §7). Every default is meant to be right for the common case; the reason for a number stands beside it.
 //
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
@@ -23,11 +23,12 @@ struct StatusRange {
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {
     std::string name;
-    std::string url; ///< http://host:port, nothing behind the port
-    std::string host; ///< from url
+    std::string url;         ///< http://host:port, nothing behind the port
+    std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
-    std::string source{}; ///< where `url` was given (file:line:column, flag or variable), for errors found only at start
+    std::string
+        source{}; ///< where `url` was given (file:line:column, flag or variable), for errors found only at start
 };
 
 /// The heartbeat. With the defaults a backend that stops answering is declared down after at most
@@ -64,15 +65,15 @@ struct QuarantineConfig {
 
 struct PassiveConfig {
     StatusRange failing_status{500, 599};
-    unsigned degrade_after = 5;   ///< consecutive failing answers that mark a backend degraded ...
+    unsigned degrade_after = 5;    ///< consecutive failing answers that mark a backend degraded ...
     unsigned unhealthy_after = 10; ///< ... and unhealthy
-    double outlier_factor = 5;    ///< mean latency this many times that of its peers marks it degraded
+    double outlier_factor = 5;     ///< mean latency this many times that of its peers marks it degraded
 };
 
 struct RetryConfig {
     std::vector<StatusRange> statuses{{502, 504}}; ///< count as failures of an attempt when the request may be replayed
-    double budget_ratio = 0.2;        ///< retries and hedges per request ...
-    double budget_per_second = 10;    ///< ... plus this many, so that a quiet service may retry too
+    double budget_ratio = 0.2;                     ///< retries and hedges per request ...
+    double budget_per_second = 10;                 ///< ... plus this many, so that a quiet service may retry too
     std::size_t replay_buffer = 64 * 1024;
     bool hedge = true;
     Duration hedge_floor = milliseconds(20);
@@ -81,7 +82,7 @@ struct RetryConfig {
 
 struct ParkConfig {
     Duration timeout = seconds(2);
-    std::size_t limit = 1024; ///< requests per worker
+    std::size_t limit = 1024;           ///< requests per worker
     unsigned release_per_second = 2000; ///< pace of the release, so that a server that returns is not met by a wall
 };
 
@@ -100,13 +101,18 @@ struct PoolConfig {
 
 enum class Builtin : std::uint8_t {
     none,
-    health, status, metrics, events, logs, admin, ///< /health, /status, ... of API.md
-    proxy_health,                                 ///< {"active":...,"url":...,"status":...}
+    health,
+    status,
+    metrics,
+    events,
+    logs,
+    admin,        ///< /health, /status, ... of API.md
+    proxy_health, ///< {"active":...,"url":...,"status":...}
 };
 
 struct RouteConfig {
-    std::string path;   ///< exact match; empty when `prefix` is set
-    std::string prefix; ///< "/data" matches /data, /data/x and /data?q but not /database
+    std::string path;    ///< exact match; empty when `prefix` is set
+    std::string prefix;  ///< "/data" matches /data, /data/x and /data?q but not /database
     std::string rewrite; ///< replaces the matched part of the path; empty = unchanged
     Builtin builtin = Builtin::none;
     PoolIndex pool = 0; ///< when builtin is none
@@ -120,15 +126,15 @@ struct TimeoutConfig {
     Duration client_idle = seconds(60); ///< keep-alive connection between requests
     Duration upstream_idle = seconds(30);
     Duration tunnel_idle = std::chrono::hours(1);
-    Duration drain = seconds(10);       ///< SIGTERM to forced close
+    Duration drain = seconds(10); ///< SIGTERM to forced close
 };
 
 struct LimitConfig {
-    std::size_t request_line = 8 * 1024; ///< 414
-    std::size_t header = 16 * 1024;      ///< 431; request line included
-    std::size_t fields = 100;            ///< 431
-    std::uint64_t body = 0;              ///< 413; 0 = unlimited
-    std::size_t connections = 0;         ///< per worker; 0 = what the descriptor limit allows
+    std::size_t request_line = 8 * 1024;         ///< 414
+    std::size_t header = 16 * 1024;              ///< 431; request line included
+    std::size_t fields = 100;                    ///< 431
+    std::uint64_t body = 0;                      ///< 413; 0 = unlimited
+    std::size_t connections = 0;                 ///< per worker; 0 = what the descriptor limit allows
     std::size_t upstream_idle_per_backend = 256; ///< per worker
 };
 

@@ -1,5 +1,5 @@
-// One worker's counts: written by that worker only, read by the monitor thread when somebody asks for /metrics or /status.
-// Relaxed single-writer cells: no read-modify-write and no shared cache line on the request path.
+// One worker's counts: written by that worker only, read by the monitor thread when somebody asks for /metrics or
+// /status. Relaxed single-writer cells: no read-modify-write and no shared cache line on the request path.
 #pragma once
 
 #include "balancer/config.hpp"
@@ -22,13 +22,14 @@ struct BackendCounters {
     std::array<metrics::Counter, 6> responses; ///< by status / 100; [0] = no response
     metrics::Histogram latency;                ///< request sent -> response header
     metrics::Counter connects, connect_failures, reused;
-    metrics::Gauge active;                     ///< requests in flight there
-    metrics::Gauge idle;                       ///< pooled connections
+    metrics::Gauge active; ///< requests in flight there
+    metrics::Gauge idle;   ///< pooled connections
 };
 
 struct PoolCounters {
     metrics::Counter requests;
-    std::array<metrics::Counter, 6> responses; ///< what the clients got, by status / 100; [0] = connection closed instead
+    std::array<metrics::Counter, 6>
+        responses; ///< what the clients got, by status / 100; [0] = connection closed instead
     std::array<metrics::Counter, static_cast<std::size_t>(Saved::count_)> saved;
     std::array<metrics::Counter, static_cast<std::size_t>(Lost::count_)> lost;
     metrics::Counter retries, hedges, moves, budget_exhausted;

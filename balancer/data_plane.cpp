@@ -19,9 +19,10 @@ DataPlane::DataPlane(asio::io_context& context, const Config& cfg, const RouteTa
                      std::vector<tcp::endpoint> endpoints, WorkerCounters& worker_counters,
                      AccessLog::Writer* log_writer, unsigned workers, std::uint32_t seed, Report report,
                      std::function<void()> earlier_deadline)
-    : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer), wheel(Clock::now(), std::move(earlier_deadline)),
-      placement(cfg, seed), upstreams(context, cfg, std::move(endpoints), wheel, worker_counters),
-      active(cfg.backends.size(), 0), report_(std::move(report)), tallies_(cfg.backends.size()), lots_(cfg.pools.size())
+    : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
+      wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
+      upstreams(context, cfg, std::move(endpoints), wheel, worker_counters), active(cfg.backends.size(), 0),
+      report_(std::move(report)), tallies_(cfg.backends.size()), lots_(cfg.pools.size())
 {
     for (const PoolConfig& pool : cfg.pools) {
         // The kernel spreads connections over the workers, so each gets its share of what the whole process may retry.

@@ -1,5 +1,5 @@
-// What one worker's requests share: routes, placement, upstream connections, budgets, deadlines, counters, and the parking
-// lot for requests that no backend can take at the moment.
+// What one worker's requests share: routes, placement, upstream connections, budgets, deadlines, counters, and the
+// parking lot for requests that no backend can take at the moment.
 //
 // Thread: its worker's; nothing here is shared between workers. Owner: the Worker, which feeds it Routing snapshots and
 // sends its evidence to the monitor.

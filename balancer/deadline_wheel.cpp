@@ -17,8 +17,8 @@ void DeadlineWheel::arm(Deadline& deadline, TimePoint at)
     const auto wanted = at - start_ > Duration::max() - tick ? last_slot : tick_of(at);
     const auto due = std::clamp(wanted, current_ + 1, last_slot);
 
-    // A deadline that moves later stays where it is and is placed anew when its slot comes round: keep-alive connections
-    // push their deadline back with every request, and this makes that one store.
+    // A deadline that moves later stays where it is and is placed anew when its slot comes round: keep-alive
+    // connections push their deadline back with every request, and this makes that one store.
     if (deadline.is_linked()) {
         if (deadline.slot_tick_ <= due && deadline.slot_tick_ > current_) return;
         deadline.unlink();

@@ -62,7 +62,8 @@ public:
     TimePoint next() noexcept;
 
 private:
-    static constexpr std::size_t slots = 512; // 512 x 4 ms: deadlines within 2 s are placed exactly, later ones go round
+    static constexpr std::size_t slots =
+        512; // 512 x 4 ms: deadlines within 2 s are placed exactly, later ones go round
 
     using List = boost::intrusive::list<Deadline, boost::intrusive::constant_time_size<false>>;
 
@@ -71,7 +72,7 @@ private:
     TimePoint start_;
     std::function<void()> earlier_;
     std::int64_t promised_ = -1; ///< the tick that next() last returned; -1: nobody has asked yet
-    std::int64_t current_ = 0; ///< every tick up to and including this one has fired
+    std::int64_t current_ = 0;   ///< every tick up to and including this one has fired
     std::array<List, slots> wheel_;
     std::bitset<slots> occupied_; ///< a set bit may be stale (its list emptied by unlinking), a clear one is not
 };

@@ -50,25 +50,29 @@ std::string plural(std::uint64_t n, std::string_view one)
     return n == 1 ? fmt::format("1 {}", one) : fmt::format("{} {}s", n, one);
 }
 
+std::string live_trouble(const HealthChange& change)
+{
+    if (change.requests == 0) return fmt::format("{} outpaced", plural(change.outpaced, "live request"));
+    const auto failed = fmt::format("{} failed", plural(change.requests, "live request"));
+    return change.outpaced == 0 ? failed : fmt::format("{} and {} outpaced", failed, change.outpaced);
+}
+
 std::string describe(const HealthChange& change, const std::optional<ProbeReport>& probe)
 {
-    const std::string last = !probe ? std::string("none")
-                             : probe->outcome == ProbeOutcome::ok
-                                 ? fmt::format("{} in {:.1f} ms", probe->detail, ms(probe->latency))
-                                 : probe->detail;
+    std::string last = probe ? probe->detail : "none";
+    if (probe && probe->outcome == ProbeOutcome::ok) last += fmt::format(" in {:.1f} ms", ms(probe->latency));
     switch (change.cause) {
     case Cause::first_probe: return fmt::format("first probe: {}", last);
-    case Cause::probes:
-        if (change.to < change.from) {
-            const auto what = change.to == Health::degraded ? "slow or failed" : "failed";
-            return fmt::format("{} in a row {}, the last: {}", plural(change.probes, "probe"), what, last);
-        }
-        return fmt::format("{} in a row {}, the last: {}", plural(change.probes, "probe"),
-                           change.to <= Health::unhealthy ? "answered" : "succeeded", last);
+    case Cause::probes: {
+        const auto what = change.to > change.from         ? change.to <= Health::unhealthy ? "answered" : "succeeded"
+                          : change.to == Health::degraded ? "slow or failed"
+                                                          : "failed";
+        if (change.probes == 1) return fmt::format("1 probe {}: {}", what, last);
+        return fmt::format("{} probes in a row {}, the last: {}", change.probes, what, last);
+    }
     case Cause::confirmed:
-        return fmt::format("{} failed, and so did {}: {}", plural(change.requests, "live request"),
-                           plural(change.probes, "probe"), last);
-    case Cause::traffic: return fmt::format("{} in a row failed", plural(change.requests, "live request"));
+        return fmt::format("{}, and {} failed: {}", live_trouble(change), plural(change.probes, "probe"), last);
+    case Cause::traffic: return fmt::format("{}, none succeeded", live_trouble(change));
     case Cause::intermittent:
         return fmt::format("{} bad ones among the latest probes, the last: {}", change.probes, last);
     case Cause::outlier: return "live answers are much slower than those of its peers";

@@ -8,8 +8,8 @@ namespace hotspare::balancer {
 
 void HedgeDelay::observe(Duration latency) noexcept
 {
-    const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(
-        1, std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
+    const auto us = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
     // Four steps per octave: the exponent, then the two bits below the leading one (linear inside the octave).
     const auto exponent = static_cast<unsigned>(std::bit_width(us)) - 1;
     const auto quarter = exponent >= 2 ? (us >> (exponent - 2)) & 3U : (us << (2 - exponent)) & 3U;

@@ -1,5 +1,5 @@
-// The balancer: a failover proxy that loses no request. This file is its architecture: every part is made here and wired to
-// its neighbours here.
+// The balancer: a failover proxy that loses no request. This file is its architecture: every part is made here and
+// wired to its neighbours here.
 //
 //   clients --> workers (N threads: accept, proxy, retry, hedge, park) --> backends
 //                 |  ^
@@ -56,8 +56,8 @@ void serve(App& app, const Config& config)
                 if (--draining == 0) open.reset();
             });
         };
-        workers.push_back(std::make_unique<Worker>(config, routes, endpoints, access_log ? &*access_log : nullptr, i, count,
-                                                   listeners.descriptors[i], listeners.endpoint.protocol(),
+        workers.push_back(std::make_unique<Worker>(config, routes, endpoints, access_log ? &*access_log : nullptr, i,
+                                                   count, listeners.descriptors[i], listeners.endpoint.protocol(),
                                                    std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {

@@ -14,8 +14,14 @@ using boost::beast::iequals;
 using boost::beast::string_view;
 using boost::system::error_code;
 
-std::string_view sv(string_view s) noexcept { return {s.data(), s.size()}; }
-string_view bsv(std::string_view s) noexcept { return {s.data(), s.size()}; }
+std::string_view sv(string_view s) noexcept
+{
+    return {s.data(), s.size()};
+}
+string_view bsv(std::string_view s) noexcept
+{
+    return {s.data(), s.size()};
+}
 
 /// Host = uri-host [":" port]; only what could smuggle a second meaning is refused, not what DNS would refuse.
 bool valid_host(std::string_view host) noexcept
@@ -93,10 +99,13 @@ Rejection from_beast(const error_code& ec)
 {
     if (ec == beast_http::error::bad_method) return {400, "the method is not a token"};
     if (ec == beast_http::error::bad_target) return {400, "the request target holds an invalid character"};
-    if (ec == beast_http::error::bad_field) return {400, "a header field name is not a token directly followed by a colon"};
+    if (ec == beast_http::error::bad_field)
+        return {400, "a header field name is not a token directly followed by a colon"};
     if (ec == beast_http::error::bad_value) return {400, "a header field value holds an invalid character"};
-    if (ec == beast_http::error::bad_content_length) return {400, "Content-Length is invalid or beside Transfer-Encoding"};
-    if (ec == beast_http::error::bad_transfer_encoding) return {400, "Transfer-Encoding is beside Content-Length or repeated"};
+    if (ec == beast_http::error::bad_content_length)
+        return {400, "Content-Length is invalid or beside Transfer-Encoding"};
+    if (ec == beast_http::error::bad_transfer_encoding)
+        return {400, "Transfer-Encoding is beside Content-Length or repeated"};
     if (ec == beast_http::error::multiple_content_length) return {400, "more than one Content-Length"};
     return {400, "the request line is malformed"};
 }
@@ -116,7 +125,8 @@ public:
     bool upgrade_field = false;
 
 private:
-    void on_request_impl(beast_http::verb method, string_view name, string_view target, int version, error_code& ec) override
+    void on_request_impl(beast_http::verb method, string_view name, string_view target, int version,
+                         error_code& ec) override
     {
         if (target.size() > limits_.request_line) {
             collector_.reject(414, "the request target is longer than the limit");
@@ -359,7 +369,8 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
     out.host = parser.host_field;
     if (!valid_host(out.host)) return Rejection{400, "Host holds an invalid character"};
 
-    if (out.method == beast_http::verb::connect) return Rejection{501, "CONNECT is not supported: this is not a forward proxy"};
+    if (out.method == beast_http::verb::connect)
+        return Rejection{501, "CONNECT is not supported: this is not a forward proxy"};
     if (out.target.find('#') != std::string_view::npos) return Rejection{400, "the request target holds a fragment"};
     if (out.target.front() != '/' && !(out.target == "*" && out.method == beast_http::verb::options)) {
         std::string_view authority;
@@ -381,8 +392,7 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
         out.content_length = parser.content_length().value_or(0);
         if (out.content_length > 0) out.framing = Framing::length;
     }
-    if (limits.body > 0 && out.content_length > limits.body)
-        return Rejection{413, "the body is larger than the limit"};
+    if (limits.body > 0 && out.content_length > limits.body) return Rejection{413, "the body is larger than the limit"};
     if (out.version < 11) out.expect_continue = false; // RFC 9110 §10.1.1: ignored
     if (out.framing == Framing::none) out.expect_continue = false;
 
@@ -408,11 +418,13 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
     if (out.status < 100 || out.status > 599) return "the status is not between 100 and 599";
 
     out.has_content_length = seen.content_length;
-    if (seen.content_length) out.content_length = to_number([&] {
-        for (const Field& f : out.fields)
-            if (f.id == beast_http::field::content_length) return f.value;
-        return std::string_view{};
-    }()).value_or(0);
+    if (seen.content_length)
+        out.content_length = to_number([&] {
+                                 for (const Field& f : out.fields)
+                                     if (f.id == beast_http::field::content_length) return f.value;
+                                 return std::string_view{};
+                             }())
+                                 .value_or(0);
     out.keep_alive = out.version >= 11 ? !seen.close : seen.keep_alive && !seen.close;
 
     // RFC 9112 §6.3, in its order.
@@ -576,6 +588,9 @@ ChunkDecoder::State ChunkDecoder::decode(Buffer& in, Buffer& out, bool chunked)
     return parser_->is_done() ? State::done : State::more;
 }
 
-std::uint64_t ChunkDecoder::content_bytes() const noexcept { return parser_->content; }
+std::uint64_t ChunkDecoder::content_bytes() const noexcept
+{
+    return parser_->content;
+}
 
 } // namespace hotspare::balancer

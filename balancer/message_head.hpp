@@ -1,8 +1,8 @@
 // Message heads at the proxy: found in the byte stream, parsed by Beast, judged, and written anew for the other side.
 //
 // Sans-I/O: bytes in, bytes out. Parsing and writing are separate because a Connection field may name, and so remove, a
-// field that came before it. Nothing that a backend could read differently than we did passes (RFC 9112 §11.2): heads are
-// written from their parsed parts, never copied. Views point into the buffer that was parsed and die with it.
+// field that came before it. Nothing that a backend could read differently than we did passes (RFC 9112 §11.2): heads
+// are written from their parsed parts, never copied. Views point into the buffer that was parsed and die with it.
 #pragma once
 
 #include "balancer/buffer.hpp"
@@ -69,7 +69,8 @@ public:
     const Field* begin() const noexcept { return fields_.data(); }
     const Field* end() const noexcept { return fields_.data() + count_; }
 
-    /// Records a Connection option: the field of that name is hop-by-hop (RFC 9110 §7.6.1). False if there are too many.
+    /// Records a Connection option: the field of that name is hop-by-hop (RFC 9110 §7.6.1). False if there are too
+    /// many.
     bool nominate(std::string_view option) noexcept;
     /// Whether `field` concerns this hop only and must not be forwarded as it is.
     bool hop_by_hop(const Field& field) const noexcept;
@@ -122,7 +123,7 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
 
 /// What the proxy adds to a request.
 struct RequestExtras {
-    std::string_view target;      ///< after the route's rewrite
+    std::string_view target; ///< after the route's rewrite
     std::string_view client_ip;
     std::string_view request_id;
     bool forwarded = false; ///< also the Forwarded field of RFC 7239

@@ -54,7 +54,8 @@ std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger&
             if (eligible(c)) return c.backend;
         break;
     case Policy::round_robin: {
-        // Smooth weighted round robin: each turn every candidate earns its weight, the richest serves and pays the total.
+        // Smooth weighted round robin: each turn every candidate earns its weight, the richest serves and pays the
+        // total.
         auto& credit = credit_[pool];
         credit.resize(route.candidates.size());
         long total = 0;
@@ -114,15 +115,11 @@ bool Placement::can_serve(PoolIndex pool) const noexcept
 bool Placement::observe(BackendIndex backend, EvidenceKind kind, TimePoint now)
 {
     switch (kind) {
-    case EvidenceKind::success:
-        soft_in_a_row_[backend] = 0;
-        return false;
+    case EvidenceKind::success: soft_in_a_row_[backend] = 0; return false;
     case EvidenceKind::refused:
     case EvidenceKind::reset:
     case EvidenceKind::malformed:
-    case EvidenceKind::timed_out:
-        suspect_since_[backend] = now;
-        return true;
+    case EvidenceKind::timed_out: suspect_since_[backend] = now; return true;
     case EvidenceKind::failing_status:
     case EvidenceKind::outpaced:
         if (++soft_in_a_row_[backend] < soft_failures) return false;

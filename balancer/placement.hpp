@@ -25,8 +25,8 @@ public:
     std::vector<BackendIndex> update(std::shared_ptr<const Routing> routing);
     const Routing& routing() const noexcept { return *routing_; }
 
-    /// The backend to try next, or nothing if every backend that could answer has been tried or none can. `active(b)` is
-    /// the number of requests in flight at backend b (least_connections).
+    /// The backend to try next, or nothing if every backend that could answer has been tried or none can. `active(b)`
+    /// is the number of requests in flight at backend b (least_connections).
     std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active);
 
     /// Whether a backend is left that the request has not tried and that is not known to fail.

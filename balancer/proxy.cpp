@@ -101,9 +101,8 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     version_ = head.version;
     keep_alive_ = head.keep_alive;
     upgrade_ = head.upgrade;
-    ledger_ = AttemptLedger(
-        {.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
-         .repeatable = head.idempotent() || head.idempotency_key});
+    ledger_ = AttemptLedger({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
+                             .repeatable = head.idempotent() || head.idempotency_key});
     repeatable_ = head.idempotent() || head.idempotency_key;
 
     std::array<char, 32> id;
@@ -270,7 +269,8 @@ Exchange::Upstream* Exchange::free_slot() noexcept
 
 unsigned Exchange::running() const noexcept
 {
-    return static_cast<unsigned>(upstreams_[0].stream != nullptr) + static_cast<unsigned>(upstreams_[1].stream != nullptr);
+    return static_cast<unsigned>(upstreams_[0].stream != nullptr) +
+           static_cast<unsigned>(upstreams_[1].stream != nullptr);
 }
 
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
@@ -354,8 +354,7 @@ void Exchange::take_request_bytes(TimePoint now)
         if (io.io == Io::done) {
             const std::size_t before = client_in.size();
             switch (request_decoder_->decode(client_in, request_out_, true)) {
-            case ChunkDecoder::State::malformed:
-                return refuse(400, "the chunked body is malformed", now);
+            case ChunkDecoder::State::malformed: return refuse(400, "the chunked body is malformed", now);
             case ChunkDecoder::State::done: body_complete_ = true; break;
             case ChunkDecoder::State::more:
                 // A chunk header may be split: more of it must be read behind what is there.
@@ -409,7 +408,8 @@ void Exchange::watch_client(TimePoint now)
 void Exchange::send_request(Upstream& up, TimePoint now)
 {
     while (!up.send_failed && up.sent < out_base_ + request_out_.size()) {
-        const IoResult io = up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
+        const IoResult io =
+            up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
         if (io.io == Io::blocked) return;
         if (io.io == Io::failed) {
             up.send_failed = true; // what it answered before it closed may still be read
@@ -435,7 +435,8 @@ void Exchange::forget_sent() noexcept
     out_base_ = least;
 }
 
-// --------------------------------------------------------------------------------------------- waiting for the response
+// --------------------------------------------------------------------------------------------- waiting for the
+// response
 
 /// False when nothing more can be done for now.
 bool Exchange::wait_for_response(TimePoint now)
@@ -455,8 +456,7 @@ bool Exchange::wait_for_response(TimePoint now)
     // An interim response (100, 103) goes out while the final one is awaited.
     if (!response_out_.empty() && !flush_response(now) && phase_ != Phase::waiting) return true;
 
-    if (now >= deadline_ ||
-        (!body_complete_ && now >= last_progress_ + plane_.config.timeouts.body_idle)) {
+    if (now >= deadline_ || (!body_complete_ && now >= last_progress_ + plane_.config.timeouts.body_idle)) {
         const bool slow_client = now < deadline_;
         for (Upstream& up : upstreams_) {
             if (!up.stream) continue;
@@ -547,7 +547,8 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
         if (verdict.move == Move::elsewhere || verdict.move == Move::wait) {
             const bool all_here = head.framing == Framing::none ||
                                   (head.framing == Framing::length && up.in.size() == size + head.content_length);
-            release(up, head.keep_alive && all_here && body_complete_ && up.sent == out_base_ + request_out_.size(), now);
+            release(up, head.keep_alive && all_here && body_complete_ && up.sent == out_base_ + request_out_.size(),
+                    now);
             if (verdict.move == Move::elsewhere) {
                 plane_.counters.pools[pool_].retries.add();
                 phase_ = Phase::placing;
@@ -634,7 +635,8 @@ void Exchange::hedge(TimePoint now)
     up.hedge_at = now + std::max<Duration>(plane_.hedge_delays[pool_].current(), now - ledger_[up.id].started);
 }
 
-// --------------------------------------------------------------------------------------- the response's way to the client
+// --------------------------------------------------------------------------------------- the response's way to the
+// client
 
 /// False when nothing more can be done for now.
 bool Exchange::relay(TimePoint now)
@@ -918,12 +920,8 @@ void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
 
 void Exchange::write_problem(unsigned status, std::string_view detail, bool retry_after)
 {
-    const nlohmann::json body = {{"type", "about:blank"},
-                                 {"title", title_of(status)},
-                                 {"status", status},
-                                 {"detail", detail},
-                                 {"error", detail},
-                                 {"request_id", request_id_}};
+    const nlohmann::json body = {{"type", "about:blank"}, {"title", title_of(status)}, {"status", status},
+                                 {"detail", detail},      {"error", detail},           {"request_id", request_id_}};
     const std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     Buffer& out = response_out_;
     out.append("HTTP/1.1 ");

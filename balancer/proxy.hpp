@@ -1,9 +1,9 @@
 // The data plane: one request in, one response out.
 //
 // An Exchange is the state of one request between the moment its head is complete and the moment its response is: the
-// request's bytes for the backends, up to two attempts running at once (the second is a hedge), and the response's bytes
-// for the client. It moves in advance(): everything that can be done without waiting is done, then the sockets, the
-// deadline or a new Routing call it again. What may be sent again, and where, it asks the attempt ledger and the
+// request's bytes for the backends, up to two attempts running at once (the second is a hedge), and the response's
+// bytes for the client. It moves in advance(): everything that can be done without waiting is done, then the sockets,
+// the deadline or a new Routing call it again. What may be sent again, and where, it asks the attempt ledger and the
 // placement; it decides nothing of that itself.
 //
 //   placing --> waiting --> relaying --> finished
@@ -26,7 +26,8 @@
 
 namespace hotspare::balancer {
 
-/// Largest piece moved at once inside a body: large enough that system calls do not dominate, small enough for the cache.
+/// Largest piece moved at once inside a body: large enough that system calls do not dominate, small enough for the
+/// cache.
 inline constexpr std::size_t relay_chunk = 128 * 1024;
 
 class Exchange final : public Parked {
@@ -136,10 +137,10 @@ private:
     AttemptLedger ledger_;
     PoolIndex pool_ = 0;
     TimePoint began_{};
-    TimePoint deadline_{};       ///< for the response head
+    TimePoint deadline_{}; ///< for the response head
     TimePoint park_deadline_{};
     TimePoint parked_at_{};
-    TimePoint last_progress_{};  ///< of a body or tunnel
+    TimePoint last_progress_{}; ///< of a body or tunnel
     bool released_ = false;
     bool client_eof_ = false;
     std::size_t moved_ = 0; ///< bytes moved in this call of advance()

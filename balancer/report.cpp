@@ -46,6 +46,12 @@ template <class Cell> double sum(const std::vector<const WorkerCounters*>& worke
     return total;
 }
 
+/// The same for JSON, where a count is no fraction.
+template <class Cell> std::int64_t count(const std::vector<const WorkerCounters*>& workers, Cell cell)
+{
+    return static_cast<std::int64_t>(sum(workers, cell));
+}
+
 template <class Cell> metrics::Histogram::Snapshot merged(const std::vector<const WorkerCounters*>& workers, Cell cell)
 {
     metrics::Histogram::Snapshot total;
@@ -139,9 +145,9 @@ json Report::backend(BackendIndex index) const
         {"last_probe", std::move(last_probe)},
         {"probes", {{"total", probes}, {"failed", probes - state.probes[static_cast<std::size_t>(ProbeOutcome::ok)]}}},
         {"flaps", monitor.failover().flaps(index, Clock::now())},
-        {"requests_in_flight", sum(
+        {"requests_in_flight", count(
                                    counters, [&](const WorkerCounters& w) -> auto& { return own(w).active; })},
-        {"connections_idle", sum(
+        {"connections_idle", count(
                                  counters, [&](const WorkerCounters& w) -> auto& { return own(w).idle; })}};
 }
 
@@ -207,7 +213,7 @@ json Report::status() const
                 {"requests", requests.to_json()},
                 {"routing_version", monitor.failover().routing().version},
                 {"workers", counters.size()},
-                {"connections", sum(
+                {"connections", count(
                                     counters, [](const WorkerCounters& w) -> auto& { return w.connections; })}};
     for (std::size_t i = 0; i < config.backends.size(); ++i)
         result[config.backends[i].name + "_healthy"] = result["backends"][i]["healthy"];
@@ -222,7 +228,7 @@ std::string Report::metrics() const
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
         const std::string& pool_name = config.pools[p].name;
         const PoolState& state = core.pool(static_cast<PoolIndex>(p));
-        const auto count = [&](std::string_view name, std::string_view help, auto cell) {
+        const auto counter = [&](std::string_view name, std::string_view help, auto cell) {
             out.counter(name, help, {{"pool", pool_name}},
                         sum(
                             counters, [&](const WorkerCounters& w) -> auto& { return cell(w.pools[p]); }));

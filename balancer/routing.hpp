@@ -24,9 +24,9 @@ std::string_view to_string(Policy) noexcept;
 
 /// How willingly a request is placed on a backend.
 enum class Tier : std::uint8_t {
-    serving,     ///< takes requests by the pool's policy
-    fallback,    ///< takes a request only when no serving backend is left for it (standby, degraded, unknown, fail-open)
-    excluded,    ///< takes none: known to be down, draining, in maintenance
+    serving,  ///< takes requests by the pool's policy
+    fallback, ///< takes a request only when no serving backend is left for it (standby, degraded, unknown, fail-open)
+    excluded, ///< takes none: known to be down, draining, in maintenance
 };
 
 struct Candidate {
@@ -39,8 +39,8 @@ struct Candidate {
 
 struct BackendRoute {
     Status status = Status::unknown;
-    /// Start of the latest probe that succeeded. A worker passes over a backend that failed it after this moment: only a
-    /// probe that started after the last failure may re-admit.
+    /// Start of the latest probe that succeeded. A worker passes over a backend that failed it after this moment: only
+    /// a probe that started after the last failure may re-admit.
     TimePoint good_probe_started{};
     /// Counts the times this backend went from answering to not answering. When it grows, requests in flight there that
     /// may be sent again move at once.
@@ -81,8 +81,8 @@ struct Evidence {
     BackendIndex backend = 0;
     EvidenceKind kind = EvidenceKind::success;
     std::uint32_t count = 0;
-    TimePoint last{};            ///< when the latest of them was observed
-    Duration total_latency{};    ///< summed over `count`: request sent -> response header (success, failing_status)
+    TimePoint last{};         ///< when the latest of them was observed
+    Duration total_latency{}; ///< summed over `count`: request sent -> response header (success, failing_status)
 };
 
 } // namespace hotspare::balancer

@@ -29,9 +29,15 @@ Session::~Session()
     plane_.counters.connections.sub();
 }
 
-void Session::stream_ready(Stream&) { step(Clock::now()); }
+void Session::stream_ready(Stream&)
+{
+    step(Clock::now());
+}
 
-void Session::deadline_passed(TimePoint now) { step(now); }
+void Session::deadline_passed(TimePoint now)
+{
+    step(now);
+}
 
 void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
 {

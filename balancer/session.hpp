@@ -1,7 +1,7 @@
 // One client connection: waits for requests, hands each to an Exchange or to the admin, closes it properly in the end.
 //
-// Between requests a session holds no buffer and no Exchange: an idle keep-alive connection costs this object, its Stream
-// and one pending wait.
+// Between requests a session holds no buffer and no Exchange: an idle keep-alive connection costs this object, its
+// Stream and one pending wait.
 //
 // Thread: its worker's. Owner: the Worker's list; a session leaves it, and dies, through Worker::forget().
 #pragma once
@@ -30,8 +30,8 @@ struct Handover {
 /// What a session asks of the worker that owns it.
 class SessionOwner {
 public:
-    virtual void forget(Session& session) = 0;       ///< destroys it
-    virtual void call_again(Session& session) = 0;   ///< step() once the others have had their turn
+    virtual void forget(Session& session) = 0;     ///< destroys it
+    virtual void call_again(Session& session) = 0; ///< step() once the others have had their turn
     virtual void hand_over(Handover handover) = 0;
 
 protected:

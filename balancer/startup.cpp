@@ -42,8 +42,9 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
     result.endpoint = resolve(context, config.listen_host, config.listen_port, source);
 
     const auto refuse = [&](const error_code& ec) {
-        throw UsageError(fmt::format("{}: cannot listen on {}:{}: {}; expected an address of this machine and a free port",
-                                     source, config.listen_host, config.listen_port, ec.message()));
+        throw UsageError(
+            fmt::format("{}: cannot listen on {}:{}: {}; expected an address of this machine and a free port", source,
+                        config.listen_host, config.listen_port, ec.message()));
     };
     const auto open = [&](bool share) {
         tcp::acceptor acceptor(context);

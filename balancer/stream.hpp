@@ -35,8 +35,8 @@ struct IoResult {
 
 class Stream;
 
-/// Told when a stream that was blocked, or connecting, is worth another try. Implemented by the client session and by the
-/// pool of idle upstream connections.
+/// Told when a stream that was blocked, or connecting, is worth another try. Implemented by the client session and by
+/// the pool of idle upstream connections.
 class StreamListener {
 public:
     virtual void stream_ready(Stream& stream) = 0;
@@ -56,7 +56,8 @@ public:
     /// Who is told; nullptr = nobody. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }
 
-    /// Starts to connect. The listener is told when it is over: connecting() is then false and connect_error() says how.
+    /// Starts to connect. The listener is told when it is over: connecting() is then false and connect_error() says
+    /// how.
     void connect(const tcp::endpoint& endpoint);
     bool connecting() const noexcept { return connecting_; }
     const error_code& connect_error() const noexcept { return connect_error_; }

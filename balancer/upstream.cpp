@@ -11,7 +11,10 @@ UpstreamPools::UpstreamPools(asio::io_context& context, const Config& config, st
 {
 }
 
-UpstreamPools::~UpstreamPools() { close_all(); }
+UpstreamPools::~UpstreamPools()
+{
+    close_all();
+}
 
 Stream::Ptr UpstreamPools::take(BackendIndex backend)
 {

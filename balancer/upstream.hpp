@@ -1,8 +1,8 @@
 // One worker's keep-alive connections to the backends.
 //
-// An idle connection is watched: when the backend closes it, it leaves the pool at once, so that a request rarely meets a
-// dead one (and if it does, the attempt ledger knows what to do). The most recently used connection goes out first, so
-// that the surplus of a busy moment ages and is closed.
+// An idle connection is watched: when the backend closes it, it leaves the pool at once, so that a request rarely meets
+// a dead one (and if it does, the attempt ledger knows what to do). The most recently used connection goes out first,
+// so that the surplus of a busy moment ages and is closed.
 //
 // Thread: its worker's. Owner: the Worker.
 #pragma once

@@ -24,9 +24,9 @@ namespace hotspare::balancer {
 class Worker final : private SessionOwner {
 public:
     struct Hooks {
-        DataPlane::Report report;                 ///< evidence; called on the worker's thread
-        std::function<void(Handover)> hand_over;  ///< an admin request; called on the worker's thread
-        std::function<void()> drained;            ///< after drain(), when the last connection is gone
+        DataPlane::Report report;                ///< evidence; called on the worker's thread
+        std::function<void(Handover)> hand_over; ///< an admin request; called on the worker's thread
+        std::function<void()> drained;           ///< after drain(), when the last connection is gone
     };
 
     /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.
@@ -72,11 +72,11 @@ private:
     std::unique_ptr<AccessLog::Writer> log_writer_;
     DataPlane plane_;
     Acceptor acceptor_;
-    Timer timer_;        ///< drives the wheel; never armed later than the nearest deadline
+    Timer timer_; ///< drives the wheel; never armed later than the nearest deadline
     TimePoint timer_at_ = TimePoint::max();
     Timer accept_pause_; ///< after EMFILE and its kin
-    boost::intrusive::list<Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>,
-                                                                 &Session::in_worker>>
+    boost::intrusive::list<
+        Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::in_worker>>
         sessions_;
     std::vector<Session*> again_; ///< whose turn comes after the sockets'
     bool again_posted_ = false;

@@ -4,8 +4,8 @@
 //
 //   demo --balancer 127.0.0.1:5000 --victim .run/failover/primary.pid      (what ./run.sh demo runs)
 //
-// The victim's file holds its process id; whoever started it starts it again. Three threads: the load, the reader of
-// the event stream, and main, which kills, watches and prints.
+// The victim's file is named after it and holds its process id; whoever started it starts it again. Three threads: the
+// load, the reader of the event stream, and main, which kills, watches and prints.
 #include "bench/http_load.hpp"
 
 #include <CLI/CLI.hpp>
@@ -21,8 +21,8 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -129,7 +129,10 @@ double to_ms(Clock::duration duration)
 /// What is known so far, and how to say it in lines of at most 80 columns.
 class Story {
 public:
-    explicit Story(Clock::time_point start) : start_(start), live_(::isatty(STDOUT_FILENO) == 1) {}
+    Story(Clock::time_point start, std::string victim)
+        : start_(start), live_(::isatty(STDOUT_FILENO) == 1), victim_(std::move(victim))
+    {
+    }
 
     void fault(int pid)
     {
@@ -143,7 +146,6 @@ public:
             answered_ += record.good ? 1 : 0;
             failed_ += record.good ? 0 : 1;
             if (!record.good) continue;
-            if (!fault_) victim_ = record.server;
             if (fault_ && record.server != victim_ && !first_answer_elsewhere_) first_answer_elsewhere_ = record.done;
             if (!record.server.empty()) server_ = record.server;
         }
@@ -164,7 +166,7 @@ public:
                                                          : "",
                                        victim_, to, event.text("evidence")));
         } else if (kind == "failover" || kind == "failback") {
-            if (kind == "failback" && to == victim_) failed_back_ = event.at;
+            if (to == victim_ && first_answer_elsewhere_ && !failed_back_) failed_back_ = event.at;
             line(event.at, fmt::format("{:<10}{} is active", kind == "failover" ? "FAILOVER" : "FAILBACK", to));
         } else {
             line(event.at, fmt::format("{:<10}{} {} {}", "", kind, event.text("backend"), to));
@@ -182,7 +184,8 @@ public:
 
     void say(std::string_view text) { line(Clock::now(), text); }
     std::optional<Clock::time_point> failed_back() const { return failed_back_; }
-    const std::string& victim() const { return victim_; }
+    /// Whether the victim answered the latest request.
+    bool victim_serves() const { return server_ == victim_; }
 
     /// Prints the whole; true if nobody lost anything.
     bool finish()
@@ -204,11 +207,20 @@ public:
 private:
     double seconds(Clock::time_point moment) const { return to_ms(moment - start_) / 1000; }
 
+    /// Longer texts go on below, under their own beginning.
     void line(Clock::time_point at, std::string_view text)
     {
-        auto whole = fmt::format("{:>8.3f} s  {}", seconds(at), text);
-        if (whole.size() > columns) whole = whole.substr(0, columns - 3) + "...";
-        fmt::print("{}{}\n", live_ ? "\r\x1b[K" : "", whole);
+        constexpr std::size_t text_column = 24;
+        const bool bad = text.starts_with("FAULT") || text.starts_with("DETECTED");
+        const char* colour = bad ? "\x1b[31m" : text.starts_with("LOAD") ? "" : "\x1b[32m";
+        auto whole = live_ ? fmt::format("\r\x1b[K{:>8.3f} s  {}", seconds(at), colour)
+                           : fmt::format("{:>8.3f} s  ", seconds(at));
+        for (std::size_t room = columns - 12; text.size() > room; room = columns - text_column) {
+            const auto space = std::min(text.rfind(' ', room), room);
+            whole += fmt::format("{}\n{:{}}", text.substr(0, space), "", text_column);
+            text.remove_prefix(std::min(space + 1, text.size()));
+        }
+        fmt::print("{}{}{}\n", whole, text, live_ ? "\x1b[0m" : "");
         std::fflush(stdout);
     }
 
@@ -324,7 +336,7 @@ bool play(const Options& options)
     fmt::print("Steady traffic: {} requests/s through {}:{}, and then one server dies.\n\n", options.rate,
                options.balancer.host, options.balancer.port);
     const auto start = Clock::now();
-    Story story(start);
+    Story story(start, std::filesystem::path(options.victim_file).stem());
     story.say("LOAD      starts");
     std::atomic<bool> loading{true};
     std::jthread loader([&] {
@@ -339,7 +351,7 @@ bool play(const Options& options)
         for (const auto& event : events.take()) story.add(event);
         story.progress();
         const auto now = Clock::now();
-        if (!killed && now - start >= before_fault) {
+        if (!killed && now - start >= before_fault && story.victim_serves()) {
             const int pid = victim_pid(options.victim_file);
             story.fault(pid);
             killed = ::kill(pid, SIGKILL) == 0;

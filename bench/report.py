@@ -55,10 +55,10 @@ def assemble(bench, plan, arguments, values, seconds):
     }
 
 
-def table(result, columns):
-    """For a terminal: medians side by side, and the ratio of ours to the better of nginx and HAProxy."""
+def table(result):
+    """For a terminal of 80 columns: medians side by side, the ratio of ours to the better of nginx and HAProxy."""
     names = list(result["versions"])
-    title = max(38, columns - 9 * len(names) - 7) if columns < 90 else 44
+    title = 37
     lines = [" " * title + "".join(f"{name:>9}" for name in names) + f"{'ratio':>7}"]
     for row in _rows(result):
         label = f"{row['title']}, {row['unit']}"
@@ -123,6 +123,9 @@ def _notes(result):
     notes = ["Small GET, 64 keep-alive connections."]
     if rate:
         notes.append(f"Steady: {rate} requests/s, open loop; half of the weakest proxy's maximum unless given.")
+    idle_share = 100 - min(result["medians"].get("saturation_busy", {"": 100}).values())
+    if idle_share > 15:
+        notes.append(f"A proxy was {idle_share:.0f} % idle at saturation: the machine did other work. Repeat the run.")
     if "idle_connection_kib" in result["medians"]:
         notes.append("Idle: 10,000 connections that each carried one request. Memory: proportional set size.")
     return notes

@@ -106,14 +106,15 @@ extern "C" void wait_for_writer(int)
 
 } // namespace
 
-/// Writes lines to a descriptor without ever blocking for good. The descriptor may be shared with other processes, so it
-/// is not made non-blocking; poll() says whether a pipe takes another PIPE_BUF bytes, which is also the largest write
-/// that the kernel does not interleave with those of others. Runs on the background thread.
+/// Writes lines to a descriptor without ever blocking for good. The descriptor may be shared with other processes, so
+/// it is not made non-blocking; poll() says whether a pipe takes another PIPE_BUF bytes, which is also the largest
+/// write that the kernel does not interleave with those of others. Runs on the background thread.
 class Session::Sink final : public spdlog::sinks::base_sink<std::mutex> {
 public:
     Sink(const Settings& settings, std::unique_ptr<spdlog::formatter> formatter, spdlog::details::thread_pool& queue)
         : base_sink(std::move(formatter)), fd_(settings.fd), patience_(settings.patience), queue_(queue)
-    {}
+    {
+    }
 
     std::size_t dropped() const { return unwritten_.load() + queue_.overrun_counter(); }
 
@@ -177,10 +178,10 @@ Session::Session(const Settings& settings) : previous_(spdlog::default_logger())
     constexpr std::size_t queued_lines = 8192;
     writer_ = std::make_shared<spdlog::details::thread_pool>(queued_lines, 1);
     sink_ = std::make_shared<Sink>(settings, std::move(formatter), *writer_);
-    auto logger = std::make_shared<spdlog::async_logger>(settings.service, sink_, writer_,
-                                                         spdlog::async_overflow_policy::overrun_oldest);
-    logger->set_level(settings.level);
-    spdlog::set_default_logger(std::move(logger));
+    logger_ = std::make_shared<spdlog::async_logger>(settings.service, sink_, writer_,
+                                                     spdlog::async_overflow_policy::overrun_oldest);
+    logger_->set_level(settings.level);
+    spdlog::set_default_logger(logger_);
 
     struct sigaction action {};
     action.sa_handler = wait_for_writer;
@@ -191,7 +192,7 @@ Session::Session(const Settings& settings) : previous_(spdlog::default_logger())
 Session::~Session()
 {
     spdlog::set_default_logger(previous_);
-    writer_.reset(); // its destructor writes what is queued and joins the thread
+    writer_.reset(); // its destructor writes what is queued and joins the thread, which still needs logger_
 }
 
 std::size_t Session::dropped() const

@@ -46,11 +46,12 @@ private:
 
     std::shared_ptr<spdlog::details::thread_pool> writer_;
     std::shared_ptr<Sink> sink_;
+    std::shared_ptr<spdlog::logger> logger_;
     std::shared_ptr<spdlog::logger> previous_;
 };
 
 /// Logs `message` with `fields` (a JSON object) as further members of the JSON line; text lines show only `message`, so
-/// it must say everything that matters. Without a Session the fields are lost.
+/// it must say everything that matters. Without a Session the fields follow the message.
 void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields);
 
 } // namespace hotspare::log

@@ -35,7 +35,8 @@ TaskGroup::TaskGroup(asio::io_context& context, OnError on_error)
 TaskGroup::~TaskGroup()
 {
     if (!tasks_.empty() && !context_.stopped()) {
-        spdlog::critical("task group destroyed with {} running task(s), first '{}'", tasks_.size(), tasks_.front().name);
+        spdlog::critical("task group destroyed with {} running task(s), first '{}'", tasks_.size(),
+                         tasks_.front().name);
         std::abort();
     }
 }
@@ -46,8 +47,8 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task)
     auto it = tasks_.emplace(tasks_.end());
     it->name = std::move(name);
     asio::co_spawn(context_, std::move(task),
-                   asio::bind_cancellation_slot(it->signal.slot(),
-                                                [this, it](std::exception_ptr error) { finish(it, std::move(error)); }));
+                   asio::bind_cancellation_slot(
+                       it->signal.slot(), [this, it](std::exception_ptr error) { finish(it, std::move(error)); }));
 }
 
 void TaskGroup::cancel()

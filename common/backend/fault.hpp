@@ -1,5 +1,5 @@
-// The faults that a backend can be told to have, as a state machine: which fault is active at a given moment and what it
-// does to one request. Acting on it (closing the listener, burning CPU, mangling an answer) is the service's work.
+// The faults that a backend can be told to have, as a state machine: which fault is active at a given moment and what
+// it does to one request. Acting on it (closing the listener, burning CPU, mangling an answer) is the service's work.
 //
 // PURE: time and chance are arguments. One fault at a time; a new one replaces the old one.
 //
@@ -29,7 +29,18 @@
 namespace hotspare::backend {
 
 enum class Mode : std::uint8_t {
-    none, error, crash, hang, slow, reset, truncate, corrupt, refuse, flap, cpu, data_error
+    none,
+    error,
+    crash,
+    hang,
+    slow,
+    reset,
+    truncate,
+    corrupt,
+    refuse,
+    flap,
+    cpu,
+    data_error
 };
 std::string_view to_string(Mode mode) noexcept;
 
@@ -48,11 +59,12 @@ inline constexpr std::array<std::pair<std::string_view, Mode>, 10> mode_names{{{
 struct Fault {
     Mode mode = Mode::error;
     std::optional<Duration> lasts = std::nullopt; ///< from the injection on; nullopt = until it is cleared
-    double rate = 1;               ///< fraction of requests that it hits, 0 < rate <= 1
-    Duration delay = seconds(1);   ///< slow
-    Duration period = seconds(2);  ///< flap
-    unsigned load = 100;           ///< cpu, percent
-    std::optional<std::size_t> bytes = std::nullopt; ///< reset, truncate: sent at all; nullopt = header and half of the body
+    double rate = 1;                              ///< fraction of requests that it hits, 0 < rate <= 1
+    Duration delay = seconds(1);                  ///< slow
+    Duration period = seconds(2);                 ///< flap
+    unsigned load = 100;                          ///< cpu, percent
+    std::optional<std::size_t> bytes =
+        std::nullopt; ///< reset, truncate: sent at all; nullopt = header and half of the body
 };
 
 /// What to do with one request.

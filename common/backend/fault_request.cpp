@@ -43,7 +43,7 @@ double number(const std::string& name, const Json& value, const std::string& exp
 std::uint64_t whole(const std::string& name, const Json& value, std::uint64_t most)
 {
     const auto expected = fmt::format("a whole number from 0 to {}", most);
-    if (value.is_number_unsigned() && value.get<std::uint64_t>() <= most) return value.get<std::uint64_t>();
+    if (value.is_number_integer() && value >= 0 && value <= most) return value.get<std::uint64_t>();
     if (!value.is_string()) throw WrongField{name, expected};
     const auto parsed = config::parse_unsigned(value.get_ref<const std::string&>(), most);
     if (!parsed) throw WrongField{name, expected};
@@ -77,11 +77,16 @@ Fault read(const Json& fields, Mode default_mode)
     fault.mode = fields.contains("mode") ? mode(fields["mode"]) : default_mode;
     for (const auto& [name, value] : fields.items()) {
         if (name == "mode") continue;
-        if (name == "for") fault.lasts = duration(name, value, milliseconds(1));
-        else if (name == "delay") fault.delay = duration(name, value, Duration::zero());
-        else if (name == "period") fault.period = duration(name, value, milliseconds(2));
-        else if (name == "load") fault.load = static_cast<unsigned>(whole(name, value, 100));
-        else if (name == "bytes") fault.bytes = whole(name, value, 1u << 30);
+        if (name == "for")
+            fault.lasts = duration(name, value, milliseconds(1));
+        else if (name == "delay")
+            fault.delay = duration(name, value, Duration::zero());
+        else if (name == "period")
+            fault.period = duration(name, value, milliseconds(2));
+        else if (name == "load")
+            fault.load = static_cast<unsigned>(whole(name, value, 100));
+        else if (name == "bytes")
+            fault.bytes = whole(name, value, 1u << 30);
         else if (name == "rate") {
             const std::string expected = "a number above 0 and up to 1";
             fault.rate = number(name, value, expected);
@@ -97,8 +102,8 @@ Fault read(const Json& fields, Mode default_mode)
 
 } // namespace
 
-boost::system::result<Fault, http::Problem>
-parse_fault(const std::vector<std::pair<std::string, std::string>>& query, const Json& body, Mode default_mode)
+boost::system::result<Fault, http::Problem> parse_fault(const std::vector<std::pair<std::string, std::string>>& query,
+                                                        const Json& body, Mode default_mode)
 {
     if (!body.is_object())
         return http::Problem{422, "the body is not a JSON object such as {\"mode\":\"error\",\"for\":\"5s\"}"};

@@ -13,7 +13,10 @@ namespace hotspare::backend {
 namespace {
 
 /// The fault `crash`: no destructor runs, nothing is flushed, as when a process is killed by its own bug.
-void crash() { std::_Exit(EXIT_FAILURE); }
+void crash()
+{
+    std::_Exit(EXIT_FAILURE);
+}
 
 } // namespace
 

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 namespace hotspare::backend {
@@ -35,8 +34,6 @@ constexpr Duration write_time = seconds(10);
 /// How soon a listener that could not be reopened is tried again.
 constexpr Duration reopen_pause = milliseconds(500);
 
-constexpr std::size_t longest_key = 255;
-
 bool is_control(std::string_view route)
 {
     return route == "/fail" || route == "/recover" || route.starts_with("/simulate/");
@@ -48,66 +45,8 @@ void listen(http::Server& server, const Settings& settings, std::uint16_t port, 
     const auto address = asio::ip::make_address(settings.host, error);
     if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings.host));
     if (const auto listening = server.listen({address, port}); !listening)
-        throw UsageError(fmt::format("{}: cannot listen on {}:{}: {}", flag, settings.host, port,
-                                     listening.error().message()));
-}
-
-std::string etag_of(storage::Version version) { return fmt::format("\"{}\"", version); }
-
-/// The fields may come in several lines, which mean the same as one list (RFC 9110 §5.3).
-std::optional<std::string> joined(const Request& request, http::field name)
-{
-    const auto [first, last] = request.equal_range(name);
-    if (first == last) return std::nullopt;
-    std::string out;
-    for (auto it = first; it != last; ++it) out.append(out.empty() ? "" : ", ").append(it->value().data(), it->value().size());
-    return out;
-}
-
-boost::system::result<http::Preconditions, http::Problem> preconditions(const Request& request)
-{
-    const auto if_match = joined(request, http::field::if_match);
-    const auto if_none_match = joined(request, http::field::if_none_match);
-    return http::Preconditions::parse(if_match, if_none_match);
-}
-
-storage::Precondition as_store_precondition(http::Preconditions conditions)
-{
-    return [conditions = std::move(conditions)](std::optional<storage::Version> version) {
-        const auto etag = version ? std::optional(etag_of(*version)) : std::nullopt;
-        return conditions.hold(etag);
-    };
-}
-
-bool is_key(std::string_view key)
-{
-    // "." and ".." mean something else in a path, whatever an intermediary makes of an escape.
-    return key.size() <= longest_key && key != "." && key != ".." && std::ranges::all_of(key, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-               c == '.' || c == ':' || c == '~';
-    });
-}
-
-std::optional<Response> wrong_key(const Request& request)
-{
-    if (is_key(request.parameter("key"))) return std::nullopt;
-    return http::problem(request, 422,
-                         fmt::format("the field 'key' is not valid, expected 1 to {} letters, digits or -_.:~", longest_key),
-                         Json{{"field", "key"}});
-}
-
-/// What the store's failures mean to the client.
-Response store_failure(const Request& request, error_code error)
-{
-    if (error == errc::not_found)
-        return http::problem(request, 404, fmt::format("there is no document '{}'", request.parameter("key")));
-    if (error == errc::conflict)
-        return http::problem(request, 412, "the document is not in the state that If-Match or If-None-Match asks for");
-    auto response = http::problem(request, 503,
-                                  error == errc::unavailable ? "the document store is locked, nothing was written"
-                                                             : "the document store failed, nothing was written");
-    response.set(http::field::retry_after, "1");
-    return response;
+        throw UsageError(
+            fmt::format("{}: cannot listen on {}:{}: {}", flag, settings.host, port, listening.error().message()));
 }
 
 } // namespace
@@ -115,12 +54,10 @@ Response store_failure(const Request& request, error_code error)
 Service::Service(asio::io_context& context, Settings settings, std::function<void()> crash)
     : context_(context), settings_(std::move(settings)), crash_(std::move(crash)), fault_end_(context),
       documents_(settings_.data), router_(make_routes()),
-      server_(
-          context, [this](Request& request) { return handle(request); },
-          {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
-      control_(
-          context, [this](Request& request) { return handle_control(request); },
-          {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+      server_(context, [this](Request& request) { return handle(request); },
+              {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+      control_(context, [this](Request& request) { return handle_control(request); },
+               {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
       tasks_(context)
 {
     try {
@@ -135,29 +72,24 @@ Service::Service(asio::io_context& context, Settings settings, std::function<voi
 
 http::Router Service::make_routes()
 {
-    const auto sync = [this](Response (Service::*handler)(const Request&)) {
-        return [this, handler](const Request& request) { return (this->*handler)(request); };
-    };
-    const auto async = [this](asio::awaitable<Response> (Service::*handler)(const Request&)) {
-        return [this, handler](const Request& request) { return (this->*handler)(request); };
+    const auto handler = [this](Response (Service::*method)(const Request&)) {
+        return [this, method](const Request& request) { return (this->*method)(request); };
     };
     http::Router routes;
-    routes.add(verb::get, "/data", sync(&Service::data));
-    routes.add(verb::get, "/api/data", sync(&Service::data));
-    routes.add(verb::get, "/data/{key}", async(&Service::get_document));
-    routes.add(verb::put, "/data/{key}", async(&Service::put_document));
-    routes.add(verb::delete_, "/data/{key}", async(&Service::delete_document));
-    routes.add(verb::get, "/health", sync(&Service::health));
-    routes.add(verb::get, "/livez", sync(&Service::ready));
-    routes.add(verb::get, "/readyz", sync(&Service::ready));
-    routes.add(verb::get, "/healthz", sync(&Service::ready));
-    routes.add(verb::get, "/", sync(&Service::root));
-    routes.add(verb::post, "/fail", sync(&Service::fail));
-    routes.add(verb::post, "/recover", sync(&Service::recover));
-    routes.add(verb::post, "/simulate/reset", sync(&Service::recover));
-    routes.add(verb::post, "/simulate/cpu/{load}", sync(&Service::simulate_cpu));
-    routes.add(verb::post, "/simulate/corruption", sync(&Service::simulate_corruption));
-    routes.add(verb::get, "/metrics", sync(&Service::expose_metrics));
+    routes.add(verb::get, "/data", handler(&Service::data));
+    routes.add(verb::get, "/api/data", handler(&Service::data));
+    documents_.add_routes(routes);
+    routes.add(verb::get, "/health", handler(&Service::health));
+    routes.add(verb::get, "/livez", handler(&Service::ready));
+    routes.add(verb::get, "/readyz", handler(&Service::ready));
+    routes.add(verb::get, "/healthz", handler(&Service::ready));
+    routes.add(verb::get, "/", handler(&Service::root));
+    routes.add(verb::post, "/fail", handler(&Service::fail));
+    routes.add(verb::post, "/recover", handler(&Service::recover));
+    routes.add(verb::post, "/simulate/reset", handler(&Service::recover));
+    routes.add(verb::post, "/simulate/cpu/{load}", handler(&Service::simulate_cpu));
+    routes.add(verb::post, "/simulate/corruption", handler(&Service::simulate_corruption));
+    routes.add(verb::get, "/metrics", handler(&Service::expose_metrics));
     return routes;
 }
 
@@ -177,7 +109,7 @@ void Service::stop()
 asio::awaitable<void> Service::drain()
 {
     co_await server_.drain(settings_.drain);
-    co_await control_.drain(Duration::zero());
+    co_await control_.drain(settings_.drain);
 }
 
 asio::awaitable<Response> Service::handle(Request& request)
@@ -187,7 +119,8 @@ asio::awaitable<Response> Service::handle(Request& request)
     const auto action = is_control(request.route) ? Action::serve : fault_.decide(draw, Clock::now());
     switch (action) {
     case Action::serve: break;
-    case Action::error: co_return fault_answer(request, 503, "the service fails because it was told to", Json::object());
+    case Action::error:
+        co_return fault_answer(request, 503, "the service fails because it was told to", Json::object());
     case Action::data_error:
         co_return fault_answer(request, 500, "DATA_ERR: the data is corrupt because the service was told so",
                                Json{{"code", "DATA_ERR"}});
@@ -214,12 +147,18 @@ asio::awaitable<Response> Service::handle(Request& request)
     co_return co_await router_.dispatch(request);
 }
 
-asio::awaitable<Response> Service::handle_control(Request& request) { co_return co_await router_.dispatch(request); }
+asio::awaitable<Response> Service::handle_control(Request& request)
+{
+    co_return co_await router_.dispatch(request);
+}
 
 // --- Handlers --------------------------------------------------------------------------------------------------------
 
 /// How every answer of the service begins ...
-OrderedJson Service::self() const { return {{"service", settings_.name}, {"role", settings_.role}}; }
+OrderedJson Service::self() const
+{
+    return {{"service", settings_.name}, {"role", settings_.role}};
+}
 
 /// ... and how it ends.
 Response Service::answer(unsigned status, OrderedJson body) const
@@ -234,51 +173,6 @@ Response Service::data(const Request&)
     body["status"] = "ok";
     body["data"] = {{"message", fmt::format("Hello from {}", settings_.name)}, {"version", settings_.version}};
     return answer(200, std::move(body));
-}
-
-asio::awaitable<Response> Service::get_document(const Request& request)
-{
-    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
-    const auto conditions = preconditions(request);
-    if (!conditions) co_return http::problem(conditions.error(), request.id);
-    auto document = co_await documents_.get(request.parameter("key"));
-    if (!document) co_return store_failure(request, document.error());
-    const auto etag = etag_of(document->version);
-    if (!conditions->if_match_holds(etag)) co_return store_failure(request, errc::conflict);
-    auto response = conditions->if_none_match_holds(etag)
-                        ? Response(200, std::move(document->value), "application/json")
-                        : Response(304);
-    response.set(http::field::etag, etag);
-    co_return response;
-}
-
-asio::awaitable<Response> Service::put_document(const Request& request)
-{
-    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
-    if (const auto wrong = http::check_json(request.body())) co_return http::problem(*wrong, request.id);
-    const auto conditions = preconditions(request);
-    if (!conditions) co_return http::problem(conditions.error(), request.id);
-    const auto& key = request.parameter("key");
-    const auto written = co_await documents_.put(key, request.body(), as_store_precondition(*conditions));
-    if (!written) co_return store_failure(request, written.error());
-    auto body = self();
-    body["key"] = key;
-    body["version"] = written->version;
-    body["created"] = written->created;
-    auto response = answer(written->created ? 201 : 200, std::move(body));
-    if (written->created) response.set(http::field::location, request.path);
-    response.set(http::field::etag, etag_of(written->version));
-    co_return response;
-}
-
-asio::awaitable<Response> Service::delete_document(const Request& request)
-{
-    if (auto wrong = wrong_key(request)) co_return *std::move(wrong);
-    const auto conditions = preconditions(request);
-    if (!conditions) co_return http::problem(conditions.error(), request.id);
-    const auto removed = co_await documents_.remove(request.parameter("key"), as_store_precondition(*conditions));
-    if (!removed) co_return store_failure(request, removed.error());
-    co_return Response(204);
 }
 
 Response Service::health(const Request&)
@@ -332,7 +226,8 @@ Response Service::recover(const Request& request)
     fault_.clear();
     apply_fault();
     if (server_.suspended() && !stopping_)
-        return http::problem(request, 503, "recovered, but the port cannot be opened again yet; it is tried until it can");
+        return http::problem(request, 503,
+                             "recovered, but the port cannot be opened again yet; it is tried until it can");
     spdlog::info("recovered");
     auto body = self();
     body["message"] = fmt::format("{} is back to normal", settings_.name);
@@ -388,7 +283,8 @@ Response Service::expose_metrics(const Request&)
         out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", word}}, named == mode ? 1. : 0.);
     out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", to_string(Mode::data_error)}},
               mode == Mode::data_error ? 1. : 0.);
-    out.counter("hotspare_backend_faults_injected_total", "Faults that the service was told to have", {}, faults_injected_);
+    out.counter("hotspare_backend_faults_injected_total", "Faults that the service was told to have", {},
+                faults_injected_);
     out.gauge("hotspare_backend_connections", "Open connections", {},
               static_cast<double>(server_.connections() + control_.connections()));
     out.gauge("hotspare_backend_cpu_load_percent", "Share of one core that the fault cpu burns", {},
@@ -414,8 +310,8 @@ void Service::inject(const Fault& fault)
     apply_fault();
 }
 
-/// Makes the listener, the CPU load and the hung connections what the present fault wants them to be, and comes back when
-/// that changes by itself.
+/// Makes the listener, the CPU load and the hung connections what the present fault wants them to be, and comes back
+/// when that changes by itself.
 void Service::apply_fault()
 {
     if (stopping_) return;
@@ -447,7 +343,8 @@ Json Service::fault_json() const
     const auto& fault = fault_.active(now);
     if (fault.mode == Mode::none) return nullptr;
     Json out{{"mode", to_string(fault.mode)}, {"rate", fault.rate}};
-    if (const auto end = fault_.ends_at(now)) out["ends_in_s"] = static_cast<double>(std::chrono::ceil<milliseconds>(*end - now).count()) / 1000;
+    if (const auto end = fault_.ends_at(now))
+        out["ends_in_s"] = static_cast<double>(std::chrono::ceil<milliseconds>(*end - now).count()) / 1000;
     if (fault.mode == Mode::slow) out["delay"] = config::format_duration(fault.delay);
     if (fault.mode == Mode::flap) out["period"] = config::format_duration(fault.period);
     if (fault.mode == Mode::cpu) out["load"] = fault.load;

@@ -2,20 +2,19 @@
 // fault that it can be told to have, for real. Which fault does what to a request is decided in fault.hpp; here it is
 // done.
 //
-// Two listeners serve the same paths. On the control listener no fault is applied to a request, so that everything stays
-// reachable while the ordinary port hangs or is closed.
+// Two listeners serve the same paths. On the control listener no fault is applied to a request, so that everything
+// stays reachable while the ordinary port hangs or is closed.
 //
 // Thread: that of the io_context. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
 
 #include "common/backend/cpu_burner.hpp"
+#include "common/backend/documents.hpp"
 #include "common/backend/fault.hpp"
 #include "common/backend/settings.hpp"
-#include "common/http/precondition.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
-#include "common/storage/document_store.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -42,8 +41,8 @@ public:
     std::uint16_t port() const noexcept { return server_.endpoint().port(); }
     std::uint16_t control_port() const noexcept { return control_.endpoint().port(); }
 
-    /// Ends gracefully: no new connections, requests in flight are answered, a fault is over. After that the service has
-    /// no work left in the io_context.
+    /// Ends gracefully: no new connections, requests in flight are answered, a fault is over. After that the service
+    /// has no work left in the io_context.
     void stop();
 
 private:
@@ -60,9 +59,6 @@ private:
 
     // Handlers, in the order of API.md.
     http::Response data(const http::Request& request);
-    asio::awaitable<http::Response> get_document(const http::Request& request);
-    asio::awaitable<http::Response> put_document(const http::Request& request);
-    asio::awaitable<http::Response> delete_document(const http::Request& request);
     http::Response health(const http::Request& request);
     http::Response ready(const http::Request& request);
     http::Response root(const http::Request& request);
@@ -101,7 +97,7 @@ private:
     metrics::Counter faults_injected_;
 
     std::map<std::tuple<std::string, http::verb, unsigned>, Count> counts_; ///< route, method, status
-    storage::DocumentStore documents_;
+    Documents documents_;
     http::Router router_;
     http::Server server_;
     http::Server control_;

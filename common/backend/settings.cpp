@@ -11,11 +11,11 @@ void fields(config::Fields& field, Settings& s)
     field("control_port", s.control_port,
           "port of the control listener, which no fault touches; 0 = any free one, printed at start");
     field("version", s.version, "what GET / says the version is", not_empty);
-    field("data", s.data, "SQLite file behind /data/{key}; primary and spare share one", {[](const std::string& text) {
-              return !text.empty();
-          }, "a file name"});
+    field("data", s.data, "SQLite file behind /data/{key}; primary and spare share one",
+          {[](const std::string& text) { return !text.empty(); }, "a file name"});
     field("fail_mode", s.fail_mode, "what POST /fail does when it names no mode");
-    field("drain", s.drain, "how long requests in flight may take after SIGTERM", {Duration::zero(), std::chrono::minutes(10)});
+    field("drain", s.drain, "how long requests in flight may take after SIGTERM",
+          {Duration::zero(), std::chrono::minutes(10)});
 }
 
 } // namespace hotspare::backend

@@ -1,6 +1,6 @@
-// One HTTP/1.1 request to one address with one deadline over everything: the monitor's heartbeats, the tests, the tools.
-// Each call opens a fresh connection, so that a probe sees what a new client would see. It leaves name resolution,
-// retries, pooling and measuring to its caller.
+// One HTTP/1.1 request to one address with one deadline over everything: the monitor's heartbeats, the tests, the
+// tools. Each call opens a fresh connection, so that a probe sees what a new client would see. It leaves name
+// resolution, retries, pooling and measuring to its caller.
 //
 // Thread: that of the coroutine that calls it. Keeps no state.
 #pragma once
@@ -14,8 +14,8 @@
 namespace hotspare::http {
 
 struct FetchOptions {
-    Duration deadline = seconds(5);            ///< connect + send + whole response
-    std::uint64_t max_body = 1024 * 1024;      ///< a larger response body fails with errc::too_large
+    Duration deadline = seconds(5);       ///< connect + send + whole response
+    std::uint64_t max_body = 1024 * 1024; ///< a larger response body fails with errc::too_large
 };
 
 /// A request with what every request needs: Host (from `endpoint` unless given), User-Agent, Content-Length.

@@ -24,13 +24,14 @@ namespace websocket = beast::websocket;
 
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-/// What we read at once, and how much may wait unparsed: a line of a chunked body that is longer than this is an attack.
+/// What we read at once, and how much may wait unparsed: a line of a chunked body that is longer than this is an
+/// attack.
 constexpr std::size_t read_size = 16 * 1024;
 constexpr std::size_t buffer_limit = 64 * 1024;
 
 /// How long we keep reading from a peer that was told that we close. Closing at once with bytes unread would make the
 /// kernel send RST, which may destroy the answer before the peer has read it (RFC 9112 §9.6).
-constexpr Duration linger_time = seconds(2);
+constexpr Duration linger_time = seconds(1);
 
 bool is_acceptable_id(std::string_view id)
 {
@@ -108,7 +109,8 @@ asio::awaitable<bool> Connection::exchange()
         co_await session(socket_);
     } else if (auto* events = std::get_if<EventStream>(&response.takeover)) {
         co_await stream_events(std::move(*events), request.id, request.method() == verb::head);
-    } else if (auto* messages = std::get_if<WebSocket>(&response.takeover); messages && websocket::is_upgrade(request)) {
+    } else if (auto* messages = std::get_if<WebSocket>(&response.takeover);
+               messages && websocket::is_upgrade(request)) {
         status = 101;
         co_await serve_websocket(std::move(*messages));
     } else {
@@ -122,8 +124,8 @@ asio::awaitable<bool> Connection::exchange()
         if (!keep) co_await linger();
     }
     if (server_.options_.on_exchange)
-        server_.options_.on_exchange({request.method(), request.route, std::string_view(request.target()), status,
-                                      Clock::now() - started});
+        server_.options_.on_exchange(
+            {request.method(), request.route, std::string_view(request.target()), status, Clock::now() - started});
     co_return keep && !(stopping_ && buffer_.size() == 0);
 }
 
@@ -180,7 +182,8 @@ asio::awaitable<Connection::Received> Connection::receive_body()
     if (parser.get().method() == verb::unknown || parser.get().method() == verb::connect)
         co_return Problem{501, "the method is not implemented"};
 
-    // Trailers would be merged into the header behind the checks that were made on it; they are dropped (RFC 9110 §6.5.1).
+    // Trailers would be merged into the header behind the checks that were made on it; they are dropped (RFC 9110
+    // §6.5.1).
     const auto header = parser.get().base();
     parser.eager(true);
     deadline_.arm(options.timeouts.body);
@@ -354,7 +357,8 @@ asio::awaitable<void> Connection::serve_websocket(WebSocket handlers)
     outbox_.reset();
     if (!peer_gone && stream.is_open()) {
         deadline_.arm(linger_time);
-        co_await stream.async_close(stopping_ ? websocket::close_code::going_away : websocket::close_code::normal, no_throw);
+        co_await stream.async_close(stopping_ ? websocket::close_code::going_away : websocket::close_code::normal,
+                                    no_throw);
         deadline_.disarm();
     }
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());

@@ -1,5 +1,5 @@
-// One client connection of a Server: reads requests, has them answered, writes the answers, or becomes a stream. Internal
-// to the server; everybody else uses server.hpp.
+// One client connection of a Server: reads requests, has them answered, writes the answers, or becomes a stream.
+// Internal to the server; everybody else uses server.hpp.
 //
 // Thread: the server's. Owner: the server, which erases it after run() completed.
 #pragma once

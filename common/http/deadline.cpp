@@ -45,7 +45,10 @@ void Deadline::disarm() noexcept
     }
 }
 
-bool Deadline::passed() const noexcept { return state_->passed; }
+bool Deadline::passed() const noexcept
+{
+    return state_->passed;
+}
 
 void Deadline::wait(std::shared_ptr<State> state)
 {
@@ -56,7 +59,8 @@ void Deadline::wait(std::shared_ptr<State> state)
         state->passed = true;
         error_code ignored;
         state->socket->cancel(ignored);
-        // An operation that had just completed when it was cancelled may be followed by another that nobody would cancel.
+        // An operation that had just completed when it was cancelled may be followed by another that nobody would
+        // cancel.
         state->timer.expires_after(milliseconds(20));
         wait(state);
     });

@@ -10,15 +10,24 @@
 namespace hotspare::http {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+bool is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 /// RFC 9110 §5.6.2
 bool is_token_char(char c)
 {
     return is_digit(c) || is_alpha(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
-bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
+bool is_token(std::string_view text)
+{
+    return !text.empty() && std::ranges::all_of(text, is_token_char);
+}
 
 /// RFC 9110 §5.5, with obs-text; HTAB and SP are allowed inside.
 bool is_field_value_char(char c)
@@ -26,7 +35,10 @@ bool is_field_value_char(char c)
     const auto byte = static_cast<unsigned char>(c);
     return c == '\t' || (byte >= 0x20 && byte != 0x7f);
 }
-bool is_target_char(char c) { return c > 0x20 && c < 0x7f; }
+bool is_target_char(char c)
+{
+    return c > 0x20 && c < 0x7f;
+}
 
 /// uri-host [":" port] without userinfo (RFC 9110 §7.2). Which names are known is not decided here.
 bool is_host(std::string_view text)
@@ -38,7 +50,8 @@ bool is_host(std::string_view text)
 
 bool equals_ignoring_case(std::string_view a, std::string_view b)
 {
-    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+    return std::ranges::equal(a, b,
+                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 std::string_view trim(std::string_view text)
@@ -59,7 +72,10 @@ bool fits_uint64(std::string_view digits)
     return true;
 }
 
-Problem bad_request(std::string detail) { return {400, std::move(detail)}; }
+Problem bad_request(std::string detail)
+{
+    return {400, std::move(detail)};
+}
 
 struct RequestLine {
     std::string_view method, target;
@@ -123,11 +139,13 @@ std::optional<Problem> check_head(std::string_view head)
         const auto line = rest.substr(0, end);
         rest.remove_prefix(end + 2);
 
-        if (line.starts_with(' ') || line.starts_with('\t')) return bad_request("a header field is folded over two lines");
+        if (line.starts_with(' ') || line.starts_with('\t'))
+            return bad_request("a header field is folded over two lines");
         const auto colon = line.find(':');
         if (colon == line.npos) return bad_request("a header field has no colon");
         const auto name = line.substr(0, colon);
-        if (!is_token(name)) return bad_request("a header field's name is empty or holds a character that is not allowed");
+        if (!is_token(name))
+            return bad_request("a header field's name is empty or holds a character that is not allowed");
         const auto value = trim(line.substr(colon + 1));
         if (!std::ranges::all_of(value, is_field_value_char))
             return bad_request(fmt::format("the value of the header field {} holds a control character", name));

@@ -23,8 +23,8 @@ class HeadScanner {
 public:
     explicit HeadScanner(HeadLimits limits) : limits_(limits) {}
 
-    /// `received` is everything from the first byte of the request on, longer with every call. Returns a problem as soon
-    /// as a limit is exceeded or a line ends in a bare LF: waiting for more would only end in a timeout.
+    /// `received` is everything from the first byte of the request on, longer with every call. Returns a problem as
+    /// soon as a limit is exceeded or a line ends in a bare LF: waiting for more would only end in a timeout.
     std::optional<Problem> feed(std::string_view received);
 
     /// Length of the head with its final empty line; 0 while it is incomplete.

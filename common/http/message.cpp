@@ -52,9 +52,10 @@ public:
         const auto line = 1 + std::ranges::count(before, '\n');
         const auto newline = before.rfind('\n');
         const auto column = before.size() - (newline == before.npos ? 0 : newline + 1) + 1;
-        return {400,
-                fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", line, column, byte_, reason_),
-                Json{{"line", line}, {"column", column}, {"byte", byte_}}};
+        return {
+            400,
+            fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", line, column, byte_, reason_),
+            Json{{"line", line}, {"column", column}, {"byte", byte_}}};
     }
 
 private:
@@ -63,7 +64,10 @@ private:
     std::string reason_;
 };
 
-std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(beast::string_view text)
+{
+    return {text.data(), text.size()};
+}
 
 } // namespace
 
@@ -103,7 +107,10 @@ std::optional<std::string_view> Request::query(std::string_view name) const
     return std::nullopt;
 }
 
-std::string_view Request::header(std::string_view name) const { return view((*this)[name]); }
+std::string_view Request::header(std::string_view name) const
+{
+    return view((*this)[name]);
+}
 
 Response::Response(unsigned status, std::string body, std::string_view content_type)
 {
@@ -112,7 +119,10 @@ Response::Response(unsigned status, std::string body, std::string_view content_t
     this->body() = std::move(body);
 }
 
-std::string_view Response::header(std::string_view name) const { return view((*this)[name]); }
+std::string_view Response::header(std::string_view name) const
+{
+    return view((*this)[name]);
+}
 
 Response text_response(unsigned status, std::string body, std::string_view content_type)
 {
@@ -122,10 +132,10 @@ Response text_response(unsigned status, std::string body, std::string_view conte
 Response problem(const Problem& what, std::string_view request_id)
 {
     nlohmann::ordered_json body{{"title", view(beast::http::obsolete_reason(beast::http::int_to_status(what.status)))},
-              {"status", what.status},
-              {"detail", what.detail},
-              {"error", what.detail},
-              {"request_id", request_id}};
+                                {"status", what.status},
+                                {"detail", what.detail},
+                                {"error", what.detail},
+                                {"request_id", request_id}};
     for (const auto& [name, value] : what.members.items()) body[name] = value;
     auto response = json_response(what.status, body);
     response.set(field::content_type, "application/problem+json");

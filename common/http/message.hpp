@@ -1,8 +1,9 @@
-// HTTP messages as the control plane sees them: a request that was read whole, a response that is built whole, the suite's
-// JSON and problem answers, and the small parsers every endpoint needs (target, query, JSON body, timestamps).
+// HTTP messages as the control plane sees them: a request that was read whole, a response that is built whole, the
+// suite's JSON and problem answers, and the small parsers every endpoint needs (target, query, JSON body, timestamps).
 //
-// It decides nothing about sockets: reading, framing and connection headers are the server's work (server.hpp, head.hpp).
-// Values without shared state: any thread may use its own. The balancer's data plane does not use these types.
+// It decides nothing about sockets: reading, framing and connection headers are the server's work (server.hpp,
+// head.hpp). Values without shared state: any thread may use its own. The balancer's data plane does not use these
+// types.
 #pragma once
 
 #include "common/clock.hpp"

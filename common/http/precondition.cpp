@@ -36,9 +36,12 @@ boost::system::result<Preconditions, Problem> Preconditions::parse(std::optional
     return out;
 }
 
-boost::system::result<Preconditions::Tags, Problem> Preconditions::parse_tags(std::string_view field, std::string_view text)
+boost::system::result<Preconditions::Tags, Problem> Preconditions::parse_tags(std::string_view field,
+                                                                              std::string_view text)
 {
-    const auto wrong = [&] { return Problem{400, fmt::format("{} is neither * nor a list of quoted entity tags", field)}; };
+    const auto wrong = [&] {
+        return Problem{400, fmt::format("{} is neither * nor a list of quoted entity tags", field)};
+    };
     Tags out;
     skip_blanks(text);
     if (text.starts_with('*')) {

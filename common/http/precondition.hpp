@@ -28,7 +28,7 @@ public:
 
 private:
     struct Tags {
-        bool any = false; ///< "*"
+        bool any = false;                      ///< "*"
         std::vector<std::string> strong, weak; ///< with quotes, without W/
     };
     static boost::system::result<Tags, Problem> parse_tags(std::string_view field, std::string_view text);

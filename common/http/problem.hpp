@@ -10,7 +10,8 @@ namespace hotspare::http {
 struct Problem {
     unsigned status = 500;
     std::string detail; ///< one sentence for the reader: what is wrong and what was expected
-    nlohmann::json members = nlohmann::json::object(); ///< of the problem document besides the usual ones, {"field":"mode"}
+    nlohmann::json members =
+        nlohmann::json::object(); ///< of the problem document besides the usual ones, {"field":"mode"}
 };
 
 } // namespace hotspare::http

@@ -19,8 +19,14 @@ std::vector<std::string_view> split(std::string_view path)
     return segments;
 }
 
-bool is_parameter(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
-bool is_rest(std::string_view segment) { return is_parameter(segment) && segment.ends_with("...}"); }
+bool is_parameter(std::string_view segment)
+{
+    return segment.starts_with('{') && segment.ends_with('}');
+}
+bool is_rest(std::string_view segment)
+{
+    return is_parameter(segment) && segment.ends_with("...}");
+}
 std::string_view name_of(std::string_view segment)
 {
     return segment.substr(1, segment.size() - (is_rest(segment) ? 5 : 2));
@@ -42,13 +48,17 @@ void Router::add(verb method, std::string pattern, Handler handler)
     route->methods.push_back({method, std::move(handler)});
 }
 
-void Router::identify(Request& request) const { find(request); }
+void Router::identify(Request& request) const
+{
+    find(request);
+}
 
 const Router::Route* Router::find(Request& request) const
 {
     request.route = {};
     const auto segments = split(request.path);
-    const auto found = std::ranges::find_if(routes_, [&](const Route& route) { return match(route, segments, request); });
+    const auto found =
+        std::ranges::find_if(routes_, [&](const Route& route) { return match(route, segments, request); });
     if (found == routes_.end()) return nullptr;
     request.route = found->pattern;
     return &*found;
@@ -71,7 +81,10 @@ asio::awaitable<Response> Router::dispatch(Request& request) const
     co_return response;
 }
 
-asio::awaitable<Response> Router::ready(Response response) { co_return response; }
+asio::awaitable<Response> Router::ready(Response response)
+{
+    co_return response;
+}
 
 bool Router::match(const Route& route, const std::vector<std::string_view>& segments, Request& request)
 {

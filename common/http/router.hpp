@@ -20,13 +20,13 @@ using Handler = std::function<asio::awaitable<Response>(const Request&)>;
 class Router {
 public:
     /// `pattern` is a path whose segments are literal, "{name}" (exactly one non-empty segment, decoded into
-    /// Request::parameters) or, last only, "{name...}" (the rest of the path, as received). The first pattern added that
-    /// matches wins. Precondition: method and pattern are not in the table yet.
+    /// Request::parameters) or, last only, "{name...}" (the rest of the path, as received). The first pattern added
+    /// that matches wins. Precondition: method and pattern are not in the table yet.
     void add(verb method, std::string pattern, Handler handler);
 
     /// The same for a handler that needs no coroutine: `Response(const Request&)`.
     template <class F>
-        requires std::same_as<std::invoke_result_t<F, const Request&>, Response>
+    requires std::same_as<std::invoke_result_t<F, const Request&>, Response>
     void add(verb method, std::string pattern, F handler)
     {
         add(method, std::move(pattern), Handler(Ready<F>{std::move(handler)}));

@@ -35,15 +35,18 @@ std::size_t default_connection_limit()
 } // namespace
 
 Server::Server(asio::io_context& context, Dispatch dispatch, ServerOptions options)
-    : context_(context), dispatch_(std::move(dispatch)), options_(std::move(options)), tasks_(context), change_(context),
-      random_(std::random_device{}())
+    : context_(context), dispatch_(std::move(dispatch)), options_(std::move(options)), tasks_(context),
+      change_(context), random_(std::random_device{}())
 {
     if (options_.limits.connections == 0) options_.limits.connections = default_connection_limit();
 }
 
 Server::~Server() = default;
 
-result<void> Server::listen(const tcp::endpoint& endpoint) { return open(endpoint); }
+result<void> Server::listen(const tcp::endpoint& endpoint)
+{
+    return open(endpoint);
+}
 
 result<void> Server::resume()
 {
@@ -149,6 +152,9 @@ asio::awaitable<void> Server::serve(Connections::iterator connection)
     if (failure) std::rethrow_exception(failure);
 }
 
-std::string Server::next_request_id() { return fmt::format("{:016x}", random_()); }
+std::string Server::next_request_id()
+{
+    return fmt::format("{:016x}", random_());
+}
 
 } // namespace hotspare::http

@@ -26,10 +26,10 @@ namespace hotspare::http {
 using Dispatch = std::function<asio::awaitable<Response>(Request&)>;
 
 struct ServerTimeouts {
-    Duration header = seconds(10); ///< first byte of a request to the end of its header; then 408
-    Duration body = seconds(30);   ///< end of the header to the end of the body; then 408
-    Duration idle = seconds(60);   ///< a connection without a request is closed
-    Duration write = seconds(30);  ///< a whole response, or one message of a stream
+    Duration header = seconds(10);    ///< first byte of a request to the end of its header; then 408
+    Duration body = seconds(30);      ///< end of the header to the end of the body; then 408
+    Duration idle = seconds(60);      ///< a connection without a request is closed
+    Duration write = seconds(30);     ///< a whole response, or one message of a stream
     Duration heartbeat = seconds(15); ///< silence of a stream before a comment (SSE) or ping (WebSocket) is sent
 };
 
@@ -45,7 +45,7 @@ struct Exchange {
     verb method;
     std::string_view route; ///< the router's pattern, empty when none matched or the request never got that far
     std::string_view target;
-    unsigned status; ///< 0: taken over by a RawSession
+    unsigned status;   ///< 0: taken over by a RawSession
     Duration duration; ///< header complete -> response written (or stream over)
 };
 
@@ -78,8 +78,8 @@ public:
     result<void> resume();
     bool suspended() const noexcept { return !acceptor_; }
 
-    /// Serves ONE request on a connection that was accepted elsewhere and whose first bytes were read already, then closes
-    /// it (an event stream or WebSocket lives on until it ends). Takes ownership of the descriptor in any case.
+    /// Serves ONE request on a connection that was accepted elsewhere and whose first bytes were read already, then
+    /// closes it (an event stream or WebSocket lives on until it ends). Takes ownership of the descriptor in any case.
     void adopt(int descriptor, tcp protocol, std::string already_read);
 
     /// Stops accepting, ends streams, lets requests in flight finish for at most `grace`, then cancels what is left.

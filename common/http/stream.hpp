@@ -1,6 +1,6 @@
 // The way out for endpoints that keep talking: Server-Sent Events and WebSocket. A handler answers with EventStream or
-// WebSocket (message.hpp) and gets an Outbox; it pushes messages whenever it has some, and the server's connection writes
-// them, sends heartbeats and notices that the peer is gone.
+// WebSocket (message.hpp) and gets an Outbox; it pushes messages whenever it has some, and the server's connection
+// writes them, sends heartbeats and notices that the peer is gone.
 //
 // Thread: the server's only. Owner: shared by the connection and the publisher, who should keep a weak_ptr or drop its
 // shared_ptr once send() says no. An Outbox must not outlive the io_context.
@@ -48,8 +48,8 @@ private:
     asio::steady_timer wake_;
 };
 
-/// One event in the text/event-stream format (WHATWG HTML §9.2). `id` and `event` are left out when empty; they must not
-/// contain line breaks, `data` may.
+/// One event in the text/event-stream format (WHATWG HTML §9.2). `id` and `event` are left out when empty; they must
+/// not contain line breaks, `data` may.
 std::string format_event(std::string_view id, std::string_view event, std::string_view data);
 
 } // namespace hotspare::http

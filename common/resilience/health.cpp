@@ -82,6 +82,7 @@ std::optional<HealthChange> HealthDetector::probed(const ProbeResult& probe, Tim
     } else {
         doubted_ = false;
         doubt_requests_ = 0;
+        doubt_outpaced_ = 0;
     }
 
     if (health_ == Health::unknown) return change(level, Cause::first_probe, now);
@@ -137,7 +138,10 @@ std::optional<HealthChange> HealthDetector::observed(const LiveTraffic& traffic,
         suspect(Health::unhealthy, false, traffic.last_failing);
     if (outpaced_run_ >= outpaced_suspicion && traffic.outpaced > 0)
         suspect(Health::down, false, traffic.last_outpaced);
-    if (doubted_) doubt_requests_ += failures + traffic.outpaced;
+    if (doubted_) {
+        doubt_requests_ += failures;
+        doubt_outpaced_ += traffic.outpaced;
+    }
     if (health_ == Health::unknown) return std::nullopt;
 
     // The probe came first, the live failure confirms it.
@@ -173,6 +177,7 @@ void HealthDetector::forget_doubt() noexcept
     doubted_ = false;
     doubt_probes_ = 0;
     doubt_requests_ = 0;
+    doubt_outpaced_ = 0;
     failing_run_ = 0;
     unexamined_run_ = 0;
     outpaced_run_ = 0;
@@ -224,6 +229,7 @@ void HealthDetector::doubt(TimePoint first) noexcept
     doubted_ = true;
     doubt_since_ = first;
     doubt_requests_ = 0;
+    doubt_outpaced_ = 0;
 }
 
 /// A failure at `level`: what is better must be shown anew.
@@ -234,11 +240,12 @@ void HealthDetector::break_rise(Health level) noexcept
 
 HealthChange HealthDetector::change(Health to, Cause cause, TimePoint now) noexcept
 {
-    HealthChange result{.from = health_, .to = to, .cause = cause, .first_evidence = now, .probes = 0, .requests = 0};
+    HealthChange result{.from = health_, .to = to, .cause = cause, .first_evidence = now};
     if (to < health_ || to <= Health::unhealthy) {
         result.first_evidence = doubted_ ? doubt_since_ : now;
         result.probes = cause == Cause::intermittent ? doubt_probes_ : below_[index(to)];
         result.requests = doubt_requests_;
+        result.outpaced = doubt_outpaced_;
     } else {
         result.probes = above_[index(to)];
     }

@@ -93,6 +93,7 @@ struct HealthChange {
                                 ///< detection time
     unsigned probes = 0;        ///< that spoke for the change
     std::uint32_t requests = 0; ///< live failures that spoke for it
+    std::uint32_t outpaced = 0; ///< lost races that spoke for it
 };
 
 class HealthDetector {
@@ -164,11 +165,12 @@ private:
     TimePoint good_probe_started_{};
     TimePoint last_failure_{};
 
-    bool doubted_ = false;      ///< something spoke against the verdict since the last good probe
-    TimePoint doubt_since_{};   ///< when that was first met
-    TimePoint trouble_since_{}; ///< end of the first bad probe that led to a verdict of unhealthy or down
-    unsigned doubt_probes_ = 0; ///< bad probes since the last `rise` good ones in a row
-    std::uint32_t doubt_requests_ = 0;
+    bool doubted_ = false;             ///< something spoke against the verdict since the last good probe
+    TimePoint doubt_since_{};          ///< when that was first met
+    TimePoint trouble_since_{};        ///< end of the first bad probe that led to a verdict of unhealthy or down
+    unsigned doubt_probes_ = 0;        ///< bad probes since the last `rise` good ones in a row
+    std::uint32_t doubt_requests_ = 0; ///< live failures since doubt_since_
+    std::uint32_t doubt_outpaced_ = 0; ///< lost races since then
 
     unsigned failing_run_ = 0;    ///< live failures without a success between, that a good probe has not explained
     unsigned unexamined_run_ = 0; ///< those since: the next probe may explain them

@@ -1,6 +1,6 @@
-// The documents behind /data/{key}: one SQLite file that several processes share, so that what one of them acknowledged is
-// read back through another after it died. A write is on the disk before it returns (rollback journal, synchronous=FULL;
-// not WAL, whose shared memory would tie the processes together).
+// The documents behind /data/{key}: one SQLite file that several processes share, so that what one of them acknowledged
+// is read back through another after it died. A write is on the disk before it returns (rollback journal,
+// synchronous=FULL; not WAL, whose shared memory would tie the processes together).
 //
 // Thread: the public calls on one event loop; the disk is touched on a worker thread only. Owner: the service; its
 // coroutines must have ended before the store is destroyed.
@@ -39,8 +39,8 @@ public:
     /// Opens or creates `path`. Throws StartupError when that fails.
     explicit DocumentStore(const std::string& path, Duration busy_timeout = seconds(2));
 
-    /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout) or
-    /// errc::storage.
+    /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout)
+    /// or errc::storage.
     asio::awaitable<result<Document>> get(std::string key);
     /// Also errc::conflict when the precondition said no. A failure of any kind means that nothing was written.
     asio::awaitable<result<Written>> put(std::string key, std::string value, Precondition allowed);

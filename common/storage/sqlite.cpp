@@ -12,14 +12,21 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
 {
     const int primary = code & 0xff;
     const bool locked = primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
-    spdlog::warn("sqlite cannot {}: {} (code {})", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code), code);
+    spdlog::warn("sqlite cannot {}: {} (code {})", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code),
+                 code);
     return locked ? errc::unavailable : errc::storage;
 }
 
 } // namespace
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
-void Database::Close::operator()(sqlite3* database) const noexcept { sqlite3_close_v2(database); }
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const noexcept
+{
+    sqlite3_finalize(statement);
+}
+void Database::Close::operator()(sqlite3* database) const noexcept
+{
+    sqlite3_close_v2(database);
+}
 
 Statement& Statement::bind(int parameter, std::string_view text)
 {
@@ -50,10 +57,14 @@ result<bool> Statement::step()
 std::string_view Statement::text(int column) const
 {
     const auto* text = sqlite3_column_text(statement_.get(), column);
-    return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+    return {reinterpret_cast<const char*>(text),
+            static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
-std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+std::int64_t Statement::integer(int column) const
+{
+    return sqlite3_column_int64(statement_.get(), column);
+}
 
 void Statement::reset() noexcept
 {
@@ -65,8 +76,8 @@ void Statement::reset() noexcept
 result<Database> Database::open(const std::string& path, Duration busy_timeout)
 {
     sqlite3* handle = nullptr;
-    const int code =
-        sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code = sqlite3_open_v2(path.c_str(), &handle,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     Database database(handle);
     if (code != SQLITE_OK) return failure(handle, code, "open " + path);
     sqlite3_extended_result_codes(handle, 1);
@@ -84,8 +95,8 @@ result<void> Database::execute(const std::string& sql)
 result<Statement> Database::prepare(std::string_view sql)
 {
     sqlite3_stmt* handle = nullptr;
-    const int code = sqlite3_prepare_v3(database_.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
-                                        &handle, nullptr);
+    const int code = sqlite3_prepare_v3(database_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
     Statement statement(handle);
     if (code != SQLITE_OK) return failure(database_.get(), code, sql);
     return statement;
@@ -106,7 +117,8 @@ Transaction::~Transaction()
 
 result<void> Transaction::commit()
 {
-    // A commit may fail because a reader kept its lock for too long; the transaction is then still open and rolled back.
+    // A commit may fail because a reader kept its lock for too long; the transaction is then still open and rolled
+    // back.
     const int code = sqlite3_exec(database_, "COMMIT", nullptr, nullptr, nullptr);
     if (code != SQLITE_OK) return failure(database_, code, "commit");
     database_ = nullptr;

@@ -31,8 +31,8 @@ public:
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    /// Calls `work` on the worker's thread and returns what it returns; its exception passes through. Work that has begun
-    /// cannot be cancelled: a cancelled caller still waits for it.
+    /// Calls `work` on the worker's thread and returns what it returns; its exception passes through. Work that has
+    /// begun cannot be cancelled: a cancelled caller still waits for it.
     template <class Work> asio::awaitable<std::invoke_result_t<Work&>> run(Work work)
     {
         using Result = std::invoke_result_t<Work&>;
@@ -58,10 +58,9 @@ private:
                 } catch (...) {
                     failure = std::current_exception();
                 }
-                asio::post(executor,
-                           [handler = std::move(handler), failure, value = std::move(value)]() mutable {
-                               std::move(handler)(failure, std::move(value));
-                           });
+                asio::post(executor, [handler = std::move(handler), failure, value = std::move(value)]() mutable {
+                    std::move(handler)(failure, std::move(value));
+                });
             });
         }
     };

@@ -1,5 +1,6 @@
 // The backend service over its two listeners: every request of API.md "Backend", every fault, every validation rule.
 #include "common/backend/service.hpp"
+#include "common/storage/sqlite.hpp"
 
 #include "tests/support/raw_client.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -63,7 +64,10 @@ private:
 class BackendTest : public testing::Test {
 protected:
     Answer get(const std::string& target) { return test::get(service_.port(), target); }
-    Answer post(const std::string& target, const std::string& body = {}) { return test::post(service_.port(), target, body); }
+    Answer post(const std::string& target, const std::string& body = {})
+    {
+        return test::post(service_.port(), target, body);
+    }
     Answer put(const std::string& target, const std::string& body, const std::vector<test::Header>& headers = {})
     {
         return test::request(service_.port(), "PUT", target, headers, body);
@@ -106,7 +110,8 @@ TEST_F(BackendTest, AnswersData)
     for (const char* path : {"/data", "/api/data"}) {
         const auto answer = get(path);
         EXPECT_EQ(answer.status(), 200);
-        EXPECT_TRUE(answer.message.body.starts_with("{\"service\":\"primary\",\"role\":\"primary\",\"status\":\"ok\",\"data\":{"))
+        EXPECT_TRUE(answer.message.body.starts_with(
+            "{\"service\":\"primary\",\"role\":\"primary\",\"status\":\"ok\",\"data\":{"))
             << answer.message.body;
         const auto timestamp = answer.json()["timestamp"].get<std::string>();
         EXPECT_EQ(timestamp.size(), std::string("2026-02-03T04:05:06.789Z").size());
@@ -200,7 +205,8 @@ TEST_F(BackendTest, ValidatesDocuments)
     expect_problem(put("/data/a", ""), 400);
     expect_problem(put("/data/a", "\"" + std::string(1024 * 1024, 'x') + "\""), 413);
     EXPECT_EQ(put("/data/a", "\"" + std::string(1024 * 1024 - 2, 'x') + "\"").status(), 201) << "exactly the limit";
-    for (const char* key : {"a%20b", "%2e%2e", "a%2Fb", "%C3%A9"}) expect_field_problem(put(std::string("/data/") + key, "1"), "key");
+    for (const char* key : {"a%20b", "%2e%2e", "a%2Fb", "%C3%A9"})
+        expect_field_problem(put(std::string("/data/") + key, "1"), "key");
     expect_field_problem(get("/data/" + std::string(256, 'k')), "key");
     EXPECT_EQ(put("/data/" + std::string(255, 'k'), "1").status(), 201);
     EXPECT_EQ(put("/data/A-z_0.9:~", "1").status(), 201);
@@ -235,7 +241,8 @@ TEST_F(BackendTest, ErrorIsTheDefaultFault)
     EXPECT_EQ(post("/fail").status(), 200);
     expect_problem(get("/data"), 503);
     expect_problem(put("/data/a", "1"), 503);
-    for (const char* path : {"/", "/metrics", "/livez", "/readyz", "/nothing"}) EXPECT_EQ(get(path).status(), 503) << path;
+    for (const char* path : {"/", "/metrics", "/livez", "/readyz", "/nothing"})
+        EXPECT_EQ(get(path).status(), 503) << path;
     const auto health = get("/health");
     EXPECT_EQ(health.status(), 503);
     EXPECT_EQ(health.json()["service"], "primary");
@@ -352,7 +359,8 @@ TEST_F(BackendTest, CpuBurnsForReal)
     EXPECT_EQ(answer.status(), 200);
     EXPECT_EQ(get("/").json()["load"], "%50");
     const auto before = std::clock();
-    EXPECT_TRUE(test::eventually([&] { return std::clock() - before > CLOCKS_PER_SEC / 5; }, test::patience, milliseconds(20)));
+    EXPECT_TRUE(
+        test::eventually([&] { return std::clock() - before > CLOCKS_PER_SEC / 5; }, test::patience, milliseconds(20)));
     EXPECT_EQ(get("/health").status(), 200);
     EXPECT_EQ(post("/simulate/cpu/0").status(), 200);
     EXPECT_EQ(get("/").json()["load"], "%0");
@@ -434,8 +442,10 @@ TEST_F(BackendTest, CountsRequests)
     const auto answer = get("/metrics");
     EXPECT_TRUE(answer.message.header("Content-Type")->starts_with("text/plain; version=0.0.4"));
     const auto& text = answer.message.body;
-    EXPECT_NE(text.find("hotspare_backend_requests_total{path=\"/data\",method=\"GET\",code=\"200\"} 2\n"), std::string::npos);
-    EXPECT_NE(text.find("hotspare_backend_requests_total{path=\"other\",method=\"GET\",code=\"404\"} 1\n"), std::string::npos);
+    EXPECT_NE(text.find("hotspare_backend_requests_total{path=\"/data\",method=\"GET\",code=\"200\"} 2\n"),
+              std::string::npos);
+    EXPECT_NE(text.find("hotspare_backend_requests_total{path=\"other\",method=\"GET\",code=\"404\"} 1\n"),
+              std::string::npos);
     EXPECT_NE(text.find("hotspare_backend_requests_total{path=\"/data/{key}\",method=\"PUT\",code=\"201\"} 1\n"),
               std::string::npos);
     EXPECT_NE(text.find("hotspare_backend_fault{mode=\"error\"} 0\n"), std::string::npos);

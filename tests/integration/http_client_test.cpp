@@ -40,10 +40,7 @@ public:
     ~OneShotPeer() { thread_.join(); }
 
     tcp::endpoint endpoint() const { return {asio::ip::make_address("127.0.0.1"), test::local_port(listener_)}; }
-    const std::string& received()
-    {
-        return received_;
-    }
+    const std::string& received() { return received_; }
 
 private:
     test::Fd listener_ = test::listen_loopback(0);
@@ -79,10 +76,14 @@ TEST(Fetch, ReturnsTheResponse)
 
 TEST(Fetch, UnderstandsEveryFraming)
 {
-    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", End::hold)->body(), "ab");
+    EXPECT_EQ(
+        fetch_from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", End::hold)->body(),
+        "ab");
     EXPECT_EQ(fetch_from("HTTP/1.0 200 OK\r\n\r\nall of it", End::close)->body(), "all of it");
-    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", End::hold, {}, verb::head)->result_int(), 200u);
-    EXPECT_EQ(fetch_from("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", End::hold)->result_int(), 204u);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", End::hold, {}, verb::head)->result_int(),
+              200u);
+    EXPECT_EQ(fetch_from("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", End::hold)->result_int(),
+              204u);
 }
 
 TEST(Fetch, TellsItsFailuresApart)
@@ -97,7 +98,8 @@ TEST(Fetch, TellsItsFailuresApart)
     EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", End::close).error(), errc::malformed);
     EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", End::hold, {.max_body = 10}).error(),
               errc::too_large);
-    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n", End::hold).error(), errc::too_large);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n", End::hold).error(),
+              errc::too_large);
 }
 
 TEST(Fetch, SaysRefused)
@@ -134,7 +136,8 @@ TEST(Fetch, SendsAWholeRequest)
         OneShotPeer peer("HTTP/1.1 204 No Content\r\n\r\n", End::hold);
         asio::io_context context;
         auto answer = asio::co_spawn(
-            context, fetch(peer.endpoint(), make_request(verb::post, "/fail?x=y", "{}", "application/json")), asio::use_future);
+            context, fetch(peer.endpoint(), make_request(verb::post, "/fail?x=y", "{}", "application/json")),
+            asio::use_future);
         context.run();
         ASSERT_TRUE(answer.get());
         received = peer.received();

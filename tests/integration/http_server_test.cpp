@@ -55,8 +55,9 @@ protected:
         options.on_exchange = seen;
         router_.add(verb::get, "/hello", [](const Request&) { return text_response(200, "hello"); });
         router_.add(verb::post, "/echo", [](const Request& request) { return text_response(200, request.body()); });
-        router_.add(verb::post, "/trailer",
-                    [](const Request& request) { return text_response(200, std::string(request.header("X-Trailer"))); });
+        router_.add(verb::post, "/trailer", [](const Request& request) {
+            return text_response(200, std::string(request.header("X-Trailer")));
+        });
         router_.add(verb::get, "/throw", [](const Request&) -> Response { throw std::runtime_error("on purpose"); });
         router_.add(verb::get, "/wait", Handler([this](const Request& request) { return wait(request); }));
         router_.add(verb::get, "/events", [this](const Request&) {
@@ -158,7 +159,8 @@ TEST_F(HttpServerTest, UnderstandsARequestThatArrivesByteByByte)
 {
     start();
     RawClient client(port_);
-    client.send_sliced("\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n2;x=y\r\n t\r\n0\r\n\r\n");
+    client.send_sliced(
+        "\r\nPOST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n2;x=y\r\n t\r\n0\r\n\r\n");
     EXPECT_EQ(client.read_response().message.body, "one t");
 }
 
@@ -228,7 +230,8 @@ TEST_F(HttpServerTest, RefusesWhatIsNotARequest)
         {"GET /" + std::string(300, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
         {"GET /hello HTTP/1.1\r\nHost: a\r\nX: " + std::string(1000, 'x') + "\r\n\r\n", 431},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n" + std::string(1001, 'x'), 413},
-        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + std::string(2000, 'x') + "\r\n0\r\n\r\n",
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + std::string(2000, 'x') +
+             "\r\n0\r\n\r\n",
          413},
         {"\x16\x03\x01\x02", 0},
     };
@@ -285,12 +288,12 @@ TEST_F(HttpServerTest, GivesUpOnASlowHeaderAndBody)
 TEST_F(HttpServerTest, ClosesAnIdleConnectionWithoutAWord)
 {
     auto impatient = options();
-    impatient.timeouts.idle = milliseconds(50);
+    impatient.timeouts.idle = milliseconds(200);
     start(impatient);
-    RawClient fresh(port_), used(port_);
     bool closed = false;
-    EXPECT_EQ(fresh.read_until_close(test::patience, &closed), "");
+    EXPECT_EQ(RawClient(port_).read_until_close(test::patience, &closed), "");
     EXPECT_TRUE(closed);
+    RawClient used(port_);
     used.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_EQ(used.read_response().status(), 200);
     EXPECT_EQ(used.read_until_close(test::patience, &closed), "");
@@ -323,7 +326,10 @@ TEST_F(HttpServerTest, StreamsEvents)
     client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
     ASSERT_TRUE(test::eventually([&] { return stream_open(); }));
     ASSERT_TRUE(send_to_stream(format_event("1", "x", "one")));
-    on_server([&] { outbox_->close(); return true; });
+    on_server([&] {
+        outbox_->close();
+        return true;
+    });
     const auto text = client.read_until_close(test::patience);
     EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\n")) << text;
     EXPECT_NE(text.find("Content-Type: text/event-stream\r\n"), std::string::npos);
@@ -359,12 +365,12 @@ TEST_F(HttpServerTest, SendsHeartbeatsOnASilentStream)
 TEST_F(HttpServerTest, DropsASubscriberThatDoesNotRead)
 {
     auto small = options();
-    small.limits.stream_backlog = 1000;
+    small.limits.stream_backlog = 300'000;
     start(small);
     RawClient client(port_, 4096);
     client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
     ASSERT_TRUE(test::eventually([&] { return stream_open(); }));
-    EXPECT_TRUE(test::eventually([&] { return !send_to_stream(std::string(1000, 'x')); }));
+    EXPECT_TRUE(test::eventually([&] { return !send_to_stream(std::string(200'000, 'x')); }));
     EXPECT_FALSE(stream_open());
 }
 
@@ -403,7 +409,10 @@ TEST_F(HttpServerTest, ServesOneRequestOnAnAdoptedConnection)
     RawClient client(test::local_port(listener));
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
     ASSERT_GE(accepted, 0);
-    on_server([&] { server_->adopt(accepted, tcp::v4(), "GET /hello HT"); return true; });
+    on_server([&] {
+        server_->adopt(accepted, tcp::v4(), "GET /hello HT");
+        return true;
+    });
     client.send("TP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     const auto answer = client.read_response();
     EXPECT_EQ(answer.message.body, "hello");
@@ -417,7 +426,10 @@ TEST_F(HttpServerTest, StreamsEventsOnAnAdoptedConnection)
     const auto listener = test::listen_loopback(0);
     RawClient client(test::local_port(listener));
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
-    on_server([&] { server_->adopt(accepted, tcp::v4(), "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"); return true; });
+    on_server([&] {
+        server_->adopt(accepted, tcp::v4(), "GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+        return true;
+    });
     ASSERT_TRUE(test::eventually([&] { return stream_open(); }));
     ASSERT_TRUE(send_to_stream("data: x\n\n"));
     drain(seconds(10));
@@ -430,7 +442,10 @@ TEST_F(HttpServerTest, RefusesWhileSuspendedAndComesBackOnTheSamePort)
     RawClient idle(port_);
     idle.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     ASSERT_EQ(idle.read_response().status(), 200);
-    on_server([&] { server_->suspend(); return true; });
+    on_server([&] {
+        server_->suspend();
+        return true;
+    });
     EXPECT_TRUE(idle.closed_by_peer());
     EXPECT_THROW(RawClient{port_}, std::system_error);
     ASSERT_TRUE(on_server([&] { return server_->resume().has_value(); }));
@@ -440,7 +455,10 @@ TEST_F(HttpServerTest, RefusesWhileSuspendedAndComesBackOnTheSamePort)
 TEST_F(HttpServerTest, SaysSoWhenItsPortWasTakenMeanwhile)
 {
     start();
-    on_server([&] { server_->suspend(); return true; });
+    on_server([&] {
+        server_->suspend();
+        return true;
+    });
     {
         const auto thief = test::listen_loopback(port_);
         EXPECT_FALSE(on_server([&] { return server_->resume().has_value(); }));

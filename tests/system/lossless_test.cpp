@@ -156,7 +156,8 @@ TEST_F(Lossless, HangAndGoOn)
 
 TEST_F(Lossless, Flap)
 {
-    const LoadResult result = run_load(steady_load(balancer_), {{fault_at, [&] { primary_.fail("mode=flap&period=400ms"); }}});
+    const LoadResult result =
+        run_load(steady_load(balancer_), {{fault_at, [&] { primary_.fail("mode=flap&period=400ms"); }}});
     report("flap", result, no_target);
     expect_no_failure(result);
 }

@@ -30,7 +30,7 @@ struct World {
 struct OnceCase {
     std::string name;
     std::function<void(World&)> fault;
-    /// False if an answer may have begun when the fault strikes: then it is not repeated, key or not.
+    /// False if a key does not help every request: an answer that has begun is not repeated.
     bool all_answered_with_key = true;
 };
 
@@ -53,7 +53,12 @@ const std::vector<OnceCase>& cases()
         {"ResetByServer", [](World& w) { break_requests(w, Break::reset_unanswered); }},
         {"CloseByServer", [](World& w) { break_requests(w, Break::close_unanswered); }},
         {"CutInTheAnswer", [](World& w) { w.to_first.set(Fault::cut_after(30)); }, false},
-        {"Hang", [](World& w) { break_requests(w, Break::hang); }},
+        {"Hang",
+         [](World& w) {
+             w.first.probe_script([](const Message&) { return Reply::broken(Break::hang); });
+             break_requests(w, Break::hang);
+         }},
+        {"HangWithGoodHealth", [](World& w) { break_requests(w, Break::hang); }},
         {"Slow", [](World& w) { w.to_first.set(Fault::late(milliseconds(400))); }},
         {"BlackHole", [](World& w) { w.to_first.set(Fault::black_hole()); }},
         {"HalfOpen", [](World& w) { w.to_first.set(Fault::half_open()); }},

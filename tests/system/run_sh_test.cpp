@@ -6,10 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <regex>
+#include <stdexcept>
+#include <system_error>
 
 #include <unistd.h>
 
@@ -17,6 +20,31 @@ namespace hotspare::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+bool port_is_free(unsigned port)
+{
+    try {
+        bind_loopback(static_cast<std::uint16_t>(port));
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
+/// An offset at which every port of every system is free. Tests are processes of their own and may run next to each
+/// other, so neighbouring process ids look at distant ports.
+unsigned free_offset()
+{
+    constexpr unsigned slots = 60;
+    const std::initializer_list<unsigned> ports{3001, 3002, 3101, 3102, 5000, 5001, 5002, 5101, 5102, 8000,
+                                                8001, 8002, 8003, 8010, 8021, 8080, 8100, 8101, 8102, 8103};
+    for (unsigned i = 0; i < slots; ++i) {
+        const unsigned offset = 12000 + (static_cast<unsigned>(::getpid()) + i) % slots * 200;
+        if (std::all_of(ports.begin(), ports.end(), [&](unsigned port) { return port_is_free(port + offset); }))
+            return offset;
+    }
+    throw std::runtime_error("no free ports");
+}
 
 class RunSh : public ::testing::Test {
 protected:
@@ -87,8 +115,7 @@ protected:
 
     TempDir directory_;
     std::string build_ = HOTSPARE_BINARY_DIR;
-    /// Tests are processes of their own and run next to each other: neighbouring process ids, distant ports.
-    const unsigned offset_ = 12000 + static_cast<unsigned>(::getpid()) % 60 * 200;
+    const unsigned offset_ = free_offset();
 };
 
 TEST_F(RunSh, BadUsageIsRefusedWithCode2)

@@ -215,7 +215,7 @@ TEST(BadConfiguration, InAFileIsRefusedWithItsPlace)
          backends + "pools:\n  - {name: p, backends: [a]}\n  - {name: p, backends: [b]}\n",
          "6:12",
          {"duplicate", "'p'"}},
-        {"unknown backend", backends + "pools:\n  - {name: p, backends: [a, c]}\n", "5:28", {"'c'"}},
+        {"unknown backend", backends + "pools:\n  - {name: p, backends: [a, c]}\n", "5:29", {"'c'"}},
         {"unknown pool", backends + "routes:\n  - {prefix: /, pool: nowhere}\n", "5:23", {"'nowhere'"}},
         {"unknown policy", backends + "pools:\n  - {name: p, policy: best}\n", "5:23", {"best", "failover"}},
         {"a URL with a path", "backends:\n  - {name: a, url: \"http://127.0.0.1:1/x\"}\n", "2:20", {}},

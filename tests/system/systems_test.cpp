@@ -48,8 +48,9 @@ TEST(Systems, ReverseProxy)
 {
     RunningSystem system("reverse-proxy");
     const auto port = system.port(8021);
-    const auto health = get(port, "/proxy/health").json();
-    EXPECT_EQ(health["active"], "primary") << health;
+    nlohmann::json health;
+    EXPECT_TRUE(eventually([&] { return (health = get(port, "/proxy/health").json())["active"] == "primary"; }))
+        << health;
     EXPECT_EQ(health["url"], "http://127.0.0.1:" + std::to_string(system.port(3001)));
     EXPECT_FALSE(health.value("status", "").empty());
     EXPECT_EQ(served_by(port, "/proxy/data"), "primary");
@@ -112,6 +113,10 @@ TEST(Systems, Versions)
     EXPECT_NE(broken.message.body.find("DATA_ERR"), std::string::npos) << broken.message.body;
     ASSERT_TRUE(eventually([&] { return active() == "v2"; })) << get(port, "/status").message.body;
     EXPECT_EQ(get(port, "/").json()["version"], "v2");
+
+    ASSERT_TRUE(eventually([&] {
+        return get(port, "/status").message.body.find("quarantined_until") != std::string::npos;
+    })) << get(port, "/status").message.body;
 
     // v1 is well again but quarantined: a version that failed is not tried again in turn.
     EXPECT_EQ(post(system.port(8001), "/simulate/reset").status(), 200);

@@ -9,8 +9,14 @@ namespace {
 
 const TimePoint now{std::chrono::hours(1)};
 
-resilience::RetryBudget rich() { return {1.0, 1000}; }
-resilience::RetryBudget broke() { return {0.0, 0.0}; }
+resilience::RetryBudget rich()
+{
+    return {1.0, 1000};
+}
+resilience::RetryBudget broke()
+{
+    return {0.0, 0.0};
+}
 
 constexpr RequestFacts get{.hedgeable = true, .repeatable = true};
 constexpr RequestFacts put{.hedgeable = false, .repeatable = true};
@@ -166,15 +172,17 @@ TEST(AttemptLedger, NoSequenceOfFailuresSendsAPostTwice)
         int executions = 0;
         bool running = true;
         while (running && !ledger.exhausted()) {
-            const auto id = ledger.begin(*rc::gen::inRange<BackendIndex>(0, 3), *rc::gen::arbitrary<bool>(), false, now);
+            const auto id =
+                ledger.begin(*rc::gen::inRange<BackendIndex>(0, 3), *rc::gen::arbitrary<bool>(), false, now);
             if (*rc::gen::arbitrary<bool>()) {
                 ledger.sent(id);
                 ++executions;
             }
             if (*rc::gen::arbitrary<bool>()) ledger.body_gone();
             if (*rc::gen::arbitrary<bool>()) ledger.new_round();
-            const auto outcome = *rc::gen::element(Outcome::refused, Outcome::reset, Outcome::timed_out, Outcome::moved,
-                                                   Outcome::malformed, Outcome::failing_status, Outcome::connect_timeout);
+            const auto outcome =
+                *rc::gen::element(Outcome::refused, Outcome::reset, Outcome::timed_out, Outcome::moved,
+                                  Outcome::malformed, Outcome::failing_status, Outcome::connect_timeout);
             const Verdict verdict = ledger.failed(id, outcome, now, budget);
             running = verdict.move == Move::elsewhere || verdict.move == Move::fresh;
         }

@@ -93,7 +93,8 @@ TEST(DeadlineWheel, ADeadlineMayArmItselfAndDestroyOthersWhileItFires)
     auto victim = std::make_unique<Alarm>();
     again.on_fire = [&] {
         victim.reset();
-        if (again.fired.size() < 3) wheel.arm(again, start + milliseconds(8) * static_cast<int>(again.fired.size() + 1));
+        if (again.fired.size() < 3)
+            wheel.arm(again, start + milliseconds(8) * static_cast<int>(again.fired.size() + 1));
     };
     wheel.arm(again, start + milliseconds(8));
     wheel.arm(*victim, start + milliseconds(8));

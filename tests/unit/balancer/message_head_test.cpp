@@ -59,7 +59,8 @@ TEST(RequestHead, RefusesWhatCouldBeReadInTwoWays)
         {"Host with a slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
         {"Host with a space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
         {"equal Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400},
-        {"different Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
+        {"different Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+         400},
         {"Content-Length list", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", 400},
         {"signed Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400},
         {"negative Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400},
@@ -67,8 +68,10 @@ TEST(RequestHead, RefusesWhatCouldBeReadInTwoWays)
         {"empty Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", 400},
         {"huge Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
         {"both framings", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-        {"both, the other way", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400},
-        {"two Transfer-Encodings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+        {"both, the other way", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+         400},
+        {"two Transfer-Encodings",
+         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
         {"coding before chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
         {"chunked not last", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 501},
@@ -166,7 +169,8 @@ TEST(RequestRewrite, RemovesWhatConcernsThisHopOnly)
 
 TEST(RequestRewrite, CannotBeMadeToDropItsFraming)
 {
-    const std::string out = rewritten("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: content-length, host\r\n\r\n");
+    const std::string out =
+        rewritten("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: content-length, host\r\n\r\n");
     EXPECT_NE(out.find("Content-Length: 3\r\n"), std::string::npos);
     EXPECT_NE(out.find("Host: a\r\n"), std::string::npos);
 }
@@ -203,7 +207,8 @@ TEST(ResponseHead, KnowsWhereItsBodyEnds)
 TEST(ResponseHead, RefusesWhatCouldBeReadInTwoWays)
 {
     ResponseHead head;
-    EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false, head));
+    EXPECT_TRUE(
+        parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("HTTP/1.1 20 OK\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("ICY 200 OK\r\n\r\n", false, head));

@@ -96,7 +96,8 @@ TEST_F(PlacementTest, ExcludedBackendsAreNeverPicked)
 
 TEST_F(PlacementTest, RoundRobinFollowsTheWeights)
 {
-    placement.update(route(Policy::round_robin, {{0, Tier::serving, 3}, {1, Tier::serving, 1}, {2, Tier::fallback, 9}}));
+    placement.update(
+        route(Policy::round_robin, {{0, Tier::serving, 3}, {1, Tier::serving, 1}, {2, Tier::fallback, 9}}));
     std::map<BackendIndex, int> turns;
     for (int i = 0; i < 400; ++i) ++turns[*placement.pick(0, ledger, active)];
     EXPECT_EQ(turns[0], 300);
@@ -114,7 +115,8 @@ TEST_F(PlacementTest, RandomFollowsTheWeightsRoughly)
 
 TEST_F(PlacementTest, LeastConnectionsTakesTheIdlest)
 {
-    placement.update(route(Policy::least_connections, {{0, Tier::serving, 1}, {1, Tier::serving, 1}, {2, Tier::serving, 1}}));
+    placement.update(
+        route(Policy::least_connections, {{0, Tier::serving, 1}, {1, Tier::serving, 1}, {2, Tier::serving, 1}}));
     active = {2, 1, 3};
     EXPECT_EQ(placement.pick(0, ledger, active), 1);
 }

@@ -32,16 +32,18 @@ TEST(FaultState, ServesByDefault)
 TEST(FaultState, EveryModeHasItsAction)
 {
     const std::vector<std::pair<Mode, Action>> expected{
-        {Mode::error, Action::error},       {Mode::hang, Action::hang},         {Mode::slow, Action::delay},
-        {Mode::reset, Action::reset},       {Mode::truncate, Action::truncate}, {Mode::corrupt, Action::corrupt},
-        {Mode::refuse, Action::serve},      {Mode::flap, Action::error},        {Mode::cpu, Action::serve},
+        {Mode::error, Action::error},          {Mode::hang, Action::hang},         {Mode::slow, Action::delay},
+        {Mode::reset, Action::reset},          {Mode::truncate, Action::truncate}, {Mode::corrupt, Action::corrupt},
+        {Mode::refuse, Action::serve},         {Mode::flap, Action::error},        {Mode::cpu, Action::serve},
         {Mode::data_error, Action::data_error}};
-    for (const auto& [mode, action] : expected) EXPECT_EQ(with({.mode = mode}).decide(0, start), action) << to_string(mode);
+    for (const auto& [mode, action] : expected)
+        EXPECT_EQ(with({.mode = mode}).decide(0, start), action) << to_string(mode);
 }
 
 TEST(FaultState, OnlyRefuseClosesTheListener)
 {
-    for (const auto& [word, mode] : mode_names) EXPECT_EQ(with({.mode = mode}).listens(start), mode != Mode::refuse) << word;
+    for (const auto& [word, mode] : mode_names)
+        EXPECT_EQ(with({.mode = mode}).listens(start), mode != Mode::refuse) << word;
 }
 
 TEST(FaultState, OnlyCpuBurns)
@@ -84,7 +86,8 @@ TEST(FaultState, HitsTheFractionThatWasAsked)
     test::check_property(2000, [] {
         const double rate = *rc::gen::inRange(1, 1001) / 1000.0;
         const double draw = *rc::gen::inRange(0, 1000) / 1000.0;
-        const auto mode = rc::gen::element(Mode::error, Mode::hang, Mode::slow, Mode::reset, Mode::truncate, Mode::corrupt);
+        const auto mode =
+            rc::gen::element(Mode::error, Mode::hang, Mode::slow, Mode::reset, Mode::truncate, Mode::corrupt);
         const auto state = with({.mode = *mode, .rate = rate});
         RC_ASSERT((state.decide(draw, start) != Action::serve) == (draw < rate));
     });

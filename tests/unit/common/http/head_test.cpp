@@ -28,7 +28,10 @@ struct Case {
 
 class CheckHead : public testing::TestWithParam<Case> {};
 
-TEST_P(CheckHead, GivesTheVerdict) { EXPECT_EQ(verdict(GetParam().head), GetParam().status); }
+TEST_P(CheckHead, GivesTheVerdict)
+{
+    EXPECT_EQ(verdict(GetParam().head), GetParam().status);
+}
 
 const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n";
 
@@ -46,13 +49,14 @@ INSTANTIATE_TEST_SUITE_P(
 
         Case{"no_host", "GET / HTTP/1.1\r\n", 400}, Case{"two_hosts", get + "host: a\r\n", 400},
         Case{"host_with_user", "GET / HTTP/1.1\r\nHost: u@a\r\n", 400},
-        Case{"host_with_path", "GET / HTTP/1.1\r\nHost: a/b\r\n", 400},
-        Case{"two_words", "GET /\r\nHost: a\r\n", 400}, Case{"space_in_target", "GET /a b HTTP/1.1\r\nHost: a\r\n", 400},
+        Case{"host_with_path", "GET / HTTP/1.1\r\nHost: a/b\r\n", 400}, Case{"two_words", "GET /\r\nHost: a\r\n", 400},
+        Case{"space_in_target", "GET /a b HTTP/1.1\r\nHost: a\r\n", 400},
         Case{"two_spaces", "GET  / HTTP/1.1\r\nHost: a\r\n", 400},
         Case{"leading_space", " GET / HTTP/1.1\r\nHost: a\r\n", 400},
         Case{"bad_method", "G(T / HTTP/1.1\r\nHost: a\r\n", 400},
         Case{"control_in_target", "GET /\x01 HTTP/1.1\r\nHost: a\r\n", 400},
-        Case{"bad_version", "GET / HTTP/1,1\r\nHost: a\r\n", 400}, Case{"lowercase_version", "GET / http/1.1\r\nHost: a\r\n", 400},
+        Case{"bad_version", "GET / HTTP/1,1\r\nHost: a\r\n", 400},
+        Case{"lowercase_version", "GET / http/1.1\r\nHost: a\r\n", 400},
         Case{"http_2", "GET / HTTP/2.0\r\nHost: a\r\n", 505}, Case{"http_0_9", "GET / HTTP/0.9\r\nHost: a\r\n", 505},
         Case{"folded", get + "X: a\r\n b\r\n", 400}, Case{"folded_with_tab", get + "X: a\r\n\tb\r\n", 400},
         Case{"space_before_colon", get + "X : a\r\n", 400}, Case{"no_colon", get + "X\r\n", 400},
@@ -60,17 +64,24 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"bare_cr", get + "X: a\rb\r\n", 400}, Case{"nul", get + std::string("X: a\0b\r\n", 8), 400},
         Case{"del", get + "X: \x7f\r\n", 400},
         Case{"two_lengths", get + "Content-Length: 5\r\nContent-Length: 5\r\n", 400},
-        Case{"length_list", get + "Content-Length: 5, 5\r\n", 400}, Case{"signed_length", get + "Content-Length: +5\r\n", 400},
-        Case{"negative_length", get + "Content-Length: -1\r\n", 400}, Case{"hex_length", get + "Content-Length: 0x5\r\n", 400},
+        Case{"length_list", get + "Content-Length: 5, 5\r\n", 400},
+        Case{"signed_length", get + "Content-Length: +5\r\n", 400},
+        Case{"negative_length", get + "Content-Length: -1\r\n", 400},
+        Case{"hex_length", get + "Content-Length: 0x5\r\n", 400},
         Case{"empty_length", get + "Content-Length:\r\n", 400},
         Case{"huge_length", get + "Content-Length: 18446744073709551616\r\n", 400},
         Case{"length_and_chunked", get + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
         Case{"chunked_and_length", get + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400},
         Case{"two_encodings", get + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400},
         Case{"chunked_in_1_0", "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n", 400},
-        Case{"gzip", get + "Transfer-Encoding: gzip\r\n", 501}, Case{"gzip_chunked", get + "Transfer-Encoding: gzip, chunked\r\n", 501},
-        Case{"chunked_with_vt", get + "Transfer-Encoding: \x0b" "chunked\r\n", 400},
-        Case{"identity", get + "Transfer-Encoding: identity\r\n", 501}, Case{"other_expectation", get + "Expect: 200-ok\r\n", 417}),
+        Case{"gzip", get + "Transfer-Encoding: gzip\r\n", 501},
+        Case{"gzip_chunked", get + "Transfer-Encoding: gzip, chunked\r\n", 501},
+        Case{"chunked_with_vt",
+             get + "Transfer-Encoding: \x0b"
+                   "chunked\r\n",
+             400},
+        Case{"identity", get + "Transfer-Encoding: identity\r\n", 501},
+        Case{"other_expectation", get + "Expect: 200-ok\r\n", 417}),
     [](const testing::TestParamInfo<Case>& test) { return test.param.name; });
 
 TEST(HeadScanner, FindsTheEndWhateverThePieces)

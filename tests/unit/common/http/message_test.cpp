@@ -12,7 +12,8 @@ TEST(ParseTarget, SplitsPathAndQuery)
     const auto target = parse_target("/data/a%20b?mode=slow&for=5s&x=%26+y&mode=again&empty=&bare");
     ASSERT_TRUE(target);
     EXPECT_EQ(target->path, "/data/a%20b");
-    const QueryParameters expected{{"mode", "slow"}, {"for", "5s"}, {"x", "& y"}, {"mode", "again"}, {"empty", ""}, {"bare", ""}};
+    const QueryParameters expected{{"mode", "slow"},  {"for", "5s"}, {"x", "& y"},
+                                   {"mode", "again"}, {"empty", ""}, {"bare", ""}};
     EXPECT_EQ(target->query, expected);
 }
 

@@ -10,7 +10,10 @@ namespace {
 
 using Tag = std::optional<std::string_view>;
 
-bool match(std::string_view field, Tag etag) { return Preconditions::parse(field, std::nullopt)->if_match_holds(etag); }
+bool match(std::string_view field, Tag etag)
+{
+    return Preconditions::parse(field, std::nullopt)->if_match_holds(etag);
+}
 bool none_match(std::string_view field, Tag etag)
 {
     return Preconditions::parse(std::nullopt, field)->if_none_match_holds(etag);

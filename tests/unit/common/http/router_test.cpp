@@ -22,9 +22,7 @@ class RouterTest : public testing::Test {
 protected:
     RouterTest()
     {
-        const auto echo = [](const char* text) {
-            return [text](const Request&) { return text_response(200, text); };
-        };
+        const auto echo = [](const char* text) { return [text](const Request&) { return text_response(200, text); }; };
         router_.add(verb::get, "/", echo("root"));
         router_.add(verb::get, "/data", echo("data"));
         router_.add(verb::put, "/data", echo("put"));
@@ -63,12 +61,15 @@ TEST_F(RouterTest, FindsLiteralAndParameterRoutes)
     EXPECT_EQ(body(verb::get, "/files/a/b%20c"), "a/b%20c");
 }
 
-TEST_F(RouterTest, ComparesDecoded) { EXPECT_EQ(body(verb::get, "/%64ata"), "data"); }
+TEST_F(RouterTest, ComparesDecoded)
+{
+    EXPECT_EQ(body(verb::get, "/%64ata"), "data");
+}
 
 TEST_F(RouterTest, AnswersUnknownPathsWith404)
 {
-    for (const char* path : {"/dat", "/data/", "/data/x", "//", "/hello", "/hello/", "/hello/a/b", "/hello/%zz", "/files",
-                             "/admin/backends//drain"}) {
+    for (const char* path : {"/dat", "/data/", "/data/x", "//", "/hello", "/hello/", "/hello/a/b", "/hello/%zz",
+                             "/files", "/admin/backends//drain"}) {
         EXPECT_EQ(status(verb::get, path), 404u) << path;
         EXPECT_TRUE(request_.route.empty()) << path;
         EXPECT_TRUE(request_.parameters.empty()) << path;

@@ -1,0 +1,526 @@
+#include "balancer/admin.hpp"
+
+#include "tests/support/eventually.hpp"
+#include "tests/support/origin.hpp"
+#include "tests/support/raw_client.hpp"
+#include "tests/support/socket.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket.hpp>
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace hotspare::balancer {
+namespace {
+
+using nlohmann::json;
+using test::Answer;
+using test::eventually;
+using test::Origin;
+using test::RawClient;
+
+/// Accepts connections as a worker does and hands each to the admin with the first bytes that it read.
+class FrontDoor {
+public:
+    explicit FrontDoor(Admin& admin) : listener_(test::listen_loopback(0)), port_(test::local_port(listener_))
+    {
+        thread_ = std::thread([this, &admin] {
+            while (test::wait_readable(listener_, std::nullopt, &stop_)) {
+                const int client = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+                if (client < 0) continue;
+                std::string first(256, '\0'); // less than a request with a body, so that the server must read on
+                const auto size = ::recv(client, first.data(), first.size(), 0);
+                first.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+                admin.adopt({.descriptor = client, .bytes = std::move(first)});
+            }
+        });
+    }
+    ~FrontDoor()
+    {
+        stop_.raise();
+        thread_.join();
+    }
+
+    std::uint16_t port() const noexcept { return port_; }
+
+private:
+    test::WakeUp stop_;
+    test::Fd listener_;
+    std::uint16_t port_;
+    std::thread thread_;
+};
+
+std::vector<RouteConfig> api_routes()
+{
+    std::vector<RouteConfig> routes(9);
+    const std::vector<std::pair<std::string, Builtin>> exact{{"/health", Builtin::health},
+                                                             {"/status", Builtin::status},
+                                                             {"/metrics", Builtin::metrics},
+                                                             {"/events", Builtin::events},
+                                                             {"/logs", Builtin::logs},
+                                                             {"/log", Builtin::logs},
+                                                             {"/proxy/health", Builtin::proxy_health}};
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+        routes[i].path = exact[i].first;
+        routes[i].builtin = exact[i].second;
+    }
+    routes[7].prefix = "/admin";
+    routes[7].builtin = Builtin::admin;
+    routes[8].prefix = "/"; // a pool's; not the admin's
+    return routes;
+}
+
+class AdminTest : public testing::Test {
+protected:
+    explicit AdminTest(Policy policy = Policy::failover) : config(settings(policy)) {}
+
+    Config settings(Policy policy)
+    {
+        Config c;
+        c.pools.resize(1);
+        PoolConfig& pool = c.pools[0];
+        pool.name = "web";
+        pool.policy = policy;
+        pool.probe.interval = milliseconds(100);
+        pool.probe.fast_interval = milliseconds(20);
+        pool.probe.timeout = milliseconds(1000);
+        pool.probe.slow = milliseconds(900);
+        pool.failback.hold_down = milliseconds(100);
+        for (Origin* origin : {&primary, &spare}) {
+            c.backends.push_back(
+                {.name = origin->name(), .url = origin->url(), .host = "127.0.0.1", .port = origin->port()});
+            pool.backends.push_back(static_cast<BackendIndex>(pool.backends.size()));
+            pool.weights.push_back(1);
+        }
+        c.routes = api_routes();
+        return c;
+    }
+
+    static std::vector<asio::ip::tcp::endpoint> endpoints(const Config& c)
+    {
+        std::vector<asio::ip::tcp::endpoint> result;
+        for (const BackendConfig& backend : c.backends)
+            result.emplace_back(asio::ip::make_address(backend.host), backend.port);
+        return result;
+    }
+
+    void SetUp() override
+    {
+        monitor.start();
+        ASSERT_TRUE(eventually([&] {
+            const json s = status();
+            return s["primary_healthy"] == true && s["spare_healthy"] == true;
+        }));
+    }
+    void TearDown() override
+    {
+        monitor.stop();
+        monitor.join();
+    }
+
+    Answer get(const std::string& path) { return test::get(door.port(), path); }
+    Answer post(const std::string& path, const std::string& body = {}) { return test::post(door.port(), path, body); }
+    json status() { return get("/status").json(); }
+    bool wait_active(const std::string& name)
+    {
+        return eventually([&] { return status()["active"] == name; });
+    }
+
+    Origin primary{"primary"}, spare{"spare"};
+    Config config;
+    WorkerCounters first{config}, second{config};
+    Monitor monitor{config, endpoints(config), 1};
+    Admin admin{config, monitor, {&first, &second}};
+    FrontDoor door{admin};
+};
+
+TEST_F(AdminTest, status_tells_the_whole_truth)
+{
+    first.pools[0].requests.add(7);
+    second.pools[0].requests.add(5);
+    second.pools[0].saved[static_cast<std::size_t>(Saved::hedge)].add(2);
+    first.pools[0].lost[static_cast<std::size_t>(Lost::budget)].add(1);
+    first.backends[1].active.set(3);
+
+    const Answer answer = get("/status");
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_EQ(answer.message.header("Content-Type"), "application/json");
+    EXPECT_FALSE(answer.message.keep_alive()) << "the next request on the connection may be for a backend";
+    const json s = answer.json();
+    EXPECT_EQ(s["primary_healthy"], true);
+    EXPECT_EQ(s["spare_healthy"], true);
+    EXPECT_EQ(s["active"], "primary");
+    EXPECT_EQ(s["fail_open"], false);
+    EXPECT_EQ(s["failovers"], 0);
+    EXPECT_EQ(s["last_failover"], nullptr);
+    EXPECT_EQ(s["requests"]["total"], 12);
+    EXPECT_EQ(s["requests"]["saved"], 2);
+    EXPECT_EQ(s["requests"]["lost"], 1);
+    EXPECT_EQ(s["requests"]["saved_by"]["hedge"], 2);
+    EXPECT_EQ(s["requests"]["lost_by"]["budget"], 1);
+    EXPECT_EQ(s["workers"], 2);
+    EXPECT_TRUE(s["version"].is_string());
+    EXPECT_GE(s["uptime_s"].get<double>(), 0);
+
+    ASSERT_EQ(s["backends"].size(), 2U);
+    const json& b = s["backends"][1];
+    EXPECT_EQ(b["name"], "spare");
+    EXPECT_EQ(b["url"], spare.url());
+    EXPECT_EQ(b["status"], "healthy");
+    EXPECT_EQ(b["healthy"], true);
+    EXPECT_EQ(b["cause"], "first_probe");
+    EXPECT_EQ(b["since"].get<std::string>().size(), 24U);
+    EXPECT_EQ(b["last_probe"]["outcome"], "ok");
+    EXPECT_GT(b["last_probe"]["latency_ms"].get<double>(), 0);
+    EXPECT_EQ(b["last_probe"]["at"].get<std::string>().size(), 24U);
+    EXPECT_EQ(b["requests_in_flight"], 3);
+
+    const json& p = s["pools"][0];
+    EXPECT_EQ(p["name"], "web");
+    EXPECT_EQ(p["active"], "primary");
+    EXPECT_EQ(p["candidates"][0]["backend"], "primary");
+    EXPECT_EQ(p["candidates"][0]["tier"], "serving");
+    EXPECT_EQ(p["candidates"][1]["tier"], "fallback");
+}
+
+TEST_F(AdminTest, a_failover_is_measured_and_reported_everywhere)
+{
+    primary.stop();
+    monitor.report({{.backend = 0, .kind = EvidenceKind::refused, .count = 4, .last = Clock::now()}});
+    ASSERT_TRUE(wait_active("spare"));
+    ASSERT_TRUE(eventually([&] { return status()["backends"][0]["status"] == "down"; }));
+    const json s = status();
+    EXPECT_EQ(s["primary_healthy"], false);
+    EXPECT_EQ(s["failovers"], 1);
+    EXPECT_EQ(s["last_failover"]["from"], "primary");
+    EXPECT_EQ(s["last_failover"]["to"], "spare");
+    EXPECT_EQ(s["last_failover"]["pool"], "web");
+    EXPECT_GE(s["last_failover"]["detection_ms"].get<double>(), 0);
+    EXPECT_GE(s["last_failover"]["failover_ms"].get<double>(), s["last_failover"]["detection_ms"].get<double>());
+
+    const Answer events = [&] {
+        RawClient client(door.port());
+        EXPECT_TRUE(client.send(test::format_request("GET", "/events")));
+        std::string text;
+        while (text.find("event: failover\n") == std::string::npos) {
+            const std::string more = client.read_some(64 * 1024);
+            if (more.empty()) break;
+            text += more;
+        }
+        EXPECT_NE(text.find("event: failover\n"), std::string::npos) << text;
+        EXPECT_NE(text.find("'primary' is down"), std::string::npos) << text;
+        return get("/metrics");
+    }();
+    const std::string& metrics = events.message.body;
+    EXPECT_NE(metrics.find("hotspare_failovers_total{pool=\"web\"} 1\n"), std::string::npos);
+    EXPECT_NE(metrics.find("hotspare_backend_status{backend=\"primary\",status=\"down\"} 1\n"), std::string::npos);
+    EXPECT_NE(metrics.find("hotspare_pool_active{pool=\"web\",backend=\"spare\"} 1\n"), std::string::npos);
+    EXPECT_NE(metrics.find("hotspare_backend_transitions_total{backend=\"primary\",to=\"down\"} 1\n"),
+              std::string::npos);
+}
+
+TEST_F(AdminTest, health_is_503_only_when_nothing_can_answer)
+{
+    EXPECT_EQ(get("/health").status(), 200);
+    EXPECT_EQ(get("/health").json()["status"], "healthy");
+    primary.stop();
+    ASSERT_TRUE(wait_active("spare"));
+    EXPECT_EQ(get("/health").status(), 200);
+    spare.stop();
+    ASSERT_TRUE(eventually([&] { return get("/health").status() == 503; }));
+    const Answer unhealthy = get("/health");
+    EXPECT_EQ(unhealthy.json()["status"], "unhealthy");
+    EXPECT_EQ(unhealthy.message.header("Retry-After"), "1");
+    EXPECT_EQ(get("/proxy/health").status(), 503);
+    spare.start();
+    EXPECT_TRUE(eventually([&] { return get("/health").status() == 200; }));
+}
+
+TEST_F(AdminTest, proxy_health_names_the_active_backend)
+{
+    const json body = get("/proxy/health").json();
+    EXPECT_EQ(body, (json{{"active", "primary"}, {"url", primary.url()}, {"status", "healthy"}}));
+}
+
+TEST_F(AdminTest, metrics_add_the_workers_up)
+{
+    first.pools[0].requests.add(7);
+    second.pools[0].requests.add(5);
+    first.pools[0].responses[2].add(11);
+    first.pools[0].latency.observe(milliseconds(3));
+    second.pools[0].latency.observe(milliseconds(4));
+    first.pools[0].saved[static_cast<std::size_t>(Saved::retry)].add(3);
+    second.backends[1].responses[5].add(2);
+    second.loop_lag_us.set(1500);
+
+    const Answer answer = get("/metrics");
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_EQ(answer.message.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+    const std::string& text = answer.message.body;
+    for (const auto* line : {
+             "hotspare_requests_total{pool=\"web\"} 12\n",
+             "hotspare_responses_total{pool=\"web\",code=\"2xx\"} 11\n",
+             "hotspare_request_duration_seconds_count{pool=\"web\"} 2\n",
+             "hotspare_requests_saved_total{pool=\"web\",reason=\"retry\"} 3\n",
+             "hotspare_requests_lost_total{pool=\"web\",reason=\"truncated\"} 0\n",
+             "hotspare_backend_responses_total{backend=\"spare\",code=\"5xx\"} 2\n",
+             "hotspare_event_loop_lag_seconds{thread=\"worker-1\"} 0.0015\n",
+             "hotspare_pool_can_answer{pool=\"web\"} 1\n",
+             "hotspare_pool_fail_open{pool=\"web\"} 0\n",
+         })
+        EXPECT_NE(text.find(line), std::string::npos) << line;
+    for (const auto* name :
+         {"hotspare_probes_total{backend=\"primary\",outcome=\"ok\"}", "hotspare_requests_parked",
+          "hotspare_backend_connections_reused_total", "hotspare_event_loop_lag_seconds{thread=\"monitor\"}",
+          "hotspare_failover_seconds_total", "process_resident_memory_bytes"})
+        EXPECT_NE(text.find(name), std::string::npos) << name;
+}
+
+TEST_F(AdminTest, head_is_get_without_a_body_and_other_methods_are_405)
+{
+    const Answer head = test::request(door.port(), "HEAD", "/status");
+    EXPECT_EQ(head.status(), 200);
+    const Answer put = test::request(door.port(), "PUT", "/status");
+    EXPECT_EQ(put.status(), 405);
+    EXPECT_EQ(put.message.header("Allow"), "OPTIONS, GET, HEAD");
+    EXPECT_EQ(get("/admin/failover").status(), 405);
+    EXPECT_EQ(get("/admin/backends").status(), 404);
+}
+
+// ------------------------------------------------------------------------------------------------------------ operator
+
+TEST_F(AdminTest, an_operator_drains_and_enables)
+{
+    const Answer drained = post("/admin/backends/primary/drain");
+    EXPECT_EQ(drained.status(), 200);
+    EXPECT_EQ(drained.json()["status"], "draining");
+    EXPECT_EQ(status()["active"], "spare");
+    EXPECT_EQ(status()["primary_healthy"], false);
+    EXPECT_EQ(status()["last_failover"]["cause"], "operator");
+    EXPECT_EQ(post("/admin/backends/primary/maintenance").json()["status"], "maintenance");
+    EXPECT_EQ(post("/admin/backends/primary/enable").json()["status"], "healthy");
+    EXPECT_TRUE(wait_active("primary"));
+    const Answer unknown = post("/admin/backends/tertiary/drain");
+    EXPECT_EQ(unknown.status(), 404);
+    EXPECT_EQ(unknown.json()["error"], "there is no backend 'tertiary', expected one of primary, spare");
+}
+
+TEST_F(AdminTest, an_operator_fails_over_and_back)
+{
+    const Answer moved = post("/admin/failover", R"({"to":"spare"})");
+    EXPECT_EQ(moved.status(), 200);
+    EXPECT_EQ(moved.json()["active"], "spare");
+    EXPECT_EQ(moved.json()["pools"][0]["preferred"], "spare");
+    EXPECT_EQ(status()["active"], "spare");
+    EXPECT_EQ(post("/admin/failover", R"({"to":null})").json()["active"], "primary");
+    EXPECT_EQ(status()["pools"][0]["preferred"], nullptr);
+}
+
+TEST_F(AdminTest, a_failover_request_that_makes_no_sense_is_explained)
+{
+    for (const auto* body : {R"({"to":"nobody"})", R"({"to":7})", R"({})", R"([])", R"({"target":"spare"})"}) {
+        const Answer answer = post("/admin/failover", body);
+        EXPECT_EQ(answer.status(), 422) << body;
+        EXPECT_EQ(answer.json()["field"], "to") << body;
+        EXPECT_NE(answer.json()["error"].get<std::string>().find("primary, spare"), std::string::npos) << body;
+    }
+    EXPECT_EQ(post("/admin/failover", "{\"to\":").status(), 400);
+    EXPECT_EQ(post("/admin/failover").status(), 400);
+
+    spare.stop();
+    ASSERT_TRUE(eventually([&] { return status()["spare_healthy"] == false; }));
+    const Answer refused = post("/admin/failover", R"({"to":"spare"})");
+    EXPECT_EQ(refused.status(), 409);
+    EXPECT_NE(refused.json()["error"].get<std::string>().find("'spare' is down"), std::string::npos);
+    EXPECT_EQ(status()["active"], "primary");
+}
+
+TEST_F(AdminTest, a_request_body_may_come_in_pieces)
+{
+    const std::string body = R"({"padding":")" + std::string(4000, 'x') + R"(","to":"spare"})";
+    RawClient client(door.port());
+    ASSERT_TRUE(client.send_sliced(test::format_request("POST", "/admin/failover", {}, body)));
+    EXPECT_EQ(client.read_response().status(), 200);
+    EXPECT_EQ(status()["active"], "spare");
+}
+
+TEST_F(AdminTest, the_operator_must_sit_at_this_machine)
+{
+    for (const auto& [name, value] :
+         {std::pair("X-Forwarded-For", "203.0.113.9"), std::pair("Forwarded", "for=203.0.113.9"),
+          std::pair("Via", "1.1 edge"), std::pair("Origin", "http://evil.example")}) {
+        const Answer answer = test::request(door.port(), "POST", "/admin/backends/primary/drain", {{name, value}});
+        EXPECT_EQ(answer.status(), 403) << name;
+        EXPECT_EQ(test::request(door.port(), "POST", "/%61dmin/backends/primary/drain", {{name, value}}).status(), 403);
+    }
+    EXPECT_EQ(status()["active"], "primary");
+    // A page of our own may: `request` names the host "test".
+    EXPECT_EQ(test::request(door.port(), "POST", "/admin/backends/primary/drain", {{"Origin", "http://test"}}).status(),
+              200);
+}
+
+TEST_F(AdminTest, a_peer_that_is_not_on_loopback_may_look_but_not_touch)
+{
+    const auto ask = [&](const std::string& method, const std::string& path) {
+        int ends[2];
+        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0); // its peer has no loopback address
+        admin.adopt({.descriptor = ends[0], .bytes = test::format_request(method, path)});
+        const test::Fd ours(ends[1]);
+        std::string text;
+        char piece[4096];
+        while (test::wait_readable(ours, Clock::now() + test::patience)) {
+            const auto n = ::recv(ours.get(), piece, sizeof piece, 0);
+            if (n <= 0) break;
+            text.append(piece, static_cast<std::size_t>(n));
+        }
+        return text.substr(0, 12);
+    };
+    EXPECT_EQ(ask("POST", "/admin/backends/primary/drain"), "HTTP/1.1 403");
+    EXPECT_EQ(ask("GET", "/status"), "HTTP/1.1 200");
+    EXPECT_EQ(status()["active"], "primary");
+}
+
+// ------------------------------------------------------------------------------------------------------------- streams
+
+/// Reads an event stream until `text` has come.
+class EventReader {
+public:
+    EventReader(std::uint16_t port, const std::vector<test::Header>& headers = {}, const std::string& query = {})
+        : client_(port)
+    {
+        EXPECT_TRUE(client_.send(test::format_request("GET", "/events" + query, headers)));
+    }
+    bool wait_for(const std::string& text)
+    {
+        while (seen_.find(text) == std::string::npos) {
+            const std::string more = client_.read_some(64 * 1024);
+            if (more.empty()) return false;
+            seen_ += more;
+        }
+        return true;
+    }
+    const std::string& seen() const { return seen_; }
+    std::string last_id() const
+    {
+        const auto at = seen_.rfind("id: ");
+        return at == std::string::npos ? "" : seen_.substr(at + 4, seen_.find('\n', at) - at - 4);
+    }
+    bool closed() { return client_.closed_by_peer(); }
+
+private:
+    RawClient client_;
+    std::string seen_;
+};
+
+TEST_F(AdminTest, events_are_streamed_as_they_happen)
+{
+    EventReader reader(door.port());
+    ASSERT_TRUE(reader.wait_for("event: transition\n")) << "a new reader gets the latest ones";
+    EXPECT_NE(reader.seen().find("Content-Type: text/event-stream"), std::string::npos) << reader.seen();
+    post("/admin/failover", R"({"to":"spare"})");
+    ASSERT_TRUE(reader.wait_for("event: failover\n"));
+    ASSERT_TRUE(reader.wait_for("\"to\":\"spare\""));
+}
+
+TEST_F(AdminTest, a_reader_that_reconnects_gets_what_it_missed_and_nothing_twice)
+{
+    std::string last;
+    {
+        EventReader reader(door.port());
+        post("/admin/backends/spare/drain");
+        ASSERT_TRUE(reader.wait_for("\"to\":\"draining\""));
+        last = reader.last_id();
+    }
+    post("/admin/backends/spare/maintenance");
+    post("/admin/backends/spare/enable");
+    EventReader again(door.port(), {{"Last-Event-ID", last}});
+    ASSERT_TRUE(again.wait_for("\"from\":\"maintenance\""));
+    EXPECT_NE(again.seen().find("\"to\":\"maintenance\""), std::string::npos);
+    EXPECT_EQ(again.seen().find("\"to\":\"draining\""), std::string::npos);
+
+    EventReader typed(door.port(), {}, "?last_event_id=" + last);
+    ASSERT_TRUE(typed.wait_for("\"from\":\"maintenance\""));
+    EXPECT_EQ(typed.seen().find("\"to\":\"draining\""), std::string::npos);
+}
+
+TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_harms_nobody)
+{
+    RawClient lazy(door.port(), 1024);
+    ASSERT_TRUE(lazy.send(test::format_request("GET", "/events")));
+    EventReader reader(door.port());
+    ASSERT_TRUE(reader.wait_for("event: transition\n"));
+    // More than the kernel's buffers and the backlog of one stream together can hold.
+    std::promise<void> done;
+    asio::post(monitor.context(), [&] {
+        for (int i = 0; i < 20000; ++i) {
+            monitor.operate(1, OperatorWord::drain);
+            monitor.operate(1, OperatorWord::enable);
+        }
+        done.set_value();
+    });
+    done.get_future().wait();
+    EXPECT_EQ(get("/status").status(), 200);
+    EXPECT_TRUE(lazy.read_until_close(test::patience).size() < 20U * 1024 * 1024);
+}
+
+TEST_F(AdminTest, logs_are_the_same_events_as_text_over_websocket)
+{
+    namespace websocket = boost::beast::websocket;
+    for (const auto* path : {"/logs", "/log"}) {
+        asio::io_context io;
+        websocket::stream<asio::ip::tcp::socket> socket(io);
+        socket.next_layer().connect({asio::ip::address_v4::loopback(), door.port()});
+        socket.handshake("127.0.0.1", path);
+        const auto next = [&socket] {
+            boost::beast::flat_buffer buffer;
+            socket.read(buffer);
+            return boost::beast::buffers_to_string(buffer.data());
+        };
+        EXPECT_NE(next().find("was unknown (first probe: 200 OK"), std::string::npos);
+        post("/admin/failover", R"({"to":"spare"})");
+        std::string line;
+        do line = next();
+        while (line.find("failover of pool 'web' from 'primary' to 'spare'") == std::string::npos);
+        post("/admin/failover", R"({"to":null})");
+        ASSERT_TRUE(wait_active("primary"));
+    }
+    EXPECT_EQ(get("/logs").status(), 426);
+}
+
+TEST_F(AdminTest, streams_end_when_the_balancer_stops)
+{
+    EventReader reader(door.port());
+    ASSERT_TRUE(reader.wait_for("event: transition\n"));
+    monitor.stop();
+    monitor.join();
+    EXPECT_TRUE(reader.closed());
+}
+
+class RandomAdminTest : public AdminTest {
+protected:
+    RandomAdminTest() : AdminTest(Policy::random) {}
+};
+
+TEST_F(RandomAdminTest, under_other_policies_the_active_backend_is_the_first_that_serves)
+{
+    EXPECT_EQ(status()["active"], "primary");
+    EXPECT_EQ(status()["pools"][0]["active"], nullptr);
+    EXPECT_EQ(status()["pools"][0]["candidates"][1]["tier"], "serving");
+    primary.stop();
+    EXPECT_TRUE(wait_active("spare"));
+    EXPECT_EQ(post("/admin/failover", R"({"to":"spare"})").status(), 409);
+}
+
+} // namespace
+} // namespace hotspare::balancer

@@ -1,0 +1,372 @@
+#include "balancer/monitor.hpp"
+
+#include "tests/support/eventually.hpp"
+#include "tests/support/gate.hpp"
+#include "tests/support/origin.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hotspare::balancer {
+namespace {
+
+using test::eventually;
+using test::Fault;
+using test::Gate;
+using test::Origin;
+using test::Reply;
+
+constexpr BackendIndex primary = 0;
+constexpr BackendIndex spare = 1;
+
+struct Target {
+    std::string name;
+    std::uint16_t port;
+};
+
+Config config_of(const std::vector<Target>& targets)
+{
+    Config config;
+    PoolConfig pool;
+    pool.name = "default";
+    pool.probe.interval = milliseconds(100);
+    pool.probe.fast_interval = milliseconds(20);
+    pool.probe.timeout = milliseconds(1000); // sanitizers are slow; what must time out is silent for ever
+    pool.probe.slow = milliseconds(900);
+    pool.failback.hold_down = milliseconds(100);
+    for (const Target& target : targets) {
+        config.backends.push_back({.name = target.name,
+                                   .url = "http://127.0.0.1:" + std::to_string(target.port),
+                                   .host = "127.0.0.1",
+                                   .port = target.port});
+        pool.backends.push_back(static_cast<BackendIndex>(pool.backends.size()));
+        pool.weights.push_back(1);
+    }
+    config.pools.push_back(std::move(pool));
+    return config;
+}
+
+/// A running monitor and a worker that only listens.
+class Watched {
+public:
+    explicit Watched(Config settings) : config(std::move(settings)), monitor(config, endpoints(config), 1)
+    {
+        monitor.subscribe([this](std::shared_ptr<const Routing> routing) {
+            const std::lock_guard lock(mutex_);
+            if (routing->version != latest_.version + 1) skipped_ = true;
+            latest_ = *routing;
+        });
+        monitor.start();
+    }
+
+    Routing routing()
+    {
+        const std::lock_guard lock(mutex_);
+        return latest_;
+    }
+    bool versions_were_consecutive()
+    {
+        const std::lock_guard lock(mutex_);
+        return !skipped_;
+    }
+    Status status(BackendIndex backend)
+    {
+        const Routing r = routing();
+        return r.backends.empty() ? Status::unknown : r.backends[backend].status;
+    }
+    bool serves(BackendIndex backend)
+    {
+        const Routing r = routing();
+        if (r.pools.empty()) return false;
+        const Candidate& first = r.pools[0].candidates.front();
+        return first.backend == backend && first.tier == Tier::serving;
+    }
+    void report(BackendIndex backend, EvidenceKind kind, std::uint32_t count = 1)
+    {
+        monitor.report({{.backend = backend, .kind = kind, .count = count, .last = Clock::now()}});
+    }
+
+    /// Runs `read` on the monitor's thread and returns its result.
+    template <class F> auto ask(F read)
+    {
+        std::promise<decltype(read())> answer;
+        asio::post(monitor.context(), [&] { answer.set_value(read()); });
+        return answer.get_future().get();
+    }
+    std::string evidence(BackendIndex backend)
+    {
+        return ask([&] { return monitor.failover().backend(backend).evidence; });
+    }
+    std::vector<std::string> kinds()
+    {
+        return ask([&] {
+            std::vector<std::string> result;
+            for (const LogEntry* entry : monitor.events().latest(1000)) result.push_back(entry->kind);
+            return result;
+        });
+    }
+    std::size_t count(std::string_view kind)
+    {
+        const auto all = kinds();
+        return static_cast<std::size_t>(std::count(all.begin(), all.end(), kind));
+    }
+
+    static std::vector<asio::ip::tcp::endpoint> endpoints(const Config& config)
+    {
+        std::vector<asio::ip::tcp::endpoint> result;
+        for (const BackendConfig& backend : config.backends)
+            result.emplace_back(asio::ip::make_address(backend.host), backend.port);
+        return result;
+    }
+
+private:
+    std::mutex mutex_;
+    Routing latest_;
+    bool skipped_ = false;
+
+public:
+    Config config;
+    Monitor monitor; ///< last: its thread uses the others
+};
+
+TEST(Monitor, finds_every_backend_at_the_start)
+{
+    Origin a("primary"), b("spare");
+    Watched w(config_of({{"primary", a.port()}, {"spare", b.port()}}));
+    EXPECT_TRUE(eventually([&] { return w.serves(primary) && w.status(spare) == Status::healthy; }));
+    EXPECT_EQ(w.count("failover"), 0U);
+    EXPECT_EQ(w.count("transition"), 2U);
+    EXPECT_EQ(w.evidence(primary).substr(0, 24), "first probe: 200 OK in 0") << w.evidence(primary);
+    EXPECT_TRUE(w.versions_were_consecutive());
+}
+
+TEST(Monitor, sends_a_request_that_names_the_backend)
+{
+    Origin a("primary");
+    std::atomic<bool> right = false;
+    const std::string host = "127.0.0.1:" + std::to_string(a.port());
+    a.probe_script([&](const test::Message& request) {
+        right = request.method() == "GET" && request.target() == "/health" && request.header("Host") == host;
+        return Reply::text("fine");
+    });
+    Watched w(config_of({{"primary", a.port()}}));
+    EXPECT_TRUE(eventually([&] { return w.serves(primary); }));
+    EXPECT_TRUE(right);
+}
+
+TEST(Monitor, fails_over_by_heartbeats_alone_and_back)
+{
+    Origin a("primary"), b("spare");
+    Watched w(config_of({{"primary", a.port()}, {"spare", b.port()}}));
+    ASSERT_TRUE(eventually([&] { return w.serves(primary); }));
+    a.stop();
+    ASSERT_TRUE(eventually([&] { return w.serves(spare) && w.status(primary) == Status::down; }));
+    EXPECT_EQ(w.routing().backends[primary].down_count, 1U);
+    a.start();
+    ASSERT_TRUE(eventually([&] { return w.serves(primary); }));
+    EXPECT_EQ(w.count("failover"), 1U);
+    EXPECT_EQ(w.count("failback"), 1U);
+}
+
+TEST(Monitor, a_refused_request_brings_the_verdict_long_before_the_next_heartbeat)
+{
+    Origin a("primary"), b("spare");
+    Config config = config_of({{"primary", a.port()}, {"spare", b.port()}});
+    config.pools[0].probe.interval = std::chrono::minutes(10);
+    config.pools[0].probe.fast_interval = std::chrono::minutes(10);
+    Watched w(config);
+    ASSERT_TRUE(eventually([&] { return w.serves(primary) && w.status(spare) == Status::healthy; }));
+    a.stop();
+    w.report(primary, EvidenceKind::refused, 3);
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::down; }));
+    EXPECT_TRUE(w.serves(spare));
+
+    const auto failover = w.ask([&] { return w.monitor.last_failover(0); });
+    ASSERT_TRUE(failover);
+    EXPECT_EQ(failover->event.cause, "traffic_and_probes");
+    EXPECT_EQ(failover->event.evidence,
+              "'primary' is down: 3 live requests failed, and 1 probe failed: Connection refused");
+    EXPECT_GT(failover->failover, Duration::zero());
+    EXPECT_GE(failover->failover, failover->event.detection);
+    RecordProperty("failover_us", static_cast<int>(failover->failover / microseconds(1)));
+}
+
+TEST(Monitor, a_stray_reset_is_answered_by_a_probe_that_readmits)
+{
+    Origin a("primary"), b("spare");
+    Config config = config_of({{"primary", a.port()}, {"spare", b.port()}});
+    config.pools[0].probe.interval = std::chrono::minutes(10);
+    Watched w(config);
+    ASSERT_TRUE(eventually([&] { return w.serves(primary); }));
+    const TimePoint failed = Clock::now();
+    w.report(primary, EvidenceKind::reset);
+    EXPECT_TRUE(eventually([&] { return w.routing().backends[primary].good_probe_started > failed; }));
+    EXPECT_TRUE(eventually([&] { return w.serves(primary); }));
+    EXPECT_EQ(w.count("failover"), 0U);
+}
+
+TEST(Monitor, tells_how_a_backend_fails)
+{
+    struct Case {
+        Fault fault;
+        Reply reply;
+        Status status;
+        std::string evidence;
+    };
+    Reply no_http;
+    no_http.raw = "SSH-2.0-OpenSSH_9.2p1\r\n";
+    const std::vector<Case> cases{
+        {Fault::refuse(), {}, Status::down, "Connection refused"},
+        {Fault::reset_after(0), {}, Status::down, "Connection reset by peer"},
+        {Fault::cut_after(0), {}, Status::down, "closed before the message was complete"},
+        {Fault::cut_after(20), {}, Status::down, "closed before the message was complete"},
+        {Fault::black_hole(), {}, Status::down, "no answer within 150 ms"},
+        {Fault::silent(), {}, Status::down, "no answer within 150 ms"},
+        {Fault::pass(), Reply::text("broken", 503), Status::unhealthy, "503 Service Unavailable"},
+        {Fault::pass(), no_http, Status::unhealthy, "not valid HTTP"},
+    };
+    for (const Case& c : cases) {
+        Origin a("primary");
+        Gate gate(a.port());
+        Config config = config_of({{"primary", gate.port()}});
+        config.pools[0].probe.timeout = milliseconds(150);
+        Watched w(config);
+        ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; })) << c.evidence;
+        a.probe_script([&](const test::Message&) { return c.reply; });
+        gate.set(c.fault);
+        ASSERT_TRUE(eventually([&] { return w.status(primary) == c.status; })) << c.evidence;
+        EXPECT_NE(w.evidence(primary).find(c.evidence), std::string::npos) << w.evidence(primary);
+    }
+}
+
+TEST(Monitor, expects_what_it_was_told_to_expect)
+{
+    struct Case {
+        std::string body;
+        std::string field;
+        std::string answer;
+        std::string evidence; ///< empty = healthy
+    };
+    const std::vector<Case> cases{
+        {"pong", "", "ping pong", ""},
+        {"pong", "", "ping", "first probe: 200 OK, but its body does not contain 'pong'"},
+        {"", "status=healthy", R"({"status":"healthy"})", ""},
+        {"", "ready=true", R"({"ready":true})", ""},
+        {"", "status=healthy", R"({"status":"unhealthy"})",
+         "first probe: 200 OK, but its status is 'unhealthy', not 'healthy'"},
+        {"", "status=healthy", R"({"state":"healthy"})", "first probe: 200 OK, but its body has no field 'status'"},
+        {"", "status=healthy", "healthy", "first probe: 200 OK, but its body is not a JSON object"},
+    };
+    for (const Case& c : cases) {
+        Origin a("primary");
+        a.probe_script([&](const test::Message&) { return Reply::text(c.answer); });
+        Config config = config_of({{"primary", a.port()}});
+        config.pools[0].probe.expect_body = c.body;
+        config.pools[0].probe.expect_json_field = c.field;
+        Watched w(config);
+        const Status expected = c.evidence.empty() ? Status::healthy : Status::unhealthy;
+        ASSERT_TRUE(eventually([&] { return w.status(primary) == expected; })) << c.answer;
+        if (!c.evidence.empty()) {
+            EXPECT_EQ(w.evidence(primary), c.evidence);
+        }
+    }
+}
+
+TEST(Monitor, a_status_that_is_listed_is_expected)
+{
+    Origin a("primary");
+    a.probe_script([](const test::Message&) { return Reply::text("go away", 429); });
+    Config config = config_of({{"primary", a.port()}});
+    config.pools[0].probe.expect_status = {{200, 299}, {429, 429}};
+    Watched w(config);
+    EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+}
+
+TEST(Monitor, an_operator_moves_traffic)
+{
+    Origin a("primary"), b("spare");
+    Watched w(config_of({{"primary", a.port()}, {"spare", b.port()}}));
+    ASSERT_TRUE(eventually([&] { return w.serves(primary) && w.status(spare) == Status::healthy; }));
+    EXPECT_TRUE(w.ask([&] { return w.monitor.prefer(spare).has_value(); }));
+    EXPECT_TRUE(w.serves(spare));
+    w.ask([&] { return w.monitor.prefer_configured(), true; });
+    EXPECT_TRUE(w.serves(primary));
+    w.ask([&] { return w.monitor.operate(primary, OperatorWord::maintenance), true; });
+    EXPECT_TRUE(w.serves(spare));
+    EXPECT_EQ(w.status(primary), Status::maintenance);
+}
+
+TEST(Monitor, disregards_what_happened_while_it_did_not_run)
+{
+    Origin a("primary"), b("spare");
+    Config config = config_of({{"primary", a.port()}, {"spare", b.port()}});
+    Watched w(config);
+    ASSERT_TRUE(eventually([&] { return w.serves(primary) && w.status(spare) == Status::healthy; }));
+    // The thread stands still for longer than any jump that is forgiven, while probes are due and under way.
+    asio::post(w.monitor.context(), [] { std::this_thread::sleep_for(milliseconds(1500)); });
+    ASSERT_TRUE(eventually([&] { return w.count("clock_jump") == 1; }));
+    w.report(primary, EvidenceKind::timed_out, 20);
+    ASSERT_TRUE(
+        eventually([&] { return w.ask([&] { return w.monitor.failover().backend(primary).probes[0]; }) > 10; }));
+    EXPECT_EQ(w.status(primary), Status::healthy);
+    EXPECT_TRUE(w.serves(primary));
+    EXPECT_EQ(w.count("failover"), 0U);
+}
+
+TEST(Monitor, stops_at_once_with_probes_under_way_and_closes_what_asked_for_it)
+{
+    Origin a("primary");
+    Gate gate(a.port());
+    gate.set(Fault::black_hole());
+    Config config = config_of({{"primary", gate.port()}});
+    config.pools[0].probe.timeout = std::chrono::minutes(10);
+    Watched w(config);
+    ASSERT_TRUE(eventually([&] { return gate.counts().to_server > 0; }));
+    // A plain function, because a coroutine must not be a capturing lambda.
+    struct Closer {
+        static asio::awaitable<void> close(std::atomic<bool>& closed)
+        {
+            closed = true;
+            co_return;
+        }
+    };
+    static std::atomic<bool> closed;
+    closed = false;
+    w.ask([&] { return w.monitor.before_stop([] { return Closer::close(closed); }), true; });
+    w.monitor.stop();
+    w.monitor.stop();
+    w.monitor.join();
+    EXPECT_TRUE(closed);
+}
+
+TEST(Monitor, takes_evidence_from_any_thread_until_it_is_gone)
+{
+    Origin a("primary"), b("spare");
+    std::atomic<bool> enough = false;
+    Watched w(config_of({{"primary", a.port()}, {"spare", b.port()}}));
+    std::vector<std::thread> workers;
+    for (int i = 0; i < 3; ++i)
+        workers.emplace_back([&] {
+            while (!enough) {
+                w.report(primary, EvidenceKind::success, 5);
+                w.report(spare, EvidenceKind::outpaced);
+                std::this_thread::yield();
+            }
+        });
+    EXPECT_TRUE(eventually([&] { return w.serves(primary) && w.routing().version > 5; }));
+    w.monitor.stop();
+    w.monitor.join();
+    enough = true;
+    for (auto& worker : workers) worker.join();
+}
+
+} // namespace
+} // namespace hotspare::balancer

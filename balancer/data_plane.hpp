@@ -61,8 +61,8 @@ public:
     bool draining = false;
 
     /// Scratch for one head each: filled and used within one call, so one per worker is enough and stays in the cache.
-    RequestHead request;
-    ResponseHead response;
+    RequestHead request_head;
+    ResponseHead response_head;
 
     /// Records what an attempt met at a backend. `latency` only for answers.
     void observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency = {});

@@ -20,6 +20,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <optional>
 #include <random>
@@ -30,6 +31,10 @@ namespace {
 
 using namespace hotspare;
 using namespace hotspare::balancer;
+
+/// How long the first request may wait for the first round of probes: on a healthy network an answer takes a
+/// millisecond, and without it the first requests would go to whichever backend happened to answer its probe first.
+constexpr auto first_round = milliseconds(50);
 
 void serve(App& app, const Config& config)
 {
@@ -66,7 +71,15 @@ void serve(App& app, const Config& config)
     }
     admin.emplace(config, monitor, counters);
 
+    std::promise<void> probed;
+    monitor.subscribe([&probed, done = false](const std::shared_ptr<const Routing>& routing) mutable {
+        const auto unknown = [](const BackendRoute& backend) { return backend.status == Status::unknown; };
+        if (done || std::any_of(routing->backends.begin(), routing->backends.end(), unknown)) return;
+        done = true;
+        probed.set_value();
+    });
     monitor.start();
+    probed.get_future().wait_for(first_round);
     for (auto& worker : workers) worker->start();
     app.on_stop([&] {
         for (auto& worker : workers) worker->drain(config.timeouts.drain);

@@ -87,7 +87,7 @@ void Exchange::reset() noexcept
 void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
                      std::size_t head_size, TimePoint now)
 {
-    const RequestHead& head = plane_.request;
+    const RequestHead& head = plane_.request_head;
     client_ = &client;
     listener_ = &listener;
     pool_ = route.pool;
@@ -149,7 +149,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
 
 void Exchange::reject(Stream& client, const Rejection& why, bool parsed, TimePoint now)
 {
-    const RequestHead& head = plane_.request;
+    const RequestHead& head = plane_.request_head;
     client_ = &client;
     began_ = last_progress_ = now;
     method_ = parsed ? head.method : beast_http::verb::unknown;
@@ -504,7 +504,7 @@ bool Exchange::take_head(Upstream& up, TimePoint now)
     case HeadScanner::Found::rejected: attempt_failed(up, Outcome::malformed, now); return false;
     case HeadScanner::Found::complete: break;
     }
-    ResponseHead& head = plane_.response;
+    ResponseHead& head = plane_.response_head;
     const std::size_t size = up.scanner.head_size();
     if (parse_response(up.in.text().substr(0, size), method_ == beast_http::verb::head, head)) {
         attempt_failed(up, Outcome::malformed, now);

@@ -47,12 +47,12 @@ public:
     Buffer client_in;    ///< bytes from the client that have not been understood yet
     HeadScanner scanner; ///< over client_in
 
-    /// Takes the request whose head has just been parsed into DataPlane::request from the first `head_size` bytes of
+    /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes of
     /// client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
     void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
                std::size_t head_size, TimePoint now);
 
-    /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request holds the head.
+    /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request_head holds the head.
     void reject(Stream& client, const Rejection& why, bool parsed, TimePoint now);
 
     Progress advance(TimePoint now);

@@ -38,24 +38,25 @@ std::string_view to_string(Tier tier) noexcept
     return tier == Tier::serving ? "serving" : tier == Tier::fallback ? "fallback" : "excluded";
 }
 
-/// Sums one cell over all workers.
-template <class Cell> double sum(const std::vector<const WorkerCounters*>& workers, Cell cell)
+/// Sums one value over all workers.
+template <class Value> double sum(const std::vector<const WorkerCounters*>& workers, Value value)
 {
     double total = 0;
-    for (const WorkerCounters* worker : workers) total += static_cast<double>(cell(*worker).value());
+    for (const WorkerCounters* worker : workers) total += static_cast<double>(value(*worker));
     return total;
 }
 
 /// The same for JSON, where a count is no fraction.
-template <class Cell> std::int64_t count(const std::vector<const WorkerCounters*>& workers, Cell cell)
+template <class Value> std::int64_t count(const std::vector<const WorkerCounters*>& workers, Value value)
 {
-    return static_cast<std::int64_t>(sum(workers, cell));
+    return static_cast<std::int64_t>(sum(workers, value));
 }
 
-template <class Cell> metrics::Histogram::Snapshot merged(const std::vector<const WorkerCounters*>& workers, Cell cell)
+template <class Snapshot>
+metrics::Histogram::Snapshot merged(const std::vector<const WorkerCounters*>& workers, Snapshot snapshot)
 {
     metrics::Histogram::Snapshot total;
-    for (const WorkerCounters* worker : workers) total += cell(*worker).snapshot();
+    for (const WorkerCounters* worker : workers) total += snapshot(*worker);
     return total;
 }
 
@@ -145,10 +146,8 @@ json Report::backend(BackendIndex index) const
         {"last_probe", std::move(last_probe)},
         {"probes", {{"total", probes}, {"failed", probes - state.probes[static_cast<std::size_t>(ProbeOutcome::ok)]}}},
         {"flaps", monitor.failover().flaps(index, Clock::now())},
-        {"requests_in_flight", count(
-                                   counters, [&](const WorkerCounters& w) -> auto& { return own(w).active; })},
-        {"connections_idle", count(
-                                 counters, [&](const WorkerCounters& w) -> auto& { return own(w).idle; })}};
+        {"requests_in_flight", count(counters, [&](const WorkerCounters& w) { return own(w).active.value(); })},
+        {"connections_idle", count(counters, [&](const WorkerCounters& w) { return own(w).idle.value(); })}};
 }
 
 json Report::pool(PoolIndex index) const
@@ -213,8 +212,7 @@ json Report::status() const
                 {"requests", requests.to_json()},
                 {"routing_version", monitor.failover().routing().version},
                 {"workers", counters.size()},
-                {"connections", count(
-                                    counters, [](const WorkerCounters& w) -> auto& { return w.connections; })}};
+                {"connections", count(counters, [](const WorkerCounters& w) { return w.connections.value(); })}};
     for (std::size_t i = 0; i < config.backends.size(); ++i)
         result[config.backends[i].name + "_healthy"] = result["backends"][i]["healthy"];
     return result;
@@ -228,50 +226,35 @@ std::string Report::metrics() const
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
         const std::string& pool_name = config.pools[p].name;
         const PoolState& state = core.pool(static_cast<PoolIndex>(p));
-        const auto counter = [&](std::string_view name, std::string_view help, auto cell) {
+        const auto counter = [&](std::string_view name, std::string_view help, auto member) {
             out.counter(name, help, {{"pool", pool_name}},
-                        sum(
-                            counters, [&](const WorkerCounters& w) -> auto& { return cell(w.pools[p]); }));
+                        sum(counters, [&](const WorkerCounters& w) { return (w.pools[p].*member).value(); }));
         };
-        count(
-            "hotspare_requests_total", "Requests received for the pool.",
-            [](const PoolCounters& c) -> auto& { return c.requests; });
+        counter("hotspare_requests_total", "Requests received for the pool.", &PoolCounters::requests);
         for (std::size_t code = 0; code < code_classes.size(); ++code)
             out.counter("hotspare_responses_total",
                         "Responses to clients by status; none: the connection was closed instead.",
                         {{"pool", pool_name}, {"code", code_classes[code]}},
-                        sum(
-                            counters, [&](const WorkerCounters& w) -> auto& { return w.pools[p].responses[code]; }));
+                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].responses[code].value(); }));
         for (std::size_t i = 0; i < saved_reasons; ++i)
             out.counter("hotspare_requests_saved_total",
                         "Requests answered only because of a retry, hedge, move or park.",
                         {{"pool", pool_name}, {"reason", to_string(static_cast<Saved>(i))}},
-                        sum(
-                            counters, [&](const WorkerCounters& w) -> auto& { return w.pools[p].saved[i]; }));
+                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].saved[i].value(); }));
         for (std::size_t i = 0; i < lost_reasons; ++i)
             out.counter("hotspare_requests_lost_total", "Requests that the balancer had to fail.",
                         {{"pool", pool_name}, {"reason", to_string(static_cast<Lost>(i))}},
-                        sum(
-                            counters, [&](const WorkerCounters& w) -> auto& { return w.pools[p].lost[i]; }));
-        count(
-            "hotspare_retries_total", "Attempts after a failed one.",
-            [](const PoolCounters& c) -> auto& { return c.retries; });
-        count(
-            "hotspare_hedges_total", "Second attempts beside a slow one.",
-            [](const PoolCounters& c) -> auto& { return c.hedges; });
-        count(
-            "hotspare_moves_total", "Attempts given up because their backend went down.",
-            [](const PoolCounters& c) -> auto& { return c.moves; });
-        count(
-            "hotspare_retry_budget_exhausted_total", "Retries and hedges that the budget forbade.",
-            [](const PoolCounters& c) -> auto& { return c.budget_exhausted; });
+                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].lost[i].value(); }));
+        counter("hotspare_retries_total", "Attempts after a failed one.", &PoolCounters::retries);
+        counter("hotspare_hedges_total", "Second attempts beside a slow one.", &PoolCounters::hedges);
+        counter("hotspare_moves_total", "Attempts given up because their backend went down.", &PoolCounters::moves);
+        counter("hotspare_retry_budget_exhausted_total", "Retries and hedges that the budget forbade.",
+                &PoolCounters::budget_exhausted);
         out.gauge("hotspare_requests_parked", "Requests that wait until a backend returns.", {{"pool", pool_name}},
-                  sum(
-                      counters, [&](const WorkerCounters& w) -> auto& { return w.pools[p].parked; }));
+                  sum(counters, [&](const WorkerCounters& w) { return w.pools[p].parked.value(); }));
         out.histogram("hotspare_request_duration_seconds", "Request header complete to response complete.",
                       {{"pool", pool_name}},
-                      merged(
-                          counters, [&](const WorkerCounters& w) -> auto& { return w.pools[p].latency; }));
+                      merged(counters, [&](const WorkerCounters& w) { return w.pools[p].latency.snapshot(); }));
 
         out.counter("hotspare_failovers_total", "Changes of the active backend because the one before failed.",
                     {{"pool", pool_name}}, static_cast<double>(state.failovers));
@@ -293,8 +276,7 @@ std::string Report::metrics() const
         const std::string& backend_name = config.backends[b].name;
         const BackendState& state = core.backend(static_cast<BackendIndex>(b));
         const auto cell = [&](auto member) {
-            return sum(
-                counters, [&](const WorkerCounters& w) -> auto& { return w.backends[b].*member; });
+            return sum(counters, [&](const WorkerCounters& w) { return (w.backends[b].*member).value(); });
         };
         for (const Status status : all_statuses)
             out.gauge("hotspare_backend_status", "1 for the status that the backend has.",
@@ -313,12 +295,10 @@ std::string Report::metrics() const
         for (std::size_t code = 0; code < code_classes.size(); ++code)
             out.counter("hotspare_backend_responses_total", "Responses of the backend by status; none: no response.",
                         {{"backend", backend_name}, {"code", code_classes[code]}},
-                        sum(
-                            counters, [&](const WorkerCounters& w) -> auto& { return w.backends[b].responses[code]; }));
+                        sum(counters, [&](const WorkerCounters& w) { return w.backends[b].responses[code].value(); }));
         out.histogram("hotspare_backend_latency_seconds", "Request sent to response header.",
                       {{"backend", backend_name}},
-                      merged(
-                          counters, [&](const WorkerCounters& w) -> auto& { return w.backends[b].latency; }));
+                      merged(counters, [&](const WorkerCounters& w) { return w.backends[b].latency.snapshot(); }));
         out.counter("hotspare_backend_connects_total", "Connections opened to the backend.",
                     {{"backend", backend_name}}, cell(&BackendCounters::connects));
         out.counter("hotspare_backend_connect_failures_total", "Connections that could not be opened.",

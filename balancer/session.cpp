@@ -11,7 +11,7 @@ constexpr std::size_t read_size = 4096;
 } // namespace
 
 Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip)
-    : plane_(plane), owner_(owner), client_(new Stream(std::move(socket))), client_ip_(std::move(client_ip)),
+    : plane_(plane), owner_(owner), client_(Stream::make(std::move(socket))), client_ip_(std::move(client_ip)),
       deadline_(Clock::now() + plane.config.timeouts.client_idle)
 {
     client_->listen(this);
@@ -144,7 +144,7 @@ Session::Step Session::take_request(TimePoint now)
     case HeadScanner::Found::complete: break;
     }
     const std::size_t size = x.scanner.head_size();
-    RequestHead& head = plane_.request;
+    RequestHead& head = plane_.request_head;
     if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
         return refuse(*rejection, false);
 

@@ -13,6 +13,7 @@
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 namespace hotspare::balancer {
@@ -52,6 +53,7 @@ public:
 
     /// Takes over a connected socket (accepted) or an unopened one (connect() follows).
     explicit Stream(Socket socket);
+    static Ptr make(Socket socket) { return Ptr(std::make_unique<Stream>(std::move(socket)).release()); }
 
     /// Who is told; nullptr = nobody. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }

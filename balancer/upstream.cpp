@@ -30,7 +30,7 @@ Stream::Ptr UpstreamPools::take(BackendIndex backend)
 
 Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listener)
 {
-    Stream::Ptr stream(new Stream(Stream::Socket(context_.get_executor())));
+    Stream::Ptr stream = Stream::make(Stream::Socket(context_.get_executor()));
     stream->listen(&listener);
     stream->connect(endpoints_[backend]);
     counters_.backends[backend].connects.add();

@@ -167,7 +167,8 @@ TEST_F(Forged, Purity)
 
 TEST_F(Forged, BannedWords)
 {
-    file("common/fine.cpp", "int renewal; // a new Helper in a comment\nconst char* s = \"new Manager\";\n"
+    file("common/fine.cpp", "int renewal = sizeof(void*), x = ::operator new(3); // a new Helper in a comment\nconst "
+                            "char* s = \"new Manager\";\n"
                             "auto f = [](int) -> asio::awaitable<void> { co_return; };\n"
                             "char c = '\"'; int implicit, Implicit, manages; auto r = R\"(new)\";\n");
     EXPECT_EQ(banned_words(tree()), Violations{});

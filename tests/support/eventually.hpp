@@ -28,4 +28,10 @@ template <class Condition>
     return true;
 }
 
+/// Makes this thread stand still, as a suspended machine or a stalled disk would. A fault to inject, not a way to wait.
+inline void stand_still(milliseconds duration)
+{
+    std::this_thread::sleep_for(duration);
+}
+
 } // namespace hotspare::test

@@ -304,7 +304,7 @@ TEST(LosslessShutdown, SigtermFinishesWhatIsInFlight)
 
 TEST(LosslessShutdown, SigtermFinishesALongAnswer)
 {
-    constexpr std::uint64_t size = 4 * 1024 * 1024;
+    constexpr std::uint64_t size = 32 * 1024 * 1024; // more than the kernel holds for a slow reader
     Origin origin("primary", [](const Message&) {
         Reply r;
         r.pattern = size;
@@ -313,7 +313,7 @@ TEST(LosslessShutdown, SigtermFinishesALongAnswer)
     Gate gate(origin.port());
     Balancer balancer({{"primary", gate.port()}});
     ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
-    RawClient client(balancer.port(), 8192);
+    RawClient client(balancer.port(), 65536);
     client.send(format_request("GET", "/data/large"));
     std::string first = client.read_some(100);
     ASSERT_FALSE(first.empty());

@@ -9,9 +9,11 @@ namespace {
 
 const LimitConfig limits;
 
-/// Scans and parses; the refusal's status, or 0.
-unsigned judge(const std::string& bytes, RequestHead& head)
+/// Scans and parses; the refusal's status, or 0. The head's views hold until the next call.
+unsigned judge(std::string text, RequestHead& head)
 {
+    static std::string bytes;
+    bytes = std::move(text);
     HeadScanner scanner;
     switch (scanner.scan(bytes, limits)) {
     case HeadScanner::Found::incomplete: return 1;

@@ -504,7 +504,7 @@ TEST_F(AdminTest, streams_end_when_the_balancer_stops)
     ASSERT_TRUE(reader.wait_for("event: transition\n"));
     monitor.stop();
     monitor.join();
-    EXPECT_TRUE(reader.closed());
+    EXPECT_TRUE(eventually([&] { return reader.closed(); }));
 }
 
 class RandomAdminTest : public AdminTest {

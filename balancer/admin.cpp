@@ -98,9 +98,10 @@ asio::awaitable<http::Response> Admin::dispatch(http::Request& request)
 {
     // Decoded, as the router compares it.
     const std::string path = http::percent_decode(request.path).value_or(request.path);
-    const bool operators = std::any_of(admin_prefixes_.begin(), admin_prefixes_.end(), [&path](const std::string& prefix) {
-        return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
-    });
+    const bool operators =
+        std::any_of(admin_prefixes_.begin(), admin_prefixes_.end(), [&path](const std::string& prefix) {
+            return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+        });
     if (operators) {
         auto why = forbidden(request);
         if (!why.empty()) co_return http::problem(request, 403, std::move(why));

@@ -47,8 +47,8 @@ public:
     Buffer client_in;    ///< bytes from the client that have not been understood yet
     HeadScanner scanner; ///< over client_in
 
-    /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes of
-    /// client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
+    /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes
+    /// of client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
     void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
                std::size_t head_size, TimePoint now);
 

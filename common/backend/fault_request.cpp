@@ -21,7 +21,7 @@ struct WrongField {
 Duration duration(const std::string& name, const Json& value, Duration least)
 {
     const auto expected = [&] {
-        return fmt::format("a duration from {} to {} such as \"500ms\" or \"5s\"", config::format_duration(least),
+        return fmt::format(R"(a duration from {} to {} such as "500ms" or "5s")", config::format_duration(least),
                            config::format_duration(longest));
     };
     if (!value.is_string()) throw WrongField{name, expected()};
@@ -106,7 +106,7 @@ boost::system::result<Fault, http::Problem> parse_fault(const std::vector<std::p
                                                         const Json& body, Mode default_mode)
 {
     if (!body.is_object())
-        return http::Problem{422, "the body is not a JSON object such as {\"mode\":\"error\",\"for\":\"5s\"}"};
+        return http::Problem{422, R"(the body is not a JSON object such as {"mode":"error","for":"5s"})"};
     Json fields = Json::object();
     for (const auto& [name, value] : query) fields[name] = value;
     fields.update(body);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace hotspare::storage {
 namespace {
 
@@ -12,6 +14,8 @@ constexpr auto schema = R"(
     INSERT OR IGNORE INTO last_version VALUES (1, 0);
 )";
 
+constexpr Duration opening_timeout = seconds(10);
+
 template <class T> T started(result<T> made, const std::string& path)
 {
     if (!made) throw StartupError(fmt::format("cannot use the document store {}: {}", path, made.error().message()));
@@ -20,11 +24,12 @@ template <class T> T started(result<T> made, const std::string& path)
 
 Database open(const std::string& path, Duration busy_timeout)
 {
-    auto database = started(Database::open(path, busy_timeout), path);
+    auto database = started(Database::open(path, std::max(busy_timeout, opening_timeout)), path);
     started(database.execute("PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL"), path);
     auto transaction = started(Transaction::begin(database), path);
     started(database.execute(schema), path);
     started(transaction.commit(), path);
+    database.set_busy_timeout(busy_timeout);
     return database;
 }
 

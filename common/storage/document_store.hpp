@@ -36,7 +36,8 @@ using Precondition = std::function<bool(std::optional<Version>)>;
 
 class DocumentStore {
 public:
-    /// Opens or creates `path`. Throws StartupError when that fails.
+    /// Opens or creates `path`. Throws StartupError when that fails; it waits for up to 10 s for a lock, because a
+    /// process that is restarted beside one that writes all the time must come up.
     explicit DocumentStore(const std::string& path, Duration busy_timeout = seconds(2));
 
     /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout)

@@ -3,10 +3,15 @@
 #include <spdlog/spdlog.h>
 #include <sqlite3.h>
 
+#include <thread>
 #include <utility>
 
 namespace hotspare::storage {
 namespace {
+
+/// Between two tries for a lock. SQLite's own handler sleeps longer with every try, up to 100 ms: a process that writes
+/// without pause then starves every other for seconds. A commit with its fsyncs takes about this long.
+constexpr Duration busy_poll = milliseconds(2);
 
 error_code failure(sqlite3* database, int code, std::string_view doing)
 {
@@ -73,15 +78,25 @@ void Statement::reset() noexcept
     bound_ = SQLITE_OK;
 }
 
+int Database::BusyWait::wait(void* self, int calls)
+{
+    auto& busy = *static_cast<BusyWait*>(self);
+    const auto now = Clock::now();
+    if (calls == 0) busy.began = now;
+    if (now - busy.began >= busy.timeout) return 0;
+    std::this_thread::sleep_for(busy_poll);
+    return 1;
+}
+
 result<Database> Database::open(const std::string& path, Duration busy_timeout)
 {
     sqlite3* handle = nullptr;
     const int code = sqlite3_open_v2(path.c_str(), &handle,
                                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-    Database database(handle);
+    Database database(handle, busy_timeout);
     if (code != SQLITE_OK) return failure(handle, code, "open " + path);
     sqlite3_extended_result_codes(handle, 1);
-    sqlite3_busy_timeout(handle, static_cast<int>(std::chrono::ceil<milliseconds>(busy_timeout).count()));
+    sqlite3_busy_handler(handle, BusyWait::wait, database.busy_.get());
     return database;
 }
 

@@ -50,6 +50,7 @@ class Database {
 public:
     /// Opens or creates a file (":memory:" for none). Whoever waits for a lock gives up after `busy_timeout`.
     static result<Database> open(const std::string& path, Duration busy_timeout);
+    void set_busy_timeout(Duration busy_timeout) noexcept { busy_->timeout = busy_timeout; }
 
     /// `sql` may be several statements; their rows are ignored.
     result<void> execute(const std::string& sql);
@@ -60,8 +61,19 @@ private:
     struct Close {
         void operator()(sqlite3* database) const noexcept;
     };
-    explicit Database(sqlite3* database) : database_(database) {}
+    /// One wait for a lock, as SQLite's busy handler sees it.
+    struct BusyWait {
+        Duration timeout;
+        TimePoint began{};
+        static int wait(void* self, int calls);
+    };
 
+    Database(sqlite3* database, Duration busy_timeout)
+        : busy_(std::make_unique<BusyWait>(busy_timeout)), database_(database)
+    {
+    }
+
+    std::unique_ptr<BusyWait> busy_; ///< SQLite holds its address
     std::unique_ptr<sqlite3, Close> database_;
 };
 

@@ -7,6 +7,8 @@
 namespace hotspare::balancer {
 namespace {
 
+using namespace std::string_literals;
+
 const LimitConfig limits;
 
 /// Scans and parses; the refusal's status, or 0. The head's views hold until the next call.
@@ -54,7 +56,7 @@ TEST(RequestHead, RefusesWhatCouldBeReadInTwoWays)
         {"obs-fold with a tab", "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n", 400},
         {"space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400},
         {"field without a name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", 400},
-        {"NUL in a value", std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 37), 400},
+        {"NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"s, 400},
         {"CR in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400},
         {"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
         {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400},

@@ -11,6 +11,7 @@
 #include <array>
 #include <future>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -127,6 +128,21 @@ TEST_F(DocumentStoreTest, SaysUnavailableWhileAnotherHoldsTheLock)
         EXPECT_EQ(client.put("a", "1").error(), errc::unavailable);
     }
     EXPECT_TRUE(client.put("a", "1"));
+}
+
+TEST_F(DocumentStoreTest, ComesUpBesideAProcessThatWritesAllTheTime)
+{
+    {
+        const Client creates_the_file(path_);
+    }
+    auto other = Database::open(path_, seconds(1));
+    ASSERT_TRUE(other);
+    auto transaction = std::make_optional(Transaction::begin(*other));
+    auto starting = std::async(std::launch::async, [this] { Client(path_, milliseconds(1)).get("a"); });
+    EXPECT_EQ(starting.wait_for(milliseconds(50)), std::future_status::timeout)
+        << "it waits longer than a request would";
+    transaction.reset();
+    EXPECT_NO_THROW(starting.get());
 }
 
 TEST_F(DocumentStoreTest, WritesNothingWhenTheDiskIsFull)

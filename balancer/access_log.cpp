@@ -1,5 +1,6 @@
 #include "balancer/access_log.hpp"
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/time.hpp"
 
@@ -10,14 +11,6 @@
 #include <cstring>
 
 namespace hotspare::balancer {
-namespace {
-
-double to_ms(Duration d) noexcept
-{
-    return std::chrono::duration<double, std::milli>(d).count();
-}
-
-} // namespace
 
 AccessLog::AccessLog(const std::string& path, const Config& config) : config_(config)
 {
@@ -98,18 +91,19 @@ std::string AccessLog::format(const AccessRecord& record) const
         if (attempt.stage == Stage::answered) served_by = name.c_str();
         trail.push_back(std::move(entry));
     }
-    nlohmann::ordered_json line = {{"time", format_rfc3339(record.time)},
-                                   {"client", record.client},
-                                   {"method", record.method},
-                                   {"target", record.target},
-                                   {"status", record.status},
-                                   {"complete", record.complete},
-                                   {"ms", to_ms(record.duration)},
-                                   {"bytes_in", record.bytes_in},
-                                   {"bytes_out", record.bytes_out},
-                                   {"pool", config_.pools[record.pool].name},
-                                   {"request_id", record.request_id},
-                                   {"attempts", std::move(trail)}};
+    nlohmann::ordered_json line = {
+        {"time", format_rfc3339(record.time)},
+        {"client", record.client},
+        {"method", record.method},
+        {"target", record.target},
+        {"status", record.status},
+        {"complete", record.complete},
+        {"ms", to_ms(record.duration)},
+        {"bytes_in", record.bytes_in},
+        {"bytes_out", record.bytes_out},
+        {"pool", record.pool ? nlohmann::json(config_.pools[*record.pool].name) : nlohmann::json()},
+        {"request_id", record.request_id},
+        {"attempts", std::move(trail)}};
     if (served_by != nullptr) line["served_by"] = served_by;
     return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,9 +33,8 @@ struct AccessRecord {
     unsigned status = 0; ///< 0 = closed without a response
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
-    PoolIndex pool = 0;
-    Duration parked{};
-    bool complete = true; ///< false: the client could not be given the whole response
+    std::optional<PoolIndex> pool; ///< none: refused before it was routed
+    bool complete = true;          ///< false: the client could not be given the whole response
     std::vector<Attempt> trail;
 };
 

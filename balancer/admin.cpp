@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace hotspare::balancer {
 namespace {
@@ -18,13 +19,40 @@ constexpr std::size_t recent_events = 16;
 /// Streams are ended at once when the balancer stops; a request in flight takes milliseconds.
 constexpr Duration drain_grace = seconds(1);
 
+/// The path below which a route has the operator's end points.
+std::string mount_of(const RouteConfig& route)
+{
+    std::string path = route.path.empty() ? route.prefix : route.path;
+    if (path.ends_with('/')) path.pop_back();
+    return path;
+}
+
+/// Whether a Host field (host [":" port]) means this machine, in a way that no name server has a say in.
+bool means_this_machine(std::string_view field, const std::vector<std::string>& more_names)
+{
+    const std::size_t end = field.starts_with('[') ? field.find(']') : std::min(field.find(':'), field.size());
+    if (end == std::string_view::npos) return false;
+    std::string host(field.starts_with('[') ? field.substr(1, end - 1) : field.substr(0, end));
+    std::transform(host.begin(), host.end(), host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    error_code error;
+    const auto address = asio::ip::make_address(host, error);
+    if (!error && address.is_loopback()) return true;
+    return host == "localhost" || std::find(more_names.begin(), more_names.end(), host) != more_names.end();
+}
+
 /// Names the operator's request that the caller may not make; empty if it may.
-std::string forbidden(const http::Request& request)
+std::string forbidden(const http::Request& request, const Config& config)
 {
     if (!request.peer.address().is_loopback()) return "the operator's requests are only taken from this machine";
     // A proxy on this machine makes everybody's requests look local.
     for (const auto field : {"X-Forwarded-For", "Forwarded", "Via"})
         if (!request.header(field).empty()) return "the operator's requests are not taken through a proxy";
+    // A page whose own name is made to resolve to this machine (DNS rebinding) is of the same origin as we are.
+    if (!means_this_machine(request.header("Host"), config.admin_hosts))
+        return fmt::format("the operator's requests are only taken for a loopback name or address or one of "
+                           "`admin_hosts`, not for Host '{}'",
+                           request.header("Host"));
     // A web page from anywhere can make the operator's browser send requests here.
     const std::string_view origin = request.header("Origin");
     if (!origin.empty() && !origin.ends_with(fmt::format("//{}", request.header("Host"))))
@@ -36,16 +64,23 @@ std::string forbidden(const http::Request& request)
 
 Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters)
     : config_(config), monitor_(monitor), counters_(std::move(counters)), report_{config, monitor, counters_},
-      server_(monitor.context(), [this](http::Request& request) { return dispatch(request); })
+      server_(monitor.context(), {})
 {
-    // The workers' rule (RouteTable): exact paths before prefixes, long prefixes before short ones.
-    std::vector<RouteConfig> routes;
+    add_page(Builtin::health, &Admin::health);
+    add_page(Builtin::status, &Admin::status);
+    add_page(Builtin::metrics, &Admin::metrics);
+    add_page(Builtin::events, &Admin::events);
+    add_page(Builtin::logs, &Admin::logs);
+    add_page(Builtin::proxy_health, &Admin::proxy_health);
+    std::set<std::string> mounts;
     for (const RouteConfig& route : config.routes)
-        if (route.builtin != Builtin::none) routes.push_back(route);
-    std::stable_sort(routes.begin(), routes.end(), [](const RouteConfig& a, const RouteConfig& b) {
-        return std::pair(a.path.empty(), b.prefix.size()) < std::pair(b.path.empty(), a.prefix.size());
-    });
-    for (const RouteConfig& route : routes) mount(route);
+        if (route.builtin == Builtin::admin) mounts.insert(mount_of(route));
+    for (const std::string& mount : mounts) {
+        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
+        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
+        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
+        add(Builtin::admin, http::verb::post, mount + "/failover", &Admin::failover);
+    }
 
     monitor_.events().listen([this](const LogEntry& entry) { publish(entry); });
     monitor_.before_stop([this] { return server_.drain(drain_grace); });
@@ -54,73 +89,47 @@ Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCou
 void Admin::adopt(Handover handover)
 {
     asio::post(monitor_.context(), [this, handover = std::move(handover)]() mutable {
-        server_.adopt(handover.descriptor, handover.protocol, std::move(handover.bytes));
+        server_.adopt(handover.descriptor, handover.protocol, std::move(handover.bytes),
+                      [this, builtin = handover.builtin](http::Request& request) { return answer(builtin, request); });
     });
 }
 
 // ------------------------------------------------------------------------------------------------------------ routing
 
-void Admin::mount(const RouteConfig& route)
+/// The worker has matched the path already: whatever it is, this is the page for it.
+void Admin::add_page(Builtin builtin, Answer page)
 {
-    const bool exact = !route.path.empty();
-    std::string path = exact ? route.path : route.prefix;
-    if (!exact && path.ends_with('/')) path.pop_back();
-
-    const auto get = [&](Answer answer) {
-        add(http::verb::get, path.empty() ? "/" : path, answer);
-        if (!exact) add(http::verb::get, path + "/{rest...}", answer);
-    };
-    switch (route.builtin) {
-    case Builtin::none: break;
-    case Builtin::health: get(&Admin::health); break;
-    case Builtin::status: get(&Admin::status); break;
-    case Builtin::metrics: get(&Admin::metrics); break;
-    case Builtin::events: get(&Admin::events); break;
-    case Builtin::logs: get(&Admin::logs); break;
-    case Builtin::proxy_health: get(&Admin::proxy_health); break;
-    case Builtin::admin:
-        admin_prefixes_.push_back(path);
-        add(http::verb::post, path + "/backends/{name}/drain", &Admin::drain);
-        add(http::verb::post, path + "/backends/{name}/maintenance", &Admin::maintenance);
-        add(http::verb::post, path + "/backends/{name}/enable", &Admin::enable);
-        add(http::verb::post, path + "/failover", &Admin::failover);
-        break;
-    }
+    add(builtin, http::verb::get, "/", page);
+    add(builtin, http::verb::get, "/{path...}", page);
 }
 
-void Admin::add(http::verb method, std::string path, Answer answer)
+void Admin::add(Builtin builtin, http::verb method, std::string path, Answer handler)
 {
-    router_.add(method, std::move(path),
-                [this, answer](const http::Request& request) { return (this->*answer)(request); });
+    routers_[builtin].add(method, std::move(path),
+                          [this, handler](const http::Request& request) { return (this->*handler)(request); });
 }
 
-asio::awaitable<http::Response> Admin::dispatch(http::Request& request)
+asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& request)
 {
-    // Decoded, as the router compares it.
-    const std::string path = http::percent_decode(request.path).value_or(request.path);
-    const bool operators =
-        std::any_of(admin_prefixes_.begin(), admin_prefixes_.end(), [&path](const std::string& prefix) {
-            return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
-        });
-    if (operators) {
-        auto why = forbidden(request);
+    if (builtin == Builtin::admin) {
+        auto why = forbidden(request, config_);
         if (!why.empty()) co_return http::problem(request, 403, std::move(why));
     }
-    co_return co_await router_.dispatch(request);
+    co_return co_await routers_[builtin].dispatch(request);
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading
 
 http::Response Admin::health(const http::Request&)
 {
-    const bool well = report_.can_answer();
+    const bool well = report_.is_well();
     const auto active = report_.active();
     http::Json body{{"service", "balancer"},
                     {"status", !well                  ? "unhealthy"
                                : report_.fails_open() ? "degraded"
                                                       : "healthy"},
                     {"active", active ? http::Json(config_.backends[*active].name) : http::Json()}};
-    if (!well) body["error"] = "no backend can answer";
+    if (!well) body["error"] = report_.can_answer() ? "every backend answers with a failure" : "no backend can answer";
     auto response = http::json_response(well ? 200 : 503, body);
     if (!well) response.set(http::field::retry_after, "1");
     return response;

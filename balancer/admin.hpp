@@ -1,6 +1,7 @@
 // What the balancer says of itself and how an operator steers it: /health, /status, /metrics, /events, /logs,
-// /proxy/health and /admin, wherever the configuration mounts them. It has no listener: workers hand over connections
-// whose request is for one of these; each is served one request (or one stream) and closed.
+// /proxy/health and /admin, wherever the configuration mounts them. It has no listener and matches no routes: workers
+// hand over connections whose request is for one of these and say for which; each is served one request (or one stream)
+// and closed.
 //
 // Threads: everything on the monitor's, except construction, adopt() (any) and destruction (after Monitor::join()). It
 // reads the failover core directly and the workers' counters through their relaxed cells.
@@ -16,6 +17,7 @@
 #include "common/http/server.hpp"
 #include "common/http/stream.hpp"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,9 +42,9 @@ private:
 
     using Answer = http::Response (Admin::*)(const http::Request&);
 
-    void mount(const RouteConfig& route);
-    void add(http::verb method, std::string path, Answer answer);
-    asio::awaitable<http::Response> dispatch(http::Request& request);
+    void add_page(Builtin builtin, Answer page);
+    void add(Builtin builtin, http::verb method, std::string path, Answer handler);
+    asio::awaitable<http::Response> answer(Builtin builtin, http::Request& request);
 
     http::Response health(const http::Request& request);
     http::Response status(const http::Request& request);
@@ -71,8 +73,7 @@ private:
     Monitor& monitor_;
     std::vector<const WorkerCounters*> counters_;
     Report report_;
-    std::vector<std::string> admin_prefixes_; ///< where the operator's end points are mounted
-    http::Router router_;
+    std::map<Builtin, http::Router> routers_; ///< of what the workers have matched
     http::Server server_;
     std::vector<Subscriber> subscribers_;
 };

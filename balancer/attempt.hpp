@@ -86,6 +86,8 @@ public:
     AttemptLedger() = default;
     explicit AttemptLedger(RequestFacts facts) noexcept : facts_(facts) {}
 
+    const RequestFacts& facts() const noexcept { return facts_; }
+
     Id begin(BackendIndex backend, bool reused_connection, bool hedge, TimePoint now) noexcept;
     void sent(Id id) noexcept;
     /// The response of `id` is being passed on: from here on nothing may be sent again.

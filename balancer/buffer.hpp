@@ -40,8 +40,9 @@ public:
 
     void append(std::string_view s)
     {
+        if (s.empty()) return;
         const auto room = prepare(s.size());
-        std::memcpy(room.data(), s.data(), s.size());
+        std::copy(s.begin(), s.end(), room.data()); // memcpy() must not be given the null of an empty view
         end_ += s.size();
     }
     void append_number(std::uint64_t n, int base = 10)

@@ -27,8 +27,8 @@ struct BackendConfig {
     std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
-    std::string
-        source{}; ///< where `url` was given (file:line:column, flag or variable), for errors found only at start
+    /// Where `url` was given (file:line:column, flag or variable), for errors found only at start.
+    std::string source{};
 };
 
 /// The heartbeat. With the defaults a backend that stops answering is declared down after at most
@@ -71,9 +71,10 @@ struct PassiveConfig {
 };
 
 struct RetryConfig {
-    std::vector<StatusRange> statuses{{502, 504}}; ///< count as failures of an attempt when the request may be replayed
-    double budget_ratio = 0.2;                     ///< retries and hedges per request ...
-    double budget_per_second = 10;                 ///< ... plus this many, so that a quiet service may retry too
+    /// Count as failures of an attempt when the request may be replayed (docs/decisions/0003).
+    std::vector<StatusRange> statuses{{500, 500}, {502, 504}};
+    double budget_ratio = 0.2;     ///< retries and hedges per request ...
+    double budget_per_second = 10; ///< ... plus this many, so that a quiet service may retry too
     std::size_t replay_buffer = 64 * 1024;
     bool hedge = true;
     Duration hedge_floor = milliseconds(20);
@@ -120,7 +121,8 @@ struct RouteConfig {
 
 struct TimeoutConfig {
     Duration connect = seconds(1);
-    Duration request = seconds(30);     ///< the client's deadline: all attempts, parking and hedges together
+    Duration request =
+        seconds(30); ///< from the end of the request to the response's header: attempts, parking and hedges
     Duration header = seconds(10);      ///< first byte of a request header to its last (408)
     Duration body_idle = seconds(30);   ///< longest silence inside a body, either side
     Duration client_idle = seconds(60); ///< keep-alive connection between requests
@@ -128,6 +130,9 @@ struct TimeoutConfig {
     Duration tunnel_idle = std::chrono::hours(1);
     Duration drain = seconds(10); ///< SIGTERM to forced close
 };
+
+/// A head is parsed into fixed storage for this many fields: an upper bound of LimitConfig::fields.
+constexpr std::size_t most_fields = 128;
 
 struct LimitConfig {
     std::size_t request_line = 8 * 1024;         ///< 414
@@ -145,6 +150,8 @@ struct Config {
     unsigned workers = 0;             ///< 0 = one per core
     std::string access_log;           ///< empty = off; "-" = standard output; else a file
     bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
+    /// Names that Host may have in an operator's request, beside the loopback ones; lower case, without a port.
+    std::vector<std::string> admin_hosts;
     std::vector<BackendConfig> backends;
     std::vector<PoolConfig> pools;
     std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = the default routes of API.md

@@ -103,10 +103,30 @@ bool is_backend_list(const std::vector<BackendConfig>& list)
 }
 constexpr auto a_backend_list = "1 to 256 backends, as the key `backends` or as --backend NAME=URL";
 
+bool is_pool_list(const std::vector<PoolSettings>& list)
+{
+    return list.size() <= 256;
+}
+
+bool is_route_list(const std::vector<RouteSettings>& list)
+{
+    return list.size() <= 10'000;
+}
+
 bool are_weights(const std::vector<unsigned>& list)
 {
     return std::all_of(list.begin(), list.end(), [](unsigned weight) { return weight >= 1 && weight <= 1000; });
 }
+
+bool are_host_names(const std::vector<std::string>& list)
+{
+    return std::all_of(list.begin(), list.end(), [](const std::string& name) {
+        return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':';
+        });
+    });
+}
+constexpr auto a_host_name_list = "names or addresses in lower case, without a port and without brackets";
 
 template <class T> bool is_not_empty(const std::vector<T>& list)
 {
@@ -128,7 +148,8 @@ bool is_loopback(const std::string& host)
 static void fields(config::Fields& field, BackendConfig& c)
 {
     field("name", c.name, "appears in X-Served-By, /status and the log", {is_name, a_name});
-    field("url", c.url, "where it answers", {is_origin, an_origin});
+    field("url", c.url, "where it answers; of a name with several addresses the first IPv4 one is used",
+          {is_origin, an_origin});
     field("weight", c.weight, "relative share of the requests, unless the policy is failover", {1, 1000});
 }
 
@@ -219,7 +240,8 @@ static void fields(config::Fields& field, RouteSettings& c)
 static void fields(config::Fields& field, TimeoutConfig& c)
 {
     field("connect", c.connect, "to a backend", {shortest, longest});
-    field("request", c.request, "the client's whole wait: attempts, parking and hedges together", {shortest, longest});
+    field("request", c.request, "from the end of a request to its answer's header: attempts, parking and hedges",
+          {shortest, longest});
     field("header", c.header, "first to last byte of a request header (408)", {shortest, longest});
     field("body_idle", c.body_idle, "silence inside a body, on either side", {shortest, longest});
     field("client_idle", c.client_idle, "a client's connection between two requests", {shortest, longest});
@@ -234,7 +256,7 @@ static void fields(config::Fields& field, LimitConfig& c)
     constexpr std::uint64_t largest = 1 << 20;
     field("request_line", config::Bytes{c.request_line}, "longer is refused with 414", {smallest, largest});
     field("header", config::Bytes{c.header}, "longer is refused with 431; request line included", {smallest, largest});
-    field("fields", c.fields, "more header fields are refused with 431", {1, 10'000});
+    field("fields", c.fields, "more header fields are refused with 431", {1, most_fields});
     field("body", config::Bytes{c.body}, "longer is refused with 413; 0 = unlimited");
     field("connections", c.connections, "client connections per worker; 0 = what descriptors allow");
     field("upstream_idle_per_backend", c.upstream_idle_per_backend, "idle connections kept per worker and backend",
@@ -243,14 +265,18 @@ static void fields(config::Fields& field, LimitConfig& c)
 
 void fields(config::Fields& field, ConfigFile& c)
 {
-    field("listen", c.listen, "address for clients; port 0 = any free one");
+    field("listen", c.listen, "address for clients (of a name the first IPv4 one); port 0 = any free one");
     field("workers", c.workers, "threads; 0 = one per core", {0, 256});
     field("access_log", c.access_log, "file for one JSON line per request; - = standard output, empty = off");
     field("forwarded", c.forwarded, "also send Forwarded (RFC 7239) to backends");
     field("admin", c.admin, "add /health /status /metrics /events /logs and /admin where the routes leave them free");
+    field("admin_hosts", c.admin_hosts,
+          "names of this machine under which /admin may be asked, beside localhost and loopback addresses",
+          {are_host_names, a_host_name_list});
     field("backends", c.backends, "the servers that answer", {is_backend_list, a_backend_list});
-    field("pools", c.pools, "groups of backends; none = one, default, of all");
-    field("routes", c.routes, "the longest match serves; none = every path to the first pool");
+    field("pools", c.pools, "groups of backends; none = one, default, of all", {is_pool_list, "at most 256 pools"});
+    field("routes", c.routes, "the longest match serves; none = every path to the first pool",
+          {is_route_list, "at most 10000 routes"});
     field("timeouts", c.timeouts, "deadlines");
     field("limits", c.limits, "bounds");
 }
@@ -526,6 +552,7 @@ Config to_config(const ConfigFile& file)
     out.workers = file.workers;
     out.access_log = file.access_log;
     out.forwarded = file.forwarded;
+    out.admin_hosts = file.admin_hosts;
     out.backends = file.backends;
     out.timeouts = file.timeouts;
     out.limits = file.limits;

@@ -42,6 +42,7 @@ struct ConfigFile {
     std::string access_log;
     bool forwarded = false;
     bool admin = true; ///< add the admin end points that the routes leave free
+    std::vector<std::string> admin_hosts;
     std::vector<BackendConfig> backends;
     std::vector<PoolSettings> pools;
     std::vector<RouteSettings> routes;

@@ -28,6 +28,8 @@ DataPlane::DataPlane(asio::io_context& context, const Config& cfg, const RouteTa
         // The kernel spreads connections over the workers, so each gets its share of what the whole process may retry.
         budgets.emplace_back(pool.retry.budget_ratio, pool.retry.budget_per_second / workers);
         hedge_delays.emplace_back(pool.retry.hedge_floor, pool.retry.hedge_factor);
+        // Without the scheme. The head is written before a backend is chosen: the preferred one stands for the pool.
+        authorities.push_back(cfg.backends[pool.backends.front()].url.substr(std::string_view("http://").size()));
     }
     std::random_device entropy;
     for (auto& word : id_state_) word = (std::uint64_t{entropy()} << 32) | entropy();
@@ -48,6 +50,12 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
         upstreams.drop(backend);
         flush();
     }
+}
+
+std::span<char> DataPlane::window()
+{
+    if (!window_) window_ = std::make_unique_for_overwrite<char[]>(relay_window);
+    return {window_.get(), relay_window};
 }
 
 void DataPlane::flush()
@@ -72,7 +80,6 @@ bool DataPlane::park(PoolIndex pool, Parked& request, TimePoint now)
     Lot& lot = lots_[pool];
     if (lot.waiting.empty()) lot.count = 0;
     if (lot.count >= config.pools[pool].park.limit) {
-        // Requests that gave up have left the list without telling; count again before refusing.
         lot.count = lot.waiting.size();
         if (lot.count >= config.pools[pool].park.limit) return false;
     }
@@ -91,7 +98,11 @@ void DataPlane::release_parked(TimePoint now)
             counters.pools[p].parked.set(0);
             continue;
         }
-        if (!placement.can_serve(static_cast<PoolIndex>(p))) continue;
+        if (!placement.can_serve(static_cast<PoolIndex>(p))) {
+            lot.count = lot.waiting.size(); // requests that gave up have left without telling
+            counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
+            continue;
+        }
         const double rate = config.pools[p].park.release_per_second;
         const double earned = rate * std::chrono::duration<double>(now - lot.last).count();
         lot.allowance = std::min(lot.allowance + earned, std::max(1.0, rate * 0.01)); // at most 10 ms' worth at once

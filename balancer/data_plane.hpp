@@ -8,6 +8,7 @@
 #include "balancer/access_log.hpp"
 #include "balancer/config.hpp"
 #include "balancer/counters.hpp"
+#include "balancer/date_field.hpp"
 #include "balancer/deadline_wheel.hpp"
 #include "balancer/hedge_delay.hpp"
 #include "balancer/message_head.hpp"
@@ -21,6 +22,8 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -57,12 +60,16 @@ public:
     UpstreamPools upstreams;
     std::vector<resilience::RetryBudget> budgets; ///< by pool
     std::vector<HedgeDelay> hedge_delays;         ///< by pool
+    std::vector<std::string> authorities;         ///< by pool: Host for a request that names none
     std::vector<unsigned> active;                 ///< requests in flight, by backend
     bool draining = false;
 
     /// Scratch for one head each: filled and used within one call, so one per worker is enough and stays in the cache.
     RequestHead request_head;
     ResponseHead response_head;
+    DateField date;
+    /// The same for a piece of a body. It comes into being with the first large body.
+    std::span<char> window();
 
     /// Records what an attempt met at a backend. `latency` only for answers.
     void observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency = {});
@@ -101,6 +108,7 @@ private:
     Report report_;
     std::vector<std::array<Tally, kinds>> tallies_; ///< by backend and kind, since the last report
     bool tallied_ = false;
+    std::unique_ptr<char[]> window_;
     std::vector<Lot> lots_; ///< by pool
     std::vector<std::unique_ptr<Exchange>> stock_;
     std::array<std::uint64_t, 2> id_state_;

@@ -6,16 +6,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
 namespace hotspare::balancer {
 namespace {
-
-/// Milliseconds with microsecond precision.
-double ms(Duration d)
-{
-    return std::round(std::chrono::duration<double, std::micro>(d).count()) / 1000.0;
-}
 
 const std::string& name(const Config& config, BackendIndex backend)
 {
@@ -40,15 +33,15 @@ nlohmann::json to_json(const ReportedEvent& reported, const Config& config)
     if (is_failover(event.kind)) {
         json["from"] = name(config, *event.previous);
         json["to"] = name(config, *event.backend);
-        json["detection_ms"] = ms(event.detection);
-        json["failover_ms"] = ms(reported.failover);
+        json["detection_ms"] = to_ms(event.detection);
+        json["failover_ms"] = to_ms(reported.failover);
         return json;
     }
     if (event.backend) json["backend"] = name(config, *event.backend);
     if (event.kind == Event::Kind::transition) {
         json["from"] = to_string(event.from);
         json["to"] = to_string(event.to);
-        if (event.detection > Duration::zero()) json["detection_ms"] = ms(event.detection);
+        if (event.detection > Duration::zero()) json["detection_ms"] = to_ms(event.detection);
     }
     return json;
 }
@@ -64,8 +57,8 @@ std::string to_text(const ReportedEvent& reported, const Config& config)
                            event.evidence);
     case Event::Kind::failover:
         return fmt::format("failover of pool '{}' from '{}' to '{}': detected in {:.1f} ms, done after {:.1f} ms ({})",
-                           pool, name(config, *event.previous), backend, ms(event.detection), ms(reported.failover),
-                           event.evidence);
+                           pool, name(config, *event.previous), backend, to_ms(event.detection),
+                           to_ms(reported.failover), event.evidence);
     case Event::Kind::failback:
         return fmt::format("failback of pool '{}' from '{}' to '{}' ({})", pool, name(config, *event.previous), backend,
                            event.evidence);

@@ -24,10 +24,6 @@ constexpr Duration latency_difference = milliseconds(5);
 
 constexpr unsigned slow_start_steps = 10;
 
-double ms(Duration d)
-{
-    return std::chrono::duration<double, std::milli>(d).count();
-}
 double sec(Duration d)
 {
     return std::chrono::duration<double>(d).count();
@@ -60,7 +56,7 @@ std::string live_trouble(const HealthChange& change)
 std::string describe(const HealthChange& change, const std::optional<ProbeReport>& probe)
 {
     std::string last = probe ? probe->detail : "none";
-    if (probe && probe->outcome == ProbeOutcome::ok) last += fmt::format(" in {:.1f} ms", ms(probe->latency));
+    if (probe && probe->outcome == ProbeOutcome::ok) last += fmt::format(" in {:.1f} ms", to_ms(probe->latency));
     switch (change.cause) {
     case Cause::first_probe: return fmt::format("first probe: {}", last);
     case Cause::probes: {
@@ -119,8 +115,7 @@ std::string_view to_string(Event::Kind kind) noexcept
     return "invalid";
 }
 
-Failover::Failover(const Config& config, std::uint32_t seed)
-    : config_(config), routing_(std::make_shared<Routing>()), random_(seed)
+Failover::Failover(const Config& config, std::uint32_t seed) : routing_(std::make_shared<Routing>()), random_(seed)
 {
     for (std::size_t i = 0; i < config.backends.size(); ++i) {
         const PoolConfig& pool = judging_pool(config, static_cast<BackendIndex>(i));
@@ -270,9 +265,10 @@ Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
     case OperatorWord::enable:
         backend.word.reset();
         backend.detector.forgive();
-        for (Pool& pool : pools_)
-            for (std::size_t i = 0; i < pool.members.size(); ++i)
-                if (pool.members[i].backend == index) pool.state.quarantined_until[i].reset();
+        for (std::size_t p = 0; p < pools_.size(); ++p)
+            for (std::size_t i = 0; i < pools_[p].members.size(); ++i)
+                if (pools_[p].members[i].backend == index)
+                    end_quarantine(static_cast<PoolIndex>(p), i, "operator", "an operator enabled it", reaction, now);
         event.to = observed_status(backend.detector.health());
         event.evidence = "an operator enabled it";
         hasten_probe(backend, Duration::zero(), now);
@@ -303,7 +299,7 @@ boost::system::result<Reaction, std::string> Failover::prefer(BackendIndex targe
     notice_jump(reaction, now);
     for (const auto& [index, position] : memberships) {
         pools_[index].state.preferred = target;
-        pools_[index].state.quarantined_until[position].reset();
+        end_quarantine(index, position, "operator", "an operator prefers it", reaction, now);
         reaction.events.push_back({.kind = Event::Kind::preference,
                                    .at = now,
                                    .backend = target,
@@ -448,10 +444,10 @@ void Failover::compare_latencies(Reaction& reaction, TimePoint now)
             }
             if (peers.count == 0) continue;
             const LatencySum& own = backends_[m.backend].latency;
-            const double mean = ms(own.total) / static_cast<double>(own.count);
-            const double peer_mean = ms(peers.total) / static_cast<double>(peers.count);
+            const double mean = to_ms(own.total) / static_cast<double>(own.count);
+            const double peer_mean = to_ms(peers.total) / static_cast<double>(peers.count);
             const bool far =
-                mean > peer_mean * pool.config->passive.outlier_factor && mean - peer_mean > ms(latency_difference);
+                mean > peer_mean * pool.config->passive.outlier_factor && mean - peer_mean > to_ms(latency_difference);
             slower[m.backend] = slower[m.backend].value_or(false) || far;
             evidence[m.backend] =
                 fmt::format("live answers take {:.1f} ms on average, those of its peers {:.1f} ms", mean, peer_mean);
@@ -558,6 +554,18 @@ TimePoint Failover::ready_at(const Pool& pool, std::size_t position) const noexc
     return detector.since() + std::min(hold, std::max(failback.hold_down, failback.hold_down_max));
 }
 
+std::optional<TimePoint> Failover::failback_at(PoolIndex index, TimePoint now) const
+{
+    const Pool& pool = pools_[index];
+    if (pool.config->policy != Policy::failover || pool.config->failback.mode == FailbackMode::manual)
+        return std::nullopt;
+    for (const std::size_t i : by_preference(pool)) {
+        if (pool.members[i].backend == pool.state.active) return std::nullopt;
+        if (nominal_rank(pool, i) == Rank::healthy && ready_at(pool, i) > now) return ready_at(pool, i);
+    }
+    return std::nullopt;
+}
+
 std::vector<std::size_t> Failover::by_preference(const Pool& pool) const
 {
     std::vector<std::size_t> order(pool.members.size());
@@ -585,6 +593,7 @@ std::optional<std::size_t> Failover::elect(const Pool& pool, bool undamped, Time
     if (!current) return best;
 
     const Rank now_has = nominal_rank(pool, *current);
+    if (pool.members[*current].backend == pool.state.preferred && now_has >= Rank::degraded) return current;
     if (best && rank(pool, *best) > now_has) {
         const bool works = now_has >= Rank::degraded;
         return works && !ready(*best) ? current : best;
@@ -602,18 +611,27 @@ void Failover::lift_quarantines(PoolIndex index, Reaction& reaction, TimePoint n
 {
     Pool& pool = pools_[index];
     for (std::size_t i = 0; i < pool.members.size(); ++i) {
-        auto& until = pool.state.quarantined_until[i];
+        const auto& until = pool.state.quarantined_until[i];
         const auto& detector = backends_[pool.members[i].backend].detector;
         if (!until || now < *until || detector.health() != Health::healthy || detector.last_failed()) continue;
-        until.reset();
-        pool.members[i].failures.clear();
-        reaction.events.push_back({.kind = Event::Kind::quarantine_over,
-                                   .at = now,
-                                   .backend = pool.members[i].backend,
-                                   .pool = index,
-                                   .cause = "cooldown",
-                                   .evidence = "the cooldown has passed and it is healthy"});
+        end_quarantine(index, i, "cooldown", "the cooldown has passed and it is healthy", reaction, now);
     }
+}
+
+/// If there is one. Failures from before it do not count towards the next.
+void Failover::end_quarantine(PoolIndex index, std::size_t position, std::string cause, std::string evidence,
+                              Reaction& reaction, TimePoint now)
+{
+    Pool& pool = pools_[index];
+    Member& member = pool.members[position];
+    member.failures.clear();
+    if (!std::exchange(pool.state.quarantined_until[position], std::nullopt)) return;
+    reaction.events.push_back({.kind = Event::Kind::quarantine_over,
+                               .at = now,
+                               .backend = member.backend,
+                               .pool = index,
+                               .cause = std::move(cause),
+                               .evidence = std::move(evidence)});
 }
 
 void Failover::notice_fail_open(PoolIndex index, Reaction& reaction, TimePoint now)

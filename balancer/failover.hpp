@@ -11,6 +11,7 @@
 //  - Failover. The active backend is left at once when it fails or an operator takes it out; a better or preferred one
 //  is
 //    returned to only after its hold-down (`ready`). Never from one failing backend to another that is no better.
+//    One that an operator prefers is not left for a better one while it works.
 //  - Quarantine. A backend with `failure_limit` failures in `failure_window` is not used while any other works, until
 //  the
 //    cooldown has passed and it is healthy, or an operator enables it. It is still preferred to giving no answer at
@@ -140,14 +141,19 @@ public:
 
     Reaction operate(BackendIndex backend, OperatorWord word, TimePoint now);
 
-    /// Prefers `target` in every failover pool that holds it, and makes it active there now. Refused, with a sentence
-    /// for the operator, if there is no such pool or the target cannot serve.
+    /// Prefers `target` in every failover pool that holds it, and makes it active there now. It stays active while it
+    /// works (healthy or degraded, not quarantined), even beside a better one; once left it is returned to as the first
+    /// of the order would be. Refused, with a sentence for the operator, if there is no such pool or the target does
+    /// not work.
     boost::system::result<Reaction, std::string> prefer(BackendIndex target, TimePoint now);
     /// Takes every such preference back and returns to the configured order now, also under failback mode `manual`.
     Reaction prefer_configured(TimePoint now);
 
     const BackendState& backend(BackendIndex index) const noexcept { return backends_[index].state; }
     const PoolState& pool(PoolIndex index) const noexcept { return pools_[index].state; }
+    /// When a better backend than the active one will take over: it is healthy and waits out its hold_down. Nothing if
+    /// there is none, or if an operator must say so.
+    std::optional<TimePoint> failback_at(PoolIndex pool, TimePoint now) const;
     const Routing& routing() const noexcept { return *routing_; }
     /// How a backend is to be probed.
     const ProbeConfig& probe_config(BackendIndex index) const noexcept { return *backends_[index].probe; }
@@ -217,6 +223,8 @@ private:
     std::vector<std::size_t> by_preference(const Pool& pool) const;
     std::optional<std::size_t> elect(const Pool& pool, bool undamped, TimePoint now) const;
 
+    void end_quarantine(PoolIndex index, std::size_t position, std::string cause, std::string evidence,
+                        Reaction& reaction, TimePoint now);
     void lift_quarantines(PoolIndex index, Reaction& reaction, TimePoint now);
     void notice_fail_open(PoolIndex index, Reaction& reaction, TimePoint now);
     void activate(PoolIndex index, std::optional<BackendIndex> chosen, bool by_operator, Reaction& reaction,
@@ -224,7 +232,6 @@ private:
     PoolRoute place(PoolIndex index, Reaction& reaction, TimePoint now);
     TimePoint next_wake(TimePoint now) const;
 
-    const Config& config_;
     std::vector<Backend> backends_;
     std::vector<Pool> pools_;
     std::shared_ptr<const Routing> routing_; ///< the latest one published; never null

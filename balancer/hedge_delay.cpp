@@ -28,7 +28,8 @@ void HedgeDelay::recompute() noexcept
     while (bucket < buckets - 1 && (seen += counts_[bucket]) < rank) ++bucket;
     const double upper_us = std::ldexp(1.0 + static_cast<double>(bucket % 4 + 1) / 4, static_cast<int>(bucket / 4));
     const auto p99 = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(upper_us));
-    delay_ = std::max(floor_, std::chrono::duration_cast<Duration>(p99 * factor_));
+    const auto multiple = std::min(std::chrono::duration_cast<Duration>(p99 * factor_), longest_multiple);
+    delay_ = std::max({floor_, p99, multiple});
 
     if (total_ >= window) {
         total_ = 0;

@@ -1,6 +1,7 @@
 // How long a safe request may wait before it is also sent to another backend: a multiple of the recent p99, so that at
 // most about one request in a hundred is hedged in good times, however slow the service is by nature (Dean and Barroso,
-// "The Tail at Scale", 2013).
+// "The Tail at Scale", 2013). The multiple shrinks towards one as the p99 grows, so that a few slow answers do not make
+// a server that falls silent cost every client a second.
 //
 // PURE. One per worker and pool; one thread.
 #pragma once
@@ -28,6 +29,9 @@ private:
     static constexpr std::uint32_t recompute_every = 128;
     static constexpr std::uint32_t first_estimate = 16;
     static constexpr std::uint32_t window = 4096; ///< when this many are counted, all counts are halved
+    /// What the multiple may add up to. The p99 itself may be longer: to hedge sooner than that would spend, on
+    /// requests that are merely slow, the budget that a crash will need.
+    static constexpr Duration longest_multiple = milliseconds(250);
 
     void recompute() noexcept;
 

@@ -1,10 +1,13 @@
 #include "balancer/message_head.hpp"
 
+#include "common/http/grammar.hpp"
+
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 namespace hotspare::balancer {
@@ -23,23 +26,19 @@ string_view bsv(std::string_view s) noexcept
     return {s.data(), s.size()};
 }
 
-/// Host = uri-host [":" port]; only what could smuggle a second meaning is refused, not what DNS would refuse.
-bool valid_host(std::string_view host) noexcept
+std::optional<std::uint64_t> to_number(std::string_view digits) noexcept
 {
-    for (const char c : host) {
-        const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                        std::strchr("-._~%!$&'()*+,;=:[]", c) != nullptr;
-        if (!ok || c == '\0') return false;
-    }
-    return true;
+    std::uint64_t n = 0;
+    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+    if (ec != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+    return n;
 }
 
-/// A request id of the client is passed on only if it cannot upset a log line.
-bool usable_id(std::string_view id) noexcept
+bool names_websocket(std::string_view upgrade)
 {
-    return !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-        return c > 0x20 && c < 0x7f && c != '"' && c != '\\';
-    });
+    const beast_http::token_list protocols{bsv(upgrade)};
+    return std::any_of(protocols.begin(), protocols.end(),
+                       [](string_view protocol) { return iequals(protocol, "websocket"); });
 }
 
 /// Shared by both directions: collects fields, and the judgements that do not depend on the direction.
@@ -122,7 +121,8 @@ public:
     std::string_view host_field;
     unsigned hosts = 0;
     bool bad_expect = false;
-    bool upgrade_field = false;
+    bool bad_max_forwards = false;
+    bool websocket = false;
 
 private:
     void on_request_impl(beast_http::verb method, string_view name, string_view target, int version,
@@ -152,12 +152,22 @@ private:
             else
                 bad_expect = true;
             break;
-        case beast_http::field::upgrade: upgrade_field = true; break;
+        case beast_http::field::upgrade: websocket = websocket || names_websocket(sv(value)); break;
+        case beast_http::field::max_forwards:
+            if (head_.method == beast_http::verb::trace || head_.method == beast_http::verb::options) {
+                bad_max_forwards = bad_max_forwards || head_.max_forwards;
+                head_.max_forwards = to_number(sv(value));
+                bad_max_forwards = bad_max_forwards || !head_.max_forwards;
+            }
+            break;
         case beast_http::field::unknown:
+            // CGI and WSGI cannot tell X_Forwarded_For from X-Forwarded-For: who may write the one must not be able to
+            // speak as the other, nor to frame the message with Transfer_Encoding. nginx drops them by default, too.
+            if (name.find('_') != string_view::npos) return;
             if (iequals(name, "X-Request-Id")) {
-                if (usable_id(sv(value))) head_.request_id = sv(value);
+                if (http::is_request_id(sv(value))) head_.request_id = sv(value);
             } else if (iequals(name, "X-Forwarded-For")) {
-                head_.forwarded_for = sv(value);
+                head_.forwarded_for = true;
             } else if (iequals(name, "Idempotency-Key")) {
                 head_.idempotency_key = !value.empty();
             }
@@ -189,6 +199,7 @@ public:
     }
 
     FieldCollector& collector() noexcept { return collector_; }
+    bool websocket = false;
 
 private:
     void on_response_impl(int status, string_view reason, int version, error_code&) override
@@ -201,6 +212,8 @@ private:
     void on_field_impl(beast_http::field id, string_view name, string_view value, error_code& ec) override
     {
         if (id == beast_http::field::unknown && iequals(name, "X-Request-Id")) head_.request_id = true;
+        if (id == beast_http::field::upgrade) websocket = websocket || names_websocket(sv(value));
+        if (id == beast_http::field::date) head_.date = true;
         if (!collector_.take(id, sv(name), sv(value))) ec = beast_http::error::bad_value;
     }
 
@@ -237,27 +250,23 @@ bool names_other_version(std::string_view head) noexcept
            line.substr(version + 1).starts_with("HTTP/");
 }
 
-std::optional<std::uint64_t> to_number(std::string_view digits) noexcept
-{
-    std::uint64_t n = 0;
-    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
-    if (ec != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-    return n;
-}
-
 void append_field(Buffer& out, std::string_view name, std::string_view value)
 {
     const auto room = out.prepare(name.size() + value.size() + 4);
     char* p = room.data();
-    std::memcpy(p, name.data(), name.size());
-    p += name.size();
+    p = std::copy(name.begin(), name.end(), p);
     *p++ = ':';
     *p++ = ' ';
-    std::memcpy(p, value.data(), value.size());
-    p += value.size();
+    p = std::copy(value.begin(), value.end(), p);
     *p++ = '\r';
     *p++ = '\n';
     out.commit(name.size() + value.size() + 4);
+}
+
+/// With the version that was received, not the one that is sent (RFC 9110 §7.6.3).
+void append_via(Buffer& out, unsigned version)
+{
+    out.append(version >= 11 ? "Via: 1.1 hotspare\r\n" : "Via: 1.0 hotspare\r\n");
 }
 
 } // namespace
@@ -325,10 +334,14 @@ bool FieldList::hop_by_hop(const Field& field) const noexcept
     // Fields that frame or route the message cannot be taken away by naming them in Connection.
     case beast_http::field::host:
     case beast_http::field::content_length: return false;
-    default: break;
+    default: return nominated(field.name);
     }
+}
+
+bool FieldList::nominated(std::string_view name) const noexcept
+{
     for (std::size_t i = 0; i < nominated_; ++i)
-        if (iequals(bsv(field.name), bsv(nominated_names_[i]))) return true;
+        if (iequals(bsv(name), bsv(nominated_names_[i]))) return true;
     return false;
 }
 
@@ -350,8 +363,9 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
     out.fields.clear();
     out.framing = Framing::none;
     out.content_length = 0;
-    out.expect_continue = out.upgrade = out.idempotency_key = false;
-    out.request_id = out.forwarded_for = {};
+    out.expect_continue = out.upgrade = out.idempotency_key = out.forwarded_for = false;
+    out.request_id = {};
+    out.max_forwards.reset();
 
     RequestParser parser(out, limits);
     FieldCollector& seen = parser.collector();
@@ -367,7 +381,7 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
     if (parser.hosts > 1) return Rejection{400, "more than one Host"};
     if (parser.hosts == 0 && out.version >= 11) return Rejection{400, "no Host (RFC 9112 §3.2 requires one)"};
     out.host = parser.host_field;
-    if (!valid_host(out.host)) return Rejection{400, "Host holds an invalid character"};
+    if (!http::is_host(out.host)) return Rejection{400, "Host holds an invalid character"};
 
     if (out.method == beast_http::verb::connect)
         return Rejection{501, "CONNECT is not supported: this is not a forward proxy"};
@@ -377,11 +391,12 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
         std::string_view origin;
         if (!split_absolute(out.target, authority, origin))
             return Rejection{400, "the request target is neither a path nor an http:// URL"};
-        if (!valid_host(authority)) return Rejection{400, "the authority of the target holds an invalid character"};
+        if (!http::is_host(authority)) return Rejection{400, "the authority of the target holds an invalid character"};
         out.host = authority; // RFC 9112 §3.2.2: it replaces Host
         out.target = origin;
     }
 
+    if (parser.bad_max_forwards) return Rejection{400, "Max-Forwards is not one number"};
     if (parser.bad_expect) return Rejection{417, "an expectation other than 100-continue"};
     if (seen.transfer_encoding && seen.content_length)
         return Rejection{400, "both Transfer-Encoding and Content-Length"};
@@ -395,9 +410,15 @@ std::optional<Rejection> parse_request(std::string_view head, const LimitConfig&
     if (limits.body > 0 && out.content_length > limits.body) return Rejection{413, "the body is larger than the limit"};
     if (out.version < 11) out.expect_continue = false; // RFC 9110 §10.1.1: ignored
     if (out.framing == Framing::none) out.expect_continue = false;
+    // What Connection names ends here: the backend does not see it, so we must not count on it there.
+    if (out.fields.nominated("Expect")) out.expect_continue = false;
+    if (out.fields.nominated("Idempotency-Key")) out.idempotency_key = false;
 
     out.keep_alive = out.version >= 11 ? !seen.close : seen.keep_alive && !seen.close;
-    out.upgrade = parser.upgrade_field && seen.upgrade_option && out.version >= 11 && out.framing == Framing::none;
+    // A tunnel hides all that follows from us, so only a protocol that cannot smuggle requests gets one: the WebSocket
+    // handshake (RFC 6455 §4.1), not h2c.
+    out.upgrade = parser.websocket && seen.upgrade_option && out.method == beast_http::verb::get && out.version >= 11 &&
+                  out.framing == Framing::none;
     return std::nullopt;
 }
 
@@ -406,7 +427,7 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
     out.fields.clear();
     out.framing = Framing::none;
     out.content_length = 0;
-    out.has_content_length = out.request_id = false;
+    out.has_content_length = out.request_id = out.date = false;
 
     ResponseParser parser(out);
     FieldCollector& seen = parser.collector();
@@ -416,7 +437,9 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
     if (ec == beast_http::error::need_more || (!ec && used != head.size())) return "the status line is malformed";
     if (ec) return from_beast(ec).detail;
     if (out.status < 100 || out.status > 599) return "the status is not between 100 and 599";
+    if (out.status == 101 && !parser.websocket) return "the connection is switched to something other than WebSocket";
 
+    if (out.fields.nominated("Date")) out.date = false;
     out.has_content_length = seen.content_length;
     if (seen.content_length)
         out.content_length = to_number([&] {
@@ -426,6 +449,8 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
                              }())
                                  .value_or(0);
     out.keep_alive = out.version >= 11 ? !seen.close : seen.keep_alive && !seen.close;
+    // RFC 9112 §6.1: chunks from HTTP/1.0 are a framing that somebody on the way may not have understood.
+    if (out.version < 11 && seen.transfer_encoding) out.keep_alive = false;
 
     // RFC 9112 §6.3, in its order.
     if (to_head || out.status / 100 == 1 || out.status == 204 || out.status == 304) {
@@ -450,7 +475,7 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
     out.append(" ");
     out.append(extras.target);
     out.append(" HTTP/1.1\r\n");
-    append_field(out, "Host", head.host);
+    append_field(out, "Host", head.host.empty() ? extras.default_host : head.host);
 
     for (const Field& f : head.fields) {
         if (f.id == beast_http::field::host || head.fields.hop_by_hop(f)) continue;
@@ -459,36 +484,45 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
              iequals(bsv(f.name), "X-Forwarded-Host") || iequals(bsv(f.name), "X-Request-Id")))
             continue;
         if (f.id == beast_http::field::expect && !head.expect_continue) continue;
+        if (f.id == beast_http::field::max_forwards && head.max_forwards) {
+            out.append(f.name);
+            out.append(": ");
+            out.append_number(std::max<std::uint64_t>(*head.max_forwards, 1) - 1);
+            out.append("\r\n");
+            continue;
+        }
         append_field(out, f.name, f.value);
     }
 
-    if (head.forwarded_for.empty()) {
-        append_field(out, "X-Forwarded-For", extras.client_ip);
-    } else {
-        out.append("X-Forwarded-For: ");
-        out.append(head.forwarded_for);
-        out.append(", ");
-        out.append(extras.client_ip);
-        out.append("\r\n");
+    // One field names the whole way, however many the client sent (RFC 9110 §5.3).
+    out.append("X-Forwarded-For: ");
+    if (head.forwarded_for) {
+        for (const Field& f : head.fields) {
+            if (f.value.empty() || !iequals(bsv(f.name), "X-Forwarded-For")) continue;
+            out.append(f.value);
+            out.append(", ");
+        }
     }
+    out.append(extras.client_ip);
+    out.append("\r\n");
     out.append("X-Forwarded-Proto: http\r\n");
-    append_field(out, "X-Forwarded-Host", head.host);
+    if (!head.host.empty()) append_field(out, "X-Forwarded-Host", head.host);
     if (extras.forwarded) {
         const bool v6 = extras.client_ip.find(':') != std::string_view::npos;
         out.append(v6 ? "Forwarded: for=\"[" : "Forwarded: for=");
         out.append(extras.client_ip);
-        out.append(v6 ? "]\";host=\"" : ";host=\"");
-        out.append(head.host);
-        out.append("\";proto=http\r\n");
+        if (v6) out.append("]\"");
+        if (!head.host.empty()) {
+            out.append(";host=\"");
+            out.append(head.host);
+            out.append("\"");
+        }
+        out.append(";proto=http\r\n");
     }
     append_field(out, "X-Request-Id", extras.request_id);
-    out.append("Via: 1.1 hotspare\r\n");
+    append_via(out, head.version);
     if (head.framing == Framing::chunked) out.append("Transfer-Encoding: chunked\r\n");
-    if (head.upgrade) {
-        for (const Field& f : head.fields)
-            if (f.id == beast_http::field::upgrade) append_field(out, f.name, f.value);
-        out.append("Connection: Upgrade\r\n");
-    }
+    if (head.upgrade) out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");
     out.append("\r\n");
 }
 
@@ -499,22 +533,21 @@ void write_response(const ResponseHead& head, const ResponseExtras& extras, Buff
     out.append(" ");
     out.append(head.reason);
     out.append("\r\n");
+    // RFC 9110 §8.6: what never has a body has no length either, whatever the backend says.
+    const bool lengthless = extras.chunked || head.status / 100 == 1 || head.status == 204;
     for (const Field& f : head.fields) {
-        if (f.id == beast_http::field::content_length && extras.chunked) continue;
-        if (head.status == 101 && f.id == beast_http::field::upgrade) {
-            append_field(out, f.name, f.value);
-            continue;
-        }
+        if (f.id == beast_http::field::content_length && lengthless) continue;
         if (head.fields.hop_by_hop(f)) continue;
         if (f.id == beast_http::field::unknown && iequals(bsv(f.name), "X-Served-By")) continue;
         append_field(out, f.name, f.value);
     }
-    out.append("Via: 1.1 hotspare\r\n");
+    append_via(out, head.version);
+    if (!head.date && !extras.date.empty() && head.status >= 200) append_field(out, "Date", extras.date);
     append_field(out, "X-Served-By", extras.served_by);
     if (!head.request_id) append_field(out, "X-Request-Id", extras.request_id);
     if (extras.chunked) out.append("Transfer-Encoding: chunked\r\n");
     if (head.status == 101)
-        out.append("Connection: Upgrade\r\n");
+        out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");
     else if (!extras.keep_alive)
         out.append("Connection: close\r\n");
     else if (extras.client_version < 11)
@@ -540,6 +573,14 @@ public:
     std::uint64_t content = 0;
 
 private:
+    /// Beast lets anything stand between the quotes of an extension. Whoever is before us may take a bare LF there for
+    /// the end of the line, and so see other chunks than we do.
+    void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code& ec) override
+    {
+        const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; };
+        if (std::any_of(extensions.begin(), extensions.end(), is_control)) ec = beast_http::error::bad_chunk_extension;
+    }
+
     std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code&) override
     {
         content += body.size();
@@ -563,7 +604,6 @@ private:
     void on_header_impl(error_code&) override {}
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
     std::size_t on_body_impl(string_view body, error_code&) override { return body.size(); }
-    void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
 };
 
 ChunkDecoder::ChunkDecoder() : parser_(std::make_unique<Parser>()) {}

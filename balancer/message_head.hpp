@@ -20,7 +20,8 @@ namespace hotspare::balancer {
 
 namespace beast_http = boost::beast::http;
 
-/// Why a message was refused: the status for the client and one sentence.
+/// Why a message was refused: the status for the client and one sentence. 204: nothing was wrong with it, and there is
+/// nothing to say.
 struct Rejection {
     unsigned status = 400;
     std::string_view detail;
@@ -62,7 +63,7 @@ struct Field {
 /// The fields of one head, in order. Fixed storage: part of a pooled object.
 class FieldList {
 public:
-    static constexpr std::size_t max_fields = 128;
+    static constexpr std::size_t max_fields = most_fields;
 
     void clear() noexcept { count_ = nominated_ = 0; }
     bool add(beast_http::field id, std::string_view name, std::string_view value) noexcept; ///< false when full
@@ -72,6 +73,7 @@ public:
     /// Records a Connection option: the field of that name is hop-by-hop (RFC 9110 §7.6.1). False if there are too
     /// many.
     bool nominate(std::string_view option) noexcept;
+    bool nominated(std::string_view name) const noexcept;
     /// Whether `field` concerns this hop only and must not be forwarded as it is.
     bool hop_by_hop(const Field& field) const noexcept;
 
@@ -91,11 +93,14 @@ struct RequestHead {
     Framing framing = Framing::none;
     std::uint64_t content_length = 0;
     bool keep_alive = true;
-    bool expect_continue = false;
-    bool upgrade = false;
-    bool idempotency_key = false;
-    std::string_view request_id;    ///< the client's, if usable
-    std::string_view forwarded_for; ///< the client's X-Forwarded-For
+    bool expect_continue = false; ///< the backend will be asked, too
+    bool upgrade = false;         ///< to WebSocket (RFC 6455); any other Upgrade is ignored, as RFC 9110 §7.8 allows
+    bool idempotency_key = false; ///< the backend will see it
+    bool forwarded_for = false;   ///< there is an X-Forwarded-For
+    std::string_view request_id;  ///< the client's, if usable
+    /// Of TRACE and OPTIONS, as received. At 0 we are whom the request is for: it must not be forwarded but answered
+    /// here (RFC 9110 §7.6.2).
+    std::optional<std::uint64_t> max_forwards;
     FieldList fields;
 
     std::string_view path() const noexcept { return target.substr(0, target.find('?')); }
@@ -112,6 +117,7 @@ struct ResponseHead {
     bool has_content_length = false; ///< also when there is no body, as for HEAD
     bool keep_alive = true;
     bool request_id = false;
+    bool date = false; ///< the client will see the backend's
     FieldList fields;
 };
 
@@ -126,7 +132,8 @@ struct RequestExtras {
     std::string_view target; ///< after the route's rewrite
     std::string_view client_ip;
     std::string_view request_id;
-    bool forwarded = false; ///< also the Forwarded field of RFC 7239
+    bool forwarded = false;          ///< also the Forwarded field of RFC 7239
+    std::string_view default_host{}; ///< Host for a request that names none (HTTP/1.0): the backend's authority
 };
 void write_request(const RequestHead& head, const RequestExtras& extras, Buffer& out);
 
@@ -136,7 +143,8 @@ struct ResponseExtras {
     std::string_view request_id;
     unsigned client_version = 11;
     bool keep_alive = true;
-    bool chunked = false; ///< frame the body with chunks
+    bool chunked = false;    ///< frame the body with chunks
+    std::string_view date{}; ///< for a response without a Date; empty = none
 };
 void write_response(const ResponseHead& head, const ResponseExtras& extras, Buffer& out);
 

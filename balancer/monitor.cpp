@@ -44,14 +44,6 @@ std::string start_of_ids()
         "{:x}", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
-/// Whether the error is our own lack of something, which says nothing about the backend.
-bool is_ours(const error_code& error)
-{
-    return error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system ||
-           error == asio::error::no_buffer_space || error == asio::error::no_memory ||
-           error == boost::system::errc::address_not_available || error == asio::error::access_denied;
-}
-
 ProbeOutcome outcome_of(const error_code& error)
 {
     if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
@@ -172,12 +164,34 @@ void Monitor::join()
     if (thread_.joinable()) thread_.join();
 }
 
-void Monitor::report(std::vector<Evidence> evidence)
+void Monitor::report(const std::vector<Evidence>& evidence)
 {
-    asio::post(context_, [this, evidence = std::move(evidence)] {
-        check_clocks();
-        react(core_.evidence(evidence, Clock::now()));
-    });
+    const std::lock_guard lock(inbox_mutex_);
+    const bool waiting = !inbox_.empty();
+    for (const Evidence& e : evidence) {
+        const auto same = std::find_if(inbox_.begin(), inbox_.end(), [&e](const Evidence& other) {
+            return other.backend == e.backend && other.kind == e.kind;
+        });
+        if (same == inbox_.end()) {
+            inbox_.push_back(e);
+            continue;
+        }
+        same->count += e.count;
+        same->last = std::max(same->last, e.last);
+        same->total_latency += e.total_latency;
+    }
+    if (!waiting && !inbox_.empty()) asio::post(context_, [this] { take_evidence(); });
+}
+
+void Monitor::take_evidence()
+{
+    std::vector<Evidence> evidence;
+    {
+        const std::lock_guard lock(inbox_mutex_);
+        evidence.swap(inbox_);
+    }
+    check_clocks();
+    react(core_.evidence(evidence, Clock::now()));
 }
 
 asio::awaitable<void> Monitor::end()
@@ -213,26 +227,41 @@ void Monitor::prefer_configured()
     react(core_.prefer_configured(Clock::now()));
 }
 
-asio::awaitable<void> Monitor::probe(BackendIndex backend)
+/// What the backend answers, or nothing if we are stopping. Throws what it cannot help.
+asio::awaitable<std::optional<result<http::Response>>> Monitor::ask(BackendIndex backend)
 {
     const ProbeConfig& settings = core_.probe_config(backend);
     auto request = http::make_request(http::verb::get, settings.path);
     const BackendConfig& target = config_.backends[backend];
     request.set(http::field::host, target.port == 80 ? target.host : fmt::format("{}:{}", target.host, target.port));
+    auto answer = co_await http::fetch(endpoints_[backend], std::move(request), {.deadline = settings.timeout});
+    if (!answer && answer.error() == errc::cancelled) co_return std::nullopt;
+    co_return answer;
+}
 
+asio::awaitable<void> Monitor::probe(BackendIndex backend)
+{
     ProbeReport report{.backend = backend, .started = Clock::now()};
-    const auto answer = co_await http::fetch(endpoints_[backend], std::move(request), {.deadline = settings.timeout});
-    report.latency = Clock::now() - report.started;
-    if (!answer && answer.error() == errc::cancelled) co_return; // we are stopping
-
-    check_clocks();
-    if (!answer && is_ours(answer.error())) {
-        spdlog::warn("cannot probe '{}': {}", target.name, answer.error().message());
-        react(core_.probe_not_made(backend, report.started, Clock::now()));
-        co_return;
+    std::optional<std::string> hindrance; // of our own: says nothing about the backend
+    try {
+        const auto answer = co_await ask(backend);
+        report.latency = Clock::now() - report.started;
+        if (!answer) co_return;
+        if (!*answer && is_own_shortage(answer->error()))
+            hindrance = answer->error().message();
+        else
+            assess(report, *answer, core_.probe_config(backend));
+    } catch (const std::exception& e) {
+        hindrance = e.what();
     }
-    assess(report, answer, settings);
-    react(core_.probe_finished(std::move(report), Clock::now()));
+    check_clocks();
+    if (!hindrance) {
+        react(core_.probe_finished(std::move(report), Clock::now()));
+    } else if (!stopping_) {
+        // The core waits for the end of every probe that it asked for: one that ended untold would be the last.
+        spdlog::warn("cannot probe '{}': {}", config_.backends[backend].name, *hindrance);
+        react(core_.probe_not_made(backend, report.started, Clock::now()));
+    }
 }
 
 void Monitor::tick()
@@ -263,6 +292,15 @@ void Monitor::react(Reaction reaction)
     for (const BackendIndex backend : reaction.probe)
         tasks_.spawn(fmt::format("probe of '{}'", config_.backends[backend].name), probe(backend));
 
+    if (reaction.wake_at != timer_at_) {
+        timer_at_ = reaction.wake_at;
+        timer_.expires_at(timer_at_);
+        timer_.async_wait([this](const error_code& error) {
+            if (!error) tick();
+        });
+    }
+
+    // Last: whatever happens to the words, the heartbeat goes on.
     for (Event& event : reaction.events) {
         ReportedEvent reported{.event = std::move(event), .at = {}, .failover = {}};
         const Event& e = reported.event;
@@ -276,13 +314,6 @@ void Monitor::react(Reaction reaction)
             last_failover_[*e.pool] = std::move(reported);
         }
     }
-
-    if (reaction.wake_at == timer_at_) return;
-    timer_at_ = reaction.wake_at;
-    timer_.expires_at(timer_at_);
-    timer_.async_wait([this](const error_code& error) {
-        if (!error) tick();
-    });
 }
 
 } // namespace hotspare::balancer

@@ -10,6 +10,7 @@
 #include "balancer/config.hpp"
 #include "balancer/events.hpp"
 #include "balancer/failover.hpp"
+#include "common/http/message.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -22,6 +23,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -51,8 +53,9 @@ public:
     void stop();
     void join();
 
-    /// Hands over what live requests met.
-    void report(std::vector<Evidence> evidence);
+    /// Hands over what live requests met. What the monitor has not yet looked at is added up, so that a storm of
+    /// reports costs it no more than its own pace.
+    void report(const std::vector<Evidence>& evidence);
 
     // --- monitor thread ---
 
@@ -81,7 +84,9 @@ private:
     void begin();
     asio::awaitable<void> end();
     asio::awaitable<void> probe(BackendIndex backend);
+    asio::awaitable<std::optional<result<http::Response>>> ask(BackendIndex backend);
     void tick();
+    void take_evidence();
     void react(Reaction reaction);
     void check_clocks();
 
@@ -107,6 +112,9 @@ private:
     Duration lag_{};
     bool stopping_ = false;
     bool ended_ = false;
+
+    std::mutex inbox_mutex_;
+    std::vector<Evidence> inbox_; ///< reported and not yet taken; one entry per backend and kind
     std::thread thread_;
 };
 

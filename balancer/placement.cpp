@@ -7,8 +7,7 @@
 namespace hotspare::balancer {
 
 Placement::Placement(const Config& config, std::uint32_t seed)
-    : config_(config), suspect_since_(config.backends.size(), TimePoint::min()),
-      soft_in_a_row_(config.backends.size(), 0), random_(seed)
+    : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0), random_(seed)
 {
     // Until the monitor has spoken every backend is unknown, and everything may be served from it (DESIGN §3).
     auto initial = std::make_shared<Routing>();

@@ -48,7 +48,6 @@ private:
     /// Failing answers and lost races say less than a refusal: one may be chance, three in a row are not.
     static constexpr unsigned soft_failures = 3;
 
-    const Config& config_;
     std::shared_ptr<const Routing> routing_;
     std::vector<TimePoint> suspect_since_;
     std::vector<unsigned> soft_in_a_row_;

@@ -1,21 +1,22 @@
 #include "balancer/proxy.hpp"
 
-#include <boost/asio/error.hpp>
-#include <nlohmann/json.hpp>
+#include "common/http/message.hpp"
 
-#include <cassert>
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <utility>
 
 namespace hotspare::balancer {
 namespace {
 
 /// Responses have no limits in the configuration: a backend is trusted with more than a client, but not without bound.
 constexpr std::size_t longest_response_header = 64 * 1024;
-/// What a backend may send ahead of what the client takes before we stop reading it.
-constexpr std::size_t read_ahead = 16 * 1024;
-/// Bytes, read and written, that one request may move before others get their turn.
-constexpr std::size_t fair_share = 16 * relay_chunk;
-/// What a reused Exchange keeps of its buffers.
+/// Bytes, read and written, that one request may move before others get their turn: about a millisecond of a core.
+constexpr std::size_t fair_share = 4 * relay_window;
+/// What a reused Exchange keeps of its buffers, and what one in use keeps for the next rest that a slow client leaves.
 constexpr std::size_t kept_buffer = 32 * 1024;
+constexpr std::size_t kept_rest = 128 * 1024;
 
 const LimitConfig& response_limits()
 {
@@ -32,20 +33,6 @@ const LimitConfig& response_limits()
 bool contains(const std::vector<StatusRange>& ranges, unsigned status) noexcept
 {
     return std::any_of(ranges.begin(), ranges.end(), [status](const StatusRange& r) { return r.contains(status); });
-}
-
-/// Our own shortage (descriptors, ports, memory) says nothing about the backend.
-bool is_local_shortage(const error_code& ec) noexcept
-{
-    namespace errc = boost::system::errc;
-    return ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system ||
-           ec == errc::no_buffer_space || ec == errc::not_enough_memory || ec == errc::address_not_available;
-}
-
-std::string_view title_of(unsigned status) noexcept
-{
-    const auto title = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
-    return {title.data(), title.size()};
 }
 
 Lost lost_for(Reason reason) noexcept
@@ -92,7 +79,6 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     listener_ = &listener;
     pool_ = route.pool;
     began_ = last_progress_ = now;
-    deadline_ = now + plane_.config.timeouts.request;
     parked_at_ = TimePoint{};
     client_eof_ = false;
     winner_ = nullptr;
@@ -103,7 +89,6 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     upgrade_ = head.upgrade;
     ledger_ = AttemptLedger({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
                              .repeatable = head.idempotent() || head.idempotency_key});
-    repeatable_ = head.idempotent() || head.idempotency_key;
 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
@@ -115,39 +100,30 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
                    .client_ip = client_ip,
                    .request_id = request_id_,
-                   .forwarded = plane_.config.forwarded},
+                   .forwarded = plane_.config.forwarded,
+                   .default_host = plane_.authorities[pool_]},
                   request_out_);
     head_bytes_ = request_out_.size();
 
-    body_framing_ = head.framing;
-    body_left_ = head.content_length;
-    body_complete_ = head.framing == Framing::none;
-    if (head.framing == Framing::chunked)
-        request_decoder_.emplace();
-    else
-        request_decoder_.reset();
+    request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
+    // An upload takes as long as its client needs; as long as bytes come, only their silence is bounded.
+    deadline_ = request_body_.complete() ? now + plane_.config.timeouts.request : TimePoint::max();
 
     response_out_.clear();
-    response_complete_ = false;
+    response_body_.begin(Framing::none, 0, false);
     bytes_in_ = bytes_out_ = 0;
     status_ = 0;
 
     plane_.budgets[pool_].deposit(now);
     plane_.counters.pools[pool_].requests.add();
-    if (plane_.access_log != nullptr) {
-        record_ = std::make_unique<AccessRecord>();
-        record_->time = std::chrono::system_clock::now();
-        record_->client = client_ip;
-        record_->method = head.method_name;
-        record_->target = head.target;
-    }
+    if (plane_.access_log != nullptr) open_record(client_ip, head.method_name, head.target);
 
     client_in.consume(head_size); // from here on the head's views are dead
     scanner.reset();
     phase_ = Phase::placing;
 }
 
-void Exchange::reject(Stream& client, const Rejection& why, bool parsed, TimePoint now)
+void Exchange::reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now)
 {
     const RequestHead& head = plane_.request_head;
     client_ = &client;
@@ -155,9 +131,11 @@ void Exchange::reject(Stream& client, const Rejection& why, bool parsed, TimePoi
     method_ = parsed ? head.method : beast_http::verb::unknown;
     // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
     keep_alive_ = parsed && head.keep_alive && !plane_.draining;
-    body_complete_ = parsed && head.framing == Framing::none;
+    request_body_.begin(parsed ? head.framing : Framing::until_close, head.content_length, false);
     ledger_ = AttemptLedger{};
-    record_.reset();
+    pool_ = no_pool;
+    bytes_in_ = bytes_out_ = 0;
+    if (plane_.access_log != nullptr) open_record(client_ip, parsed ? head.method_name : "", parsed ? head.target : "");
     std::array<char, 32> id;
     request_id_.assign(plane_.new_request_id(id));
     response_out_.clear();
@@ -202,8 +180,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
                 break;
             }
             if (!flush_response(now)) return Progress::blocked;
-            if (phase_ == Phase::failing)
-                finish(keep_alive_ && body_complete_ && !client_eof_ ? Progress::reusable : Progress::close, now);
+            if (phase_ == Phase::failing) finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
             break;
         case Phase::finished: phase_ = Phase::idle; return result_;
         }
@@ -218,10 +195,10 @@ TimePoint Exchange::next_deadline() const noexcept
         TimePoint next = deadline_;
         for (const Upstream& up : upstreams_) {
             if (!up.stream) continue;
-            next = std::min(next, up.hedge_at);
+            if (running() == 1) next = std::min(next, hedge_time(up));
             if (up.stream->connecting()) next = std::min(next, up.connect_deadline);
         }
-        return body_complete_ ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
+        return request_body_.complete() ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
     }
     case Phase::relaying:
     case Phase::failing: return last_progress_ + plane_.config.timeouts.body_idle;
@@ -280,7 +257,7 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     if (!fresh) {
         // A request that must not be sent twice is not risked on a connection that the backend has closed meanwhile.
         do up.stream = plane_.upstreams.take(backend);
-        while (up.stream && !repeatable_ && up.stream->is_stale());
+        while (up.stream && !ledger_.facts().repeatable && up.stream->is_stale());
         reused = up.stream != nullptr;
     }
     if (reused)
@@ -314,67 +291,44 @@ void Exchange::release(Upstream& up, bool reusable, TimePoint now)
 
 // ---------------------------------------------------------------------------------- the request's way to the backends
 
-std::uint64_t Exchange::least_sent() const noexcept
-{
-    auto least = std::numeric_limits<std::uint64_t>::max();
-    for (const Upstream& up : upstreams_)
-        if (up.stream) least = std::min(least, up.sent);
-    return least;
-}
-
 /// Reads what the client has sent of the body, bounded by what the backends take.
 void Exchange::take_request_bytes(TimePoint now)
 {
-    if (body_complete_) return;
+    if (request_body_.complete()) return;
     // Connect first: while nothing was read, a request with any body can still go anywhere.
+    Upstream* const up = upstreams_[0].stream ? &upstreams_[0] : &upstreams_[1];
     const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
-                                       [](const Upstream& up) { return up.stream && !up.stream->connecting(); });
+                                       [](const Upstream& u) { return u.stream && !u.stream->connecting(); });
     if (!connected) return;
-    if (out_base_ + request_out_.size() - least_sent() >= relay_chunk) return;
 
-    std::size_t got = 0;
-    IoResult io{Io::done, 0};
-    if (body_framing_ == Framing::length) {
-        if (!client_in.empty()) {
-            got = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, client_in.size()));
-            request_out_.append(client_in.text().substr(0, got));
-            client_in.consume(got);
-        } else {
-            const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, relay_chunk));
-            io = client_->read(request_out_.prepare(wanted).first(wanted));
-            if (io.io == Io::done) request_out_.commit(got = io.bytes);
-        }
-        body_left_ -= got;
-        body_complete_ = body_left_ == 0;
+    BodyRelay::Step step;
+    if (retained_) {
+        // Up to one byte beyond the replay buffer, which ends the retention.
+        const std::size_t limit = head_bytes_ + plane_.config.pools[pool_].retry.replay_buffer + 1;
+        const std::size_t room = limit - std::min(limit, request_out_.size());
+        step = request_body_.read(*client_, client_in, request_out_, std::max(room, read_ahead));
+    } else if (up->send_failed) {
+        return; // what it answered is still worth reading, the rest of the body is worth nothing
     } else {
-        if (client_in.empty()) {
-            io = client_->read(client_in.prepare(read_ahead).first(read_ahead));
-            if (io.io == Io::done) client_in.commit(io.bytes);
-        }
-        if (io.io == Io::done) {
-            const std::size_t before = client_in.size();
-            switch (request_decoder_->decode(client_in, request_out_, true)) {
-            case ChunkDecoder::State::malformed: return refuse(400, "the chunked body is malformed", now);
-            case ChunkDecoder::State::done: body_complete_ = true; break;
-            case ChunkDecoder::State::more:
-                // A chunk header may be split: more of it must be read behind what is there.
-                if (client_in.size() == before) {
-                    io = client_->read(client_in.prepare(read_ahead).first(read_ahead));
-                    if (io.io == Io::done) client_in.commit(io.bytes);
-                }
-                break;
-            }
-            got = std::max<std::size_t>(before - client_in.size(), io.io == Io::done ? io.bytes : 0);
-            if (plane_.config.limits.body > 0 && request_decoder_->content_bytes() > plane_.config.limits.body)
-                return refuse(413, "the body is larger than the limit", now);
-        }
+        step = request_body_.pass(*client_, client_in, *up->stream, request_out_, plane_.window());
+        up->sent += step.sent;
+        out_base_ += step.sent;
     }
-    if (io.io == Io::eof || io.io == Io::failed) return client_gone(now);
-    if (body_complete_) client_->await_readable();
-    if (got == 0) return;
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return client_gone(now);
+    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    }
+    if (plane_.config.limits.body > 0 && request_body_.content_bytes() > plane_.config.limits.body)
+        return refuse(413, "the body is larger than the limit", now);
+    if (request_body_.complete()) {
+        client_->await_readable();
+        deadline_ = now + plane_.config.timeouts.request;
+    }
+    if (step.taken == 0) return;
 
-    moved_ += got;
-    bytes_in_ += got;
+    moved_ += step.taken + step.sent;
+    bytes_in_ += step.taken;
     last_progress_ = now;
     if (retained_ && request_out_.size() > head_bytes_ + plane_.config.pools[pool_].retry.replay_buffer) {
         retained_ = false;
@@ -390,7 +344,7 @@ void Exchange::take_request_bytes(TimePoint now)
 /// While a complete request is being served, the client can only pipeline its next one, half-close, or vanish.
 void Exchange::watch_client(TimePoint now)
 {
-    if (!body_complete_ || client_eof_) return;
+    if (!request_body_.complete() || client_eof_) return;
     if (!client_->readable()) return client_->await_readable();
     if (client_in.size() >= plane_.config.limits.header) return; // it will be asked again when this request is done
     const IoResult io = client_->read(client_in.prepare(read_ahead));
@@ -407,7 +361,7 @@ void Exchange::watch_client(TimePoint now)
 
 void Exchange::send_request(Upstream& up, TimePoint now)
 {
-    while (!up.send_failed && up.sent < out_base_ + request_out_.size()) {
+    while (!up.send_failed && up.sent < request_end()) {
         const IoResult io =
             up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
         if (io.io == Io::blocked) return;
@@ -415,28 +369,30 @@ void Exchange::send_request(Upstream& up, TimePoint now)
             up.send_failed = true; // what it answered before it closed may still be read
             return;
         }
-        if (up.sent == 0) {
-            ledger_.sent(up.id);
-            up.sent_at = now;
-        }
+        if (up.sent == 0) ledger_.sent(up.id);
         up.sent += io.bytes;
+        up.sent_at = now;
         moved_ += io.bytes;
         last_progress_ = now;
     }
-    forget_sent();
+    forget_sent(up);
 }
 
-/// Without the replay buffer, bytes that were sent are of no more use.
-void Exchange::forget_sent() noexcept
+/// Whether the backend has the whole request and owes an answer.
+bool Exchange::all_sent(const Upstream& up) const noexcept
+{
+    return request_body_.complete() && up.sent == request_end();
+}
+
+/// Without the replay buffer, bytes that were sent are of no more use; only one attempt runs then.
+void Exchange::forget_sent(const Upstream& up) noexcept
 {
     if (retained_) return;
-    const std::uint64_t least = std::min(least_sent(), out_base_ + request_out_.size());
-    request_out_.consume(static_cast<std::size_t>(least - out_base_));
-    out_base_ = least;
+    request_out_.consume(static_cast<std::size_t>(up.sent - out_base_));
+    out_base_ = up.sent;
 }
 
-// --------------------------------------------------------------------------------------------- waiting for the
-// response
+// ------------------------------------------------------------------------------------------ waiting for the response
 
 /// False when nothing more can be done for now.
 bool Exchange::wait_for_response(TimePoint now)
@@ -456,18 +412,28 @@ bool Exchange::wait_for_response(TimePoint now)
     // An interim response (100, 103) goes out while the final one is awaited.
     if (!response_out_.empty() && !flush_response(now) && phase_ != Phase::waiting) return true;
 
-    if (now >= deadline_ || (!body_complete_ && now >= last_progress_ + plane_.config.timeouts.body_idle)) {
-        const bool slow_client = now < deadline_;
+    if (now >= deadline_) {
+        const Duration patience = plane_.config.pools[pool_].probe.timeout;
         for (Upstream& up : upstreams_) {
             if (!up.stream) continue;
-            if (!slow_client) plane_.observe(up.backend, EvidenceKind::timed_out, now);
-            ledger_.failed(up.id, slow_client ? Outcome::cancelled : Outcome::timed_out, now, plane_.budgets[pool_]);
+            // One that was only asked a moment ago has not been silent.
+            if (all_sent(up) && now - up.sent_at >= patience) plane_.observe(up.backend, EvidenceKind::timed_out, now);
+            ledger_.failed(up.id, Outcome::timed_out, now, plane_.budgets[pool_]);
             release(up, false, now);
         }
-        if (slow_client)
-            answer(408, "the request's body did not arrive in time", now);
-        else
-            fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+        fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+        return true;
+    }
+    if (!request_body_.complete() && now >= last_progress_ + plane_.config.timeouts.body_idle) {
+        for (Upstream& up : upstreams_) {
+            // What we hold and could not send is the backend's silence, not the client's.
+            if (!up.stream || up.stream->connecting() || up.sent == request_end()) continue;
+            last_progress_ = now; // for the next attempt, if there is one
+            attempt_failed(up, Outcome::timed_out, now);
+            return true;
+        }
+        cancel_attempts(now);
+        answer(408, "the request's body did not arrive in time", now);
         return true;
     }
     hedge(now);
@@ -481,7 +447,10 @@ void Exchange::drive(Upstream& up, TimePoint now)
         if (now >= up.connect_deadline) attempt_failed(up, Outcome::connect_timeout, now);
         return;
     }
-    if (up.stream->connect_error()) return attempt_failed(up, Outcome::refused, now);
+    if (up.stream->connect_error()) {
+        if (is_own_shortage(up.stream->connect_error())) return run_short(up, now);
+        return attempt_failed(up, Outcome::refused, now);
+    }
 
     send_request(up, now);
     if (up.send_failed && up.sent == 0) return attempt_failed(up, Outcome::reset, now);
@@ -547,8 +516,7 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
         if (verdict.move == Move::elsewhere || verdict.move == Move::wait) {
             const bool all_here = head.framing == Framing::none ||
                                   (head.framing == Framing::length && up.in.size() == size + head.content_length);
-            release(up, head.keep_alive && all_here && body_complete_ && up.sent == out_base_ + request_out_.size(),
-                    now);
+            release(up, head.keep_alive && all_here && all_sent(up), now);
             if (verdict.move == Move::elsewhere) {
                 plane_.counters.pools[pool_].retries.add();
                 phase_ = Phase::placing;
@@ -569,19 +537,14 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
         release(rival, false, now);
     }
     ledger_.answering(up.id, head.status);
-    if (!ledger_[up.id].hedge) plane_.hedge_delays[pool_].observe(now - up.sent_at);
+    // Only what could have been hedged says how long the next such request should wait.
+    if (ledger_.facts().hedgeable && !ledger_[up.id].hedge) plane_.hedge_delays[pool_].observe(now - up.sent_at);
     winner_ = &up;
     status_ = head.status;
     last_progress_ = now;
 
     const std::size_t size = up.scanner.head_size();
-    response_framing_ = head.framing;
-    response_left_ = head.content_length;
-    chunk_out_ = version_ >= 11 && (head.framing == Framing::chunked || head.framing == Framing::until_close);
-    if (head.framing == Framing::chunked)
-        response_decoder_.emplace();
-    else
-        response_decoder_.reset();
+    const bool chunked = version_ >= 11 && (head.framing == Framing::chunked || head.framing == Framing::until_close);
     // A 1.0 client learns the end of a body without a length only from the end of the connection.
     const bool delimited = version_ >= 11 || head.framing == Framing::none || head.framing == Framing::length;
     if (!delimited || plane_.draining) keep_alive_ = false;
@@ -591,23 +554,30 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
                     .request_id = request_id_,
                     .client_version = version_,
                     .keep_alive = keep_alive_,
-                    .chunked = chunk_out_},
+                    .chunked = chunked,
+                    .date = head.date ? std::string_view{} : plane_.date.at(std::chrono::system_clock::now())},
                    response_out_);
-    const bool reusable = head.keep_alive;
+    upstream_reusable_ = head.keep_alive;
     up.in.consume(size);
     if (head.status == 101) {
-        phase_ = Phase::tunnel;
-        tunnel_client_eof_ = tunnel_backend_eof_ = false;
-        response_out_.append(up.in.text());
-        up.in.clear();
         request_out_.clear();
-        request_out_.append(client_in.text());
-        client_in.clear();
+        request_body_.begin(Framing::until_close, 0, false);
+        response_body_.begin(Framing::until_close, 0, false);
+        tunnel_client_eof_ = tunnel_backend_eof_ = false;
+        phase_ = Phase::tunnel;
         return;
     }
-    upstream_reusable_ = reusable;
-    response_complete_ = response_framing_ == Framing::none;
+    response_body_.begin(head.framing, head.content_length, chunked);
     phase_ = Phase::relaying;
+}
+
+/// When silence becomes suspicious. Not before the request is complete: until then the backend has nothing to answer
+/// (an Expect: 100-continue apart, whose answer must not get lost between two attempts).
+TimePoint Exchange::hedge_time(const Upstream& up) const noexcept
+{
+    if (up.stream->connecting()) return up.hedge_at;
+    if (!all_sent(up)) return TimePoint::max();
+    return std::max(up.hedge_at, up.sent_at + plane_.hedge_delays[pool_].current());
 }
 
 /// A second attempt beside one that stays silent, or instead of one that cannot even connect.
@@ -615,7 +585,7 @@ void Exchange::hedge(TimePoint now)
 {
     if (phase_ != Phase::waiting || running() != 1) return;
     Upstream& up = upstreams_[0].stream ? upstreams_[0] : upstreams_[1];
-    if (now < up.hedge_at) return;
+    if (now < hedge_time(up)) return;
     const PoolConfig& pool = plane_.config.pools[pool_];
     if (plane_.placement.alternative(pool_, ledger_)) {
         // Not sent: any request may go elsewhere, and costs nobody anything.
@@ -635,8 +605,7 @@ void Exchange::hedge(TimePoint now)
     up.hedge_at = now + std::max<Duration>(plane_.hedge_delays[pool_].current(), now - ledger_[up.id].started);
 }
 
-// --------------------------------------------------------------------------------------- the response's way to the
-// client
+// ----------------------------------------------------------------------------------- the response's way to the client
 
 /// False when nothing more can be done for now.
 bool Exchange::relay(TimePoint now)
@@ -653,14 +622,19 @@ bool Exchange::relay(TimePoint now)
         }
         const bool flushed = flush_response(now);
         if (phase_ != Phase::relaying) return true;
-        if (response_complete_ && flushed) {
-            finish(keep_alive_ && body_complete_ && !client_eof_ ? Progress::reusable : Progress::close, now);
+        if (response_body_.complete() && flushed) {
+            finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
             return true;
         }
         if (moved_ >= fair_share) return false;
     } while (moved_ != before);
     if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
-        if (winner_ != nullptr) attempt_failed(*winner_, Outcome::timed_out, now);
+        // The backend is to blame if it neither sends nor takes; not if the client does not take what we hold for it,
+        // or does not send what the backend waits for.
+        const bool backend_owes =
+            winner_ != nullptr && response_out_.empty() && (request_body_.complete() || winner_->sent < request_end());
+        if (backend_owes) attempt_failed(*winner_, Outcome::timed_out, now);
+        cancel_attempts(now);
         if (phase_ == Phase::relaying) finish(Progress::abort, now);
         return true;
     }
@@ -672,74 +646,27 @@ bool Exchange::relay(TimePoint now)
 void Exchange::take_response_bytes(TimePoint now)
 {
     Upstream& up = *winner_;
-    std::size_t got = 0;
-    IoResult io{Io::done, 0};
-    if (!response_complete_) {
-        if (response_out_.size() >= relay_chunk) return;
-        switch (response_framing_) {
-        case Framing::none: break;
-        case Framing::length:
-            if (!up.in.empty()) {
-                got = static_cast<std::size_t>(std::min<std::uint64_t>(response_left_, up.in.size()));
-                response_out_.append(up.in.text().substr(0, got));
-                up.in.consume(got);
-            } else {
-                if (response_out_.size() >= read_ahead) return;
-                const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(response_left_, relay_chunk));
-                io = up.stream->read(response_out_.prepare(wanted).first(wanted));
-                if (io.io == Io::done) response_out_.commit(got = io.bytes);
-            }
-            response_left_ -= got;
-            response_complete_ = response_left_ == 0;
-            break;
-        case Framing::chunked:
-        case Framing::until_close:
-            if (up.in.empty()) {
-                io = up.stream->read(up.in.prepare(read_ahead).first(read_ahead));
-                if (io.io == Io::done) up.in.commit(io.bytes);
-            }
-            if (response_framing_ == Framing::until_close) {
-                got = up.in.size();
-                if (got > 0 && chunk_out_) {
-                    response_out_.append_number(got, 16);
-                    response_out_.append("\r\n");
-                }
-                response_out_.append(up.in.text());
-                if (got > 0 && chunk_out_) response_out_.append("\r\n");
-                up.in.clear();
-                if (io.io == Io::eof) {
-                    if (chunk_out_) response_out_.append("0\r\n\r\n");
-                    response_complete_ = true;
-                    io.io = Io::done;
-                    got = 1;
-                }
-                break;
-            }
-            if (io.io != Io::done) break;
-            const std::size_t before = up.in.size();
-            const auto state = response_decoder_->decode(up.in, response_out_, chunk_out_);
-            if (state == ChunkDecoder::State::malformed) return attempt_failed(up, Outcome::malformed, now);
-            got = before - up.in.size();
-            response_complete_ = state == ChunkDecoder::State::done;
-            if (state == ChunkDecoder::State::more && got == 0) {
-                // A chunk header is split: read on behind what is there.
-                io = up.stream->read(up.in.prepare(read_ahead).first(read_ahead));
-                if (io.io == Io::done) up.in.commit(got = io.bytes);
-            }
-            break;
-        }
-        if (io.io == Io::eof || io.io == Io::failed) return attempt_failed(up, Outcome::reset, now);
-        if (got > 0) {
-            moved_ += got;
-            last_progress_ = now;
-        }
+    const BodyRelay::Step step = response_body_.pass(*up.stream, up.in, *client_, response_out_, plane_.window());
+    if (step.taken > 0) {
+        moved_ += step.taken + step.sent;
+        bytes_out_ += step.sent;
+        last_progress_ = now;
     }
-    if (response_complete_) {
-        ledger_.finished(up.id, now);
-        winner_ = nullptr;
-        const bool all_sent = body_complete_ && up.sent == out_base_ + request_out_.size();
-        release(up, upstream_reusable_ && all_sent && !up.send_failed && up.in.empty(), now);
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return attempt_failed(up, Outcome::reset, now);
+    case BodyRelay::End::malformed: return attempt_failed(up, Outcome::malformed, now);
     }
+    if (!response_body_.complete()) return;
+    ledger_.finished(up.id, now);
+    winner_ = nullptr;
+    release(up, upstream_reusable_ && all_sent(up) && !up.send_failed && up.in.empty(), now);
+}
+
+/// Whether another request may follow: of a client that has half-closed, one that it sent before.
+bool Exchange::may_reuse_client() const noexcept
+{
+    return keep_alive_ && request_body_.complete() && (!client_eof_ || !client_in.empty());
 }
 
 /// True when everything is written. Ends the exchange if the client is gone.
@@ -757,42 +684,42 @@ bool Exchange::flush_response(TimePoint now)
         moved_ += io.bytes;
         last_progress_ = now;
     }
+    response_out_.trim(kept_rest);
     return true;
 }
 
 // ------------------------------------------------------------------------------------------------------------- tunnels
 
 /// Moves bytes one way until one side blocks. False when the tunnel is broken.
-bool Exchange::pump(Stream& from, Buffer& via, Stream& to, bool& eof, TimePoint now)
+bool Exchange::pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now)
 {
     while (moved_ < fair_share) {
-        while (!via.empty()) {
-            const IoResult io = to.write(via.data());
+        while (!out.empty()) {
+            const IoResult io = to.write(out.data());
             if (io.io == Io::blocked) return true;
             if (io.io == Io::failed) return false;
-            via.consume(io.bytes);
+            out.consume(io.bytes);
             last_progress_ = now;
         }
-        if (eof) return true;
-        const IoResult io = from.read(via.prepare(read_ahead));
-        if (io.io == Io::blocked) return true;
-        if (io.io == Io::failed) return false;
-        if (io.io == Io::eof) {
-            eof = true;
-            to.shutdown_send();
+        if (body.complete()) {
+            if (!std::exchange(closed, true)) to.shutdown_send();
             return true;
         }
-        via.commit(io.bytes);
-        moved_ += io.bytes;
+        const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window());
+        if (step.end != BodyRelay::End::none) return false;
+        if (step.taken == 0 && !body.complete()) return true;
+        if (step.taken > 0) last_progress_ = now;
+        moved_ += step.taken + step.sent;
     }
     return true;
 }
 
 bool Exchange::run_tunnel(TimePoint now)
 {
-    const bool sound = pump(*client_, request_out_, *winner_->stream, tunnel_client_eof_, now) &&
-                       pump(*winner_->stream, response_out_, *client_, tunnel_backend_eof_, now);
-    const bool over = tunnel_client_eof_ && tunnel_backend_eof_ && request_out_.empty() && response_out_.empty();
+    Stream& backend = *winner_->stream;
+    const bool sound = pump(request_body_, *client_, client_in, backend, request_out_, tunnel_client_eof_, now) &&
+                       pump(response_body_, backend, winner_->in, *client_, response_out_, tunnel_backend_eof_, now);
+    const bool over = tunnel_client_eof_ && tunnel_backend_eof_;
     const bool silent = now >= last_progress_ + plane_.config.timeouts.tunnel_idle;
     if (sound && !over && !silent) return false;
     ledger_.finished(winner_->id, now);
@@ -807,7 +734,6 @@ bool Exchange::run_tunnel(TimePoint now)
 void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
 {
     const BackendIndex backend = up.backend;
-    const error_code connect_error = up.stream->connect_error();
     const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
 
     BackendCounters& counters = plane_.counters.backends[backend];
@@ -816,7 +742,7 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
         switch (outcome) {
         case Outcome::refused:
             counters.connect_failures.add();
-            if (!is_local_shortage(connect_error)) plane_.observe(backend, EvidenceKind::refused, now);
+            plane_.observe(backend, EvidenceKind::refused, now);
             break;
         case Outcome::connect_timeout:
             counters.connect_failures.add();
@@ -850,7 +776,8 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
     case Move::wait: break;
     case Move::give_up:
         if (verdict.reason == Reason::budget) pool.budget_exhausted.add();
-        fail(502, lost_for(verdict.reason), describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
+        fail(outcome == Outcome::timed_out ? 504 : 502, lost_for(verdict.reason),
+             describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
         break;
     case Move::abort:
         pool.lost[static_cast<std::size_t>(Lost::truncated)].add();
@@ -860,14 +787,32 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
     }
 }
 
-void Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
+/// We, not the backend, have run out of descriptors or ports: other backends would not do better. Connections that
+/// rest in the pools are the first to give back.
+void Exchange::run_short(Upstream& up, TimePoint now)
 {
+    const std::string what = up.stream->connect_error().message();
+    const BackendIndex backend = up.backend;
+    ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
+    release(up, false, now);
+    plane_.counters.backends[backend].connect_failures.add();
+    if (running() > 0) return;
+    if (!ledger_.exhausted() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
+    fail(503, Lost::no_backend, "the balancer cannot open a connection: " + what, now);
+}
+
+bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
+{
+    bool moved = false;
     for (const BackendIndex backend : down) {
         for (Upstream& up : upstreams_) {
             if (phase_ != Phase::waiting || !up.stream || up.backend != backend || !ledger_.may_move(up.id)) continue;
-            if (running() == 2 || plane_.placement.alternative(pool_, ledger_)) attempt_failed(up, Outcome::moved, now);
+            if (running() == 1 && !plane_.placement.alternative(pool_, ledger_)) continue;
+            attempt_failed(up, Outcome::moved, now);
+            moved = true;
         }
     }
+    return moved;
 }
 
 void Exchange::cancel_attempts(TimePoint now)
@@ -913,36 +858,38 @@ void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
     status_ = status;
     last_progress_ = now;
     // Bytes of a body that nobody will read must not be taken for the next request.
-    if (plane_.draining || !body_complete_) keep_alive_ = false;
+    if (plane_.draining || !request_body_.complete()) keep_alive_ = false;
     write_problem(status, detail, status == 503);
     phase_ = Phase::failing;
 }
 
 void Exchange::write_problem(unsigned status, std::string_view detail, bool retry_after)
 {
-    const nlohmann::json body = {{"type", "about:blank"}, {"title", title_of(status)}, {"status", status},
-                                 {"detail", detail},      {"error", detail},           {"request_id", request_id_}};
-    const std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    const std::string text = http::problem_document({.status = status, .detail = std::string(detail)}, request_id_);
     Buffer& out = response_out_;
     out.append("HTTP/1.1 ");
     out.append_number(status);
     out.append(" ");
-    out.append(title_of(status));
-    out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
-    out.append_number(text.size());
+    out.append(http::reason_phrase(status));
+    out.append("\r\nDate: ");
+    out.append(plane_.date.at(std::chrono::system_clock::now()));
+    if (status != 204) {
+        out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
+        out.append_number(text.size());
+    }
     out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
     out.append(request_id_);
     if (retry_after) out.append("\r\nRetry-After: 1");
     if (!keep_alive_) out.append("\r\nConnection: close");
     out.append("\r\n\r\n");
-    if (method_ != beast_http::verb::head) out.append(text);
+    if (status != 204 && method_ != beast_http::verb::head) out.append(text);
 }
 
 void Exchange::finish(Progress how, TimePoint now)
 {
     phase_ = Phase::finished;
     result_ = how;
-    if (ledger_.trail().empty() && status_ / 100 == 4) return; // refused before it had a pool
+    if (pool_ == no_pool) return log_request(how, now); // refused before it had a pool
 
     PoolCounters& pool = plane_.counters.pools[pool_];
     pool.responses[how == Progress::abort ? 0 : status_ / 100].add();
@@ -959,18 +906,31 @@ void Exchange::finish(Progress how, TimePoint now)
         const bool raced_only = saved == Saved::retry && ledger_.trail()[0].outcome == Outcome::answered;
         if (!raced_only) pool.saved[static_cast<std::size_t>(saved)].add();
     }
-    if (record_) {
-        record_->duration = now - began_;
-        record_->request_id = request_id_;
-        record_->status = status_;
-        record_->bytes_in = bytes_in_;
-        record_->bytes_out = bytes_out_;
-        record_->pool = pool_;
-        record_->complete = how != Progress::abort;
-        record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
-        if (!plane_.access_log->add(std::move(*record_))) plane_.counters.access_log_dropped.add();
-        record_.reset();
-    }
+    log_request(how, now);
+}
+
+void Exchange::open_record(std::string_view client_ip, std::string_view method, std::string_view target)
+{
+    record_ = std::make_unique<AccessRecord>();
+    record_->time = std::chrono::system_clock::now();
+    record_->client = client_ip;
+    record_->method = method;
+    record_->target = target;
+}
+
+void Exchange::log_request(Progress how, TimePoint now)
+{
+    if (!record_) return;
+    record_->duration = now - began_;
+    record_->request_id = request_id_;
+    record_->status = status_;
+    record_->bytes_in = bytes_in_;
+    record_->bytes_out = bytes_out_;
+    if (pool_ != no_pool) record_->pool = pool_;
+    record_->complete = how != Progress::abort;
+    record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
+    if (!plane_.access_log->add(std::move(*record_))) plane_.counters.access_log_dropped.add();
+    record_.reset();
 }
 
 std::string Exchange::describe_attempts() const

@@ -15,20 +15,18 @@
 #pragma once
 
 #include "balancer/attempt.hpp"
+#include "balancer/body_relay.hpp"
 #include "balancer/buffer.hpp"
 #include "balancer/data_plane.hpp"
 #include "balancer/message_head.hpp"
 #include "balancer/stream.hpp"
 
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 
 namespace hotspare::balancer {
-
-/// Largest piece moved at once inside a body: large enough that system calls do not dominate, small enough for the
-/// cache.
-inline constexpr std::size_t relay_chunk = 128 * 1024;
 
 class Exchange final : public Parked {
 public:
@@ -53,15 +51,16 @@ public:
                std::size_t head_size, TimePoint now);
 
     /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request_head holds the head.
-    void reject(Stream& client, const Rejection& why, bool parsed, TimePoint now);
+    void reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now);
 
     Progress advance(TimePoint now);
 
     /// When advance() must be called even if nothing else happens.
     TimePoint next_deadline() const noexcept;
 
-    /// Backends that have just gone down: what waits for them and may be sent again moves on.
-    void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+    /// Backends that have just gone down: what waits for them and may be sent again moves on. True if it did: call
+    /// advance().
+    bool backends_down(const std::vector<BackendIndex>& down, TimePoint now);
 
     /// The client has reset its connection: nobody wants the answer.
     void client_gone(TimePoint now);
@@ -80,7 +79,7 @@ private:
         BackendIndex backend = 0;
         std::uint64_t sent = 0; ///< position in the request's bytes
         bool send_failed = false;
-        TimePoint sent_at{};
+        TimePoint sent_at{}; ///< the latest byte
         TimePoint hedge_at{};
         TimePoint connect_deadline{};
         Buffer in; ///< from the backend
@@ -100,8 +99,9 @@ private:
     void take_request_bytes(TimePoint now);
     void watch_client(TimePoint now);
     void send_request(Upstream& up, TimePoint now);
-    void forget_sent() noexcept;
-    std::uint64_t least_sent() const noexcept;
+    bool all_sent(const Upstream& up) const noexcept;
+    std::uint64_t request_end() const noexcept { return out_base_ + request_out_.size(); } ///< as far as it was read
+    void forget_sent(const Upstream& up) noexcept;
 
     // The response's way to the client
     void drive(Upstream& up, TimePoint now);
@@ -112,12 +112,15 @@ private:
     bool relay(TimePoint now);
     void take_response_bytes(TimePoint now);
     bool flush_response(TimePoint now);
+    bool may_reuse_client() const noexcept;
     bool run_tunnel(TimePoint now);
-    bool pump(Stream& from, Buffer& via, Stream& to, bool& eof, TimePoint now);
+    bool pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now);
 
     // Ends
     void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
     void release(Upstream& up, bool reusable, TimePoint now);
+    void run_short(Upstream& up, TimePoint now);
+    TimePoint hedge_time(const Upstream& up) const noexcept;
     void hedge(TimePoint now);
     void cancel_attempts(TimePoint now);
     void refuse(unsigned status, std::string_view detail, TimePoint now);
@@ -125,6 +128,8 @@ private:
     void answer(unsigned status, std::string_view detail, TimePoint now);
     void write_problem(unsigned status, std::string_view detail, bool retry_after);
     void finish(Progress how, TimePoint now);
+    void open_record(std::string_view client_ip, std::string_view method, std::string_view target);
+    void log_request(Progress how, TimePoint now);
     std::string describe_attempts() const;
 
     DataPlane& plane_;
@@ -135,9 +140,10 @@ private:
     Phase phase_ = Phase::idle;
     Progress result_ = Progress::blocked;
     AttemptLedger ledger_;
-    PoolIndex pool_ = 0;
+    static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
+    PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
     TimePoint began_{};
-    TimePoint deadline_{}; ///< for the response head
+    TimePoint deadline_{}; ///< for the response head; none until the request is complete
     TimePoint park_deadline_{};
     TimePoint parked_at_{};
     TimePoint last_progress_{}; ///< of a body or tunnel
@@ -150,7 +156,6 @@ private:
     unsigned version_ = 11;
     bool keep_alive_ = true;
     bool upgrade_ = false;
-    bool repeatable_ = true;
     std::string request_id_;
 
     // The request's bytes: head and framed body, from position out_base_ on
@@ -158,22 +163,15 @@ private:
     std::uint64_t out_base_ = 0;
     std::size_t head_bytes_ = 0;
     bool retained_ = true; ///< request_out_ still begins at position 0
-    Framing body_framing_ = Framing::none;
-    std::uint64_t body_left_ = 0;
-    bool body_complete_ = true;
-    std::optional<ChunkDecoder> request_decoder_;
+    BodyRelay request_body_;
 
     std::array<Upstream, 2> upstreams_;
     Upstream* winner_ = nullptr;
 
     // The response's bytes
     Buffer response_out_;
-    Framing response_framing_ = Framing::none;
-    std::uint64_t response_left_ = 0;
-    bool response_complete_ = false;
-    bool chunk_out_ = false; ///< the client gets the body in chunks
+    BodyRelay response_body_;
     bool upstream_reusable_ = false;
-    std::optional<ChunkDecoder> response_decoder_;
     std::uint64_t bytes_in_ = 0;
     std::uint64_t bytes_out_ = 0;
     unsigned status_ = 0;

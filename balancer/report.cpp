@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <string_view>
 
 namespace hotspare::balancer {
@@ -26,11 +25,6 @@ constexpr auto lost_reasons = static_cast<std::size_t>(Lost::count_);
 double sec(Duration d)
 {
     return std::chrono::duration<double>(d).count();
-}
-/// Milliseconds with microsecond precision.
-double ms(Duration d)
-{
-    return std::round(sec(d) * 1e6) / 1000.0;
 }
 
 std::string_view to_string(Tier tier) noexcept
@@ -115,6 +109,20 @@ bool Report::can_answer() const
     return false;
 }
 
+bool Report::is_well() const
+{
+    const auto works = [this](BackendIndex b) {
+        const Status status = monitor.failover().backend(b).status;
+        return status == Status::unknown || status == Status::healthy || status == Status::degraded;
+    };
+    for (std::size_t p = 0; p < config.pools.size(); ++p) {
+        const PoolState& state = monitor.failover().pool(static_cast<PoolIndex>(p));
+        if (state.fail_open || std::any_of(config.pools[p].backends.begin(), config.pools[p].backends.end(), works))
+            return true;
+    }
+    return false;
+}
+
 bool Report::fails_open() const
 {
     for (std::size_t p = 0; p < config.pools.size(); ++p)
@@ -129,7 +137,7 @@ json Report::backend(BackendIndex index) const
     json last_probe;
     if (const auto& probe = state.last_probe)
         last_probe = {{"at", format_rfc3339(monitor.wall(probe->started))},
-                      {"latency_ms", ms(probe->latency)},
+                      {"latency_ms", to_ms(probe->latency)},
                       {"outcome", to_string(probe->outcome)},
                       {"detail", probe->detail}};
     std::uint64_t probes = 0;
@@ -169,12 +177,14 @@ json Report::pool(PoolIndex index) const
     RequestCounts requests;
     for (const WorkerCounters* worker : counters) requests.add(worker->pools[index]);
     const auto& last = monitor.last_failover(index);
+    const auto failback = monitor.failover().failback_at(index, Clock::now());
     return {{"name", settings.name},
             {"policy", to_string(settings.policy)},
             {"active", name(state.active)},
             {"preferred", name(state.preferred)},
             {"can_answer", state.can_answer},
             {"fail_open", state.fail_open},
+            {"failback_at", failback ? json(format_rfc3339(monitor.wall(*failback))) : json()},
             {"failovers", state.failovers},
             {"failbacks", state.failbacks},
             {"last_failover", last ? to_json(*last, config) : json()},

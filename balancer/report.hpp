@@ -26,6 +26,8 @@ struct Report {
     std::optional<BackendIndex> active() const;
     /// Whether any pool has a backend to try.
     bool can_answer() const;
+    /// Whether any pool has a backend that answers well, by its probes or by what live requests meet.
+    bool is_well() const;
     /// Whether any pool serves from backends that fail their probes.
     bool fails_open() const;
 

@@ -1,5 +1,9 @@
 #include "balancer/session.hpp"
 
+#include <spdlog/spdlog.h>
+
+#include <exception>
+
 namespace hotspare::balancer {
 namespace {
 
@@ -7,6 +11,8 @@ namespace {
 /// end (RFC 9112 §9.6), and how much of what it still sends is thrown away meanwhile.
 constexpr Duration linger_time = seconds(2);
 constexpr std::size_t read_size = 4096;
+/// Requests and answers of our own that a pipelining client gets at one go before others have their turn.
+constexpr int most_turns = 16;
 
 } // namespace
 
@@ -42,14 +48,13 @@ void Session::deadline_passed(TimePoint now)
 void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
 {
     if (state_ != State::exchanging) return;
-    exchange_->backends_down(down, now);
-    owner_.call_again(*this);
+    if (exchange_->backends_down(down, now)) owner_.call_again(*this);
 }
 
-void Session::drain(TimePoint now, Duration idle_grace)
+void Session::drain(TimePoint now)
 {
     if (state_ != State::reading || exchange_) return;
-    deadline_ = now + idle_grace;
+    deadline_ = now + drain_idle_grace;
     plane_.wheel.arm(*this, deadline_);
 }
 
@@ -60,17 +65,32 @@ void Session::count_idle(bool idle) noexcept
     plane_.counters.connections_idle.add(idle ? 1 : -1);
 }
 
+// One request's misfortune (no memory, above all) is its client's alone.
 void Session::step(TimePoint now)
 {
-    for (;;) {
+    try {
+        run(now);
+    } catch (const std::exception& error) {
+        spdlog::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
+        reset_on_close_ = true;
+        owner_.forget(*this);
+    }
+}
+
+void Session::run(TimePoint now)
+{
+    for (int turn = 0;; ++turn) {
         Step next = Step::over;
         switch (state_) {
         case State::reading: next = read_request(now); break;
         case State::exchanging: next = exchange(now); break;
         case State::lingering: next = linger(now); break;
         }
-        if (next == Step::again) continue;
         if (next == Step::over) return owner_.forget(*this);
+        if (next == Step::again) {
+            if (turn < most_turns) continue;
+            owner_.call_again(*this);
+        }
         const TimePoint at = state_ == State::exchanging ? exchange_->next_deadline() : deadline_;
         if (at == TimePoint::max())
             plane_.wheel.disarm(*this);
@@ -112,7 +132,8 @@ Session::Step Session::read_request(TimePoint now)
                 count_idle(true);
                 if (now >= deadline_) return Step::over;
             } else if (now >= deadline_) {
-                exchange_->reject(*client_, {408, "the request's header did not arrive in time"}, false, now);
+                exchange_->reject(*client_, client_ip_, {408, "the request's header did not arrive in time"}, false,
+                                  now);
                 state_ = State::exchanging;
                 return Step::again;
             }
@@ -133,7 +154,7 @@ Session::Step Session::take_request(TimePoint now)
 
     const auto refuse = [&](const Rejection& why, bool parsed) {
         if (!parsed) plane_.counters.bad_requests.add();
-        x.reject(*client_, why, parsed, now);
+        x.reject(*client_, client_ip_, why, parsed, now);
         state_ = State::exchanging;
         return Step::again;
     };
@@ -148,14 +169,20 @@ Session::Step Session::take_request(TimePoint now)
     if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
         return refuse(*rejection, false);
 
-    // "OPTIONS *" asks about the server as a whole: whoever serves its root answers.
-    const RouteConfig* const route = plane_.routes.match(head.target == "*" ? "/" : head.path());
-    if (route == nullptr) {
-        const Step step = refuse({404, "no route for this path"}, true);
+    const auto refuse_whole = [&](const Rejection& why) {
+        const Step step = refuse(why, true);
         x.client_in.consume(size);
         x.scanner.reset();
         return step;
-    }
+    };
+    // RFC 9110 §7.6.2: the request is for us, the last hop that its sender allows.
+    if (head.max_forwards && *head.max_forwards == 0)
+        return refuse_whole(head.method == beast_http::verb::options
+                                ? Rejection{204, {}}
+                                : Rejection{501, "the balancer does not answer TRACE itself"});
+    // "OPTIONS *" asks about the server as a whole: whoever serves its root answers.
+    const RouteConfig* const route = plane_.routes.match(head.target == "*" ? "/" : head.path());
+    if (route == nullptr) return refuse_whole({404, "no route for this path"});
     if (route->builtin != Builtin::none) {
         Handover handover{.descriptor = -1,
                           .protocol = client_ip_.find(':') == std::string::npos ? tcp::v4() : tcp::v6(),
@@ -191,7 +218,7 @@ Session::Step Session::exchange(TimePoint now)
 void Session::finish_request(TimePoint now)
 {
     state_ = State::reading;
-    deadline_ = now + plane_.config.timeouts.client_idle;
+    deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.config.timeouts.client_idle);
     if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));
 }
 

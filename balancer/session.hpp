@@ -41,6 +41,7 @@ protected:
 class Session final : public StreamListener, public Deadline {
 public:
     boost::intrusive::list_member_hook<> in_worker; ///< the Worker's list
+    bool called_again = false;                      ///< the Worker's mark: its turn comes
 
     Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip);
     ~Session();
@@ -51,16 +52,21 @@ public:
     /// Backends that have just gone down.
     void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
 
-    /// The worker drains: an idle connection is given `idle_grace` for one last request.
-    void drain(TimePoint now, Duration idle_grace);
+    /// The worker drains: an idle connection is given a moment for one last request.
+    void drain(TimePoint now);
 
 private:
+    /// An idle connection of a draining worker may send one more request in this time. Closing it at once could cross a
+    /// request that is already on its way.
+    static constexpr Duration drain_idle_grace = seconds(1);
+
     enum class State : std::uint8_t { reading, exchanging, lingering };
 
     void stream_ready(Stream& stream) override;
     void deadline_passed(TimePoint now) override;
 
     enum class Step : std::uint8_t { again, wait, over };
+    void run(TimePoint now);
     Step read_request(TimePoint now);
     Step take_request(TimePoint now);
     Step exchange(TimePoint now);

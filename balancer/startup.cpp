@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace hotspare::balancer {
 namespace {
 
@@ -22,10 +24,17 @@ tcp::endpoint resolve(asio::io_context& context, const std::string& host, std::u
         throw UsageError(fmt::format("{}: host '{}' cannot be resolved ({}), expected a name or an address that "
                                      "resolves on this machine",
                                      source, host, ec.message()));
-    return found.begin()->endpoint();
+    return preferred_address(std::vector<tcp::endpoint>(found.begin(), found.end()));
 }
 
 } // namespace
+
+tcp::endpoint preferred_address(std::span<const tcp::endpoint> addresses)
+{
+    const auto v4 = std::find_if(addresses.begin(), addresses.end(),
+                                 [](const tcp::endpoint& endpoint) { return endpoint.address().is_v4(); });
+    return v4 != addresses.end() ? *v4 : addresses.front();
+}
 
 std::vector<tcp::endpoint> resolve_backends(asio::io_context& context, const Config& config)
 {

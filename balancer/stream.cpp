@@ -3,6 +3,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -101,7 +102,10 @@ void Stream::prepare_connected()
     error_code ec;
     const auto protocol = socket_.local_endpoint(ec).protocol();
     const int descriptor = socket_.release(ec);
-    if (!ec) socket_.assign(protocol, descriptor, ec);
+    if (!ec) {
+        socket_.assign(protocol, descriptor, ec);
+        if (ec) ::close(descriptor);
+    }
     if (!ec) socket_.non_blocking(true, ec);
     if (!ec) socket_.set_option(tcp::no_delay(true), ec);
     connect_error_ = ec;

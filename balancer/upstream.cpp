@@ -58,9 +58,14 @@ void UpstreamPools::drop(BackendIndex backend)
     counters_.backends[backend].idle.set(0);
 }
 
-void UpstreamPools::close_all()
+std::size_t UpstreamPools::close_all()
 {
-    for (std::size_t b = 0; b < idle_.size(); ++b) drop(static_cast<BackendIndex>(b));
+    std::size_t closed = 0;
+    for (std::size_t b = 0; b < idle_.size(); ++b) {
+        closed += idle_[b].size();
+        drop(static_cast<BackendIndex>(b));
+    }
+    return closed;
 }
 
 // An idle connection became readable: the backend closed it, or sent bytes that belong to no request. Either way it is

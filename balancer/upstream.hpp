@@ -33,7 +33,7 @@ public:
 
     /// Closes the idle connections to a backend that went down: they would only fail one by one.
     void drop(BackendIndex backend);
-    void close_all();
+    std::size_t close_all(); ///< how many there were
 
 private:
     struct Idle {

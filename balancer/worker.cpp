@@ -3,9 +3,12 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace hotspare::balancer {
 namespace {
@@ -15,23 +18,24 @@ constexpr int accept_batch = 32;
 /// Pause of the accept loop when descriptors or memory have run out: long enough not to spin, short enough that the
 /// clients in the backlog wait only until some connection has been closed.
 constexpr Duration accept_pause = milliseconds(50);
-/// An idle connection of a draining worker may send one more request in this time. Closing it at once could cross a
-/// request that is already on its way.
-constexpr Duration drain_idle_grace = seconds(1);
-
-bool is_shortage(const error_code& ec) noexcept
+/// Of the descriptors that the process may have, 64 are its own (event loops, listeners, probes, admin); of the rest
+/// clients get three quarters, so that something is left to carry their requests on. Idle clients must not be able to
+/// take the last one.
+std::size_t descriptors_for_clients(unsigned workers)
 {
-    namespace errc = boost::system::errc;
-    return ec == errc::too_many_files_open || ec == errc::too_many_files_open_in_system ||
-           ec == errc::no_buffer_space || ec == errc::not_enough_memory;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return std::numeric_limits<std::size_t>::max();
+    const auto all = static_cast<std::size_t>(limit.rlim_cur);
+    return std::max<std::size_t>(1, (all - std::min<std::size_t>(64, all / 2)) * 3 / 4 / workers);
 }
 
 } // namespace
 
 Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<tcp::endpoint>& endpoints,
                AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks)
-    : config_(config), index_(index), hooks_(std::move(hooks)), counters_(config), context_(1),
-      work_(context_.get_executor()),
+    : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
+      counters_(config), context_(1), work_(context_.get_executor()),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
       plane_(context_, config, routes, endpoints, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),
@@ -95,17 +99,13 @@ void Worker::await_connection()
 bool Worker::accept_some()
 {
     for (int i = 0; i < accept_batch; ++i) {
+        if (sessions_.size() >= room_) return shortage("too many connections for the limit of descriptors");
         Stream::Socket socket(context_);
         tcp::endpoint peer;
         error_code ec;
         acceptor_.accept(socket, peer, ec);
         if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
-        if (is_shortage(ec)) {
-            counters_.connections_refused.add();
-            spdlog::warn("worker {}: cannot accept connections: {} ({} open); trying again", index_, ec.message(),
-                         sessions_.size());
-            return false;
-        }
+        if (is_own_shortage(ec)) return shortage(ec.message());
         if (ec) continue; // ECONNABORTED and the like concern one connection, not the listener
         if (config_.limits.connections > 0 && sessions_.size() >= config_.limits.connections) {
             counters_.connections_refused.add();
@@ -121,11 +121,21 @@ bool Worker::accept_some()
     return true;
 }
 
+bool Worker::shortage(const std::string& why)
+{
+    const TimePoint now = Clock::now();
+    if (now >= next_warning_) {
+        next_warning_ = now + seconds(1);
+        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
+    }
+    return false;
+}
+
 // ----------------------------------------------------------------------------------------------------------- sessions
 
 void Worker::forget(Session& session)
 {
-    std::erase(again_, &session);
+    if (session.called_again) std::erase(again_, &session);
     sessions_.erase(sessions_.iterator_to(session));
     std::unique_ptr<Session>{&session};
     check_drained();
@@ -133,7 +143,7 @@ void Worker::forget(Session& session)
 
 void Worker::call_again(Session& session)
 {
-    if (std::find(again_.begin(), again_.end(), &session) != again_.end()) return;
+    if (std::exchange(session.called_again, true)) return;
     again_.push_back(&session);
     if (again_posted_) return;
     again_posted_ = true;
@@ -147,7 +157,8 @@ void Worker::run_again()
     // A step may end other sessions in the list or add to it: take one at a time, and only those that wait now.
     for (std::size_t turns = again_.size(); turns > 0 && !again_.empty(); --turns) {
         Session* const session = again_.front();
-        again_.erase(again_.begin());
+        again_.pop_front();
+        session->called_again = false;
         session->step(now);
     }
 }
@@ -197,7 +208,7 @@ void Worker::begin_drain(Duration limit)
     const TimePoint now = Clock::now();
     plane_.draining = true;
     drain_deadline_ = now + limit;
-    for (auto it = sessions_.begin(); it != sessions_.end();) (it++)->drain(now, drain_idle_grace);
+    for (auto it = sessions_.begin(); it != sessions_.end();) (it++)->drain(now);
     check_drained();
 }
 
@@ -206,6 +217,7 @@ void Worker::check_drained()
     if (!plane_.draining || drained_ || !sessions_.empty()) return;
     drained_ = true;
     plane_.upstreams.close_all();
+    if (log_writer_) log_writer_->flush();
     timer_.cancel();
     accept_pause_.cancel();
     work_.reset();

@@ -14,8 +14,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -57,6 +59,7 @@ private:
 
     void await_connection();
     bool accept_some();
+    bool shortage(const std::string& why);
     void schedule_tick();
     void tick();
     void run_again();
@@ -66,6 +69,7 @@ private:
     const Config& config_;
     unsigned index_;
     Hooks hooks_;
+    std::size_t room_; ///< connections that the limit of descriptors leaves to this worker's clients
     WorkerCounters counters_;
     asio::io_context context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
@@ -75,10 +79,11 @@ private:
     Timer timer_; ///< drives the wheel; never armed later than the nearest deadline
     TimePoint timer_at_ = TimePoint::max();
     Timer accept_pause_; ///< after EMFILE and its kin
+    TimePoint next_warning_{};
     boost::intrusive::list<
         Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::in_worker>>
         sessions_;
-    std::vector<Session*> again_; ///< whose turn comes after the sockets'
+    std::deque<Session*> again_; ///< whose turn comes after the sockets'
     bool again_posted_ = false;
     bool drained_ = false;
     TimePoint drain_deadline_ = TimePoint::max();

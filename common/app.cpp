@@ -29,6 +29,8 @@ struct FrameOptions {
     std::string config_file;
     std::string log_level = "info";
     std::string log_format = "auto";
+    const char* log_level_source = "--log-level"; ///< who said so, for messages
+    const char* log_format_source = "--log-format";
     bool check_config = false;
     bool print_config = false;
     bool help_config = false;
@@ -73,10 +75,11 @@ log::Settings log_settings(const AppInfo& info, const FrameOptions& options)
                                                     {"error", spdlog::level::err},
                                                     {"critical", spdlog::level::critical},
                                                     {"off", spdlog::level::off}},
-                                                   "--log-level");
+                                                   options.log_level_source);
     out.format = word_to<log::Format>(
         options.log_format,
-        {{"auto", log::Format::automatic}, {"text", log::Format::text}, {"json", log::Format::json}}, "--log-format");
+        {{"auto", log::Format::automatic}, {"text", log::Format::text}, {"json", log::Format::json}},
+        options.log_format_source);
     return out;
 }
 
@@ -118,9 +121,14 @@ public:
     std::optional<int> parse(int argc, const char* const* argv)
     {
         if (const auto file = environment("HOTSPARE_CONFIG")) options_.config_file = *file;
-        if (const auto level = environment("HOTSPARE_LOG_LEVEL"); level && !level->empty()) options_.log_level = *level;
-        if (const auto format = environment("HOTSPARE_LOG_FORMAT"); format && !format->empty())
+        if (const auto level = environment("HOTSPARE_LOG_LEVEL"); level && !level->empty()) {
+            options_.log_level = *level;
+            options_.log_level_source = "HOTSPARE_LOG_LEVEL";
+        }
+        if (const auto format = environment("HOTSPARE_LOG_FORMAT"); format && !format->empty()) {
             options_.log_format = *format;
+            options_.log_format_source = "HOTSPARE_LOG_FORMAT";
+        }
         try {
             cli_.parse(argc, argv);
         } catch (const CLI::Success& e) {
@@ -128,6 +136,8 @@ public:
         } catch (const CLI::ParseError& e) {
             throw UsageError(e.what());
         }
+        if (cli_.count("--log-level") > 0) options_.log_level_source = "--log-level";
+        if (cli_.count("--log-format") > 0) options_.log_format_source = "--log-format";
         if (const auto extras = cli_.remaining(); !extras.empty()) refuse(extras.front());
         return std::nullopt;
     }

@@ -16,4 +16,10 @@ using std::chrono::seconds;
 
 using WallTime = std::chrono::system_clock::time_point;
 
+/// For people and for JSON: to the microsecond.
+constexpr double to_ms(Duration d) noexcept
+{
+    return static_cast<double>(std::chrono::round<microseconds>(d).count()) / 1000;
+}
+
 } // namespace hotspare

@@ -19,6 +19,20 @@
 namespace hotspare::config {
 namespace {
 
+/// Without control characters, of bounded length.
+std::string printable(std::string_view text)
+{
+    constexpr std::size_t longest = 80;
+    std::string out;
+    for (const char c : text.substr(0, longest)) {
+        if (std::iscntrl(static_cast<unsigned char>(c)))
+            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        else
+            out += c;
+    }
+    return out + (text.size() > longest ? "..." : "");
+}
+
 ParseError out_of_range(std::string_view text, std::string_view expected)
 {
     return {fmt::format("{} is out of range, expected {}", in_quotes(text), expected)};
@@ -210,6 +224,10 @@ public:
     /// The place of `path` must have been noted.
     void read(const YAML::Node& node, const Value& value, const std::string& path)
     {
+        // Aliases let a short file stand for any number of values, so it is not the file's size that bounds the work.
+        constexpr std::size_t most_values = 100'000;
+        if (++values_ > most_values)
+            places_.fail(path, fmt::format("value {}, counting what aliases repeat, expected fewer", values_));
         switch (value.kind) {
         case Value::Kind::scalar: read_scalar(node, value, path); break;
         case Value::Kind::list: read_list(node, value, path); break;
@@ -282,6 +300,7 @@ private:
 
     std::string file_;
     Places& places_;
+    std::size_t values_ = 0; ///< read so far
 };
 
 /// A scalar as YAML: plain where every reader agrees on it, else double-quoted, for which JSON's form is valid YAML.
@@ -383,15 +402,7 @@ void describe_keys(const Value& value, const std::string& path, std::string& out
 
 std::string in_quotes(std::string_view text)
 {
-    constexpr std::size_t longest = 80;
-    std::string out = "'";
-    for (const char c : text.substr(0, longest)) {
-        if (std::iscntrl(static_cast<unsigned char>(c)))
-            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-        else
-            out += c;
-    }
-    return out + (text.size() > longest ? "...'" : "'");
+    return "'" + printable(text) + "'";
 }
 
 ParseError not_valid(std::string_view text, std::string_view expected)
@@ -534,6 +545,12 @@ std::string detail::not_allowed(std::string_view shown, std::string_view expecte
     return fmt::format("{} is not allowed, expected {}", shown, expected);
 }
 
+std::string detail::no_such_number(std::string_view text, std::string_view expected)
+{
+    const bool whole = is_decimal(text.starts_with('-') ? text.substr(1) : text);
+    return whole ? not_allowed(in_quotes(text), expected) : not_valid(text, expected).message;
+}
+
 void Fields::operator()(std::string key, Bytes member, std::string help, Rule<std::uint64_t> rule)
 {
     Value value;
@@ -557,11 +574,13 @@ void Fields::operator()(std::string key, Bytes member, std::string help, Rule<st
 
 void Places::set(const std::string& path, std::string place)
 {
-    const auto is_below = [&](const std::string& other) {
-        return path.empty() || (other.starts_with(path) && other.size() > path.size() &&
-                                (other[path.size()] == '.' || other[path.size()] == '['));
-    };
-    std::erase_if(places_, [&](const auto& entry) { return is_below(entry.first); });
+    // What is below it stands together in the map, behind "path." and "path[": a long file sets many paths.
+    if (path.empty()) places_.clear();
+    for (const char below : {'.', '['}) {
+        const auto first = places_.lower_bound(path + below);
+        const auto end = places_.lower_bound(path + static_cast<char>(below + 1));
+        places_.erase(first, end);
+    }
     places_[path] = std::move(place);
 }
 
@@ -630,14 +649,14 @@ void Loader::load(const std::string& yaml, const std::string& name)
         if (!document.IsNull()) reader.read(document, root_, "");
     } catch (const YAML::Exception& e) {
         throw UsageError(fmt::format("{}: not valid YAML: {}, expected one mapping of keys to values",
-                                     reader.at(mark_of(e, yaml)), e.msg));
+                                     reader.at(mark_of(e, yaml)), printable(e.msg)));
     }
 }
 
 void Loader::load_file(const std::string& path)
 {
     // Anything larger is not a configuration: a wrong path, a device.
-    constexpr std::size_t largest = 4 << 20;
+    constexpr std::size_t largest = 1 << 20;
     std::ifstream file(path, std::ios::binary);
     std::string content(largest + 1, '\0');
     file.read(content.data(), static_cast<std::streamsize>(content.size()));

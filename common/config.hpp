@@ -283,6 +283,8 @@ namespace detail {
 
 ParseError unknown_word(std::string_view word, const std::vector<std::string>& words);
 std::string not_allowed(std::string_view shown, std::string_view expected);
+/// What is wrong with a text that is no number of the wanted type, in the words of the rule instead of the type's.
+std::string no_such_number(std::string_view text, std::string_view expected);
 
 } // namespace detail
 
@@ -375,8 +377,10 @@ template <class T> Value describe_scalar(T& member, Rule<T> rule)
         if (rule.satisfied_by(member)) return {};
         return not_allowed(in_quotes(Scalar<T>::format(member)), rule.expected());
     };
-    out.assign = [&member](std::string_view text) -> std::string {
+    out.assign = [&member, rule](std::string_view text) -> std::string {
         auto parsed = Scalar<T>::parse(text);
+        if constexpr (std::integral<T> && !std::same_as<T, bool>)
+            if (!parsed && rule.max) return no_such_number(text, rule.expected());
         if (!parsed) return parsed.error().message;
         member = std::move(*parsed);
         return {};

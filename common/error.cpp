@@ -32,4 +32,12 @@ const boost::system::error_category& hotspare_category() noexcept
     return category;
 }
 
+bool is_own_shortage(const error_code& error) noexcept
+{
+    namespace errors = boost::system::errc;
+    return error == errors::too_many_files_open || error == errors::too_many_files_open_in_system ||
+           error == errors::no_buffer_space || error == errors::not_enough_memory ||
+           error == errors::address_not_available || error == errors::permission_denied;
+}
+
 } // namespace hotspare

@@ -33,6 +33,10 @@ inline error_code make_error_code(errc e) noexcept
     return {static_cast<int>(e), hotspare_category()};
 }
 
+/// Whether the operation failed for want of something of ours (descriptors, ports, memory, permission): it says nothing
+/// about the peer.
+bool is_own_shortage(const error_code& error) noexcept;
+
 /// Bad flags or bad configuration: run_app prints `what()` as one line and exits with 2.
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;

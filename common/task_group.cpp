@@ -46,16 +46,27 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task)
     if (cancelled_) return;
     auto it = tasks_.emplace(tasks_.end());
     it->name = std::move(name);
-    asio::co_spawn(context_, std::move(task),
+    asio::co_spawn(context_, run(it, std::move(task)),
                    asio::bind_cancellation_slot(
                        it->signal.slot(), [this, it](std::exception_ptr error) { finish(it, std::move(error)); }));
+}
+
+asio::awaitable<void> TaskGroup::run(std::list<Task>::iterator task, asio::awaitable<void> body)
+{
+    task->started = true;
+    if (!cancelled_) co_await std::move(body);
 }
 
 void TaskGroup::cancel()
 {
     cancelled_ = true;
-    // A cancelled task may finish inside emit() and erase itself: step on before emitting.
-    for (auto it = tasks_.begin(); it != tasks_.end();) (it++)->signal.emit(asio::cancellation_type::terminal);
+    // A cancelled task may finish inside emit() and erase itself: step on before emitting. One that co_spawn has not
+    // resumed yet must not be told: this Asio throws the cancellation out of co_spawn's own frame, through
+    // io_context::run(). run() knows what to do with it.
+    for (auto it = tasks_.begin(); it != tasks_.end();) {
+        Task& task = *it++;
+        if (task.started) task.signal.emit(asio::cancellation_type::terminal);
+    }
 }
 
 asio::awaitable<void> TaskGroup::join()

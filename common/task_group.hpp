@@ -46,9 +46,11 @@ public:
 private:
     struct Task {
         std::string name;
+        bool started = false;
         asio::cancellation_signal signal;
     };
 
+    asio::awaitable<void> run(std::list<Task>::iterator task, asio::awaitable<void> body);
     void finish(std::list<Task>::iterator task, std::exception_ptr error);
 
     asio::io_context& context_;

@@ -1,5 +1,6 @@
 #include "common/http/connection.hpp"
 
+#include "common/http/grammar.hpp"
 #include "common/http/head.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -13,7 +14,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstring>
 #include <exception>
 
@@ -32,11 +32,6 @@ constexpr std::size_t buffer_limit = 64 * 1024;
 /// How long we keep reading from a peer that was told that we close. Closing at once with bytes unread would make the
 /// kernel send RST, which may destroy the answer before the peer has read it (RFC 9112 §9.6).
 constexpr Duration linger_time = seconds(1);
-
-bool is_acceptable_id(std::string_view id)
-{
-    return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, [](char c) { return c > 0x20 && c < 0x7f; });
-}
 
 /// Runs a callback of the handler that asked for a stream. The stream must end in order even if that throws.
 template <class Callback, class Argument> bool notify(const Callback& callback, Argument argument)
@@ -58,8 +53,9 @@ Problem body_problem(error_code error, std::uint64_t limit)
 
 } // namespace
 
-Connection::Connection(Server& server, tcp::socket socket, std::string already_read, bool single)
-    : server_(server), socket_(std::move(socket)), deadline_(socket_), single_(single), readers_(server.context_)
+Connection::Connection(Server& server, tcp::socket socket, std::string already_read, Dispatch dispatch, bool single)
+    : server_(server), socket_(std::move(socket)), deadline_(socket_), dispatch_(std::move(dispatch)), single_(single),
+      readers_(server.context_)
 {
     error_code ignored;
     peer_ = socket_.remote_endpoint(ignored);
@@ -212,7 +208,7 @@ asio::awaitable<Connection::Received> Connection::receive_body()
     request.path = std::move(target->path);
     request.query_parameters = std::move(target->query);
     const auto id = request.header("X-Request-Id");
-    request.id = is_acceptable_id(id) ? std::string(id) : server_.next_request_id();
+    request.id = is_request_id(id) ? std::string(id) : server_.next_request_id();
     request.peer = peer_;
     co_return request;
 }
@@ -221,7 +217,7 @@ asio::awaitable<Response> Connection::answer(Request& request)
 {
     std::string reason;
     try {
-        co_return co_await server_.dispatch_(request);
+        co_return co_await dispatch_(request);
     } catch (const std::exception& e) {
         reason = e.what();
     } catch (...) {

@@ -21,7 +21,7 @@ namespace hotspare::http {
 
 class Connection {
 public:
-    Connection(Server& server, tcp::socket socket, std::string already_read, bool single);
+    Connection(Server& server, tcp::socket socket, std::string already_read, Dispatch dispatch, bool single);
 
     /// Serves the connection to its end. What the peer does wrong is no exception.
     asio::awaitable<void> run();
@@ -56,8 +56,9 @@ private:
     Deadline deadline_;
     beast::flat_buffer buffer_; ///< received and not consumed yet
     std::string head_;          ///< of the request in progress, as received
-    const bool single_;         ///< adopted for one request
-    bool idle_ = false;         ///< waiting for the first byte of a request
+    const Dispatch dispatch_;
+    const bool single_; ///< adopted for one request
+    bool idle_ = false; ///< waiting for the first byte of a request
     bool stopping_ = false;
     std::shared_ptr<Outbox> outbox_; ///< while a stream runs
     TaskGroup readers_;              ///< the reading half of a stream, at most one task

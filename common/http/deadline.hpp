@@ -1,8 +1,7 @@
 // A deadline over whatever one socket is doing. When it passes, the socket's operations are cancelled and passed()
 // turns true, which is how the caller tells its own timeout from a cancellation and from a failure of the peer.
 //
-// Thread: the socket's. Owner: the session that owns the socket; the socket must live at least as long, or be
-// re-targeted with attach() after a move.
+// Thread: the socket's. Owner: the session that owns the socket, which must live at least as long and not be moved.
 #pragma once
 
 #include "common/clock.hpp"

@@ -1,5 +1,7 @@
 #include "common/http/head.hpp"
 
+#include "common/http/grammar.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,14 +40,6 @@ bool is_field_value_char(char c)
 bool is_target_char(char c)
 {
     return c > 0x20 && c < 0x7f;
-}
-
-/// uri-host [":" port] without userinfo (RFC 9110 §7.2). Which names are known is not decided here.
-bool is_host(std::string_view text)
-{
-    return std::ranges::all_of(text, [](char c) {
-        return is_digit(c) || is_alpha(c) || std::string_view("-._~!$&'()*+,;=%:[]").find(c) != std::string_view::npos;
-    });
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b)

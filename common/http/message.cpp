@@ -129,17 +129,25 @@ Response text_response(unsigned status, std::string body, std::string_view conte
     return Response(status, std::move(body), content_type);
 }
 
-Response problem(const Problem& what, std::string_view request_id)
+std::string_view reason_phrase(unsigned status) noexcept
 {
-    nlohmann::ordered_json body{{"title", view(beast::http::obsolete_reason(beast::http::int_to_status(what.status)))},
+    return view(beast::http::obsolete_reason(beast::http::int_to_status(status)));
+}
+
+std::string problem_document(const Problem& what, std::string_view request_id)
+{
+    nlohmann::ordered_json body{{"title", reason_phrase(what.status)},
                                 {"status", what.status},
                                 {"detail", what.detail},
                                 {"error", what.detail},
                                 {"request_id", request_id}};
     for (const auto& [name, value] : what.members.items()) body[name] = value;
-    auto response = json_response(what.status, body);
-    response.set(field::content_type, "application/problem+json");
-    return response;
+    return body.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+Response problem(const Problem& what, std::string_view request_id)
+{
+    return Response(what.status, problem_document(what, request_id), "application/problem+json");
 }
 
 Response problem(const Request& request, unsigned status, std::string detail, Json members)

@@ -116,6 +116,10 @@ Response text_response(unsigned status, std::string body, std::string_view conte
 /// RFC 9457: application/problem+json with `title` (the status's reason phrase), `status`, `detail`, `request_id`, and
 /// `error` holding the same sentence as `detail`, because the older clients of these services read that.
 Response problem(const Problem& what, std::string_view request_id);
+/// Its body alone.
+std::string problem_document(const Problem& what, std::string_view request_id);
+/// "Not Found" for 404.
+std::string_view reason_phrase(unsigned status) noexcept;
 Response problem(const Request& request, unsigned status, std::string detail, Json members = Json::object());
 
 /// The body as JSON. Fails with a 400 that names line, column and byte, also when it is nested deeper than 64 levels.

@@ -81,7 +81,7 @@ void Server::suspend()
     for (const auto& connection : connections_) connection->stop();
 }
 
-void Server::adopt(int descriptor, tcp protocol, std::string already_read)
+void Server::adopt(int descriptor, tcp protocol, std::string already_read, Dispatch dispatch)
 {
     tcp::socket socket(context_);
     error_code error;
@@ -91,7 +91,7 @@ void Server::adopt(int descriptor, tcp protocol, std::string already_read)
         ::close(descriptor);
         return;
     }
-    start(std::move(socket), std::move(already_read), true);
+    start(std::make_unique<Connection>(*this, std::move(socket), std::move(already_read), std::move(dispatch), true));
 }
 
 asio::awaitable<void> Server::drain(Duration grace)
@@ -120,7 +120,7 @@ asio::awaitable<void> Server::accept(std::shared_ptr<tcp::acceptor> acceptor)
         auto [error, socket] = co_await acceptor->async_accept(no_throw);
         if (!error) {
             failing = false;
-            start(std::move(socket), {}, false);
+            start(std::make_unique<Connection>(*this, std::move(socket), std::string(), dispatch_, false));
             continue;
         }
         if (!acceptor->is_open()) break;
@@ -131,12 +131,10 @@ asio::awaitable<void> Server::accept(std::shared_ptr<tcp::acceptor> acceptor)
     }
 }
 
-void Server::start(tcp::socket socket, std::string already_read, bool single)
+void Server::start(std::unique_ptr<Connection> connection)
 {
     if (draining_) return;
-    const auto connection = connections_.insert(
-        connections_.end(), std::make_unique<Connection>(*this, std::move(socket), std::move(already_read), single));
-    tasks_.spawn("connection", serve(connection));
+    tasks_.spawn("connection", serve(connections_.insert(connections_.end(), std::move(connection))));
 }
 
 asio::awaitable<void> Server::serve(Connections::iterator connection)

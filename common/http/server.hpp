@@ -59,6 +59,7 @@ class Connection;
 
 class Server {
 public:
+    /// `dispatch` answers the connections that it accepts; a server that only adopts needs none.
     Server(asio::io_context& context, Dispatch dispatch, ServerOptions options = {});
     ~Server();
 
@@ -79,8 +80,9 @@ public:
     bool suspended() const noexcept { return !acceptor_; }
 
     /// Serves ONE request on a connection that was accepted elsewhere and whose first bytes were read already, then
-    /// closes it (an event stream or WebSocket lives on until it ends). Takes ownership of the descriptor in any case.
-    void adopt(int descriptor, tcp protocol, std::string already_read);
+    /// closes it (an event stream or WebSocket lives on until it ends). `dispatch` answers it: who read the bytes knows
+    /// what they ask for. Takes ownership of the descriptor in any case.
+    void adopt(int descriptor, tcp protocol, std::string already_read, Dispatch dispatch);
 
     /// Stops accepting, ends streams, lets requests in flight finish for at most `grace`, then cancels what is left.
     /// After it completes the server does nothing any more.
@@ -95,7 +97,7 @@ private:
 
     result<void> open(const tcp::endpoint& endpoint);
     asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
-    void start(tcp::socket socket, std::string already_read, bool single);
+    void start(std::unique_ptr<Connection> connection);
     asio::awaitable<void> serve(Connections::iterator connection);
     std::string next_request_id();
 

@@ -38,8 +38,8 @@ public:
         thread_.join();
     }
 
-    std::uint16_t port() const noexcept { return service_.port(); }
-    std::uint16_t control_port() const noexcept { return service_.control_port(); }
+    std::uint16_t port() const noexcept { return port_; }
+    std::uint16_t control_port() const noexcept { return control_port_; }
     bool crashed() const noexcept { return crashed_; }
 
 private:
@@ -58,6 +58,9 @@ private:
     asio::io_context io_{1};
     std::atomic<bool> crashed_ = false;
     Service service_;
+    // The service belongs to its thread from now on; these are the test's.
+    const std::uint16_t port_ = service_.port();
+    const std::uint16_t control_port_ = service_.control_port();
     std::thread thread_;
 };
 

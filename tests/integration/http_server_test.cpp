@@ -410,7 +410,8 @@ TEST_F(HttpServerTest, ServesOneRequestOnAnAdoptedConnection)
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
     ASSERT_GE(accepted, 0);
     on_server([&] {
-        server_->adopt(accepted, tcp::v4(), "GET /hello HT");
+        server_->adopt(accepted, tcp::v4(), "GET /hello HT",
+                       [this](Request& request) { return router_.dispatch(request); });
         return true;
     });
     client.send("TP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -427,7 +428,8 @@ TEST_F(HttpServerTest, StreamsEventsOnAnAdoptedConnection)
     RawClient client(test::local_port(listener));
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
     on_server([&] {
-        server_->adopt(accepted, tcp::v4(), "GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+        server_->adopt(accepted, tcp::v4(), "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
+                       [this](Request& request) { return router_.dispatch(request); });
         return true;
     });
     ASSERT_TRUE(test::eventually([&] { return stream_open(); }));

@@ -7,6 +7,7 @@
 #include "tests/support/raw_client.hpp"
 #include "tests/support/temp_dir.hpp"
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -157,6 +158,12 @@ TEST(Process, TheDestructorEndsEvenAStoppedChild)
     }
     EXPECT_EQ(::kill(pid, 0), -1);
     EXPECT_EQ(errno, ESRCH);
+}
+
+TEST(Process, AReportOfASanitizerFailsTheTest)
+{
+    EXPECT_NONFATAL_FAILURE(run("/bin/sh", {"-c", "echo 'WARNING: ThreadSanitizer: data race (pid=1)' >&2"}),
+                            "data race");
 }
 
 TEST(Process, RunReturnsCodeAndStreams)

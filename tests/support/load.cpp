@@ -216,7 +216,7 @@ private:
         if (now < next_expiry_check_) return;
         next_expiry_check_ = now + milliseconds(20);
         for (Connection& c : connections_)
-            if (c.sample && c.sample->due + plan_.timeout <= now) finish(c, Failure::timed_out);
+            if (c.sample && c.sample->sent + plan_.timeout <= now) finish(c, Failure::timed_out);
         connections_.remove_if([](const Connection& c) { return c.retiring && !c.sample; });
     }
 

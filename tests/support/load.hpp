@@ -34,7 +34,7 @@ struct LoadPlan {
     std::string id_prefix = "load";
     std::size_t connections = 16;       ///< opened in advance; more are opened while all are busy ...
     std::size_t max_connections = 4000; ///< ... up to this many
-    milliseconds timeout = seconds(10); ///< from the moment due to the last byte of the answer
+    milliseconds timeout = seconds(10); ///< from the sending to the last byte of the answer
 };
 
 /// Why a request is not a complete 2xx answer.

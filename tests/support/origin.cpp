@@ -24,6 +24,13 @@ std::string chunk_line(std::size_t size)
     return hex + "\r\n";
 }
 
+/// Whole, small and sent at once.
+bool is_plain(const Reply& reply)
+{
+    return reply.framing == Reply::Framing::sized && reply.pattern == 0 && reply.piece == 0 &&
+           reply.break_at == Reply::Break::never;
+}
+
 } // namespace
 
 Reply Reply::text(std::string body, int status)
@@ -204,8 +211,15 @@ bool Origin::answer(Connection& c, const Message& request, const Reply& reply)
     }
     if (reply.close) head += "Connection: close\r\n";
     head += "\r\n";
-    if (!send(c, head)) return false;
-    if (request.method() != "HEAD" && reply.framing != Reply::Framing::none && !send_body(c, reply)) return false;
+    const bool has_body = request.method() != "HEAD" && reply.framing != Reply::Framing::none;
+    if (has_body && is_plain(reply)) {
+        // In one piece, as real servers send small answers: a fault of the network comes before it or after it.
+        if (!send(c, head + reply.body)) return false;
+        body_bytes_sent_ += reply.body.size();
+    } else {
+        if (!send(c, head)) return false;
+        if (has_body && !send_body(c, reply)) return false;
+    }
     return !reply.close && !reply.close_silently && reply.framing != Reply::Framing::until_close &&
            request.keep_alive();
 }

@@ -1,5 +1,7 @@
 #include "tests/support/process.hpp"
 
+#include <gtest/gtest.h>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -60,6 +62,11 @@ std::string source_file(const std::string& relative)
     return std::string(HOTSPARE_SOURCE_DIR) + "/" + relative;
 }
 
+bool has_sanitizer_report(std::string_view output)
+{
+    return output.find("Sanitizer: ") != output.npos || output.find("runtime error: ") != output.npos;
+}
+
 Process::Process(std::string program, std::vector<std::string> arguments, Options options) : command_(program)
 {
     for (const auto& a : arguments) command_ += " " + a;
@@ -80,6 +87,7 @@ Process::Process(std::string program, std::vector<std::string> arguments, Option
     if (pid_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(127);
+        if (options.own_group) ::setpgid(0, 0);
         ::dup2(nothing.get(), STDIN_FILENO);
         ::dup2(out_write.get(), STDOUT_FILENO);
         ::dup2(err_write.get(), STDERR_FILENO);
@@ -91,6 +99,7 @@ Process::Process(std::string program, std::vector<std::string> arguments, Option
         ::execve(program.c_str(), argv.data(), envp.data());
         ::_exit(127);
     }
+    if (options.own_group) ::setpgid(pid_, pid_); // whoever comes first: the group is there when this returns
     out_pipe_ = std::move(out_read);
     err_pipe_ = std::move(err_read);
     reader_ = std::thread([this] { read_output(); });
@@ -99,10 +108,16 @@ Process::Process(std::string program, std::vector<std::string> arguments, Option
 Process::~Process()
 {
     signal(SIGCONT);
+#ifdef HOTSPARE_SANITIZED
+    // Leaks are looked for when a program ends by itself.
+    signal(SIGTERM);
+    (void)wait_exit(seconds(5));
+#endif
     signal(SIGKILL);
     wait_exit();
     stop_.raise();
     reader_.join();
+    if (has_sanitizer_report(err_)) ADD_FAILURE() << "a sanitizer reports: " << description();
 }
 
 void Process::read_output()
@@ -175,6 +190,11 @@ Clock::duration Process::time_to_ready() const
 bool Process::signal(int number)
 {
     return running() && ::kill(pid_, number) == 0;
+}
+
+bool Process::signal_group(int number)
+{
+    return running() && ::kill(-pid_, number) == 0;
 }
 
 std::optional<int> Process::wait_exit(milliseconds bound)

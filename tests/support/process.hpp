@@ -2,8 +2,9 @@
 //
 // Thread: one reader per Process collects what the child prints; the public functions belong to the test's thread.
 // Lifetime: the destructor continues, kills and reaps the child, so a failing test leaves nothing behind; a child whose
-// test process dies is killed by the kernel. Start a Process from the thread that outlives it (the test's), because
-// that is the thread whose end the kernel watches.
+// test process dies is killed by the kernel. A sanitizer's report in what the child printed fails the test then: the
+// child may well have gone on as if nothing had happened. Start a Process from the thread that outlives it (the
+// test's), because that is the thread whose end the kernel watches.
 #pragma once
 
 #include "tests/support/eventually.hpp"
@@ -30,6 +31,8 @@ namespace hotspare::test {
 std::string binary(const std::string& name);
 /// Path of a file of the source tree.
 std::string source_file(const std::string& relative);
+/// Whether a program's output contains the report of a sanitizer.
+bool has_sanitizer_report(std::string_view output);
 
 class Process {
 public:
@@ -37,6 +40,7 @@ public:
         std::vector<std::pair<std::string, std::string>> environment; ///< added to ours
         std::string directory;                                        ///< empty = ours
         std::optional<std::size_t> descriptors;                       ///< its RLIMIT_NOFILE
+        bool own_group = false;                                       ///< as a terminal's foreground job has it
     };
 
     /// Starts `program` (a path). Throws std::system_error if that is impossible; a child that cannot exec exits with
@@ -61,6 +65,8 @@ public:
 
     /// False if the child has exited already.
     bool signal(int number);
+    /// The same for everything in its group, as a terminal does for ^C. Only with Options::own_group.
+    bool signal_group(int number);
     /// Exit code, or 128 + the signal that ended the child; nothing if it still runs after `bound`.
     std::optional<int> wait_exit(milliseconds bound = patience);
     bool running() { return !wait_exit(milliseconds(0)); }

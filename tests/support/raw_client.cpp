@@ -111,7 +111,7 @@ std::string format_request(std::string_view method, std::string_view target, con
                            std::string_view body)
 {
     std::string text;
-    text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: test\r\n");
+    text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: localhost\r\n");
     for (const auto& [name, value] : headers) text.append(name).append(": ").append(value).append("\r\n");
     if (!body.empty() || method == "POST" || method == "PUT")
         text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");

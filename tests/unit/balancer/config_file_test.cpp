@@ -271,10 +271,32 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
         {head + "timeouts: {request: 5}", "f.yaml:2:21: timeouts.request: '5' is not valid, expected a duration"},
         {head + "limits: {header: 8kb}", "f.yaml:2:18: limits.header: '8kb' is not valid, expected a size"},
         {head + "limits: {header: 2MiB}", "f.yaml:2:18: limits.header: '2MiB' is not allowed, expected a size"},
+        {head + "admin_hosts: [Balancer]",
+         "f.yaml:2:14: admin_hosts: the list is not allowed, expected names or addresses in lower case"},
+        {head + "limits: {fields: 129}",
+         "f.yaml:2:18: limits.fields: '129' is not allowed, expected a whole number from 1 to 128"},
         {head + "workers: 1000", "f.yaml:2:10: workers: '1000' is not allowed, expected a whole number from 0 to 256"},
         {head + "lissen: 127.0.0.1:1", "f.yaml:2:1: unknown key 'lissen', did you mean 'listen'?"},
     };
     for (const auto& [yaml, message] : table) EXPECT_EQ(error_of(yaml).substr(0, message.size()), message) << yaml;
+}
+
+TEST(BalancerConfig, a_file_that_stands_for_too_much_is_refused_soon)
+{
+    const auto repeated = [](std::string text, std::string_view what, int times) {
+        for (int i = 0; i < times; ++i) text += what;
+        return text + "]";
+    };
+    const std::string backends = "backends: [{name: a, url: \"http://a\"}]\n";
+    const auto bomb = backends + repeated("pools: [&p {weights: ", repeated("[1", ",1", 2000), 1);
+    EXPECT_NE(error_of(repeated(bomb.substr(0, bomb.size() - 1) + "}", ", *p", 20'000)).find("value 100001"),
+              std::string::npos);
+
+    EXPECT_EQ(error_of(backends + repeated("pools: [{name: p}", ", {name: p}", 256)).substr(0, 42),
+              "f.yaml:2:8: pools: the list is not allowed");
+    std::string routes = backends + "routes:\n";
+    for (int i = 0; i < 10'001; ++i) routes += "  - {path: /" + std::to_string(i) + "}\n";
+    EXPECT_EQ(error_of(routes), "f.yaml:3:3: routes: the list is not allowed, expected at most 10000 routes");
 }
 
 TEST(BalancerConfig, mistakes_in_flags_name_the_flag)
@@ -287,6 +309,11 @@ TEST(BalancerConfig, mistakes_in_flags_name_the_flag)
               "backends: missing, expected 1 to 256 backends, as the key `backends` or as --backend NAME=URL");
     EXPECT_EQ(error_of_flags(two_backends, {{"policy", {"best"}}}),
               "--policy: unknown word 'best', expected failover | round_robin | random | least_connections");
+    for (const char* workers : {"-1", "257", "99999999999"})
+        EXPECT_EQ(error_of_flags(two_backends, {{"workers", {workers}}}),
+                  "--workers: '" + std::string(workers) + "' is not allowed, expected a whole number from 0 to 256");
+    EXPECT_EQ(error_of_flags(two_backends, {{"workers", {"two"}}}),
+              "--workers: 'two' is not valid, expected a whole number from 0 to 256");
     EXPECT_EQ(error_of_flags(two_backends, {{"port", {"65536"}}}),
               "--port: '65536' is out of range, expected a whole number from 0 to 65535");
     EXPECT_EQ(error_of_flags("backends: [{name: x, url: 'http://x'}]\npools: [{backends: [x]}]",
@@ -310,6 +337,7 @@ ConfigFile any_file()
     file.workers = *rc::gen::inRange(0U, 257U);
     file.access_log = *rc::gen::element<std::string>("", "-", "/var/log/x y.log", "null", "a: b # c");
     file.forwarded = *rc::gen::arbitrary<bool>();
+    if (*rc::gen::arbitrary<bool>()) file.admin_hosts = {"balancer.internal", "fd00::1"};
     file.admin = *rc::gen::arbitrary<bool>();
     const int backends = *rc::gen::inRange(1, 6);
     for (int i = 0; i < backends; ++i) {
@@ -374,6 +402,7 @@ RC_GTEST_PROP(BalancerConfig, what_is_printed_loads_back_to_the_same_whole, ())
     RC_ASSERT(config::to_yaml(loaded) == printed);
     const auto before = to_config(file);
     const auto after = to_config(loaded);
+    RC_ASSERT(after.admin_hosts == before.admin_hosts);
     RC_ASSERT(after.backends.size() == before.backends.size());
     for (std::size_t i = 0; i < before.pools.size(); ++i) {
         RC_ASSERT(after.pools[i].backends == before.pools[i].backends);

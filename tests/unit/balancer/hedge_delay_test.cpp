@@ -21,9 +21,19 @@ TEST(HedgeDelay, DoesNotFallBelowItsFloor)
 TEST(HedgeDelay, FollowsAServiceThatIsSlowByNature)
 {
     HedgeDelay delay(milliseconds(20), 3);
-    for (int i = 0; i < 1000; ++i) delay.observe(milliseconds(100));
-    EXPECT_GE(delay.current(), milliseconds(300));
-    EXPECT_LE(delay.current(), milliseconds(400)); // 3 x 100 ms, rounded up to the end of its bucket (at most 25 %)
+    for (int i = 0; i < 1000; ++i) delay.observe(milliseconds(50));
+    EXPECT_GE(delay.current(), milliseconds(150));
+    EXPECT_LE(delay.current(), milliseconds(190)); // 3 x 50 ms, rounded up to the end of its bucket (at most 25 %)
+}
+
+TEST(HedgeDelay, ItsMultipleShrinksAsTheServiceIsSlower)
+{
+    HedgeDelay delay(milliseconds(20), 3);
+    for (int i = 0; i < 1000; ++i) delay.observe(milliseconds(150));
+    EXPECT_EQ(delay.current(), milliseconds(250));
+    for (int i = 0; i < 60000; ++i) delay.observe(seconds(1));
+    EXPECT_GE(delay.current(), seconds(1)) << "sooner, and every other request would be hedged";
+    EXPECT_LE(delay.current(), milliseconds(1250));
 }
 
 TEST(HedgeDelay, OneSlowAnswerInAThousandDoesNotMoveIt)

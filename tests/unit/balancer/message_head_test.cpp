@@ -171,12 +171,119 @@ TEST(RequestRewrite, RemovesWhatConcernsThisHopOnly)
     EXPECT_NE(out.find("X-Stays: 2\r\n"), std::string::npos);
 }
 
+std::string upgrade(const std::string& method, const std::string& field)
+{
+    return method + " / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAM\r\n" + field +
+           "\r\n\r\n";
+}
+
+TEST(RequestRewrite, UpgradesToNothingButWebSocket)
+{
+    for (const auto& bytes :
+         {upgrade("GET", "Upgrade: h2c"), upgrade("GET", "Upgrade: websocket2"), upgrade("GET", "Upgrade:"),
+          upgrade("GET", "X: websocket"), upgrade("POST", "Upgrade: websocket")}) {
+        RequestHead head;
+        ASSERT_EQ(judge(bytes, head), 0U) << bytes;
+        EXPECT_FALSE(head.upgrade) << bytes;
+        const std::string out = rewritten(bytes);
+        EXPECT_EQ(out.find("Upgrade"), std::string::npos) << out;
+        EXPECT_EQ(out.find("HTTP2-Settings"), std::string::npos) << out;
+        EXPECT_EQ(out.find("Connection"), std::string::npos) << out;
+    }
+    for (const auto& bytes : {upgrade("GET", "Upgrade: WebSocket"), upgrade("GET", "Upgrade: h2c, websocket"),
+                              upgrade("GET", "Upgrade: h2c\r\nUpgrade: websocket")}) {
+        const std::string out = rewritten(bytes);
+        EXPECT_NE(out.find("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"), std::string::npos) << out;
+        EXPECT_EQ(out.find("h2c"), std::string::npos) << out;
+    }
+}
+
+TEST(RequestRewrite, DropsFieldsThatAGatewayInterfaceWouldTakeForOthers)
+{
+    const std::string bytes = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer_Encoding: chunked\r\n"
+                              "X_Forwarded_For: 10.0.0.1\r\nIdempotency_Key: k\r\nX-Stays: a_b\r\n_: c\r\n\r\n";
+    RequestHead head;
+    ASSERT_EQ(judge(bytes, head), 0U);
+    EXPECT_FALSE(head.idempotency_key);
+    const std::string out = rewritten(bytes);
+    EXPECT_EQ(out.find("Transfer_Encoding"), std::string::npos) << out;
+    EXPECT_EQ(out.find("10.0.0.1"), std::string::npos) << out;
+    EXPECT_EQ(out.find("Idempotency"), std::string::npos) << out;
+    EXPECT_EQ(out.find("\r\n_:"), std::string::npos) << out;
+    EXPECT_NE(out.find("\r\nX-Stays: a_b\r\n"), std::string::npos) << out;
+}
+
 TEST(RequestRewrite, CannotBeMadeToDropItsFraming)
 {
     const std::string out =
         rewritten("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: content-length, host\r\n\r\n");
     EXPECT_NE(out.find("Content-Length: 3\r\n"), std::string::npos);
     EXPECT_NE(out.find("Host: a\r\n"), std::string::npos);
+}
+
+TEST(RequestHead, CountsOnNothingThatTheBackendWillNotSee)
+{
+    RequestHead head;
+    judge("POST / HTTP/1.1\r\nHost: a\r\nConnection: idempotency-key\r\nIdempotency-Key: k\r\n\r\n", head);
+    EXPECT_FALSE(head.idempotency_key) << "a request that is repeated for a key that was removed is executed twice";
+    judge("POST / HTTP/1.1\r\nHost: a\r\nConnection: expect\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+          head);
+    EXPECT_FALSE(head.expect_continue);
+}
+
+TEST(RequestRewrite, NamesTheBackendWhereTheClientNamesNoHost)
+{
+    for (const bool forwarded : {false, true}) {
+        RequestHead head;
+        ASSERT_EQ(judge("GET /x HTTP/1.0\r\n\r\n", head), 0U);
+        Buffer out;
+        write_request(head,
+                      {.target = head.target,
+                       .client_ip = "192.0.2.1",
+                       .request_id = "id",
+                       .forwarded = forwarded,
+                       .default_host = "b:5001"},
+                      out);
+        EXPECT_TRUE(out.text().starts_with("GET /x HTTP/1.1\r\nHost: b:5001\r\n")) << out.text();
+        EXPECT_EQ(out.text().find("X-Forwarded-Host"), std::string_view::npos)
+            << "the client named none: " << out.text();
+        EXPECT_EQ(out.text().find("host=\""), std::string_view::npos) << out.text();
+    }
+}
+
+TEST(RequestRewrite, CountsMaxForwardsDownWhereItMeansSomething)
+{
+    const auto with = [](const std::string& method, const std::string& value) {
+        return method + " / HTTP/1.1\r\nHost: a\r\nMax-Forwards: " + value + "\r\n\r\n";
+    };
+    RequestHead head;
+    for (const char* method : {"TRACE", "OPTIONS"}) {
+        ASSERT_EQ(judge(with(method, "0"), head), 0U);
+        EXPECT_EQ(head.max_forwards, 0U) << "ours to answer";
+        EXPECT_NE(rewritten(with(method, "10")).find("\r\nMax-Forwards: 9\r\n"), std::string::npos);
+        EXPECT_EQ(judge(with(method, "-1")), 400U);
+        EXPECT_EQ(judge(with(method, "")), 400U);
+        EXPECT_EQ(judge(with(method, "1\r\nMax-Forwards: 2")), 400U);
+    }
+    ASSERT_EQ(judge(with("GET", "0"), head), 0U);
+    EXPECT_FALSE(head.max_forwards);
+    EXPECT_NE(rewritten(with("GET", "10")).find("\r\nMax-Forwards: 10\r\n"), std::string::npos);
+}
+
+TEST(RequestRewrite, SaysWhichVersionItReceived)
+{
+    EXPECT_NE(rewritten("GET / HTTP/1.0\r\n\r\n").find("\r\nVia: 1.0 hotspare\r\n"), std::string::npos);
+    EXPECT_NE(rewritten("GET / HTTP/1.1\r\nHost: a\r\nVia: 1.0 other\r\n\r\n").find("\r\nVia: 1.1 hotspare\r\n"),
+              std::string::npos);
+}
+
+TEST(RequestRewrite, KeepsTheWholeWayThatARequestCame)
+{
+    const std::string out = rewritten("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\n"
+                                      "X-Forwarded-For:\r\nx-forwarded-for: 198.51.100.8, 198.51.100.9\r\n\r\n");
+    EXPECT_NE(out.find("\r\nX-Forwarded-For: 198.51.100.7, 198.51.100.8, 198.51.100.9, 192.0.2.1\r\n"),
+              std::string::npos)
+        << out;
 }
 
 TEST(RequestRewrite, SaysWhoAsked)
@@ -190,6 +297,12 @@ TEST(RequestRewrite, SaysWhoAsked)
     EXPECT_NE(out.find("X-Request-Id: id\r\n"), std::string::npos);
     EXPECT_NE(out.find("Via: 1.1 hotspare\r\n"), std::string::npos);
     EXPECT_NE(out.find("traceparent: 00-1-2-01\r\n"), std::string::npos);
+}
+
+TEST(RequestRewrite, AnHttp10RequestNeedsNoHost)
+{
+    EXPECT_TRUE(rewritten("GET /x HTTP/1.0\r\n\r\n").starts_with("GET /x HTTP/1.1\r\nHost: \r\n"))
+        << rewritten("GET /x HTTP/1.0\r\n\r\n");
 }
 
 TEST(ResponseHead, KnowsWhereItsBodyEnds)
@@ -218,6 +331,66 @@ TEST(ResponseHead, RefusesWhatCouldBeReadInTwoWays)
     EXPECT_TRUE(parse_response("ICY 200 OK\r\n\r\n", false, head));
 }
 
+TEST(ResponseHead, RefusesToSwitchToAnythingButWebSocket)
+{
+    ResponseHead head;
+    EXPECT_TRUE(
+        parse_response("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false, head));
+    EXPECT_TRUE(parse_response("HTTP/1.1 101 Switching Protocols\r\n\r\n", false, head));
+    EXPECT_FALSE(parse_response("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
+                                false, head));
+}
+
+TEST(ResponseHead, EndsTheConnectionAfterChunksFromHttp10)
+{
+    ResponseHead head;
+    EXPECT_FALSE(
+        parse_response("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", false, head));
+    EXPECT_FALSE(head.keep_alive);
+}
+
+TEST(ResponseRewrite, GivesNoLengthToWhatHasNoBody)
+{
+    for (const char* status : {"100 Continue", "204 No Content"}) {
+        const std::string bytes = "HTTP/1.1 " + std::string(status) + "\r\nContent-Length: 5\r\n\r\n";
+        ResponseHead head;
+        ASSERT_FALSE(parse_response(bytes, false, head));
+        Buffer out;
+        write_response(head, {.served_by = "a", .request_id = "id"}, out);
+        EXPECT_EQ(out.text().find("Content-Length"), std::string_view::npos) << out.text();
+    }
+}
+
+std::string rewritten_response(const std::string& bytes)
+{
+    ResponseHead head;
+    EXPECT_FALSE(parse_response(bytes, false, head)) << bytes;
+    Buffer out;
+    write_response(head, {.served_by = "a", .request_id = "id", .date = "Sun, 06 Nov 1994 08:49:37 GMT"}, out);
+    return std::string(out.text());
+}
+
+TEST(ResponseRewrite, HasADate)
+{
+    const std::string ours = "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    EXPECT_NE(rewritten_response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").find(ours), std::string::npos);
+    const std::string theirs = rewritten_response("HTTP/1.1 200 OK\r\ndate: then\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_NE(theirs.find("\r\ndate: then\r\n"), std::string::npos) << theirs;
+    EXPECT_EQ(theirs.find(ours), std::string::npos) << theirs;
+    EXPECT_NE(
+        rewritten_response("HTTP/1.1 200 OK\r\nDate: then\r\nConnection: date\r\nContent-Length: 0\r\n\r\n").find(ours),
+        std::string::npos)
+        << "the backend's ends here";
+    EXPECT_EQ(rewritten_response("HTTP/1.1 103 Early Hints\r\n\r\n").find(ours), std::string::npos);
+}
+
+TEST(ResponseRewrite, SaysWhichVersionItReceived)
+{
+    EXPECT_NE(rewritten_response("HTTP/1.0 200 OK\r\n\r\n").find("\r\nVia: 1.0 hotspare\r\n"), std::string::npos);
+    EXPECT_NE(rewritten_response("HTTP/1.1 204 No Content\r\n\r\n").find("\r\nVia: 1.1 hotspare\r\n"),
+              std::string::npos);
+}
+
 std::string decode(std::string_view bytes, bool chunked, ChunkDecoder::State expected)
 {
     // In one piece and byte by byte: the result must be the same content.
@@ -244,10 +417,17 @@ TEST(ChunkDecoder, FramesChunksAnew)
     EXPECT_EQ(decode("5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", false, ChunkDecoder::State::done), "hello!");
 }
 
+TEST(ChunkDecoder, TakesAnEmptyBodyInWhateverPiecesItArrives)
+{
+    EXPECT_EQ(decode("0\r\n\r\n", true, ChunkDecoder::State::done), "0\r\n\r\n");
+    EXPECT_EQ(decode("0\r\nX-Trailer: 1\r\n\r\n", false, ChunkDecoder::State::done), "");
+}
+
 TEST(ChunkDecoder, RefusesMalformedChunks)
 {
     for (const char* bytes : {"g\r\n", "-1\r\nx\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n",
-                              "fffffffffffffffff\r\nx", " 5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n"})
+                              "fffffffffffffffff\r\nx", "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", "0;a=\"\r\"\r\n\r\n",
+                              " 5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n"})
         decode(bytes, true, ChunkDecoder::State::malformed);
 }
 

@@ -184,6 +184,15 @@ TEST(RunApp, a_bad_variable_is_named)
     EXPECT_EQ(outcome.err, "PORT: 'x' is not valid, expected a whole number from 0 to 65535\n");
 }
 
+TEST(RunApp, a_bad_variable_of_the_log_is_named_unless_a_flag_replaces_it)
+{
+    const Variable level("HOTSPARE_LOG_LEVEL", "loud");
+    EXPECT_TRUE(run({}).err.starts_with("HOTSPARE_LOG_LEVEL: unknown word 'loud'"));
+    EXPECT_TRUE(run({"--log-level", "louder"}).err.starts_with("--log-level: unknown word 'louder'"));
+    const Variable format("HOTSPARE_LOG_FORMAT", "xml");
+    EXPECT_TRUE(run({"--log-level", "info"}).err.starts_with("HOTSPARE_LOG_FORMAT: unknown word 'xml'"));
+}
+
 TEST(RunApp, a_bad_file_is_named_with_line_and_column)
 {
     const TempConfig file("port: 1\nfial_mode: hang\n");

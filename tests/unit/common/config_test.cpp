@@ -361,6 +361,11 @@ TEST(ConfigFile, messages_stay_on_one_line_of_bounded_length)
     const auto message = error_of("port: \"" + std::string(10'000, 'x') + "\\n\\r\\e\"");
     EXPECT_EQ(message.find_first_of("\n\r\x1b"), std::string::npos);
     EXPECT_LT(message.size(), 200U);
+
+    // The YAML parser quotes what it cannot read, as it is.
+    EXPECT_EQ(error_of("port: \"\\\n\"").find('\n'), std::string::npos);
+    EXPECT_EQ(error_of("port: \"\\\x1b\"").find('\x1b'), std::string::npos);
+    EXPECT_LT(error_of("port: *" + std::string(10'000, 'x')).size(), 200U);
 }
 
 TEST(ConfigFile, deep_nesting_is_refused)
@@ -424,7 +429,7 @@ TEST(ConfigFile, that_cannot_be_read_is_named)
               "/nonexistent/x.yaml: cannot be read (No such file or directory), expected a readable YAML file");
     EXPECT_EQ(message_of(testing::TempDir()),
               testing::TempDir() + ": cannot be read (Is a directory), expected a readable YAML file");
-    EXPECT_EQ(message_of("/dev/zero"), "/dev/zero: larger than 4MiB, expected a YAML file");
+    EXPECT_EQ(message_of("/dev/zero"), "/dev/zero: larger than 1MiB, expected a YAML file");
 }
 
 // --- Precedence ---

@@ -1,0 +1,145 @@
+#include "balancer/body_relay.hpp"
+
+#include <algorithm>
+
+namespace hotspare::balancer {
+namespace {
+
+constexpr std::size_t smallest_piece = 64 * 1024;
+
+IoResult fill(Stream& source, Buffer& in)
+{
+    const IoResult io = source.read(in.prepare(read_ahead).first(read_ahead));
+    if (io.io == Io::done) in.commit(io.bytes);
+    return io;
+}
+
+bool is_over(const IoResult& io) noexcept
+{
+    return io.io == Io::eof || io.io == Io::failed;
+}
+
+} // namespace
+
+void BodyRelay::begin(Framing framing, std::uint64_t length, bool chunked)
+{
+    framing_ = framing;
+    chunked_ = chunked;
+    left_ = length;
+    complete_ = framing == Framing::none || (framing == Framing::length && length == 0);
+    content_ = 0;
+    piece_ = relay_window;
+    if (framing == Framing::chunked)
+        decoder_.emplace();
+    else
+        decoder_.reset();
+}
+
+std::uint64_t BodyRelay::content_bytes() const noexcept
+{
+    return decoder_ ? decoder_->content_bytes() : content_;
+}
+
+void BodyRelay::count(std::size_t taken) noexcept
+{
+    content_ += taken;
+    if (framing_ != Framing::length) return;
+    left_ -= taken;
+    complete_ = left_ == 0;
+}
+
+BodyRelay::Step BodyRelay::read(Stream& source, Buffer& in, Buffer& out, std::size_t wanted)
+{
+    if (complete_) return {};
+    if (framing_ == Framing::chunked) return read_chunks(source, in, out);
+    if (framing_ == Framing::until_close) return read_until_close(source, in, out);
+
+    std::size_t taken = 0;
+    if (!in.empty()) {
+        taken = static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size()));
+        out.append(in.text().substr(0, taken));
+        in.consume(taken);
+    } else {
+        wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left_, wanted));
+        const IoResult io = source.read(out.prepare(wanted).first(wanted));
+        if (is_over(io)) return {.end = End::cut};
+        out.commit(taken = io.bytes);
+    }
+    count(taken);
+    return {.taken = taken};
+}
+
+BodyRelay::Step BodyRelay::read_until_close(Stream& source, Buffer& in, Buffer& out)
+{
+    if (in.empty()) {
+        const IoResult io = fill(source, in);
+        if (io.io == Io::failed) return {.end = End::cut};
+        if (io.io == Io::eof) {
+            if (chunked_) out.append("0\r\n\r\n");
+            complete_ = true;
+            return {};
+        }
+    }
+    const std::size_t taken = in.size();
+    if (taken == 0) return {};
+    if (chunked_) {
+        out.append_number(taken, 16);
+        out.append("\r\n");
+    }
+    out.append(in.text());
+    if (chunked_) out.append("\r\n");
+    in.clear();
+    count(taken);
+    return {.taken = taken};
+}
+
+BodyRelay::Step BodyRelay::read_chunks(Stream& source, Buffer& in, Buffer& out)
+{
+    if (in.empty()) {
+        const IoResult io = fill(source, in);
+        if (is_over(io)) return {.end = End::cut};
+        if (io.io == Io::blocked) return {};
+    }
+    const std::size_t before = in.size();
+    const auto state = decoder_->decode(in, out, chunked_);
+    if (state == ChunkDecoder::State::malformed) return {.end = End::malformed};
+    complete_ = state == ChunkDecoder::State::done;
+    std::size_t taken = before - in.size();
+    if (!complete_ && taken == 0) {
+        // The head of a chunk is split: the rest of it must be read behind what is there.
+        const IoResult io = fill(source, in);
+        if (is_over(io)) return {.end = End::cut};
+        taken = io.bytes;
+    }
+    return {.taken = taken};
+}
+
+BodyRelay::Step BodyRelay::pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window)
+{
+    const bool plain = framing_ == Framing::length || (framing_ == Framing::until_close && !chunked_);
+    if (complete_ || !plain || !in.empty() || !out.empty()) {
+        if (out.size() >= read_ahead) return {};
+        return read(source, in, out);
+    }
+    std::size_t wanted = std::min(piece_, window.size());
+    if (framing_ == Framing::length) wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left_, wanted));
+    const IoResult got = source.read(window.first(wanted));
+    if (got.io == Io::eof && framing_ == Framing::until_close) {
+        complete_ = true;
+        return {};
+    }
+    if (is_over(got)) return {.end = End::cut};
+    if (got.io == Io::blocked) return {};
+
+    count(got.bytes);
+    const std::size_t sent = sink.write(window.first(got.bytes)).bytes;
+    if (sent < got.bytes) {
+        out.append({window.data() + sent, got.bytes - sent});
+        piece_ = std::max(piece_ / 2, smallest_piece);
+    } else if (got.bytes == piece_) {
+        piece_ = std::min(piece_ * 2, relay_window);
+    }
+    return {.taken = got.bytes, .sent = sent};
+}
+
+} // namespace hotspare::balancer

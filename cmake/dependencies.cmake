@@ -3,7 +3,6 @@
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)
-find_package(OpenSSL REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -14,9 +13,6 @@ find_package(prometheus-cpp CONFIG REQUIRED)
 if(HOTSPARE_TESTS)
   find_package(GTest REQUIRED)
   find_package(rapidcheck REQUIRED)
-endif()
-if(HOTSPARE_BENCH)
-  find_package(benchmark REQUIRED)
 endif()
 
 # Boost.Asio and Boost.Beast are compiled once, in common/boost_impl.cpp, instead of into every object.

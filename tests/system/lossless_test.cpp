@@ -3,7 +3,8 @@
 // faults of the network by a gate in front of them.
 //
 // The worst latency is printed with the target of the design beside it. The assertion on it is far more generous,
-// because a loaded machine is slow without being wrong; that no request fails is asserted exactly.
+// because a loaded machine is slow without being wrong; that no request fails is asserted exactly. So is that a target
+// holds for 99 of 100 requests: no machine's hiccup delays that many, waiting out a silent server does.
 #include "tests/support/fleet.hpp"
 #include "tests/support/gate.hpp"
 #include "tests/support/load.hpp"
@@ -14,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -47,7 +49,11 @@ void report(const std::string& fault, const LoadResult& result, milliseconds tar
     testing::Test::RecordProperty("total", static_cast<int>(result.total()));
     testing::Test::RecordProperty("worst_us", static_cast<int>(to_ms(result.worst()) * 1000));
     testing::Test::RecordProperty("p99_us", static_cast<int>(to_ms(result.percentile(0.99)) * 1000));
-    EXPECT_LT(to_ms(result.worst()), to_ms(bound));
+    // What the generator itself was late is in every latency, and not the balancer's doing.
+    EXPECT_LT(to_ms(result.worst() - result.lag), to_ms(bound));
+    if (target > no_target) {
+        EXPECT_LT(to_ms(result.percentile(0.99) - result.lag), to_ms(std::max(target, silence_target)));
+    }
 }
 
 void expect_no_failure(const LoadResult& result)
@@ -125,6 +131,17 @@ TEST_F(Lossless, Error)
     report("error", result, quick_target);
     expect_no_failure(result);
     EXPECT_GT(result.served_by("spare"), result.total() / 2);
+}
+
+TEST_F(Lossless, Corruption)
+{
+    // The application's own error, not that of a gateway: every answer is a 500.
+    const LoadResult result =
+        run_load(steady_load(balancer_), {{fault_at, [&] { post(primary_.port(), "/simulate/corruption"); }}});
+    report("corruption (500)", result, quick_target);
+    expect_no_failure(result);
+    EXPECT_GT(result.served_by("spare"), result.total() / 2);
+    EXPECT_EQ(lost_by_own_account(balancer_), "0");
 }
 
 TEST_F(Lossless, Truncate)
@@ -322,9 +339,14 @@ TEST(LosslessShutdown, SigtermFinishesALongAnswer)
     ASSERT_TRUE(eventually([&] { return get(balancer.port(), "/health").end != Answer::End::complete; }));
     MessageReader reader(MessageReader::Kind::response);
     reader.feed(first);
-    for (std::string more = client.read_some(65536); !more.empty(); more = client.read_some(65536)) reader.feed(more);
+    while (!reader.complete()) {
+        const std::string more = client.read_some(65536);
+        if (more.empty()) break;
+        reader.feed(more);
+    }
     EXPECT_TRUE(reader.complete()) << reader.message().body_bytes;
     EXPECT_EQ(reader.message().body_hash, Pattern::hash(size));
+    client.reset();
     EXPECT_EQ(balancer.process().wait_exit(), 0) << balancer.process().description();
 }
 

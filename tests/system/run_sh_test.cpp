@@ -10,6 +10,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <regex>
 #include <stdexcept>
 #include <system_error>
@@ -48,11 +49,22 @@ unsigned free_offset()
 
 class RunSh : public ::testing::Test {
 protected:
-    ~RunSh() override { sh({"stop"}); }
+    ~RunSh() override
+    {
+        sh({"stop"});
+        for (const auto& file : fs::recursive_directory_iterator(directory_.path())) {
+            if (file.path().extension() != ".log") continue;
+            std::ifstream in(file.path());
+            const std::string log(std::istreambuf_iterator<char>(in), {});
+            EXPECT_FALSE(has_sanitizer_report(log)) << file.path() << ":\n" << log;
+        }
+    }
 
     Process::Options options() const
     {
-        return {{{"HOTSPARE_RUN_DIR", directory_.path().string()}, {"HOTSPARE_BUILD_DIR", build_}}, {}, {}};
+        Process::Options options;
+        options.environment = {{"HOTSPARE_RUN_DIR", directory_.path().string()}, {"HOTSPARE_BUILD_DIR", build_}};
+        return options;
     }
 
     std::vector<std::string> with_offset(std::vector<std::string> arguments) const
@@ -113,6 +125,51 @@ protected:
         return name_end != std::string::npos && text[name_end + 2] != 'Z';
     }
 
+    /// Every process that this test's run.sh has started, directly or not: they all inherit where to run.
+    std::vector<std::string> left_behind() const
+    {
+        const std::string mark = "HOTSPARE_RUN_DIR=" + directory_.path().string() + '\0';
+        const auto read = [](const fs::path& file) {
+            std::ifstream in(file);
+            return std::string(std::istreambuf_iterator<char>(in), {});
+        };
+        std::vector<std::string> result;
+        for (const auto& process : fs::directory_iterator("/proc")) {
+            if (read(process.path() / "environ").find(mark) == std::string::npos) continue;
+            std::string command = read(process.path() / "cmdline");
+            std::replace(command.begin(), command.end(), '\0', ' ');
+            result.push_back(process.path().filename().string() + ": " + command);
+        }
+        return result;
+    }
+
+    /// Interrupts an `up` with `presses` of ^C, the first one `moment` after its first daemon is about to start. It
+    /// either does not notice any more, and the system is up, or leaves nothing; and that at once.
+    void interrupt(milliseconds moment, int presses)
+    {
+        SCOPED_TRACE(std::to_string(presses) + " x ^C after " + std::to_string(moment.count()) + " ms");
+        fs::remove_all(instance("failover"));
+        auto as_a_job = options();
+        as_a_job.own_group = true;
+        Process up(source_file("run.sh"), with_offset({"up"}), as_a_job);
+        ASSERT_TRUE(
+            eventually([&] { return fs::exists(instance("failover") / "primary.log"); }, patience, milliseconds(1)));
+        stand_still(moment);
+        for (int press = 0; press < presses; ++press) {
+            if (press) stand_still(milliseconds(50));
+            up.signal_group(SIGINT);
+        }
+        const auto code = up.wait_exit(seconds(5));
+        if (code == 0) {
+            EXPECT_EQ(get(port(5000), "/health").status(), 200);
+            EXPECT_EQ(sh({"stop"}).code, 0);
+        } else {
+            EXPECT_EQ(code, 130) << up.description();
+        }
+        EXPECT_EQ(left_behind(), std::vector<std::string>());
+        EXPECT_NE(sh({"status"}).out.find("nothing runs"), std::string::npos);
+    }
+
     TempDir directory_;
     std::string build_ = HOTSPARE_BINARY_DIR;
     const unsigned offset_ = free_offset();
@@ -129,8 +186,24 @@ TEST_F(RunSh, BadUsageIsRefusedWithCode2)
     EXPECT_EQ(system.code, 2);
     EXPECT_NE(system.err.find("failover"), std::string::npos) << "the known ones are named: " << system.err;
 
+    const auto target = sh({"fuzz", "nosuch"});
+    EXPECT_EQ(target.code, 2);
+    EXPECT_NE(target.err.find("request"), std::string::npos) << "the known ones are named: " << target.err;
+    EXPECT_EQ(sh({"fuzz", "request", "--seconds", "many"}).code, 2);
+    EXPECT_EQ(sh({"fuzz", "request", "--seed", "0"}).code, 2);
+
     EXPECT_EQ(run(source_file("run.sh"), {"up", "--port-offset", "many"}, options()).code, 2);
     EXPECT_EQ(run(source_file("run.sh"), {"up", "--port-offset"}, options()).code, 2);
+
+    const std::vector<std::vector<std::string>> surplus{{"status", "extra"}, {"status", "--bogus"}, {"help", "extra"},
+                                                        {"up", "--bogus"},   {"stop", "--bogus"},   {"demo", "extra"},
+                                                        {"logs", "a", "b"},  {"build", "extra"}};
+    for (const auto& arguments : surplus) {
+        const auto refused = sh(arguments);
+        EXPECT_EQ(refused.code, 2) << arguments.front();
+        EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+    }
+    EXPECT_EQ(sh({""}).code, 2) << "no command at all is `up`, an empty one is a mistake";
     EXPECT_EQ(run(source_file("run.sh"), {"help"}, options()).code, 0);
 }
 
@@ -151,7 +224,9 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (const auto* name : {"primary", "spare", "balancer"})
         EXPECT_TRUE(std::regex_search(status.out, std::regex(std::string(name) + " +pid [0-9]+"))) << status.out;
     EXPECT_EQ(sh({"logs", "balancer"}).code, 0);
-    EXPECT_EQ(sh({"logs", "nobody"}).code, 2);
+    const auto nobody = sh({"logs", "nobody"});
+    EXPECT_EQ(nobody.code, 2);
+    EXPECT_NE(nobody.err.find("balancer primary spare"), std::string::npos) << nobody.err;
 
     std::vector<pid_t> pids;
     for (const auto* name : {"primary", "spare", "balancer"})
@@ -161,6 +236,17 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (const pid_t pid : pids) EXPECT_FALSE(alive(pid)) << pid;
     EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
     EXPECT_NE(sh({"status"}).out.find("nothing runs"), std::string::npos);
+    EXPECT_NE(sh({"logs", "primary"}).out.find("stopped"), std::string::npos) << "the last words can still be read";
+}
+
+TEST_F(RunSh, TheHelpOfTheBenchmarkNeedsNoBuild)
+{
+    if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "the benchmark's language is not installed";
+    auto would_build = options();
+    would_build.environment.pop_back(); // HOTSPARE_BUILD_DIR
+    const auto help = run(source_file("run.sh"), {"bench", "--help"}, would_build);
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_EQ(help.out.rfind("usage: run.sh bench", 0), 0U) << help.out;
 }
 
 TEST_F(RunSh, EverySystemStarts)
@@ -184,6 +270,45 @@ TEST_F(RunSh, ABusyPortIsNamedWithItsOwnerBeforeAnythingStarts)
     EXPECT_NE(up.err.find("port " + std::to_string(port(5002))), std::string::npos) << up.err;
     EXPECT_NE(up.err.find("system_tests (pid " + std::to_string(::getpid()) + ")"), std::string::npos) << up.err;
     EXPECT_TRUE(nothing_listens({5000, 5001}));
+}
+
+TEST_F(RunSh, APortThatHotspareItselfHoldsIsNamedWithTheWayToFreeIt)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    // 100 further, the service ports are the control ports of the first.
+    const auto beside = run(source_file("run.sh"), {"up", "--port-offset", std::to_string(offset_ + 100)}, options());
+    EXPECT_EQ(beside.code, 2);
+    const std::string stop = "run.sh: ./run.sh stop failover --port-offset " + std::to_string(offset_) + " ends";
+    EXPECT_NE(beside.err.find(stop), std::string::npos) << beside.err;
+}
+
+TEST_F(RunSh, UpStartsAgainWhatIsDownAndTouchesNothingElse)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    const pid_t balancer = recorded("failover", "balancer.pid");
+    const pid_t primary = recorded("failover", "primary.pid");
+    const pid_t spare_supervisor = recorded("failover", "spare.supervisor");
+    ::kill(recorded("failover", "primary.supervisor"), SIGKILL);
+    ::kill(primary, SIGKILL);
+    ::kill(recorded("failover", "spare.pid"), SIGTERM); // ends with 0: its supervisor takes that for a decision
+    ASSERT_TRUE(eventually([&] { return !alive(primary) && !alive(spare_supervisor); }));
+    const auto status = sh({"status"});
+    EXPECT_NE(status.out.find("up starts it again"), std::string::npos) << status.out;
+
+    const auto up = sh({"up"});
+    EXPECT_EQ(up.code, 0) << up.err;
+    EXPECT_NE(up.out.find("starting again: primary spare"), std::string::npos) << up.out;
+    EXPECT_EQ(get(port(5001), "/health").status(), 200);
+    EXPECT_EQ(get(port(5002), "/health").status(), 200);
+    EXPECT_EQ(recorded("failover", "balancer.pid"), balancer);
+
+    // A daemon that is left alone runs, but nobody would start it again: up gives it a supervisor.
+    ::kill(recorded("failover", "primary.supervisor"), SIGKILL);
+    const pid_t orphan = recorded("failover", "primary.pid");
+    EXPECT_EQ(sh({"up"}).code, 0);
+    EXPECT_FALSE(alive(orphan));
+    EXPECT_TRUE(alive(recorded("failover", "primary.supervisor")));
+    EXPECT_NE(sh({"up"}).out.find("already runs"), std::string::npos);
 }
 
 TEST_F(RunSh, ACrashedDaemonIsStartedAgain)
@@ -211,7 +336,7 @@ TEST_F(RunSh, ADaemonThatRefusesItsConfigurationIsReportedNotRestarted)
 
 TEST_F(RunSh, AnInterruptedUpLeavesNothing)
 {
-    replace_program("balancer", "sleep 1000"); // never ready
+    replace_program("balancer", "exec sleep 1000"); // never ready
     Process up(source_file("run.sh"), with_offset({"up"}), options());
     ASSERT_TRUE(eventually([&] { return get(port(5001), "/health").status() == 200; }));
     const pid_t supervisor = recorded("failover", "balancer.supervisor");
@@ -222,6 +347,17 @@ TEST_F(RunSh, AnInterruptedUpLeavesNothing)
     EXPECT_FALSE(alive(supervisor));
     EXPECT_FALSE(alive(balancer));
     EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
+    EXPECT_EQ(left_behind(), std::vector<std::string>());
+}
+
+TEST_F(RunSh, AnInterruptionAtAnyMomentLeavesNothing)
+{
+    for (auto moment = milliseconds(0); moment <= milliseconds(200); moment += milliseconds(10)) interrupt(moment, 1);
+}
+
+TEST_F(RunSh, AnImpatientInterruptionDoesNotCutTheCleanUpShort)
+{
+    for (auto moment = milliseconds(5); moment <= milliseconds(200); moment += milliseconds(20)) interrupt(moment, 2);
 }
 
 TEST_F(RunSh, StopEndsADaemonThatHangsAndOneWhoseSupervisorDied)

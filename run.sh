@@ -15,12 +15,12 @@ OFFSET=0
 
 # The Debian 12 packages of each task; nothing else is ever installed or fetched.
 PACKAGES_BUILD=(g++ cmake ninja-build ccache mold libboost1.81-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
-    libyaml-cpp-dev libcli11-dev libssl-dev libsqlite3-dev prometheus-cpp-dev libgtest-dev librapidcheck-dev
-    libbenchmark-dev)
+    libyaml-cpp-dev libcli11-dev libsqlite3-dev prometheus-cpp-dev libgtest-dev librapidcheck-dev)
 PACKAGES_RUN=(curl iproute2)
 PACKAGES_BENCH=(wrk python3)
 PACKAGES_PEERS=(nginx haproxy caddy)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3)
+PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
 READY_SECONDS=15         # from the start to the last daemon's first good answer
 STOP_SECONDS=15          # longer than the balancer's own drain; then SIGKILL
@@ -40,6 +40,10 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   demo              kill the primary under load and watch nobody notice
   test [ARGS]       build everything and run every test; ARGS go to ctest;
                     first --preset asan or tsan for the sanitizers
+  fuzz [TARGET] [--seconds N] [--seed N]
+                    look for inputs that break a property, for N seconds a
+                    target (default 60): chunked config events request response;
+                    another search each time, or that of a seed
   bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help)
   lint              format and static checks
   build             install and build, no more
@@ -53,8 +57,9 @@ TEXT
 }
 
 say() { printf '%s\n' "$*"; }
-fail() { printf 'run.sh: %s\n' "$*" >&2; exit 1; }
-refuse() { printf 'run.sh: %s\n' "$*" >&2; exit 2; }
+complain() { printf 'run.sh: %s\n' "${*//$'\n'/$'\n'run.sh: }" >&2; } # every line of it
+fail() { complain "$@"; exit 1; }
+refuse() { complain "$@"; exit 2; }
 
 systems() {
     local file names=()
@@ -83,7 +88,7 @@ ensure_packages() {
     if ((EUID != 0)) && ! command -v sudo >/dev/null; then
         fail "missing packages, and neither root nor sudo to install them: apt-get install ${missing[*]}"
     fi
-    say "installing: ${missing[*]}"
+    say "installing: ${missing[*]}" | fmt -w 80
     mkdir -p "$RUN"
     {
         as_root apt-get update -q &&
@@ -118,10 +123,21 @@ build() { # TARGET...: configures if need be and builds these targets of $PRESET
     mkdir -p "$RUN"
     local log=$RUN/build-$PRESET.log
     say "building $PRESET$([[ -e $BUILD/build.ninja ]] || echo ', the first time takes minutes')"
-    configure_and_build "$@" </dev/null >"$log" 2>&1 || {
+    local begun=$SECONDS
+    configure_and_build "$@" </dev/null 2>&1 | tee "$log" | show_progress || {
         grep -E -A 30 -m 5 '^FAILED|CMake Error' "$log" >&2 || tail -n 40 "$log" >&2
         fail "the build failed; all of its output: $log"
     }
+
+    say "built in $((SECONDS - begun)) s"
+}
+
+show_progress() { # the latest line of a build, over and over in the same place; nothing unless this is a terminal
+    local line
+    while IFS= read -r line; do
+        if [[ -t 1 && $line == \[* ]]; then printf '\r\e[K%.78s' "$line"; fi
+    done
+    if [[ -t 1 ]]; then printf '\r\e[K'; fi
 }
 
 configure_and_build() {
@@ -131,9 +147,10 @@ configure_and_build() {
     fixed_addresses cmake --build --preset "$PRESET" --parallel "$(nproc)" --target "$@"
 }
 
-# The sanitizers of GCC 12 cannot find room for their shadow memory in every address space that newer kernels lay out.
+# The sanitizers of GCC 12 and Clang 16 cannot find room for their shadow memory in every address space that newer
+# kernels lay out.
 fixed_addresses() { # COMMAND...
-    if [[ $PRESET == ?san ]]; then setarch "$(uname -m)" --addr-no-randomize "$@"; else "$@"; fi
+    if [[ $PRESET == ?san || $PRESET == fuzz ]]; then setarch "$(uname -m)" --addr-no-randomize "$@"; else "$@"; fi
 }
 
 program_path() { # NAME -> the program's file
@@ -160,12 +177,13 @@ instance_dir() { if ((OFFSET)); then echo "$RUN/$1+$OFFSET"; else echo "$RUN/$1"
 
 # A description's ${port:N} is N shifted by the offset (so ${port:0} is the offset itself); its paths below .run/SYSTEM/
 # belong to the instance.
-daemon_lines() { # SYSTEM -> "NAME COMMAND-LINE" of each daemon
+daemon_lines() { # SYSTEM [NAME]... -> "NAME COMMAND-LINE" of each daemon, or of these
     local line directory
     directory=$(instance_dir "$1")
     while IFS= read -r line || [[ -n $line ]]; do
         line=${line%%#*}
-        [[ $line =~ [^[:space:]] ]] || continue
+        [[ $line =~ ^([^[:space:]]+) ]] || continue
+        (($# == 1)) || [[ " ${*:2} " == *" ${BASH_REMATCH[1]} "* ]] || continue
         while [[ $line =~ \$\{port:([0-9]+)\} ]]; do
             line=${line//"${BASH_REMATCH[0]}"/$((BASH_REMATCH[1] + OFFSET))}
         done
@@ -175,9 +193,9 @@ daemon_lines() { # SYSTEM -> "NAME COMMAND-LINE" of each daemon
 
 daemon_names() { daemon_lines "$1" | while read -r name _; do echo "$name"; done; }
 
-service_ports() { # SYSTEM -> the port that each daemon serves on, shifted: its --port, or `listen` of its --config
+service_ports() { # SYSTEM [NAME]... -> the port that each serves on, shifted: its --port, or `listen` of its --config
     local line port
-    daemon_lines "$1" | while IFS= read -r line; do
+    daemon_lines "$@" | while IFS= read -r line; do
         if [[ $line =~ --port[[:space:]]+([0-9]+) ]]; then
             echo "${BASH_REMATCH[1]}"
         elif [[ $line =~ --config[[:space:]]+([^[:space:]]+) ]]; then
@@ -187,9 +205,9 @@ service_ports() { # SYSTEM -> the port that each daemon serves on, shifted: its 
     done
 }
 
-all_ports() { # SYSTEM -> the same and the control ports
-    service_ports "$1"
-    daemon_lines "$1" | sed -nE 's/.*--control-port +([0-9]+).*/\1/p'
+all_ports() { # SYSTEM [NAME]... -> the same and the control ports
+    service_ports "$@"
+    daemon_lines "$@" | sed -nE 's/.*--control-port +([0-9]+).*/\1/p'
 }
 
 suggestions() { # SYSTEM -> what to try, at most 80 columns wide
@@ -226,21 +244,26 @@ TEXT
 
 # --- processes --------------------------------------------------------------------------------------------------------
 
-start_time() { # PID -> its start in clock ticks since boot, nothing if it is gone (proc(5), field 22 of stat)
+start_time() { # PID: START_TIME is its start in clock ticks since boot, empty if it is gone (proc(5), field 22 of stat)
     local stat
+    START_TIME=''
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
     stat=${stat##*) }
     # shellcheck disable=SC2086 # split into fields
     set -- $stat
-    [[ $1 == Z ]] || echo "${20}"
+    [[ $1 == Z ]] || START_TIME=${20}
 }
 
-record() { echo "$2 $(start_time "$2")" >"$1.new" && mv "$1.new" "$1"; } # FILE PID
+record() { # FILE PID; starts no process, because ^C would end that one as well
+    start_time "$2"
+    echo "$2 $START_TIME" >"$1"
+}
 
 live_pid() { # FILE -> the recorded process, if it is still that one
     local pid start
     { read -r pid start <"$1"; } 2>/dev/null || return 1
-    [[ -n $start && $(start_time "$pid") == "$start" ]] && echo "$pid"
+    start_time "$pid"
+    [[ -n $start && $START_TIME == "$start" ]] && echo "$pid"
 }
 
 instance_alive() { # DIRECTORY
@@ -270,11 +293,27 @@ port_owner() { # PORT -> "name (pid N)" of who listens on it, nothing if nobody 
     fi
 }
 
-busy_ports() { # SYSTEM -> one line for each port that somebody else holds
-    local port owner
-    for port in $(all_ports "$1"); do
+instance_of() { # PID -> the running instance whose daemon it is, nothing if it is somebody else's
+    local file
+    for file in "$RUN"/*/*.pid; do
+        if [[ $(live_pid "$file") == "$1" ]]; then basename "$(dirname "$file")"; fi
+    done
+}
+
+# busy_ports SYSTEM [NAME]... -> one line for each port that is taken, and how to free those that hotspare itself has
+busy_ports() {
+    local port owner instance own=()
+    for port in $(all_ports "$@"); do
         owner=$(port_owner "$port")
-        [[ -z $owner ]] || echo "port $port is busy: $owner"
+        [[ -n $owner ]] || continue
+        instance=''
+        if [[ $owner =~ \(pid\ ([0-9]+)\)$ ]]; then instance=$(instance_of "${BASH_REMATCH[1]}"); fi
+        echo "port $port is busy: $owner${instance:+ of $instance, which uses it too and runs}"
+        if [[ -n $instance && " ${own[*]} " != *" $instance "* ]]; then own+=("$instance"); fi
+    done
+    for instance in "${own[@]}"; do
+        if [[ $instance == *+* ]]; then owner="${instance%+*} --port-offset ${instance##*+}"; else owner=$instance; fi
+        echo "./run.sh stop $owner ends $instance; with another --port-offset both can run"
     done
 }
 
@@ -282,24 +321,28 @@ busy_ports() { # SYSTEM -> one line for each port that somebody else holds
 
 # supervise DIRECTORY NAME COMMAND...: keeps one daemon running until SIGTERM. Exit codes 0 and 2 are the daemon's own
 # decision (asked to stop, bad usage): starting it again would not change its mind.
+#
+# A process that has just been forked can lose a SIGTERM. So whoever stops the instance first leaves the mark `stopping`
+# and then sends the signal; whoever is born looks at the mark once it would hear the signal. One of the two is seen.
 supervise() {
     local directory=$1 name=$2 pause=$PAUSE_FIRST_MS started code
     shift 2
-    SUPERVISED='' STOPPING=false
+    SUPERVISED='' ENDED='' STOPPING=false
     trap 'STOPPING=true; end_supervised' TERM
     trap '' INT HUP
-    record "$directory/$name.supervisor" $$
-    while ! $STOPPING; do
+    while ! must_stop "$directory"; do
         rotate "$directory/$name.log"
-        "$@" </dev/null >>"$directory/$name.log" 2>&1 &
+        (must_stop "$directory" || exec "$@") </dev/null >>"$directory/$name.log" 2>&1 &
         SUPERVISED=$!
+        if $STOPPING; then end_supervised; fi # the signal came before there was a number to pass it on to
         started=$SECONDS
-        record "$directory/$name.pid" "$SUPERVISED"
+        record "$directory/$name.pid.new" "$SUPERVISED"
+        mv "$directory/$name.pid.new" "$directory/$name.pid"
         await_supervised && code=0 || code=$?
         SUPERVISED=''
         rm -f "$directory/$name.pid"
-        $STOPPING && break
-        note "$directory" "$name" "exited with $code after $((SECONDS - started)) s"
+        must_stop "$directory" && break
+        note "$directory" "$name" "$(describe_exit "$code") after $((SECONDS - started)) s"
         if ((code == 0 || code == 2)); then break; fi
         if ((SECONDS - started >= HEALTHY_SECONDS)); then pause=$PAUSE_FIRST_MS; fi
         rest "$pause"
@@ -309,22 +352,41 @@ supervise() {
     rm -f "$directory/$name.supervisor"
 }
 
-await_supervised() { # a trapped signal ends `wait` early, so wait until the process is really gone
+must_stop() { $STOPPING || [[ -e $1/stopping ]]; } # DIRECTORY
+
+# A trapped signal ends `wait` early, so wait until the process is really gone. (Its standard error is where bash would
+# announce what it was killed by; note() tells that better.)
+await_supervised() {
     local code=0
     while :; do
-        wait "$SUPERVISED" && code=0 || code=$?
+        wait "$SUPERVISED" 2>/dev/null && code=0 || code=$?
         kill -0 "$SUPERVISED" 2>/dev/null || return "$code"
     done
 }
 
-end_supervised() { # SIGCONT: a stopped process could not act on SIGTERM
-    [[ -z $SUPERVISED ]] || kill -TERM "$SUPERVISED" 2>/dev/null || true
-    [[ -z $SUPERVISED ]] || kill -CONT "$SUPERVISED" 2>/dev/null || true
+end_supervised() { # once: the second signal would end the daemon in the middle of its last requests
+    [[ -n $SUPERVISED && $ENDED != "$SUPERVISED" ]] || return 0
+    ENDED=$SUPERVISED
+    terminate "$SUPERVISED"
+}
+
+terminate() { # PID; SIGCONT: a stopped process could not act on SIGTERM
+    kill -TERM "$1" 2>/dev/null || true
+    kill -CONT "$1" 2>/dev/null || true
 }
 
 rest() { # MILLISECONDS, or until the supervisor is told to stop
     sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))" &
-    wait $! || kill $! 2>/dev/null || true
+    wait $! 2>/dev/null || kill $! 2>/dev/null || true
+}
+
+describe_exit() { # CODE
+    local signal
+    if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
+        echo "was ended by SIG$signal"
+    else
+        echo "exited with $1"
+    fi
 }
 
 note() { # DIRECTORY NAME TEXT: into the log and, as the latest word, into NAME.state
@@ -340,27 +402,49 @@ rotate() { # LOG
 
 # --- up ---------------------------------------------------------------------------------------------------------------
 
-start_daemons() { # SYSTEM DIRECTORY
-    local line words name program
-    while IFS= read -r line; do
+# start_daemons SYSTEM DIRECTORY [NAME]...: each (or each of these) under a supervisor. An interruption waits until
+# every supervisor is recorded, so that none is overlooked by whoever stops them.
+start_daemons() {
+    local line lines words programs=() i name
+    mapfile -t lines < <(daemon_lines "$1" "${@:3}")
+    for line in "${lines[@]}"; do
         read -ra words <<<"$line"
-        name=${words[0]}
-        program=$(program_path "${words[1]}")
-        rm -f "$2/$name.state" "$2/$name.restarts"
+        programs+=("$(program_path "${words[1]}")")
+        rm -f "$2/${words[0]}.state" "$2/${words[0]}.restarts"
+    done
+    INTERRUPTED=false
+    trap 'INTERRUPTED=true' INT TERM HUP
+    for i in "${!lines[@]}"; do
+        read -ra words <<<"${lines[i]}"
         # A session of its own: ^C and a closed terminal are for this script, which then decides what ends. The lock on
         # descriptor 9 is not inherited, or it would be held for as long as the daemon lives.
-        (cd "$ROOT" && exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "$program" "${words[@]:2}" \
+        name=${words[0]}
+        (cd "$ROOT" && exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "${programs[i]}" "${words[@]:2}" \
             </dev/null >>"$2/$name.log" 2>&1 9>&-) &
-    done < <(daemon_lines "$1")
+        record "$2/$name.supervisor" $!
+    done
+    trap 'interrupted' INT TERM HUP
+    if $INTERRUPTED; then interrupted; fi
 }
+
+interrupted() {
+    ignore_signals
+    exit 130
+}
+
+ignore_signals() { trap '' INT TERM HUP; } # from here to the end nothing may cut the clean-up short
 
 answers() { curl -fs -o /dev/null --max-time 1 "http://127.0.0.1:$1/health"; } # PORT
 
-await_ready() { # SYSTEM DIRECTORY: until every daemon answers /health with success; fails when a daemon gives up
-    local deadline=$((SECONDS + READY_SECONDS)) port name
-    for port in $(service_ports "$1"); do
+# await_ready SYSTEM DIRECTORY [NAME]...: until every daemon (or each of these) answers /health with success; fails when
+# one gives up.
+await_ready() {
+    local deadline=$((SECONDS + READY_SECONDS)) port name names=("${@:3}")
+    ((${#names[@]})) || mapfile -t names < <(daemon_names "$1")
+    for port in $(service_ports "$1" "${names[@]}"); do
         until answers "$port"; do
-            for name in $(daemon_names "$1"); do
+            if [[ -e $2/stopping ]]; then say "$1 was stopped while it started" >&2; return 1; fi
+            for name in "${names[@]}"; do
                 [[ ! -e $2/$name.state ]] || { report_failure "$2" "$name" "$(<"$2/$name.state")"; return 1; }
             done
             ((SECONDS < deadline)) || { say "port $port: no good answer within $READY_SECONDS s" >&2; return 1; }
@@ -374,7 +458,8 @@ report_failure() { # DIRECTORY NAME TEXT
     tail -n 5 "$1/$2.log" >&2
 }
 
-# bring_up SYSTEM: starts it and waits until it answers; whatever goes wrong, nothing of it is left.
+# bring_up SYSTEM: starts it and waits until it answers. Until the caller says that it may stay (`trap - EXIT`), the end
+# of this script, for whatever reason, is the end of the system.
 bring_up() {
     local directory busy target targets
     directory=$(instance_dir "$1")
@@ -384,33 +469,72 @@ bring_up() {
     build "${targets[@]}"
     for target in "${targets[@]}"; do program_path "$target" >/dev/null; done
     mkdir -p "$directory"
-    trap 'stop_instance "$(instance_dir "'"$1"'")"; exit 130' INT TERM
+    rm -f "$directory/stopping"
+    trap 'ignore_signals; stop_instance "$(instance_dir "'"$1"'")"' EXIT
     start_daemons "$1" "$directory"
     if ! await_ready "$1" "$directory"; then
-        stop_instance "$directory"
+        ignore_signals
         fail "$1 did not start; logs: ${directory#"$PWD"/}"
     fi
-    trap - INT TERM
 }
 
 up() {
-    (($# <= 1)) || refuse "up takes one system"
+    take_at_most 1 up "$@"
     local system=${1:-failover} directory
     system_file "$system" >/dev/null
     directory=$(instance_dir "$system")
     take_lock
+    ensure_packages "${PACKAGES_RUN[@]}"
+    if instance_alive "$directory" && [[ -e $directory/stopping ]]; then
+        say "$system is being stopped; starting it when that is done"
+        stop_instance "$directory"
+    fi
     if instance_alive "$directory"; then
-        say "$system already runs:"
-        show_instance "$directory"
+        complete "$system" "$directory"
         return
     fi
-    ensure_packages "${PACKAGES_RUN[@]}"
     bring_up "$system"
     say "$system is up:"
     show_instance "$directory"
     printf "\nTry:\n"
     suggestions "$system"
     say "  ./run.sh logs -f      ./run.sh stop"
+    ignore_signals
+    trap - EXIT
+}
+
+# complete SYSTEM DIRECTORY: starts what a running system lacks: every daemon without a supervisor, whether it has ended
+# or is only left alone. The others are not touched; if this fails or is interrupted, everything stays as far as it got.
+complete() {
+    local name names pid busy lacking=()
+    mapfile -t names < <(daemon_names "$1")
+    for name in "${names[@]}"; do
+        live_pid "$2/$name.supervisor" >/dev/null || lacking+=("$name")
+    done
+    if ((${#lacking[@]} == 0)); then
+        say "$1 already runs:"
+        show_instance "$2"
+        return
+    fi
+    say "$1 runs, but not all of it; starting again: ${lacking[*]}"
+    for name in "${lacking[@]}"; do
+        if pid=$(live_pid "$2/$name.pid"); then end_process "$2/$name.pid" "$pid"; fi
+    done
+    busy=$(busy_ports "$1" "${lacking[@]}")
+    [[ -z $busy ]] || refuse "$busy"
+    start_daemons "$1" "$2" "${lacking[@]}"
+    await_ready "$1" "$2" "${lacking[@]}" || fail "$1 is still not complete; see ./run.sh status and ./run.sh logs"
+    say "$1 is up:"
+    show_instance "$2"
+}
+
+end_process() { # FILE PID: the process that is recorded there, by force if it takes too long
+    local deadline=$((SECONDS + STOP_SECONDS))
+    terminate "$2"
+    while live_pid "$1" >/dev/null; do
+        if ((SECONDS >= deadline)); then kill -KILL "$2" 2>/dev/null || true; fi
+        sleep 0.05
+    done
 }
 
 take_lock() { # two `up` at once would both find the ports free
@@ -422,7 +546,7 @@ take_lock() { # two `up` at once would both find the ports free
 # --- status, logs, stop -----------------------------------------------------------------------------------------------
 
 show_instance() { # DIRECTORY
-    local file name pid restarts
+    local file name pid restarts state
     for file in "$1"/*.log; do
         [[ -e $file ]] || continue
         name=$(basename "$file" .log)
@@ -430,7 +554,9 @@ show_instance() { # DIRECTORY
         if pid=$(live_pid "$1/$name.pid"); then
             printf '  %-12s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
         else
-            printf '  %-12s down: %s\n' "$name" "$(cat "$1/$name.state" 2>/dev/null || echo stopped)"
+            state=$(cat "$1/$name.state" 2>/dev/null || echo stopped)
+            if ! live_pid "$1/$name.supervisor" >/dev/null; then state+="; ./run.sh up starts it again"; fi
+            printf '  %-12s down: %s\n' "$name" "$state"
         fi
     done
 }
@@ -440,6 +566,7 @@ ports_of() { # PID -> the ports that it listens on
 }
 
 status() {
+    take_at_most 0 status "$@"
     local directory found=false
     for directory in $(running_instances); do
         found=true
@@ -449,34 +576,47 @@ status() {
     $found || say "nothing runs"
 }
 
-logs() {
-    local follow=() name='' argument files=() directory
+logs() { # of what runs; if nothing does, those that are left from the last time
+    local follow=() name='' argument file files=() names=() directory directories
     for argument in "$@"; do
         case $argument in
         -f) follow=(-f) ;;
         -*) refuse "logs: unknown option $argument" ;;
-        *) name=$argument ;;
+        *)
+            [[ -z $name ]] || refuse "logs takes one name"
+            name=$argument
+            ;;
         esac
     done
-    for directory in $(running_instances); do
-        for argument in "$directory"/${name:-*}.log; do
-            [[ -e $argument ]] && files+=("$argument")
+    mapfile -t directories < <(running_instances)
+    ((${#directories[@]})) || directories=("$RUN"/*/)
+    for directory in "${directories[@]}"; do
+        for file in "${directory%/}"/*.log; do
+            [[ -e $file ]] || continue
+            argument=$(basename "$file" .log)
+            names+=("$argument")
+            if [[ -z $name || $name == "$argument" ]]; then files+=("$file"); fi
         done
     done
-    ((${#files[@]})) || refuse "no log${name:+ of $name}: $([[ -n $(running_instances) ]] || echo nothing runs)"
+    ((${#names[@]})) || refuse "no logs yet: nothing has run"
+    ((${#files[@]})) || refuse "no log of '$name'; known: $(printf '%s\n' "${names[@]}" | sort -u | paste -sd ' ')"
     tail -n 50 "${follow[@]}" -- "${files[@]}"
 }
 
-# stop_instance DIRECTORY: supervisors first, each ends its own daemon; then whoever is left, by force.
+# stop_instance DIRECTORY: supervisors first, each ends its own daemon; then whoever is left, by force. A supervisor
+# hears the signal again and again, as the first one may have come too early for it; a daemon once, as it counts them.
 stop_instance() {
-    local file pid deadline=$((SECONDS + STOP_SECONDS))
-    for file in "$1"/*.supervisor; do
-        if pid=$(live_pid "$file"); then kill -TERM "$pid" 2>/dev/null || true; fi
-    done
-    while ((SECONDS < deadline)) && instance_alive "$1"; do
+    local file pid told=' ' deadline=$((SECONDS + STOP_SECONDS))
+    [[ ! -d $1 ]] || : >"$1/stopping"
+    while instance_alive "$1" && ((SECONDS < deadline)); do
+        for file in "$1"/*.supervisor; do
+            if pid=$(live_pid "$file"); then kill -TERM "$pid" 2>/dev/null || true; fi
+        done
         for file in "$1"/*.pid; do # a daemon whose supervisor was killed
-            if pid=$(live_pid "$file") && ! live_pid "${file%.pid}.supervisor" >/dev/null; then
-                kill -TERM "$pid" 2>/dev/null || true
+            live_pid "${file%.pid}.supervisor" >/dev/null && continue
+            if pid=$(live_pid "$file") && [[ $told != *" $pid "* ]]; then
+                told+="$pid "
+                terminate "$pid"
             fi
         done
         sleep 0.05
@@ -488,7 +628,7 @@ stop_instance() {
 }
 
 stop() {
-    (($# <= 1)) || refuse "stop takes one system"
+    take_at_most 1 stop "$@"
     local directory found=false
     [[ $# == 0 ]] || system_file "$1" >/dev/null
     for directory in $(running_instances); do
@@ -500,10 +640,10 @@ stop() {
     $found || say "nothing runs"
 }
 
-# --- demo, test, bench ------------------------------------------------------------------------------------------------
+# --- demo, test, fuzz, bench ------------------------------------------------------------------------------------------
 
 demo() {
-    (($# == 0)) || refuse "demo takes no arguments"
+    take_at_most 0 demo "$@"
     ensure_packages "${PACKAGES_RUN[@]}"
     build primary spare balancer demo
     take_lock
@@ -514,10 +654,9 @@ demo() {
     done
     local directory code=0
     directory=$(instance_dir failover)
-    trap 'stop_instance "$(instance_dir failover)"' EXIT
     bring_up failover
-    trap 'exit 130' INT TERM
     "$(program_path demo)" --balancer "127.0.0.1:$((5000 + OFFSET))" --victim "$directory/primary.pid" || code=$?
+    ignore_signals
     return "$code"
 }
 
@@ -534,18 +673,85 @@ run_tests() {
     fixed_addresses ctest --test-dir "$BUILD" -j 2 --output-on-failure "$@"
 }
 
+fuzz_targets() {
+    local file
+    for file in "$ROOT"/tests/fuzz/*_fuzz.cpp; do basename "$file" _fuzz.cpp; done
+}
+
+# fuzz [TARGET] [--seconds N] [--seed N]: each target in turn, from the kept corpus and what earlier runs have added to the scratch
+# corpus below build/. What is found stays there too, and every target has its turn before this fails.
+fuzz() {
+    local seconds=60 seed=0 targets=() target broken=false # libFuzzer takes 0 for "choose one"
+    while (($#)); do
+        case $1 in
+        --seconds | --seed)
+            [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]] || refuse "fuzz: $1 needs a whole number from 1"
+            if [[ $1 == --seed ]]; then seed=$2; else seconds=$2; fi
+            shift
+            ;;
+        *)
+            [[ -e $ROOT/tests/fuzz/$1_fuzz.cpp ]] || refuse "fuzz: no target '$1'; known: $(fuzz_targets | paste -sd ' ')"
+            targets+=("$1")
+            ;;
+        esac
+        shift
+    done
+    ((${#targets[@]})) || mapfile -t targets < <(fuzz_targets)
+    PRESET=fuzz
+    BUILD=$ROOT/build/$PRESET
+    ensure_packages "${PACKAGES_FUZZ[@]}"
+    build "${targets[@]/%/_fuzz}"
+    for target in "${targets[@]}"; do
+        search "$target" "$seconds" "$seed" || broken=true
+    done
+    ! $broken
+}
+
+# search TARGET SECONDS SEED: fails when libFuzzer finds something, and says how to see it again. One input may take 25 s: more
+# than a starved machine adds, far less than a hang.
+search() {
+    local program scratch=$BUILD/corpus/$1 found=$BUILD/found/$1 options=() input
+    program=$(program_path "$1_fuzz")
+    mkdir -p "$scratch" "$found"
+    if [[ -e $ROOT/tests/fuzz/$1.dict ]]; then options=(-dict="$ROOT/tests/fuzz/$1.dict"); fi
+    say "fuzzing $1 for $2 s"
+    if fixed_addresses "$program" -max_total_time="$2" -seed="$3" -timeout=25 -rss_limit_mb=2048 -max_len=4096 \
+        -print_final_stats=1 -artifact_prefix="$found/" "${options[@]}" \
+        "$scratch" "$ROOT/tests/fuzz/corpus/$1" >"$found/log" 2>&1; then
+        sed -nE 's/^stat::number_of_executed_units: +([0-9]+)/  \1 inputs, nothing found/p' "$found/log"
+        return
+    fi
+    grep -vE '^#[0-9]+\s' "$found/log" | tail -n 40 >&2
+    input=$(sed -nE 's/.*Test unit written to (.*)/\1/p' "$found/log" | tail -n 1)
+    say "found; to see it again: setarch $(uname -m) -R $program ${input:-(no input was kept: $found/log)}" >&2
+    return 1
+}
+
 lint() {
+    take_at_most 0 lint "$@"
     ensure_packages "${PACKAGES_LINT[@]}"
     exec "$ROOT/.ci/lint"
 }
 
 bench() {
+    if [[ " $* " =~ \ (-h|--help)\  ]]; then # needs nothing that has to be built first
+        ensure_packages python3
+        exec "$ROOT/bench/run" --help
+    fi
     build all
     ensure_peers
     exec "$ROOT/bench/run" --build "$BUILD" "$@"
 }
 
 # --- entry ------------------------------------------------------------------------------------------------------------
+
+take_at_most() { # COUNT COMMAND ARGUMENT...: refuses options, and more arguments than that
+    local argument
+    for argument in "${@:3}"; do
+        [[ $argument != -* ]] || refuse "$2: unknown option $argument"
+    done
+    (($# - 2 <= $1)) || refuse "$2 takes $( (($1)) && echo "one system" || echo "no arguments")"
+}
 
 set_offset() { # TEXT
     if ! [[ $1 =~ ^[0-9]{1,5}$ ]] || ((10#$1 > 50000)); then refuse "--port-offset: expected 0 to 50000, not '$1'"; fi
@@ -561,7 +767,7 @@ main() {
             if [[ $1 == --port-offset ]]; then shift; fi
             set_offset "${1#--port-offset=}"
             ;;
-        supervise | test | bench) # theirs is the rest of the line
+        supervise | test | bench | fuzz) # theirs is the rest of the line
             arguments+=("$@")
             break
             ;;
@@ -569,16 +775,23 @@ main() {
         esac
         shift
     done
-    set -- "${arguments[@]:-up}"
+    ((${#arguments[@]})) || arguments=(up)
+    set -- "${arguments[@]}"
     command=$1
     shift
     case $command in
-    up | status | logs | stop | demo | bench | lint | supervise) "$command" "$@" ;;
-    build) build all ;;
+    up | status | logs | stop | demo | bench | fuzz | lint | supervise) "$command" "$@" ;;
+    build)
+        take_at_most 0 build "$@"
+        build all
+        ;;
     test) run_tests "$@" ;;
-    help | -h | --help) usage ;;
+    help | -h | --help)
+        take_at_most 0 help "$@"
+        usage
+        ;;
     *)
-        printf 'run.sh: unknown command: %s\n\n' "$command" >&2
+        printf "run.sh: unknown command: %s\n\n" "${command:-''}" >&2
         usage >&2
         exit 2
         ;;

@@ -64,12 +64,13 @@ class Proxy:
             system += int(fields[12])
         return user / TICKS, system / TICKS
 
-    def memory_kib(self):
-        """Proportional set size of all its processes: memory that they share counts once."""
+    def memory_kib(self, what="Pss"):
+        """Proportional set size of all its processes: memory that they share counts once. `Pss_Anon` leaves out the
+        files that are mapped (program, libraries), whose share changes with whoever else maps them."""
         total = 0
         for pid in self._pids():
             for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(what + ":"):
                     total += int(line.split()[1])
         return total
 

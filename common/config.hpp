@@ -342,6 +342,7 @@ struct Scalar<E> {
         for (const auto& [word, value] : EnumNames<E>::names)
             if (word == text) return value;
         std::vector<std::string> words;
+        words.reserve(EnumNames<E>::names.size());
         for (const auto& [word, value] : EnumNames<E>::names) words.emplace_back(word);
         return detail::unknown_word(text, words);
     }

@@ -39,6 +39,14 @@ bool is_control(std::string_view route)
     return route == "/fail" || route == "/recover" || route.starts_with("/simulate/");
 }
 
+/// Asked by those who watch the service, not by its clients.
+bool is_observation(std::string_view route)
+{
+    for (const char* path : {"/health", "/healthz", "/livez", "/readyz", "/metrics"})
+        if (route == path) return true;
+    return false;
+}
+
 void listen(http::Server& server, const Settings& settings, std::uint16_t port, std::string_view flag)
 {
     error_code error;
@@ -53,7 +61,7 @@ void listen(http::Server& server, const Settings& settings, std::uint16_t port, 
 
 Service::Service(asio::io_context& context, Settings settings, std::function<void()> crash)
     : context_(context), settings_(std::move(settings)), crash_(std::move(crash)), fault_end_(context),
-      documents_(settings_.data), router_(make_routes()),
+      documents_(settings_.data), ledger_(settings_.ledger), router_(make_routes()),
       server_(context, [this](Request& request) { return handle(request); },
               {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
       control_(context, [this](Request& request) { return handle_control(request); },
@@ -84,6 +92,7 @@ http::Router Service::make_routes()
     routes.add(verb::get, "/readyz", handler(&Service::ready));
     routes.add(verb::get, "/healthz", handler(&Service::ready));
     routes.add(verb::get, "/", handler(&Service::root));
+    routes.add(verb::post, "/echo", handler(&Service::echo));
     routes.add(verb::post, "/fail", handler(&Service::fail));
     routes.add(verb::post, "/recover", handler(&Service::recover));
     routes.add(verb::post, "/simulate/reset", handler(&Service::recover));
@@ -135,15 +144,23 @@ asio::awaitable<Response> Service::handle(Request& request)
     }
     case Action::reset:
     case Action::truncate: {
-        auto response = co_await router_.dispatch(request);
+        auto response = co_await execute(request);
         co_return cut(std::move(response), request, action == Action::reset);
     }
     case Action::corrupt: {
-        auto response = co_await router_.dispatch(request);
+        auto response = co_await execute(request);
         for (char& c : response.body()) c = static_cast<char>(c ^ 0x15);
         co_return response;
     }
     }
+    co_return co_await execute(request);
+}
+
+asio::awaitable<Response> Service::execute(Request& request)
+{
+    if (!is_control(request.route) && !is_observation(request.route))
+        ledger_.add(request.id, std::string_view(http::beast::http::to_string(request.method())),
+                    std::string_view(request.target()));
     co_return co_await router_.dispatch(request);
 }
 
@@ -199,6 +216,13 @@ Response Service::root(const Request&)
                            {"load", fmt::format("%{}", cpu_load())},
                            {"service", settings_.name}};
     return http::json_response(200, body);
+}
+
+/// What was sent: for whoever wants to see what a proxy made of a request, or needs one that may not be repeated.
+Response Service::echo(const Request& request)
+{
+    const auto type = request.header("Content-Type");
+    return http::text_response(200, request.body(), type.empty() ? "application/octet-stream" : type);
 }
 
 Response Service::fail(const Request& request)

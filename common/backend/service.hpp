@@ -11,6 +11,7 @@
 #include "common/backend/cpu_burner.hpp"
 #include "common/backend/documents.hpp"
 #include "common/backend/fault.hpp"
+#include "common/backend/ledger.hpp"
 #include "common/backend/settings.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
@@ -55,6 +56,7 @@ private:
     http::Router make_routes();
     asio::awaitable<http::Response> handle(http::Request& request);
     asio::awaitable<http::Response> handle_control(http::Request& request);
+    asio::awaitable<http::Response> execute(http::Request& request);
     asio::awaitable<void> drain();
 
     // Handlers, in the order of API.md.
@@ -62,6 +64,7 @@ private:
     http::Response health(const http::Request& request);
     http::Response ready(const http::Request& request);
     http::Response root(const http::Request& request);
+    http::Response echo(const http::Request& request);
     http::Response fail(const http::Request& request);
     http::Response recover(const http::Request& request);
     http::Response simulate_cpu(const http::Request& request);
@@ -98,6 +101,7 @@ private:
 
     std::map<std::tuple<std::string, http::verb, unsigned>, Count> counts_; ///< route, method, status
     Documents documents_;
+    Ledger ledger_;
     http::Router router_;
     http::Server server_;
     http::Server control_;

@@ -13,6 +13,7 @@ void fields(config::Fields& field, Settings& s)
     field("version", s.version, "what GET / says the version is", not_empty);
     field("data", s.data, "SQLite file behind /data/{key}; primary and spare share one",
           {[](const std::string& text) { return !text.empty(); }, "a file name"});
+    field("ledger", s.ledger, "file to append a line to for each request executed; for experiments that count them");
     field("fail_mode", s.fail_mode, "what POST /fail does when it names no mode");
     field("drain", s.drain, "how long requests in flight may take after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});

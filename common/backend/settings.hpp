@@ -19,6 +19,7 @@ struct Settings {
     std::uint16_t control_port = 0;
     std::string version = "v1";
     std::string data = "hotspare-data.sqlite";
+    std::string ledger{}; ///< empty: none
     Mode fail_mode = Mode::error;
     Duration drain = seconds(10);
 };

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,8 +28,9 @@ using test::RawClient;
 /// A service on a thread of its own.
 class Running {
 public:
-    explicit Running(const std::string& data, std::string name = "primary", Mode fail_mode = Mode::error)
-        : service_(io_, settings(data, std::move(name), fail_mode), [this] { crashed_ = true; }),
+    explicit Running(const std::string& data, std::string name = "primary", Mode fail_mode = Mode::error,
+                     std::string ledger = {})
+        : service_(io_, settings(data, std::move(name), fail_mode, std::move(ledger)), [this] { crashed_ = true; }),
           thread_([this] { io_.run(); })
     {
     }
@@ -43,7 +45,7 @@ public:
     bool crashed() const noexcept { return crashed_; }
 
 private:
-    static Settings settings(const std::string& data, std::string name, Mode fail_mode)
+    static Settings settings(const std::string& data, std::string name, Mode fail_mode, std::string ledger)
     {
         Settings out;
         out.role = "primary";
@@ -51,6 +53,7 @@ private:
         out.data = data;
         out.version = "v7";
         out.fail_mode = fail_mode;
+        out.ledger = std::move(ledger);
         out.drain = seconds(1);
         return out;
     }
@@ -454,6 +457,40 @@ TEST_F(BackendTest, CountsRequests)
     EXPECT_NE(text.find("hotspare_backend_fault{mode=\"error\"} 0\n"), std::string::npos);
 }
 
+TEST_F(BackendTest, EchoesWhatItGot)
+{
+    const auto answer =
+        test::request(service_.port(), "POST", "/echo", {{"Content-Type", "text/x-order"}}, "one, please");
+    EXPECT_EQ(answer.status(), 200);
+    EXPECT_EQ(answer.message.body, "one, please");
+    EXPECT_EQ(answer.message.header("Content-Type"), "text/x-order");
+}
+
+TEST_F(BackendTest, WritesDownWhatItExecutesAndNothingElse)
+{
+    const auto ledger = (directory_.path() / "ledger").string();
+    const auto lines = [&] {
+        std::ifstream in(ledger);
+        return std::string(std::istreambuf_iterator<char>(in), {});
+    };
+    Running counting(data_, "counting", Mode::error, ledger);
+    const auto request = [&](const std::string& method, const std::string& target, const std::string& id) {
+        return test::request(counting.port(), method, target, {{"X-Request-Id", id}}, target == "/echo" ? "x" : "")
+            .status();
+    };
+    EXPECT_EQ(request("POST", "/echo", "a-1"), 200);
+    EXPECT_EQ(lines(), "a-1 POST /echo\n") << "before the answer";
+    EXPECT_EQ(request("GET", "/health", "a-2"), 200);
+    EXPECT_EQ(request("POST", "/fail?mode=error", "a-3"), 200);
+    EXPECT_EQ(request("GET", "/data", "a-4"), 503);
+    EXPECT_EQ(request("POST", "/recover", "a-5"), 200);
+    EXPECT_EQ(request("POST", "/fail?mode=truncate", "a-6"), 200);
+    request("POST", "/echo", "a-7"); // executed, though nobody gets to know
+    EXPECT_EQ(request("POST", "/recover", "a-8"), 200);
+    EXPECT_EQ(request("GET", "/data?x=1", "a-9"), 200);
+    EXPECT_EQ(lines(), "a-1 POST /echo\na-7 POST /echo\na-9 GET /data?x=1\n");
+}
+
 TEST_F(BackendTest, EndsWhileItHangs)
 {
     RawClient hung(service_.port());
@@ -473,6 +510,9 @@ TEST(BackendStart, RefusesABusyPort)
     EXPECT_THROW(Service(io, settings, [] {}), UsageError);
     settings.port = 0;
     settings.control_port = test::local_port(busy);
+    EXPECT_THROW(Service(io, settings, [] {}), UsageError);
+    settings.control_port = 0;
+    settings.ledger = "/nowhere/ledger";
     EXPECT_THROW(Service(io, settings, [] {}), UsageError);
     settings.host = "not-an-address";
     EXPECT_THROW(Service(io, settings, [] {}), UsageError);

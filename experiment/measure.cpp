@@ -1,0 +1,373 @@
+#include "experiment/measure.hpp"
+
+#include "experiment/plan.hpp"
+#include "experiment/record.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+namespace hotspare::experiment {
+namespace {
+
+struct Named {
+    std::string_view name;
+    Unit unit;
+    bool phases;
+    bool lower_is_better;
+};
+
+constexpr std::array<Named, measure_count> names{{
+    {"requests", Unit::count, true, false},
+    {"failed", Unit::count, true, true},
+    {"lost", Unit::count, true, true},
+    {"error_rate", Unit::share, true, true},
+    {"availability", Unit::share, true, false},
+    {"stalled", Unit::count, true, true},
+    {"given_up", Unit::count, true, true},
+    {"duplicated", Unit::count, true, true},
+    {"p50", Unit::milliseconds, true, true},
+    {"p99", Unit::milliseconds, true, true},
+    {"max", Unit::milliseconds, true, true},
+    {"detection", Unit::milliseconds, false, true},
+    {"failover", Unit::milliseconds, false, true},
+    {"failback", Unit::milliseconds, false, true},
+    {"outage", Unit::milliseconds, false, true},
+    {"gap", Unit::milliseconds, false, true},
+    {"lag_p99", Unit::milliseconds, false, true},
+    {"lag_max", Unit::milliseconds, false, true},
+}};
+
+constexpr std::array<std::string_view, phases.size()> phase_names{"all", "healthy", "fault", "recovered"};
+
+constexpr Nanos stall_limit = milliseconds(100);
+
+const Named& named(Measure measure) noexcept
+{
+    return names[static_cast<std::size_t>(measure)];
+}
+
+double to_milliseconds(Nanos time) noexcept
+{
+    return static_cast<double>(time.count()) / 1e6;
+}
+
+/// With so many decimals at most, and none that say nothing.
+std::string trimmed(double value, int decimals)
+{
+    std::string text = fmt::format("{:.{}f}", value, decimals);
+    if (text.find('.') == std::string::npos) return text;
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.back() == '.') text.pop_back();
+    return text == "-0" ? "0" : text;
+}
+
+/// The fault as far as numbers are concerned: when it began and ended, and whom it hit.
+struct Disturbance {
+    Nanos begin{};
+    std::string first_party;
+    std::optional<Nanos> end; ///< never undone: none
+    std::string last_party;
+};
+
+std::string party_of(const Plan& plan, const FaultRecord& fault)
+{
+    return fault.step < plan.method.size() ? plan.method[fault.step].on : std::string();
+}
+
+std::optional<Nanos> end_of(const Plan& plan, const FaultRecord& fault)
+{
+    if (fault.undone) return fault.undone;
+    if (fault.step < plan.method.size() && plan.method[fault.step].fault == FaultKind::restart) return fault.confirmed;
+    return std::nullopt;
+}
+
+std::optional<Disturbance> disturbance_of(const Plan& plan, const Run& run)
+{
+    std::optional<Disturbance> result;
+    bool ended = true;
+    for (const FaultRecord& fault : run.faults) {
+        if (!fault.effective) continue;
+        if (!result) result = Disturbance{fault.triggered, party_of(plan, fault), std::nullopt, {}};
+        const auto end = end_of(plan, fault);
+        if (!end) ended = false;
+        if (end && (!result->end || *end >= *result->end)) {
+            result->end = end;
+            result->last_party = party_of(plan, fault);
+        }
+    }
+    if (result && !ended) result->end.reset();
+    return result;
+}
+
+Phase phase_at(const std::optional<Disturbance>& disturbance, Nanos due) noexcept
+{
+    if (!disturbance || due < disturbance->begin) return Phase::healthy;
+    if (!disturbance->end || due < *disturbance->end) return Phase::fault;
+    return Phase::recovered;
+}
+
+bool is_good(const Sample& sample) noexcept
+{
+    return sample.outcome == Outcome::good;
+}
+
+const Stream* stream_of(const Plan& plan, const Sample& sample) noexcept
+{
+    return sample.stream < plan.load.size() ? &plan.load[sample.stream] : nullptr;
+}
+
+/// Of the requests of one phase.
+struct Tally {
+    std::uint64_t any = 0, requests = 0, failed = 0, lost = 0, stalled = 0, given_up = 0, duplicated = 0;
+    std::vector<double> latencies;
+
+    void add(const Sample& sample, const Stream& stream, std::uint64_t executions)
+    {
+        ++any;
+        if (!stream.repeatable() && executions > 1) ++duplicated;
+        if (!stream.must_succeed) {
+            if (!is_good(sample)) ++given_up;
+            return;
+        }
+        ++requests;
+        if (!is_good(sample)) {
+            ++failed;
+            if (executions == 0) ++lost;
+        } else {
+            latencies.push_back(to_milliseconds(sample.latency()));
+        }
+        if (!is_good(sample) || sample.latency() > stall_limit) ++stalled;
+    }
+
+    void write(Measures& out, Phase phase, bool counted)
+    {
+        if (any == 0) return;
+        const auto set = [&](Measure measure, std::optional<double> value) { out.set(measure, phase, value); };
+        set(Measure::requests, static_cast<double>(requests));
+        set(Measure::failed, static_cast<double>(failed));
+        set(Measure::stalled, static_cast<double>(stalled));
+        set(Measure::given_up, static_cast<double>(given_up));
+        if (counted) {
+            set(Measure::lost, static_cast<double>(lost));
+            set(Measure::duplicated, static_cast<double>(duplicated));
+        }
+        if (requests > 0) {
+            set(Measure::error_rate, static_cast<double>(failed) / static_cast<double>(requests));
+            set(Measure::availability, static_cast<double>(requests - failed) / static_cast<double>(requests));
+        }
+        std::sort(latencies.begin(), latencies.end());
+        set(Measure::p50, quantile(latencies, 0.5));
+        set(Measure::p99, quantile(latencies, 0.99));
+        set(Measure::max, quantile(latencies, 1));
+    }
+};
+
+bool concerns(const EventRecord& event, const std::string& party)
+{
+    if (event.kind == "transition") return event.backend == party && event.to != "healthy";
+    if (event.kind == "failover") return event.from == party;
+    return event.kind == "quarantine" && event.backend == party;
+}
+
+std::optional<double> detection(const Run& run, const Disturbance& disturbance)
+{
+    for (const EventRecord& event : run.events)
+        if (event.at >= disturbance.begin && concerns(event, disturbance.first_party))
+            return to_milliseconds(event.at - disturbance.begin);
+    return std::nullopt;
+}
+
+std::optional<double> failover(const Run& run, const Disturbance& disturbance)
+{
+    bool anyone_served = false;
+    bool party_served = false;
+    std::optional<Nanos> first;
+    for (const Sample& sample : run.samples) {
+        if (!is_good(sample) || sample.served_by.empty()) continue;
+        const bool by_party = sample.served_by == disturbance.first_party;
+        if (sample.done <= disturbance.begin) {
+            anyone_served = true;
+            party_served = party_served || by_party;
+        } else if (!by_party && (!first || sample.done < *first)) {
+            first = sample.done;
+        }
+    }
+    if (!first || disturbance.first_party == "balancer" || (anyone_served && !party_served)) return std::nullopt;
+    return to_milliseconds(*first - disturbance.begin);
+}
+
+std::optional<double> failback(const Run& run, const Disturbance& disturbance)
+{
+    if (!disturbance.end) return std::nullopt;
+    std::optional<Nanos> first;
+    for (const Sample& sample : run.samples)
+        if (is_good(sample) && sample.due >= *disturbance.end && sample.served_by == disturbance.last_party &&
+            (!first || sample.done < *first))
+            first = sample.done;
+    if (!first) return std::nullopt;
+    return to_milliseconds(*first - *disturbance.end);
+}
+
+std::optional<double> outage(const Plan& plan, const Run& run)
+{
+    Nanos sum{};
+    std::optional<Nanos> since;
+    bool any = false;
+    for (const Sample& sample : run.samples) {
+        const Stream* const stream = stream_of(plan, sample);
+        if (stream == nullptr || !stream->must_succeed) continue;
+        any = true;
+        if (!is_good(sample)) {
+            if (!since) since = sample.due;
+        } else if (since) {
+            sum += sample.due - *since;
+            since.reset();
+        }
+    }
+    if (!any) return std::nullopt;
+    // Nobody knows when it would have ended: at the end of the load at the earliest.
+    if (since) sum += std::max(run.aborted.empty() ? Nanos(plan.duration) : Nanos(), run.samples.back().due) - *since;
+    return to_milliseconds(sum);
+}
+
+std::optional<double> gap(const Run& run)
+{
+    if (run.samples.empty()) return std::nullopt;
+    std::vector<Nanos> answers;
+    for (const Sample& sample : run.samples)
+        if (is_good(sample)) answers.push_back(sample.done);
+    std::sort(answers.begin(), answers.end());
+    answers.push_back(std::max(run.samples.back().due, answers.empty() ? Nanos() : answers.back()));
+    Nanos last{};
+    Nanos longest{};
+    for (const Nanos answer : answers) {
+        longest = std::max(longest, answer - last);
+        last = answer;
+    }
+    return to_milliseconds(longest);
+}
+
+std::vector<double> lags(const Run& run)
+{
+    std::vector<double> result;
+    for (const Sample& sample : run.samples)
+        if (sample.sent != sample.done && !sample.waited) result.push_back(to_milliseconds(sample.sent - sample.due));
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+} // namespace
+
+std::string_view to_string(Phase phase) noexcept
+{
+    return phase_names[static_cast<std::size_t>(phase)];
+}
+
+std::optional<Phase> phase_of(std::string_view word) noexcept
+{
+    for (const Phase phase : phases)
+        if (to_string(phase) == word) return phase;
+    return std::nullopt;
+}
+
+std::string_view to_string(Measure measure) noexcept
+{
+    return named(measure).name;
+}
+
+std::optional<Measure> measure_of(std::string_view word) noexcept
+{
+    for (std::size_t i = 0; i < measure_count; ++i)
+        if (names[i].name == word) return static_cast<Measure>(i);
+    return std::nullopt;
+}
+
+Unit unit_of(Measure measure) noexcept
+{
+    return named(measure).unit;
+}
+
+bool has_phases(Measure measure) noexcept
+{
+    return named(measure).phases;
+}
+
+bool lower_is_better(Measure measure) noexcept
+{
+    return named(measure).lower_is_better;
+}
+
+std::string format(Measure measure, double value)
+{
+    switch (unit_of(measure)) {
+    case Unit::count: return trimmed(value, 1); // a median of an even number of runs may lie between
+    case Unit::share: {
+        constexpr double least = 1e-6; // what four decimals can tell from 0 % and 100 %
+        if (value > 0 && value < least) return "< 0.0001 %";
+        if (value < 1 && value > 1 - least) return "> 99.9999 %";
+        return trimmed(value * 100, 4) + " %";
+    }
+    case Unit::milliseconds: {
+        const double size = std::abs(value);
+        return trimmed(value, size < 10 ? 2 : size < 1000 ? 1 : 0) + " ms";
+    }
+    }
+    return {};
+}
+
+std::optional<double> quantile(std::span<const double> sorted, double share)
+{
+    if (sorted.empty()) return std::nullopt;
+    // Less a hair, because 0.99 * 100 in binary may come out above 99.
+    const double rank = std::ceil(share * static_cast<double>(sorted.size()) - 1e-9);
+    const auto index = static_cast<std::size_t>(std::clamp(rank, 1.0, static_cast<double>(sorted.size())));
+    return sorted[index - 1];
+}
+
+Measures measure(const Plan& plan, const Run& run)
+{
+    std::unordered_map<std::uint64_t, std::uint64_t> executions;
+    for (const Execution& execution : run.executions) executions[execution.index] += execution.times;
+
+    const auto disturbance = disturbance_of(plan, run);
+    std::array<Tally, phases.size()> tallies;
+    for (const Sample& sample : run.samples) {
+        const Stream* const stream = stream_of(plan, sample);
+        if (stream == nullptr) continue;
+        const auto found = executions.find(sample.index);
+        const std::uint64_t times = found == executions.end() ? 0 : found->second;
+        for (const Phase phase : {Phase::all, phase_at(disturbance, sample.due)})
+            tallies[static_cast<std::size_t>(phase)].add(sample, *stream, times);
+    }
+
+    Measures result;
+    for (const Phase phase : phases) tallies[static_cast<std::size_t>(phase)].write(result, phase, run.counted);
+    if (disturbance) {
+        result.set(Measure::detection, Phase::all, detection(run, *disturbance));
+        result.set(Measure::failover, Phase::all, failover(run, *disturbance));
+        result.set(Measure::failback, Phase::all, failback(run, *disturbance));
+    }
+    result.set(Measure::outage, Phase::all, outage(plan, run));
+    result.set(Measure::gap, Phase::all, gap(run));
+    const std::vector<double> lag = lags(run);
+    result.set(Measure::lag_p99, Phase::all, quantile(lag, 0.99));
+    result.set(Measure::lag_max, Phase::all, quantile(lag, 1));
+    return result;
+}
+
+std::optional<Spread> spread(std::span<const Measures> runs, Measure measure, Phase phase)
+{
+    std::vector<double> values;
+    for (const Measures& run : runs)
+        if (const auto value = run.of(measure, phase)) values.push_back(*value);
+    if (values.empty()) return std::nullopt;
+    std::sort(values.begin(), values.end());
+    const std::size_t middle = values.size() / 2;
+    const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+    return Spread{.median = median, .min = values.front(), .max = values.back(), .runs = values.size()};
+}
+
+} // namespace hotspare::experiment

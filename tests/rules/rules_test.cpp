@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,19 @@ TEST(Rules, FailureModesNameExistingTests)
 {
     ASSERT_TRUE(exists("docs/failure_modes.md"));
     expect_none(named_tests_exist(house(), "docs/failure_modes.md"));
+}
+
+/// One experiment for each row, and no other: `demo` tells the story of one of them.
+TEST(Rules, FailureModesNameEveryExperiment)
+{
+    std::set<std::string> named, existing;
+    const std::string document = house().read("docs/failure_modes.md");
+    static const std::regex experiment(R"re(\| `([a-z0-9-]+)` \|)re");
+    for (std::sregex_iterator m(document.begin(), document.end(), experiment); m != std::sregex_iterator(); ++m)
+        named.insert((*m)[1]);
+    for (const auto& entry : std::filesystem::directory_iterator(HOTSPARE_SOURCE_DIR "/experiment/library"))
+        if (entry.path().stem() != "demo") existing.insert(entry.path().stem());
+    EXPECT_EQ(named, existing);
 }
 
 /// Commands that speak to a running system are executed by tests/system/readme_test.cpp, those of run.sh by

@@ -37,7 +37,8 @@ std::string shift(const std::string& command, const RunningSystem& system)
 TEST(Readme, CommandsForARunningSystemWork)
 {
     static const std::regex up(R"re(^\./run\.sh(?: +up)?(?: +([a-z][a-z-]*))?(?: .*)?$)re");
-    static const std::regex other(R"re(^\./run\.sh +(demo|status|logs|stop|test|bench|restart|help)\b.*)re");
+    static const std::regex other(
+        R"re(^\./run\.sh +(demo|status|logs|stop|test|bench|experiment|bakeoff|restart|help)\b.*)re");
     std::ifstream readme(source_file("README.md"), std::ios::binary);
     ASSERT_TRUE(readme) << "README.md is missing";
 

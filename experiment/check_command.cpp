@@ -1,0 +1,67 @@
+#include "experiment/audit.hpp"
+#include "experiment/commands.hpp"
+#include "experiment/library.hpp"
+#include "experiment/summary.hpp"
+#include "experiment/verdict.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace hotspare::experiment {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What result.json beside the samples says otherwise; empty if it agrees or there is none.
+std::string contradiction(const fs::path& samples, const Judgement& judgement)
+{
+    const auto file = samples.parent_path() / "result.json";
+    std::ifstream in(file);
+    if (!in) return {};
+    const auto claimed = nlohmann::json::parse(in, nullptr, false);
+    if (!claimed.is_object()) return fmt::format("{} is not a result", file.string());
+    const auto verdict = claimed.value("verdict", "nothing");
+    if (verdict == to_string(judgement.verdict)) return {};
+    return fmt::format("{} claims {}, the samples say {}", file.string(), verdict, to_string(judgement.verdict));
+}
+
+/// A record brings its own plan, and whoever forges it may relax what was promised.
+bool differs_from_library(const Plan& plan, const fs::path& library)
+{
+    const auto names = names_in(library);
+    return std::ranges::find(names, plan.name) != names.end() && find_plan(plan.name, library).text != plan.text;
+}
+
+} // namespace
+
+int check(const std::string& file, const Places& places)
+{
+    std::ifstream in(file, std::ios::binary);
+    if (!in) throw UsageError(fmt::format("{}: cannot be read", file));
+    const auto journal = read_journal(in, file);
+    const auto judgement = judge(journal, journal.repeat);
+    auto problems = audit(journal);
+    if (const auto other = contradiction(file, judgement); !other.empty()) problems.push_back(other);
+
+    std::size_t samples = 0;
+    for (const Run& run : journal.runs) samples += run.samples.size();
+    fmt::print("{}: {} against {}, {} runs, {} requests\n\n", file, journal.plan.name, journal.target,
+               journal.runs.size(), samples);
+    if (differs_from_library(journal.plan, places.library))
+        fmt::print("The plan in this record is not that of the library's {}: its conditions may be other ones.\n\n",
+                   journal.plan.name);
+    if (!problems.empty()) {
+        for (const auto& problem : problems) fmt::print("  {}\n", problem);
+        fmt::print("\nREJECTED: the record contradicts itself, so nothing follows from it\n");
+        return exit_code(Verdict::invalid);
+    }
+    fmt::print("{}", summary(journal, judgement, 80, ::isatty(STDOUT_FILENO) == 1));
+    return exit_code(judgement.verdict);
+}
+
+} // namespace hotspare::experiment

@@ -1,0 +1,156 @@
+// experiment: injects a fault, measures it, proves the claim. Wiring only; each subcommand is a function of its own.
+#include "common/app.hpp"
+#include "experiment/commands.hpp"
+#include "experiment/load_command.hpp"
+#include "experiment/verdict.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+namespace {
+
+using namespace hotspare;
+using namespace hotspare::experiment;
+
+Interrupted interrupted{false};
+
+/// The first signal ends the run in order: faults are undone, processes ended, what was measured is kept. All of that
+/// is bounded in time, so an impatient second one changes nothing.
+void interrupt(int)
+{
+    interrupted = true;
+}
+
+void catch_signals()
+{
+    struct sigaction action {};
+    action.sa_handler = interrupt;
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::sigaction(number, &action, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+/// A stall needs a connection for each request that is due in it, on both sides of the balancer; the usual soft limit
+/// of 1024 would be the first thing to fail. Children inherit it.
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::filesystem::path programs_of_this_build()
+{
+    std::error_code error;
+    return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+}
+
+/// Turns a flag's text into a duration; CLI11 shows the message.
+std::function<void(const std::string&)> into(std::optional<Duration>& value)
+{
+    return [&value](const std::string& text) {
+        const auto parsed = config::parse_duration(text);
+        if (!parsed) throw CLI::ValidationError(parsed.error().message);
+        value = *parsed;
+    };
+}
+
+struct CommandLine {
+    CLI::App app{"Injects a fault, measures it, proves the claim."};
+    Places places{programs_of_this_build(), HOTSPARE_LIBRARY, HOTSPARE_PEERS};
+    RunOptions run;
+    BakeoffOptions bakeoff;
+    std::string a, b;
+    CLI::App *run_command, *list_command, *check_command, *compare_command, *bakeoff_command;
+
+    CommandLine()
+    {
+        app.name("experiment");
+        app.require_subcommand(1);
+        app.set_version_flag("--version", std::string(version()));
+        app.footer("Exit codes: 0 PASS or done, 1 FAIL, 2 bad usage, 3 INVALID, 4 ABORTED.");
+
+        run_command = app.add_subcommand("run", "carry out an experiment");
+        run_command->add_option("experiment", run.experiment, "a file, or a name that `list` shows")->required();
+        run_command->add_option("--target", run.target,
+                                "http://HOST:PORT of a system that runs; default: one is started");
+        run_command->add_option("--backend", run.backends,
+                                "NAME=http://HOST:PORT behind that target, for failure modes");
+        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes");
+        run_command->add_option("--ledger", run.ledgers,
+                                "NAME=FILE that a backend of that target writes (its --ledger), to count executions");
+        run_command->add_option("--balancer", run.balancer, "what is started: hotspare, nginx, haproxy, caddy");
+        run_command->add_option("--balancer-config", run.balancer_config,
+                                "YAML for hotspare in place of its defaults; @PORT@, @PRIMARY@, @SPARE@ are filled in");
+        run_command->add_option("--rate", run.rate, "requests/s of the first stream; the others in proportion")
+            ->check(CLI::PositiveNumber);
+        run_command->add_option_function<std::string>("--duration", into(run.duration), "of the load, such as 10s");
+        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted")->check(CLI::Range(1, 1000));
+        run_command->add_option("--seed", run.seed, "of everything that is random");
+        run_command->add_option("--out", run.out, "folder for report.html, result.json, samples.jsonl, junit.xml");
+        run_command->add_flag("--quiet", run.quiet, "one line per run");
+
+        list_command = app.add_subcommand("list", "the experiments that come with hotspare");
+        check_command = app.add_subcommand("check", "recompute the verdict from the raw samples, and look for forgery");
+        check_command->add_option("samples", a, "a samples.jsonl")->required();
+        compare_command = app.add_subcommand("compare", "differences between two experiments that exceed the noise");
+        compare_command->add_option("A", a, "a samples.jsonl, or the folder it is in")->required();
+        compare_command->add_option("B", b, "the other")->required();
+
+        bakeoff_command = app.add_subcommand("bakeoff", "the same faults against hotspare, nginx, HAProxy and Caddy");
+        bakeoff_command->add_option("--experiments", bakeoff.experiments, "names, separated by commas")->delimiter(',');
+        bakeoff_command->add_option("--balancers", bakeoff.balancers, "names, separated by commas")->delimiter(',');
+        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each")->check(CLI::Range(1, 100));
+        bakeoff_command->add_option("--seed", bakeoff.seed, "of everything that is random");
+        bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md and bakeoff.json");
+
+        // Its flags are its own: main() hands the rest of the line over before this is parsed.
+        app.add_subcommand("load", "send load and print what came of it; no fault, no verdict");
+        for (auto* command : {run_command, list_command, bakeoff_command}) {
+            command->add_option("--library", places.library, "folder of the experiments")->group("Where things are");
+            command->add_option("--programs", places.programs, "folder of the build")->group("Where things are");
+        }
+    }
+
+    int dispatch() const
+    {
+        if (*run_command) return experiment::run(run, places, interrupted);
+        if (*list_command) return list(places);
+        if (*check_command) return check(a, places);
+        if (*compare_command) return compare(a, b);
+        if (*bakeoff_command) return experiment::bakeoff(bakeoff, places, interrupted);
+        return 0;
+    }
+};
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    const bool is_load = !words.empty() && words.front() == "load";
+    CommandLine line;
+    try {
+        if (!is_load) line.app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return line.app.exit(error) == 0 ? 0 : 2;
+    }
+    catch_signals();
+    raise_descriptor_limit();
+    try {
+        return is_load ? load_command({words.begin() + 1, words.end()}) : line.dispatch();
+    } catch (const UsageError& error) {
+        fmt::print(stderr, "experiment: {}\n", error.what());
+        return 2;
+    } catch (const std::exception& error) {
+        // The instruments failed, which says nothing about the system: 1 would.
+        fmt::print(stderr, "experiment: {}\n", error.what());
+        return exit_code(Verdict::invalid);
+    }
+}

@@ -38,6 +38,9 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   logs [-f] [NAME]  the daemons' logs, or one's; -f follows
   stop [SYSTEM]     end everything that `up` started
   demo              kill the primary under load and watch nobody notice
+  experiment ARGS   inject a fault, measure it, judge it: run NAME, list,
+                    check, compare (experiment --help)
+  bakeoff [ARGS]    the same faults against hotspare, nginx, HAProxy and Caddy
   test [ARGS]       build everything and run every test; ARGS go to ctest;
                     first --preset asan or tsan for the sanitizers
   fuzz [TARGET] [--seconds N] [--seed N]
@@ -640,24 +643,23 @@ stop() {
     $found || say "nothing runs"
 }
 
-# --- demo, test, fuzz, bench ------------------------------------------------------------------------------------------
+# --- experiments, test, fuzz, bench -----------------------------------------------------------------------------------
+
+# The programs of an experiment are its own, on free ports: a system that already runs is nobody's to shoot at.
+experiment() { # ARGUMENT...
+    ensure_packages "${PACKAGES_RUN[@]}"
+    build primary spare balancer experiment
+    exec "$(program_path experiment)" "$@"
+}
 
 demo() {
     take_at_most 0 demo "$@"
-    ensure_packages "${PACKAGES_RUN[@]}"
-    build primary spare balancer demo
-    take_lock
-    # An instance of its own, on the first free set of ports: a system that already runs is nobody's to shoot at.
-    while instance_alive "$(instance_dir failover)" || [[ -n $(busy_ports failover) ]]; do
-        ((OFFSET < 2000)) || fail "no free ports for the demo"
-        OFFSET=$((OFFSET + 100))
-    done
-    local directory code=0
-    directory=$(instance_dir failover)
-    bring_up failover
-    "$(program_path demo)" --balancer "127.0.0.1:$((5000 + OFFSET))" --victim "$directory/primary.pid" || code=$?
-    ignore_signals
-    return "$code"
+    experiment run demo --repeat 1
+}
+
+bakeoff() {
+    [[ " $* " =~ \ (-h|--help)\  ]] || ensure_peers
+    experiment bakeoff "$@"
 }
 
 # run_tests [--preset NAME] [CTEST ARGUMENTS]
@@ -767,7 +769,7 @@ main() {
             if [[ $1 == --port-offset ]]; then shift; fi
             set_offset "${1#--port-offset=}"
             ;;
-        supervise | test | bench | fuzz) # theirs is the rest of the line
+        supervise | test | bench | fuzz | experiment | bakeoff) # theirs is the rest of the line
             arguments+=("$@")
             break
             ;;
@@ -780,7 +782,7 @@ main() {
     command=$1
     shift
     case $command in
-    up | status | logs | stop | demo | bench | fuzz | lint | supervise) "$command" "$@" ;;
+    up | status | logs | stop | demo | experiment | bakeoff | bench | fuzz | lint | supervise) "$command" "$@" ;;
     build)
         take_at_most 0 build "$@"
         build all

@@ -3,7 +3,7 @@
   steady      64 keep-alive connections, open loop at one rate for all: p50 and p99 from the moment a request was
               due (the median of several slices), and the CPU time per request
   saturation  the same connections in closed loop: requests/s, CPU time per request, memory afterwards
-  wrk         saturation again as wrk(1) sees it, a client that is not ours; it costs more per request than bench_load
+  wrk         saturation again as wrk(1) sees it, a client that is not ours and costs more per request
   bodies      1 MiB and 64 MiB, downloads and uploads, closed loop on a few connections
   idle        memory at the start, and what each of 10,000 idle keep-alive connections adds
 """

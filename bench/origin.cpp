@@ -5,10 +5,9 @@
 //   GET  /bytes/N    200, N bytes                          POST /sink     reads everything, answers the count
 //
 // Usage: bench_origin HOST:PORT...   (serves all of them; ends on SIGTERM)
-#include "bench/socket.hpp"
+#include "common/socket.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -17,14 +16,15 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <memory>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace {
 
-using namespace hotspare::bench;
+using namespace hotspare;
 
 constexpr std::size_t max_header = 16U << 10U;
 
@@ -39,6 +39,27 @@ struct Connection {
     bool wants_write = false;    ///< EPOLLOUT is armed
 };
 
+/// The number `text` says, 0 when it is not one.
+std::uint64_t number(std::string_view text)
+{
+    const auto parsed = config::parse_unsigned(text, ~std::uint64_t{0});
+    return parsed ? *parsed : 0;
+}
+
+/// Of a complete head, its name in any case; empty when it has none.
+std::string_view content_length(std::string_view head)
+{
+    constexpr std::string_view name = "content-length:";
+    for (auto line = head.find("\r\n"); line != head.npos; line = head.find("\r\n", line + 2)) {
+        const auto text = head.substr(line + 2);
+        if (text.size() < name.size() || ::strncasecmp(text.data(), name.data(), name.size()) != 0) continue;
+        auto value = text.substr(name.size(), text.find("\r\n") - name.size());
+        while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
+        return value;
+    }
+    return {};
+}
+
 std::string response(std::string_view status, std::string_view body)
 {
     return "HTTP/1.1 " + std::string(status) +
@@ -48,11 +69,13 @@ std::string response(std::string_view status, std::string_view body)
 
 class Origin {
 public:
-    explicit Origin(const std::vector<Endpoint>& endpoints) : epoll_(::epoll_create1(EPOLL_CLOEXEC))
+    explicit Origin(const std::vector<config::HostPort>& endpoints) : epoll_(make_epoll())
     {
         for (const auto& endpoint : endpoints) {
-            listeners_.push_back(listen_on(endpoint));
-            watch(EPOLL_CTL_ADD, listeners_.back().get(), EPOLLIN);
+            Fd listener = listen_on(endpoint);
+            watch(EPOLL_CTL_ADD, listener.get(), EPOLLIN);
+            const int key = listener.get();
+            listeners_[key] = std::move(listener);
         }
     }
 
@@ -68,31 +91,28 @@ public:
 private:
     void watch(int operation, int fd, std::uint32_t interest)
     {
-        epoll_event event{};
-        event.events = interest;
-        event.data.fd = fd;
-        ::epoll_ctl(epoll_.get(), operation, fd, &event);
+        hotspare::watch(epoll_, operation, fd, interest, static_cast<std::uint64_t>(fd));
     }
 
     void dispatch(const epoll_event& event)
     {
-        const auto found = connections_.find(event.data.fd);
-        if (found == connections_.end()) return accept_from(event.data.fd);
+        const int key = static_cast<int>(event.data.u64);
+        const auto found = connections_.find(key);
+        if (found == connections_.end()) return accept_all(key);
         Connection& connection = found->second;
         const bool alive = (event.events & EPOLLOUT) != 0U ? write_body(connection) && serve(connection)
                                                            : read(connection) && serve(connection);
         if (!alive) connections_.erase(found);
     }
 
-    void accept_from(int listener)
+    void accept_all(int listener)
     {
-        for (;;) {
-            Fd fd(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-            if (!fd) return; // nothing left, or no descriptor free: level-triggered epoll asks again
-            const int on = 1;
-            ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN);
+        const auto found = listeners_.find(listener);
+        if (found == listeners_.end()) return; // a connection that has just ended
+        // Until nobody waits, or no descriptor is free: level-triggered epoll asks again.
+        while (Fd fd = accept_from(found->second)) {
             const int key = fd.get();
+            watch(EPOLL_CTL_ADD, key, EPOLLIN);
             connections_[key].fd = std::move(fd);
         }
     }
@@ -101,7 +121,7 @@ private:
     bool read(Connection& connection)
     {
         if (connection.sinking) {
-            const auto n = discard(connection.fd.get(), connection.sink_left);
+            const auto n = discard(connection.fd, connection.sink_left);
             if (n <= 0) return n < 0 && errno == EAGAIN;
             connection.sunk += static_cast<std::uint64_t>(n);
             connection.sink_left -= static_cast<std::uint64_t>(n);
@@ -139,16 +159,16 @@ private:
         if (header.starts_with("GET /health ")) return send(connection, health_);
         if (header.starts_with("GET /bytes/")) {
             const auto rest = header.substr(std::strlen("GET /bytes/"));
-            connection.body_left = number(rest.substr(0, rest.find(' ')), 0);
+            connection.body_left = number(rest.substr(0, rest.find(' ')));
             const auto head = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: " +
                               std::to_string(connection.body_left) + "\r\n\r\n";
             return send(connection, head, MSG_MORE) && write_body(connection);
         }
         if (header.starts_with("POST /sink ")) {
-            const auto length = field(header, "Content-Length");
+            const auto length = content_length(header);
             if (length.empty()) return send(connection, response("411 Length Required", "{}")) && false;
             connection.sinking = true;
-            connection.sink_left = number(length, 0);
+            connection.sink_left = number(length);
             connection.sunk = 0;
             return true;
         }
@@ -174,7 +194,7 @@ private:
 
     bool write_body(Connection& connection)
     {
-        const auto n = send_body(connection.fd.get(), connection.body_left);
+        const auto n = send_filler(connection.fd, connection.body_left);
         if (n < 0) return false;
         connection.body_left -= static_cast<std::uint64_t>(n);
         const bool wants_write = connection.body_left > 0;
@@ -186,7 +206,7 @@ private:
     }
 
     Fd epoll_;
-    std::vector<Fd> listeners_;
+    std::unordered_map<int, Fd> listeners_;
     std::unordered_map<int, Connection> connections_;
     std::array<char, 64U << 10U> scratch_{};
     const std::string small_ = response("200 OK", R"({"service":"origin","role":"primary","status":"ok",)"
@@ -199,8 +219,8 @@ private:
 int main(int argc, char** argv)
 {
     try {
-        std::vector<Endpoint> endpoints;
-        for (int i = 1; i < argc; ++i) endpoints.push_back(Endpoint::parse(argv[i]));
+        std::vector<config::HostPort> endpoints;
+        for (int i = 1; i < argc; ++i) endpoints.push_back(config::parse_host_port(argv[i]).value());
         if (endpoints.empty()) throw std::invalid_argument("usage: bench_origin HOST:PORT...");
         Origin(endpoints).run();
     } catch (const std::exception& error) {

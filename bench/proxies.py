@@ -20,6 +20,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
+# In the build's folder.
+ORIGIN = "bench/bench_origin"
+LOAD = "experiment/experiment"
+
 
 class BenchError(Exception):
     """The benchmark cannot go on; the text says why."""
@@ -89,10 +93,10 @@ class Bench:
         self._next_port = 17000  # below the range that outgoing connections take their ports from
 
     def __enter__(self):
-        if self.tool("bench_origin"):
+        if self.tool(ORIGIN):
             self.origin_ports = [self._free_port(), self._free_port()]
             addresses = [f"127.0.0.1:{port}" for port in self.origin_ports]
-            command = [self.tool("bench_origin"), *addresses]
+            command = [self.tool(ORIGIN), *addresses]
             self._stack.enter_context(self._process("origin", command, self.other_cores))
             self._await_answer("origin", self.origin_ports[0])
         return self
@@ -100,9 +104,12 @@ class Bench:
     def __exit__(self, *exception):
         return self._stack.__exit__(*exception)
 
-    def tool(self, name):
-        path = self.build / "bench" / name
+    def tool(self, relative):
+        path = self.build / relative
         return str(path) if path.exists() else None
+
+    def _load_command(self, proxy):
+        return [self.tool(LOAD), "load", "--target", f"127.0.0.1:{proxy.port}"]
 
     def program(self, name):
         relative = KINDS[name][1]
@@ -111,7 +118,7 @@ class Bench:
         return str(path) if path.exists() else shutil.which(relative, path=os.environ["PATH"] + ":/usr/sbin")
 
     def missing_programs(self, names):
-        missing = [tool for tool in ("bench_origin", "bench_load") if not self.tool(tool)]
+        missing = [tool for tool in (ORIGIN, LOAD) if not self.tool(tool)]
         missing += [KINDS[name][1] for name in names if not self.program(name)]
         return missing + [tool for tool in ("wrk", "taskset") if not shutil.which(tool)]
 
@@ -147,8 +154,8 @@ class Bench:
             yield Proxy(name, port, process)
 
     def load(self, proxy, *arguments, seconds):
-        """Runs bench_load against the proxy for about that long and returns what it measured."""
-        command = [self.tool("bench_load"), "--target", f"127.0.0.1:{proxy.port}", "--seconds", str(seconds)]
+        """Runs `experiment load` against the proxy for about that long and returns what it measured."""
+        command = [*self._load_command(proxy), "--seconds", str(seconds)]
         done = self._run_client([*command, *map(str, arguments)], seconds)
         return json.loads(done)
 
@@ -163,8 +170,8 @@ class Bench:
     @contextlib.contextmanager
     def idle_connections(self, proxy, count, rate):
         """Holds `count` keep-alive connections that have each carried one request."""
-        command = [self.tool("bench_load"), "--target", f"127.0.0.1:{proxy.port}", "--path", "/small", "--hold",
-                   "--connections", str(count), "--rate", str(rate)]
+        command = [*self._load_command(proxy), "--path", "/small", "--hold", "--connections", str(count),
+                   "--rate", str(rate)]
         with self._process("idle clients", command, self.other_cores,
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
             result = json.loads(client.stdout.readline() or "{}")

@@ -231,6 +231,22 @@ TEST_F(ExperimentTest, AnInterruptionAtAnyMomentLeavesNothing)
     }
 }
 
+/// Requests that are under way are waited for. With nobody left to answer them that takes their whole timeout, in which
+/// the faults must not stand and no further one may be made.
+TEST_F(ExperimentTest, AnInterruptionUndoesAtOnceWhatKeepsRequestsWaiting)
+{
+    const auto file = plan("[{at: 300ms, fault: hang, on: primary}, {at: 300ms, fault: hang, on: spare}, "
+                           "{at: 1500ms, fault: restart, on: balancer}]",
+                           "[{measure: requests, at_least: 1}]");
+    Process program(binary("experiment"), {"run", file, "--repeat", "1", "--out", out()});
+    ASSERT_TRUE(program.wait_line("hang on spare")) << program.description();
+    program.signal(SIGINT);
+    EXPECT_EQ(program.wait_exit(seconds(60)), 4) << program.description();
+    ASSERT_TRUE(program.wait_output_end());
+    EXPECT_EQ(program.out().find("restart on balancer"), std::string::npos) << program.out();
+    EXPECT_EQ(left_running(), std::vector<std::string>());
+}
+
 TEST_F(ExperimentTest, NothingSurvivesItsViolentDeath)
 {
     const auto file = plan("[{at: 300ms, fault: hang, on: primary}]", "[{measure: requests, at_least: 1}]");

@@ -85,6 +85,13 @@ void throw_errno(std::string_view what)
     throw std::system_error(errno, std::generic_category(), std::string(what));
 }
 
+timespec to_timespec(Duration duration) noexcept
+{
+    const auto left = std::max(duration, Duration::zero());
+    const auto whole = std::chrono::floor<seconds>(left);
+    return {static_cast<std::time_t>(whole.count()), static_cast<long>(std::chrono::nanoseconds(left - whole).count())};
+}
+
 Fd make_epoll()
 {
     Fd fd(::epoll_create1(EPOLL_CLOEXEC));

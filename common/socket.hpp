@@ -4,9 +4,11 @@
 // Thread: none of its own; every value belongs to the event loop that created it, except WakeUp::raise().
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/config.hpp"
 
 #include <cstdint>
+#include <ctime>
 #include <string_view>
 #include <utility>
 
@@ -47,6 +49,9 @@ public:
 private:
     Fd fd_;
 };
+
+/// How long ppoll() or epoll_pwait2() shall wait; not at all for a negative duration.
+timespec to_timespec(Duration duration) noexcept;
 
 /// Throws std::system_error with the present errno and `what`.
 [[noreturn]] void throw_errno(std::string_view what);

@@ -35,11 +35,6 @@ template <std::size_t n> bool is_one_of(const std::array<std::string_view, n>& w
     return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-double to_milliseconds(Nanos time)
-{
-    return static_cast<double>(time.count()) / 1e6;
-}
-
 /// An answer came, whole or in part, whose head could be read.
 bool has_head(const Sample& sample)
 {

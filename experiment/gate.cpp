@@ -38,12 +38,6 @@ constexpr std::uint64_t listener_event = 1;
 constexpr std::uint64_t knock_event = 2;
 constexpr std::uint64_t first_link = 2; ///< the events of a link have the numbers 2 * link and 2 * link + 1
 
-timespec to_timespec(Duration duration)
-{
-    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(duration, Duration::zero())).count();
-    return {ns / 1'000'000'000, ns % 1'000'000'000};
-}
-
 bool swallows(FaultKind kind)
 {
     return kind == FaultKind::black_hole || kind == FaultKind::unroutable;

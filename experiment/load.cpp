@@ -28,12 +28,6 @@ constexpr int burst = 64;
 /// After a refusal a closed loop would try again at once, and do nothing else.
 constexpr auto refused_pause = milliseconds(1);
 
-timespec to_timespec(Duration duration)
-{
-    const auto ns = std::chrono::duration_cast<Nanos>(std::max(duration, Duration::zero())).count();
-    return {ns / 1'000'000'000, ns % 1'000'000'000};
-}
-
 /// The request without what differs from one to the next.
 std::string constant_head(const LoadPlan& plan, const LoadRequest& request)
 {

@@ -1,5 +1,7 @@
 #include "experiment/measure.hpp"
 
+#include "experiment/fault_span.hpp"
+
 #include "experiment/plan.hpp"
 #include "experiment/record.hpp"
 
@@ -49,11 +51,6 @@ const Named& named(Measure measure) noexcept
     return names[static_cast<std::size_t>(measure)];
 }
 
-double to_milliseconds(Nanos time) noexcept
-{
-    return static_cast<double>(time.count()) / 1e6;
-}
-
 /// With so many decimals at most, and none that say nothing.
 std::string trimmed(double value, int decimals)
 {
@@ -62,51 +59,6 @@ std::string trimmed(double value, int decimals)
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') text.pop_back();
     return text == "-0" ? "0" : text;
-}
-
-/// The fault as far as numbers are concerned: when it began and ended, and whom it hit.
-struct Disturbance {
-    Nanos begin{};
-    std::string first_party;
-    std::optional<Nanos> end; ///< never undone: none
-    std::string last_party;
-};
-
-std::string party_of(const Plan& plan, const FaultRecord& fault)
-{
-    return fault.step < plan.method.size() ? plan.method[fault.step].on : std::string();
-}
-
-std::optional<Nanos> end_of(const Plan& plan, const FaultRecord& fault)
-{
-    if (fault.undone) return fault.undone;
-    if (fault.step < plan.method.size() && plan.method[fault.step].fault == FaultKind::restart) return fault.confirmed;
-    return std::nullopt;
-}
-
-std::optional<Disturbance> disturbance_of(const Plan& plan, const Run& run)
-{
-    std::optional<Disturbance> result;
-    bool ended = true;
-    for (const FaultRecord& fault : run.faults) {
-        if (!fault.effective) continue;
-        if (!result) result = Disturbance{fault.triggered, party_of(plan, fault), std::nullopt, {}};
-        const auto end = end_of(plan, fault);
-        if (!end) ended = false;
-        if (end && (!result->end || *end >= *result->end)) {
-            result->end = end;
-            result->last_party = party_of(plan, fault);
-        }
-    }
-    if (result && !ended) result->end.reset();
-    return result;
-}
-
-Phase phase_at(const std::optional<Disturbance>& disturbance, Nanos due) noexcept
-{
-    if (!disturbance || due < disturbance->begin) return Phase::healthy;
-    if (!disturbance->end || due < *disturbance->end) return Phase::fault;
-    return Phase::recovered;
 }
 
 bool is_good(const Sample& sample) noexcept
@@ -172,43 +124,43 @@ bool concerns(const EventRecord& event, const std::string& party)
     return event.kind == "quarantine" && event.backend == party;
 }
 
-std::optional<double> detection(const Run& run, const Disturbance& disturbance)
+std::optional<double> detection(const Run& run, const FaultSpan& span)
 {
     for (const EventRecord& event : run.events)
-        if (event.at >= disturbance.begin && concerns(event, disturbance.first_party))
-            return to_milliseconds(event.at - disturbance.begin);
+        if (event.at >= *span.begin() && concerns(event, span.first_party()))
+            return to_milliseconds(event.at - *span.begin());
     return std::nullopt;
 }
 
-std::optional<double> failover(const Run& run, const Disturbance& disturbance)
+std::optional<double> failover(const Run& run, const FaultSpan& span)
 {
     bool anyone_served = false;
     bool party_served = false;
     std::optional<Nanos> first;
     for (const Sample& sample : run.samples) {
         if (!is_good(sample) || sample.served_by.empty()) continue;
-        const bool by_party = sample.served_by == disturbance.first_party;
-        if (sample.done <= disturbance.begin) {
+        const bool by_party = sample.served_by == span.first_party();
+        if (sample.done <= *span.begin()) {
             anyone_served = true;
             party_served = party_served || by_party;
         } else if (!by_party && (!first || sample.done < *first)) {
             first = sample.done;
         }
     }
-    if (!first || disturbance.first_party == "balancer" || (anyone_served && !party_served)) return std::nullopt;
-    return to_milliseconds(*first - disturbance.begin);
+    if (!first || span.first_party() == "balancer" || (anyone_served && !party_served)) return std::nullopt;
+    return to_milliseconds(*first - *span.begin());
 }
 
-std::optional<double> failback(const Run& run, const Disturbance& disturbance)
+std::optional<double> failback(const Run& run, const FaultSpan& span)
 {
-    if (!disturbance.end) return std::nullopt;
+    if (!span.end()) return std::nullopt;
     std::optional<Nanos> first;
     for (const Sample& sample : run.samples)
-        if (is_good(sample) && sample.due >= *disturbance.end && sample.served_by == disturbance.last_party &&
+        if (is_good(sample) && sample.due >= *span.end() && sample.served_by == span.last_party() &&
             (!first || sample.done < *first))
             first = sample.done;
     if (!first) return std::nullopt;
-    return to_milliseconds(*first - *disturbance.end);
+    return to_milliseconds(*first - *span.end());
 }
 
 std::optional<double> outage(const Plan& plan, const Run& run)
@@ -332,23 +284,23 @@ Measures measure(const Plan& plan, const Run& run)
     std::unordered_map<std::uint64_t, std::uint64_t> executions;
     for (const Execution& execution : run.executions) executions[execution.index] += execution.times;
 
-    const auto disturbance = disturbance_of(plan, run);
+    const FaultSpan span(plan, run);
     std::array<Tally, phases.size()> tallies;
     for (const Sample& sample : run.samples) {
         const Stream* const stream = stream_of(plan, sample);
         if (stream == nullptr) continue;
         const auto found = executions.find(sample.index);
         const std::uint64_t times = found == executions.end() ? 0 : found->second;
-        for (const Phase phase : {Phase::all, phase_at(disturbance, sample.due)})
+        for (const Phase phase : {Phase::all, span.phase_of(sample.due)})
             tallies[static_cast<std::size_t>(phase)].add(sample, *stream, times);
     }
 
     Measures result;
     for (const Phase phase : phases) tallies[static_cast<std::size_t>(phase)].write(result, phase, run.counted);
-    if (disturbance) {
-        result.set(Measure::detection, Phase::all, detection(run, *disturbance));
-        result.set(Measure::failover, Phase::all, failover(run, *disturbance));
-        result.set(Measure::failback, Phase::all, failback(run, *disturbance));
+    if (span.begin()) {
+        result.set(Measure::detection, Phase::all, detection(run, span));
+        result.set(Measure::failover, Phase::all, failover(run, span));
+        result.set(Measure::failback, Phase::all, failback(run, span));
     }
     result.set(Measure::outage, Phase::all, outage(plan, run));
     result.set(Measure::gap, Phase::all, gap(run));

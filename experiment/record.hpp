@@ -34,6 +34,11 @@ namespace hotspare::experiment {
 
 using Nanos = std::chrono::nanoseconds;
 
+constexpr double to_milliseconds(Nanos time) noexcept
+{
+    return static_cast<double>(time.count()) / 1e6;
+}
+
 /// How one request ended, for the client.
 enum class Outcome : std::uint8_t {
     good,       ///< a complete answer with status 2xx and the expected body

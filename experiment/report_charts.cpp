@@ -63,19 +63,6 @@ bool fits(std::string_view text, double share) noexcept
     return static_cast<double>(columns_of(text)) * per_column + 12 <= share * narrowest;
 }
 
-std::string party_of(const Plan& plan, const FaultRecord& fault)
-{
-    return fault.step < plan.method.size() ? plan.method[fault.step].on : std::string("unknown");
-}
-
-/// When it was over; nothing if it never was.
-std::optional<Nanos> end_of(const Plan& plan, const FaultRecord& fault) noexcept
-{
-    if (fault.undone) return fault.undone;
-    const bool restart = fault.step < plan.method.size() && plan.method[fault.step].fault == FaultKind::restart;
-    return restart ? std::optional(fault.confirmed) : std::nullopt;
-}
-
 std::string name_of(const Plan& plan, const FaultRecord& fault)
 {
     return fault.step < plan.method.size() ? describe(plan.method[fault.step]) : std::string("unknown fault");
@@ -408,25 +395,6 @@ std::string_view css_of(Phase phase)
 }
 
 } // namespace
-
-FaultSpan::FaultSpan(const Plan& plan, const Run& run) noexcept
-{
-    bool ended = true;
-    for (const FaultRecord& fault : run.faults) {
-        if (!fault.effective) continue;
-        if (!begin_) begin_ = fault.triggered;
-        const auto end = end_of(plan, fault);
-        ended = ended && end;
-        if (end && (!end_ || *end > *end_)) end_ = end;
-    }
-    if (!ended) end_.reset();
-}
-
-Phase FaultSpan::phase_of(Nanos due) const noexcept
-{
-    if (!begin_ || due < *begin_) return Phase::healthy;
-    return !end_ || due < *end_ ? Phase::fault : Phase::recovered;
-}
 
 Selection select(const Run& run, std::size_t aim)
 {

@@ -4,29 +4,14 @@
 // Any thread.
 #pragma once
 
+#include "experiment/fault_span.hpp"
 #include "experiment/record.hpp"
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace hotspare::experiment {
-
-/// Where the fault lay in a run: the boundaries of the phases, by the rule of measure.hpp.
-class FaultSpan {
-public:
-    FaultSpan(const Plan& plan, const Run& run) noexcept;
-
-    Phase phase_of(Nanos due) const noexcept;
-    /// The first effective fault's `triggered`; nothing if no fault was effective.
-    const std::optional<Nanos>& begin() const noexcept { return begin_; }
-    /// Nothing if it lasted to the end.
-    const std::optional<Nanos>& end() const noexcept { return end_; }
-
-private:
-    std::optional<Nanos> begin_, end_;
-};
 
 /// Which samples of a run a scatter shows, so that it stays light without hiding anything: every failure, everything
 /// above the p99 of its good answers, and of the rest one in `stride`, which is 1 unless there are too many.

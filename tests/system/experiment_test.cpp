@@ -185,13 +185,16 @@ pools:
 
 TEST_F(ExperimentTest, AFaultThatWasNotEffectiveMakesTheRunInvalid)
 {
-    // Nothing goes through this gate: while the primary is well the spare gets no request that could be delayed.
-    const auto done = experiment(
-        {"run",
-         plan("[{at: 1s, fault: half_open, on: spare, for: 500ms}]", nothing_lost_, "abort_when: {error_rate: 0.5}\n"),
-         "--repeat", "1", "--quiet"});
+    // A server that is dead has no connections that it could forget. (One that is merely idle has: a hedge may use
+    // them.)
+    const auto done = experiment({"run",
+                                  plan("[{at: 500ms, fault: crash, on: spare, for: 1s}, "
+                                       "{at: 1s, fault: half_open, on: spare, for: 300ms}]",
+                                       nothing_lost_, "abort_when: {error_rate: 0.5}\n"),
+                                  "--repeat", "1", "--quiet"});
     EXPECT_EQ(done.code, 3) << done.out << done.err;
     EXPECT_NE(done.out.find("INVALID"), std::string::npos) << done.out;
+    EXPECT_NE(done.out.find("(half_open of spare) was not effective"), std::string::npos) << done.out;
 }
 
 TEST_F(ExperimentTest, StopsEarlyWhenThePlanSaysSo)

@@ -36,7 +36,7 @@ struct BackendConfig {
 struct ProbeConfig {
     std::string path = "/health";
     Duration interval = milliseconds(500);
-    Duration fast_interval = milliseconds(100); ///< while a status is in doubt
+    Duration fast_interval = milliseconds(100); ///< while a status is in doubt; a fifth of it while no backend works
     Duration timeout = milliseconds(400);
     Duration slow = milliseconds(300); ///< a good answer slower than this makes the backend degraded
     double jitter = 0.1;               ///< +-10 %, so that several balancers do not probe in step

@@ -213,6 +213,7 @@ private:
 
     void schedule_probe(Backend& backend, TimePoint now);
     void hasten_probe(Backend& backend, Duration gap, TimePoint now);
+    static Duration starved_gap(const ProbeConfig& probe) noexcept;
     void hurry_for_starved_pools(TimePoint now);
     Duration jittered(Duration span, double jitter);
 

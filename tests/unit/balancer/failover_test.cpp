@@ -82,6 +82,29 @@ TEST(Failover, a_primary_that_is_dead_at_the_start_is_no_failover)
 
 // ---------------------------------------------------------------------------------------------------------- detection
 
+TEST(Failover, asks_everybody_often_while_nobody_works)
+{
+    World w(config_of(2));
+    w.start();
+    w.run(seconds(1));
+    w.modes[primary] = w.modes[spare] = Mode::refuse;
+    w.run(seconds(3));
+    ASSERT_FALSE(w.core.pool(0).can_answer);
+    for (int returned = 0; returned < 20; ++returned) {
+        w.run(milliseconds(7));
+        w.modes[spare] = Mode::good;
+        const TimePoint back = w.now;
+        while (!w.core.pool(0).can_answer) w.run(milliseconds(1));
+        EXPECT_LE(w.now - back, milliseconds(24)) << "a fifth of fast_interval, its jitter and a step of this loop";
+        w.modes[spare] = Mode::refuse;
+        w.run(seconds(2));
+        ASSERT_FALSE(w.core.pool(0).can_answer);
+    }
+    const auto before = w.core.backend(primary).probes[static_cast<std::size_t>(ProbeOutcome::refused)];
+    w.run(seconds(1));
+    EXPECT_LE(w.core.backend(primary).probes[static_cast<std::size_t>(ProbeOutcome::refused)] - before, 60U);
+}
+
 TEST(Failover, heartbeats_alone_detect_a_refusal_within_interval_and_fast_interval)
 {
     Settled w(config_of(2));

@@ -39,7 +39,7 @@ constexpr auto first_round = milliseconds(50);
 void serve(App& app, const Config& config)
 {
     const unsigned count = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
-    const auto endpoints = resolve_backends(app.io(), config);
+    const auto endpoints = resolve_backends(config);
     const Listeners listeners = open_listeners(app.io(), config, count);
     const RouteTable routes(config.routes);
     std::optional<AccessLog> access_log;

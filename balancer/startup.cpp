@@ -1,6 +1,7 @@
 #include "balancer/startup.hpp"
 
 #include "common/error.hpp"
+#include "common/http/address.hpp"
 
 #include <fmt/format.h>
 
@@ -15,32 +16,13 @@ namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
-tcp::endpoint resolve(asio::io_context& context, const std::string& host, std::uint16_t port, const std::string& source)
-{
-    tcp::resolver resolver(context);
-    error_code ec;
-    const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::numeric_service, ec);
-    if (ec || found.empty())
-        throw UsageError(fmt::format("{}: host '{}' cannot be resolved ({}), expected a name or an address that "
-                                     "resolves on this machine",
-                                     source, host, ec.message()));
-    return preferred_address(std::vector<tcp::endpoint>(found.begin(), found.end()));
-}
-
 } // namespace
 
-tcp::endpoint preferred_address(std::span<const tcp::endpoint> addresses)
-{
-    const auto v4 = std::find_if(addresses.begin(), addresses.end(),
-                                 [](const tcp::endpoint& endpoint) { return endpoint.address().is_v4(); });
-    return v4 != addresses.end() ? *v4 : addresses.front();
-}
-
-std::vector<tcp::endpoint> resolve_backends(asio::io_context& context, const Config& config)
+std::vector<tcp::endpoint> resolve_backends(const Config& config)
 {
     std::vector<tcp::endpoint> endpoints;
     for (const BackendConfig& backend : config.backends)
-        endpoints.push_back(resolve(context, backend.host, backend.port, backend.source));
+        endpoints.push_back(http::resolve(backend.host, backend.port, backend.source));
     return endpoints;
 }
 
@@ -48,7 +30,7 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
 {
     const std::string source = config.listen_source.empty() ? "listen" : config.listen_source;
     Listeners result;
-    result.endpoint = resolve(context, config.listen_host, config.listen_port, source);
+    result.endpoint = http::resolve(config.listen_host, config.listen_port, source);
 
     const auto refuse = [&](const error_code& ec) {
         throw UsageError(

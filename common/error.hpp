@@ -16,15 +16,16 @@ using boost::system::error_code;
 /// Failures that the operating system and Asio have no code for. A deadline that passed, a cancellation that we asked
 /// for and a failure of the peer are three different things and never share a code.
 enum class errc {
-    timed_out = 1, ///< our deadline passed while the peer was silent
-    cancelled,     ///< we gave up on purpose: shutdown, a hedge that lost, a move to another backend
-    closed_early,  ///< the peer closed before the message was complete
-    malformed,     ///< the peer's bytes are not valid HTTP
-    too_large,     ///< a bound of ours was exceeded
-    unavailable,   ///< nothing can answer at the moment
-    conflict,      ///< the stored state is not what the caller expected
-    not_found,     ///< no such thing
-    storage,       ///< the store failed; the write was not made
+    timed_out = 1,  ///< our deadline passed while the peer was silent
+    cancelled,      ///< we gave up on purpose: shutdown, a hedge that lost, a move to another backend
+    closed_early,   ///< the peer closed before the message was complete
+    malformed,      ///< the peer's bytes are not valid HTTP
+    too_large,      ///< a bound of ours was exceeded
+    unavailable,    ///< nothing can answer at the moment
+    conflict,       ///< the stored state is not what the caller expected
+    not_found,      ///< no such thing
+    storage,        ///< the store failed; the write was not made
+    storage_broken, ///< the store failed in a way that leaves unknown what it holds, until it is opened again
 };
 
 const boost::system::error_category& hotspare_category() noexcept;

@@ -47,30 +47,20 @@ bool is_observation(std::string_view route)
     return false;
 }
 
-void listen(http::Server& server, const Settings& settings, std::uint16_t port, std::string_view flag)
-{
-    error_code error;
-    const auto address = asio::ip::make_address(settings.host, error);
-    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings.host));
-    if (const auto listening = server.listen({address, port}); !listening)
-        throw UsageError(
-            fmt::format("{}: cannot listen on {}:{}: {}", flag, settings.host, port, listening.error().message()));
-}
-
 } // namespace
 
 Service::Service(asio::io_context& context, Settings settings, std::function<void()> crash)
     : context_(context), settings_(std::move(settings)), crash_(std::move(crash)), fault_end_(context),
       documents_(settings_.data), ledger_(settings_.ledger), router_(make_routes()),
       server_(context, [this](Request& request) { return handle(request); },
-              {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+              {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
       control_(context, [this](Request& request) { return handle_control(request); },
-               {.on_exchange = [this](const http::Exchange& exchange) { count(exchange); }}),
+               {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
       tasks_(context)
 {
     try {
-        listen(server_, settings_, settings_.port, "--port");
-        listen(control_, settings_, settings_.control_port, "--control-port");
+        http::listen(server_, settings_.host, settings_.port, "--port");
+        http::listen(control_, settings_.host, settings_.control_port, "--control-port");
     } catch (...) {
         // One of the two may accept already; nothing will ever run that could end it in order.
         context_.stop();
@@ -292,16 +282,7 @@ Response Service::simulate_corruption(const Request&)
 Response Service::expose_metrics(const Request&)
 {
     metrics::Exposition out;
-    for (const auto& [key, count] : counts_) {
-        const auto& [route, method, status] = key;
-        const auto path = route.empty() ? std::string_view("other") : std::string_view(route);
-        const auto code = status == 0 ? std::string("none") : std::to_string(status);
-        const std::string_view name(http::beast::http::to_string(method));
-        out.counter("hotspare_backend_requests_total", "Requests by path, method and status; none = no whole answer",
-                    {{"path", path}, {"method", name}, {"code", code}}, count.requests);
-        out.histogram("hotspare_backend_request_duration_seconds", "Request read to response written",
-                      {{"path", path}, {"method", name}, {"code", code}}, count.latency);
-    }
+    counts_.expose(out, "hotspare_backend");
     const auto mode = fault_.active(Clock::now()).mode;
     for (const auto& [word, named] : mode_names)
         out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", word}}, named == mode ? 1. : 0.);
@@ -315,13 +296,6 @@ Response Service::expose_metrics(const Request&)
               static_cast<double>(cpu_load()));
     out.process(version());
     return http::text_response(200, out.text(), metrics::Exposition::content_type);
-}
-
-void Service::count(const http::Exchange& exchange)
-{
-    auto& count = counts_[{std::string(exchange.route), exchange.method, exchange.status}];
-    count.requests.add();
-    count.latency.observe(exchange.duration);
 }
 
 // --- Faults ----------------------------------------------------------------------------------------------------------

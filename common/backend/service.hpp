@@ -13,6 +13,7 @@
 #include "common/backend/fault.hpp"
 #include "common/backend/ledger.hpp"
 #include "common/backend/settings.hpp"
+#include "common/http/request_counts.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
@@ -24,10 +25,8 @@
 #include <cstdint>
 #include <functional>
 #include <list>
-#include <map>
 #include <random>
 #include <string>
-#include <tuple>
 
 namespace hotspare::backend {
 
@@ -47,12 +46,6 @@ public:
     void stop();
 
 private:
-    /// Counts of one path and status.
-    struct Count {
-        metrics::Counter requests;
-        metrics::Histogram latency;
-    };
-
     http::Router make_routes();
     asio::awaitable<http::Response> handle(http::Request& request);
     asio::awaitable<http::Response> handle_control(http::Request& request);
@@ -85,7 +78,6 @@ private:
     nlohmann::ordered_json self() const;
     http::Response answer(unsigned status, nlohmann::ordered_json body) const;
     unsigned cpu_load() const { return burner_.load(); }
-    void count(const http::Exchange& exchange);
 
     asio::io_context& context_;
     Settings settings_;
@@ -99,7 +91,7 @@ private:
     CpuBurner burner_;
     metrics::Counter faults_injected_;
 
-    std::map<std::tuple<std::string, http::verb, unsigned>, Count> counts_; ///< route, method, status
+    http::RequestCounts counts_;
     Documents documents_;
     Ledger ledger_;
     http::Router router_;

@@ -11,7 +11,10 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <algorithm>
 #include <sstream>
+#include <string>
+#include <utility>
 
 namespace hotspare::http {
 namespace {
@@ -56,44 +59,150 @@ Request make_request(verb method, std::string target, std::string body, std::str
     return request;
 }
 
-asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options)
+namespace {
+
+/// A connection, its bytes, and the deadline over it.
+struct Line {
+    explicit Line(const asio::any_io_executor& executor) : socket(executor), deadline(socket) {}
+
+    tcp::socket socket;
+    Deadline deadline;
+    beast::flat_buffer buffer;
+};
+
+void complete(Request& request, const tcp::endpoint& endpoint, bool keep_alive)
 {
     if (request[field::host].empty()) request.set(field::host, to_string(endpoint));
     if (request[field::user_agent].empty()) request.set(field::user_agent, "hotspare");
-    request.keep_alive(false);
+    request.keep_alive(keep_alive);
     request.prepare_payload();
+}
 
-    tcp::socket socket(co_await asio::this_coro::executor);
-    Deadline deadline(socket);
-    deadline.arm(options.deadline);
-    const auto cancellation = co_await asio::this_coro::cancellation_state;
-    const auto failure = [&](error_code error) {
-        return classify(error, deadline, cancellation.cancelled() != asio::cancellation_type::none);
-    };
-
-    {
-        const auto [error] = co_await socket.async_connect(endpoint, no_throw);
-        if (error) co_return failure(error);
-    }
+asio::awaitable<error_code> connect(Line& line, const tcp::endpoint& endpoint)
+{
+    const auto [error] = co_await line.socket.async_connect(endpoint, no_throw);
     error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
+    if (!error) line.socket.set_option(tcp::no_delay(true), ignored);
+    co_return error;
+}
 
+/// Sends the request and reads its answer. The error is as it came, not yet classified.
+asio::awaitable<result<Response>> exchange(Line& line, Request& request, const FetchOptions& options)
+{
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
     // A peer may answer and close before it has read the whole request (413, 503): the answer still counts, so a failed
     // write is only the result if there is nothing to read.
     const auto [write_error, written] =
-        co_await beast::http::async_write(socket, static_cast<Request::Base&>(request), no_throw);
-    if (write_error && (deadline.passed() || cancellation.cancelled() != asio::cancellation_type::none))
-        co_return failure(write_error);
+        co_await beast::http::async_write(line.socket, static_cast<Request::Base&>(request), no_throw);
+    if (write_error && (line.deadline.passed() || cancellation.cancelled() != asio::cancellation_type::none))
+        co_return write_error;
 
-    beast::flat_buffer buffer;
     while (true) {
         beast::http::response_parser<beast::http::string_body> parser;
         parser.header_limit(16 * 1024);
         parser.body_limit(options.max_body);
         parser.skip(request.method() == verb::head);
-        const auto [error, read] = co_await beast::http::async_read(socket, buffer, parser, no_throw);
-        if (error) co_return failure(write_error ? write_error : error);
+        const auto [error, read] = co_await beast::http::async_read(line.socket, line.buffer, parser, no_throw);
+        if (error) co_return write_error ? write_error : error;
         if (parser.get().result_int() >= 200) co_return Response(parser.release());
+    }
+}
+
+} // namespace
+
+asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options)
+{
+    complete(request, endpoint, false);
+    Line line(co_await asio::this_coro::executor);
+    line.deadline.arm(options.deadline);
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    const auto failure = [&](error_code error) {
+        return classify(error, line.deadline, cancellation.cancelled() != asio::cancellation_type::none);
+    };
+    if (const auto error = co_await connect(line, endpoint)) co_return failure(error);
+    auto answer = co_await exchange(line, request, options);
+    if (!answer) co_return failure(answer.error());
+    co_return answer;
+}
+
+struct Client::Connection : Line {
+    using Line::Line;
+    TimePoint idle_since{};
+};
+
+namespace {
+
+/// Below what servers allow an idle connection (ours: 60 s, nginx: 75 s), so that most are not lost in a race with it.
+constexpr Duration longest_idle = seconds(20);
+
+/// Nothing to read and not closed: as far as can be told without sending something, the peer still listens.
+bool is_open(tcp::socket& socket)
+{
+    error_code error;
+    socket.non_blocking(true, error);
+    char byte = 0;
+    socket.receive(asio::buffer(&byte, 1), tcp::socket::message_peek, error);
+    return error == asio::error::would_block;
+}
+
+/// The peer ended the connection before it said anything: what an idle one meets that was closed meanwhile.
+bool is_stale(const error_code& error)
+{
+    return error == beast::http::error::end_of_stream || error == asio::error::eof ||
+           error == asio::error::connection_reset || error == asio::error::broken_pipe;
+}
+
+} // namespace
+
+Client::Client(tcp::endpoint endpoint) : endpoint_(std::move(endpoint)) {}
+Client::~Client() = default;
+
+std::unique_ptr<Client::Connection> Client::take_idle()
+{
+    const auto now = Clock::now();
+    std::erase_if(idle_, [now](const auto& connection) { return now - connection->idle_since > longest_idle; });
+    while (!idle_.empty()) {
+        auto connection = std::move(idle_.back());
+        idle_.pop_back();
+        if (is_open(connection->socket)) return connection;
+    }
+    return nullptr;
+}
+
+void Client::keep(std::unique_ptr<Connection> connection)
+{
+    connection->deadline.disarm();
+    connection->idle_since = Clock::now();
+    idle_.push_back(std::move(connection));
+}
+
+asio::awaitable<result<Response>> Client::send(Request request, FetchOptions options)
+{
+    complete(request, endpoint_, true);
+    const auto give_up = Clock::now() + options.deadline;
+    const auto executor = co_await asio::this_coro::executor;
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    auto connection = take_idle();
+    while (true) {
+        const bool used = connection != nullptr;
+        if (!used) connection = std::make_unique<Connection>(executor);
+        connection->deadline.arm(std::max<Duration>(give_up - Clock::now(), Duration::zero()));
+        error_code error;
+        if (!used) error = co_await connect(*connection, endpoint_);
+        if (!error) {
+            auto answer = co_await exchange(*connection, request, options);
+            if (answer) {
+                if (answer->keep_alive() && connection->buffer.size() == 0) keep(std::move(connection));
+                co_return answer;
+            }
+            error = answer.error();
+        }
+        const bool cancelled = cancellation.cancelled() != asio::cancellation_type::none;
+        if (used && is_stale(error) && connection->buffer.size() == 0 && !connection->deadline.passed() && !cancelled) {
+            connection.reset(); // and the next is a fresh one, whose failure is the result
+            continue;
+        }
+        co_return classify(error, connection->deadline, cancelled);
     }
 }
 

@@ -1,15 +1,18 @@
-// One HTTP/1.1 request to one address with one deadline over everything: the monitor's heartbeats, the tests, the
-// tools. Each call opens a fresh connection, so that a probe sees what a new client would see. It leaves name
-// resolution, retries, pooling and measuring to its caller.
+// One HTTP/1.1 request to one address with one deadline over everything. fetch() opens a fresh connection, so that a
+// probe sees what a new client would see: the monitor's heartbeats, the tests, the tools. A Client keeps connections
+// for a service that is asked all the time. Both leave name resolution, retries and measuring to their caller.
 //
-// Thread: that of the coroutine that calls it. Keeps no state.
+// Thread: that of the coroutine that calls it. fetch() keeps no state; a Client is owned by the component that asks,
+// whose coroutines must have ended before it is destroyed.
 #pragma once
 
 #include "common/http/message.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace hotspare::http {
 
@@ -30,5 +33,29 @@ Request make_request(verb method, std::string target, std::string body = {}, std
 /// errc::malformed       the answer is not HTTP
 /// errc::too_large       the body exceeds max_body (or the header 16 KiB)
 asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options = {});
+
+class Client {
+public:
+    explicit Client(tcp::endpoint endpoint);
+    ~Client();
+
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    /// As fetch(). Whatever is sent must be safe to repeat: a server may close an idle connection while a request is on
+    /// its way, and then it is sent once more, on a fresh one.
+    asio::awaitable<result<Response>> send(Request request, FetchOptions options = {});
+
+    const tcp::endpoint& endpoint() const noexcept { return endpoint_; }
+
+private:
+    struct Connection;
+
+    std::unique_ptr<Connection> take_idle();
+    void keep(std::unique_ptr<Connection> connection);
+
+    tcp::endpoint endpoint_;
+    std::vector<std::unique_ptr<Connection>> idle_; ///< the latest used last: the others may grow old
+};
 
 } // namespace hotspare::http

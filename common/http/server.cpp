@@ -155,4 +155,13 @@ std::string Server::next_request_id()
     return fmt::format("{:016x}", random_());
 }
 
+void listen(Server& server, const std::string& host, std::uint16_t port, std::string_view flag)
+{
+    error_code error;
+    const auto address = asio::ip::make_address(host, error);
+    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", host));
+    if (const auto listening = server.listen({address, port}); !listening)
+        throw UsageError(fmt::format("{}: cannot listen on {}:{}: {}", flag, host, port, listening.error().message()));
+}
+
 } // namespace hotspare::http

@@ -113,4 +113,7 @@ private:
     std::mt19937_64 random_;
 };
 
+/// Makes `server` listen on an IP address. Throws UsageError when that cannot be; `flag` is where the port came from.
+void listen(Server& server, const std::string& host, std::uint16_t port, std::string_view flag);
+
 } // namespace hotspare::http

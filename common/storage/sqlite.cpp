@@ -19,7 +19,11 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
     const bool locked = primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
     spdlog::warn("sqlite cannot {}: {} (code {})", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code),
                  code);
-    return locked ? errc::unavailable : errc::storage;
+    if (locked) return errc::unavailable;
+    // A failed fsync may have thrown written pages away, and the next one succeeds (Rebello et al., "Can Applications
+    // Recover from fsync Failures?", 2020): only what is read back after opening the file again can be trusted.
+    const bool broken = primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+    return broken ? errc::storage_broken : errc::storage;
 }
 
 } // namespace
@@ -71,6 +75,11 @@ std::int64_t Statement::integer(int column) const
     return sqlite3_column_int64(statement_.get(), column);
 }
 
+bool Statement::is_null(int column) const
+{
+    return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
 void Statement::reset() noexcept
 {
     sqlite3_reset(statement_.get());
@@ -90,9 +99,18 @@ int Database::BusyWait::wait(void* self, int calls)
 
 result<Database> Database::open(const std::string& path, Duration busy_timeout)
 {
+    return open(path, busy_timeout, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+}
+
+result<Database> Database::open_to_read(const std::string& path, Duration busy_timeout)
+{
+    return open(path, busy_timeout, SQLITE_OPEN_READONLY);
+}
+
+result<Database> Database::open(const std::string& path, Duration busy_timeout, int flags)
+{
     sqlite3* handle = nullptr;
-    const int code = sqlite3_open_v2(path.c_str(), &handle,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
     Database database(handle, busy_timeout);
     if (code != SQLITE_OK) return failure(handle, code, "open " + path);
     sqlite3_extended_result_codes(handle, 1);
@@ -115,6 +133,33 @@ result<Statement> Database::prepare(std::string_view sql)
     Statement statement(handle);
     if (code != SQLITE_OK) return failure(database_.get(), code, sql);
     return statement;
+}
+
+result<void> Database::log_ahead(Synchronous synchronous)
+{
+    const std::string level = synchronous == Synchronous::full ? "FULL" : "NORMAL";
+    if (auto done = execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=" + level); !done)
+        return done;
+    const auto count = [](void* pages, sqlite3*, const char*, int in_log) {
+        *static_cast<int*>(pages) = in_log;
+        return SQLITE_OK;
+    };
+    sqlite3_wal_hook(database_.get(), count, log_pages_.get());
+    return {};
+}
+
+result<void> Database::checkpoint()
+{
+    const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    // Busy: a reader still needs older pages; the rest is for the next time.
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return failure(database_.get(), code, "checkpoint");
+    *log_pages_ = 0;
+    return {};
+}
+
+std::int64_t Database::changes() const noexcept
+{
+    return sqlite3_changes64(database_.get());
 }
 
 result<Transaction> Transaction::begin(Database& database)

@@ -1,7 +1,8 @@
 // SQLite with owners instead of handles and results instead of return codes; no more than the stores here need.
 //
-// errc::unavailable means that another process held the lock for longer than the busy timeout: try again later. Every
-// other failure is errc::storage. Either way the details are logged where they occur and nothing was written.
+// errc::unavailable means that another process held the lock for longer than the busy timeout: try again later.
+// errc::storage_broken means that reading or writing the file failed, so that nothing is known of it until it is opened
+// again. Every other failure is errc::storage: nothing was written. The details are logged where they occur.
 // Thread: one at a time per Database, statements included. Every call may block on the disk.
 #pragma once
 
@@ -31,6 +32,7 @@ public:
     /// Of the current row; valid until the next step() or reset().
     std::string_view text(int column) const;
     std::int64_t integer(int column) const;
+    bool is_null(int column) const;
 
     /// Makes it ready to run again and releases its locks; forgets the parameters.
     void reset() noexcept;
@@ -46,11 +48,31 @@ private:
     int bound_ = 0; ///< the first failure of bind()
 };
 
+/// What a commit to the write-ahead log waits for (PRAGMA synchronous).
+enum class Synchronous : std::uint8_t {
+    normal, ///< nothing: a loss of power may take the latest commits with it, though never a part of one
+    full,   ///< the disk
+};
+
 class Database {
 public:
     /// Opens or creates a file (":memory:" for none). Whoever waits for a lock gives up after `busy_timeout`.
     static result<Database> open(const std::string& path, Duration busy_timeout);
+    /// A connection that never writes, and therefore never checkpoints either. The file must exist.
+    static result<Database> open_to_read(const std::string& path, Duration busy_timeout);
     void set_busy_timeout(Duration busy_timeout) noexcept { busy_->timeout = busy_timeout; }
+
+    /// From now on commits go to a write-ahead log, and with `full` are durable when they return. Nothing moves them on to
+    /// the file itself but checkpoint(). At most one connection per file may do this: SQLite 3.40 may corrupt a file that two of
+    /// them checkpoint or write at once.
+    result<void> log_ahead(Synchronous synchronous = Synchronous::full);
+    /// In the log and not known to be checkpointed, in pages of 4 KiB.
+    int log_pages() const noexcept { return *log_pages_; }
+    /// Copies what no reader needs any more from the log to the file, and makes it durable there.
+    result<void> checkpoint();
+
+    /// Rows that the latest INSERT, UPDATE or DELETE wrote.
+    std::int64_t changes() const noexcept;
 
     /// `sql` may be several statements; their rows are ignored.
     result<void> execute(const std::string& sql);
@@ -68,12 +90,15 @@ private:
         static int wait(void* self, int calls);
     };
 
+    static result<Database> open(const std::string& path, Duration busy_timeout, int flags);
+
     Database(sqlite3* database, Duration busy_timeout)
         : busy_(std::make_unique<BusyWait>(busy_timeout)), database_(database)
     {
     }
 
-    std::unique_ptr<BusyWait> busy_; ///< SQLite holds its address
+    std::unique_ptr<BusyWait> busy_;                            ///< SQLite holds its address
+    std::unique_ptr<int> log_pages_ = std::make_unique<int>(0); ///< SQLite holds its address
     std::unique_ptr<sqlite3, Close> database_;
 };
 

@@ -1,10 +1,10 @@
-#include "balancer/startup.hpp"
+#include "common/http/address.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 namespace {
 
 using tcp = boost::asio::ip::tcp;
@@ -29,4 +29,4 @@ TEST(PreferredAddress, IsTheFirstWhereThereIsOneKind)
 }
 
 } // namespace
-} // namespace hotspare::balancer
+} // namespace hotspare::http

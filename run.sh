@@ -236,6 +236,15 @@ TEXT
   curl localhost:$((p + 8080))/status
 TEXT
         ;;
+    orders) cat <<TEXT
+  curl -X POST localhost:$((p + 8080))/create_order -H 'Content-Type: application/json' \\
+    -d '{"order_id":"test-001","product":"Medicine A","quantity":10}'
+  curl localhost:$((p + 8080))/orders/test-001        # what has become of it, and how
+  curl -X POST localhost:$((p + 8080))/set_failure_mode -d '{"mode":"down"}'
+  curl localhost:$((p + 8080))/breaker                # opens when orders meet that
+  curl localhost:$((p + 8080))/health_status          # who is well
+TEXT
+        ;;
     versions) cat <<TEXT
   curl localhost:$((p + 8010))/                       # v1 answers
   curl -X POST localhost:$((p + 8001))/fail           # v1 fails, v2 takes over

@@ -55,9 +55,14 @@ RunningSystem::RunningSystem(const std::string& name) : lines_(lines_without_com
     for (const std::string& line : lines_)
         for (std::sregex_iterator m(line.begin(), line.end(), port_variable), end; m != end; ++m)
             ports_.insert(static_cast<unsigned>(std::stoul((*m)[1])));
-    for (const std::string& line : lines_without_comments("config/" + name + ".yaml")) {
-        std::smatch m;
-        if (std::regex_search(line, m, listen)) ports_.insert(static_cast<unsigned>(std::stoul(m[1])));
+    static const std::regex file(R"re(--config (\S+))re");
+    for (const std::string& line : lines_) {
+        std::smatch config;
+        if (!std::regex_search(line, config, file)) continue;
+        for (const std::string& setting : lines_without_comments(config[1])) {
+            std::smatch m;
+            if (std::regex_search(setting, m, listen)) ports_.insert(static_cast<unsigned>(std::stoul(m[1])));
+        }
     }
     ports_.erase(0); // ${port:0} stands for the offset itself
     choose_ports();

@@ -1,0 +1,432 @@
+#include "orders/order_service/service.hpp"
+
+#include "common/app.hpp"
+#include "common/time.hpp"
+#include "orders/wire.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace hotspare::orders {
+namespace {
+
+using http::Request;
+using http::Response;
+using http::verb;
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+constexpr std::size_t longest_page = 1'000;
+constexpr Duration longest_wait = seconds(30);
+/// A worker asks the store again this often although nothing was announced: an announcement may have gone to one that
+/// left in the same moment, and another order service may have brought work.
+constexpr Duration recheck = seconds(1);
+constexpr Duration totals_age = milliseconds(250);
+
+OrderedJson to_json(const Order& order)
+{
+    return {{"order_id", order.what.order_id},
+            {"product", order.what.product},
+            {"quantity", order.what.quantity},
+            {"status", to_string(order.status)},
+            {"reason", order.reason},
+            {"attempts", order.attempts},
+            {"epoch", order.epoch},
+            {"created_at", format_rfc3339(order.created)},
+            {"updated_at", format_rfc3339(order.updated)}};
+}
+
+OrderedJson to_json(const OrderFile& file)
+{
+    auto out = to_json(file.order);
+    out["waits_until"] = file.due && file.worker.empty() ? OrderedJson(format_rfc3339(*file.due)) : OrderedJson();
+    out["leased_until"] = file.due && !file.worker.empty() ? OrderedJson(format_rfc3339(*file.due)) : OrderedJson();
+    out["worker"] = file.worker.empty() ? OrderedJson() : OrderedJson(file.worker);
+    auto& timeline = out["timeline"] = OrderedJson::array();
+    for (const auto& event : file.timeline)
+        timeline.push_back({{"at", format_rfc3339(event.at)},
+                            {"event", to_string(event.kind)},
+                            {"epoch", event.epoch},
+                            {"detail", event.detail}});
+    return out;
+}
+
+/// What a creation is answered with, the first time and each time that it is repeated: only what never changes.
+Response placed(const Order& order)
+{
+    return http::json_response(200, OrderedJson{{"message", "Order placed successfully!"},
+                                                {"order_id", order.what.order_id},
+                                                {"status", to_string(Status::processing)},
+                                                {"product", order.what.product},
+                                                {"quantity", order.what.quantity},
+                                                {"created_at", format_rfc3339(order.created)}});
+}
+
+Response unavailable(const Request& request, std::string detail)
+{
+    auto response = http::problem(request, 503, std::move(detail));
+    response.set(http::field::retry_after, "1");
+    return response;
+}
+
+boost::system::result<ListQuery, http::Problem> parse_list_query(const Request& request)
+{
+    const auto wrong = [](std::string_view field, std::string_view expected) {
+        return http::Problem{422, fmt::format("the field '{}' is not valid, expected {}", field, expected),
+                             nlohmann::json{{"field", field}}};
+    };
+    ListQuery query;
+    for (const auto& [name, value] : request.query_parameters) {
+        if (name == "status") {
+            query.status = status_named(value);
+            if (!query.status) return wrong(name, "Processing | Validated | Rejected | Failed");
+        } else if (name == "limit") {
+            const auto most = config::parse_unsigned(value, longest_page);
+            if (!most || *most == 0) return wrong(name, fmt::format("a whole number from 1 to {}", longest_page));
+            query.most = *most;
+        } else if (name == "before") {
+            const auto before = config::parse_unsigned(value, std::numeric_limits<std::int64_t>::max());
+            if (!before) return wrong(name, "the 'next' of an earlier answer");
+            query.before = static_cast<std::int64_t>(*before);
+        } else {
+            return wrong(name, "one of status, limit, before");
+        }
+    }
+    return query;
+}
+
+/// The body of a call of the work protocol.
+template <class T>
+boost::system::result<T, http::Problem> parse_call(const Request& request,
+                                                   boost::system::result<T, http::Problem> (*parse)(const wire::Json&))
+{
+    const auto body = http::parse_json(request.body());
+    if (!body) return body.error();
+    return parse(*body);
+}
+
+std::string_view refusal(Operation operation)
+{
+    switch (operation) {
+    case Operation::retry_now: return "only an order that waits to be tried again can be tried now";
+    case Operation::cancel: return "only an order that is Processing can be cancelled";
+    case Operation::replay: return "only an order that is Failed can be replayed";
+    }
+    return {};
+}
+
+} // namespace
+
+OrderService::OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store)
+    : context_(context), settings_(std::move(settings)), store_(store), router_(make_routes()),
+      server_(context, [this](Request& request) { return router_.dispatch(request); },
+              {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
+      tasks_(context)
+{
+    http::listen(server_, settings_.host, settings_.port, "--port");
+}
+
+http::Router OrderService::make_routes()
+{
+    http::Router routes;
+    const auto on = [&](verb method, std::string path, auto member) {
+        routes.add(method, std::move(path),
+                   [this, member](const Request& request) { return (this->*member)(request); });
+    };
+    on(verb::post, "/create_order", &OrderService::create);
+    on(verb::get, "/get_orders", &OrderService::list);
+    on(verb::get, "/orders/{id}", &OrderService::find);
+    on(verb::delete_, "/clear_orders", &OrderService::clear);
+    const auto operation = [&](std::string path, Operation what) {
+        routes.add(verb::post, std::move(path),
+                   [this, what](const Request& request) { return operate(request, what); });
+    };
+    operation("/orders/{id}/retry", Operation::retry_now);
+    operation("/orders/{id}/cancel", Operation::cancel);
+    operation("/orders/{id}/replay", Operation::replay);
+    on(verb::get, "/queue", &OrderService::queue);
+    on(verb::post, "/jobs/lease", &OrderService::lease);
+    on(verb::post, "/jobs/extend", &OrderService::extend);
+    on(verb::post, "/jobs/settle", &OrderService::settle);
+    on(verb::get, "/health", &OrderService::health);
+    on(verb::get, "/metrics", &OrderService::expose_metrics);
+    return routes;
+}
+
+void OrderService::stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    for (auto* timer : idle_) timer->cancel();
+    tasks_.spawn("drain", drain());
+}
+
+asio::awaitable<void> OrderService::drain()
+{
+    co_await server_.drain(settings_.drain);
+}
+
+// --- Clients ---------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Response> OrderService::create(const Request& request)
+{
+    const auto body = http::parse_json(request.body());
+    if (!body) co_return http::problem(body.error(), request.id);
+    auto what = parse_new_order(*body);
+    if (!what) co_return http::problem(what.error(), request.id);
+    std::optional<std::string> key;
+    if (request.find("Idempotency-Key") != request.end()) {
+        auto parsed = parse_idempotency_key(request.header("Idempotency-Key"));
+        if (!parsed) co_return http::problem(parsed.error(), request.id);
+        key = *std::move(parsed);
+    }
+
+    auto creating = std::make_shared<Creating>(asio::steady_timer(context_, settings_.answer_within));
+    tasks_.spawn("create", keep(*std::move(what), std::move(key), creating));
+    if (!creating->outcome) co_await creating->done.async_wait(no_throw);
+    if (!creating->outcome) {
+        // It may still be written: only a repetition, which changes nothing, can tell.
+        late_.add();
+        trouble_ = "a write took too long";
+        co_return unavailable(request,
+                              "the order is not stored yet, and may or may not be later; send the same request "
+                              "again to find out: it will not be placed twice");
+    }
+    auto& outcome = *creating->outcome;
+    if (!outcome) co_return store_failure(request, outcome.error());
+    trouble_.reset();
+    created_[static_cast<std::size_t>(outcome->kind)].add();
+    const auto& order = outcome->order;
+    switch (outcome->kind) {
+    case Creation::Kind::created: announce_work(); [[fallthrough]];
+    case Creation::Kind::repeated: break;
+    case Creation::Kind::other_order:
+        co_return http::problem(request, 409,
+                                fmt::format("the order '{}' exists with another product or quantity; a new order needs "
+                                            "another order_id",
+                                            order.what.order_id),
+                                {{"field", "order_id"}});
+    case Creation::Kind::other_body:
+        co_return http::problem(
+            request, 422,
+            fmt::format("this Idempotency-Key was used for another request, which created the order "
+                        "'{}'; a new request needs a new key",
+                        order.what.order_id),
+            {{"field", "Idempotency-Key"}});
+    }
+    co_return placed(order);
+}
+
+asio::awaitable<void> OrderService::keep(NewOrder what, std::optional<std::string> key,
+                                         std::shared_ptr<Creating> creating)
+{
+    creating->outcome = co_await store_.create(std::move(what), std::move(key));
+    creating->done.cancel();
+}
+
+asio::awaitable<Response> OrderService::list(const Request& request)
+{
+    const auto query = parse_list_query(request);
+    if (!query) co_return http::problem(query.error(), request.id);
+    const auto listing = co_await store_.list(*query);
+    if (!listing) co_return store_failure(request, listing.error());
+    const auto totals = co_await this->totals();
+    if (!totals) co_return store_failure(request, totals.error());
+    OrderedJson out{{"orders", OrderedJson::array()}};
+    for (const auto& order : listing->orders) out["orders"].push_back(to_json(order));
+    out["count"] = listing->orders.size();
+    out["totals"] = {{"Processing", totals->processing},
+                     {"Validated", totals->validated},
+                     {"Rejected", totals->rejected},
+                     {"Failed", totals->failed}};
+    out["next"] = listing->more ? OrderedJson(std::to_string(listing->orders.back().number)) : OrderedJson();
+    co_return http::json_response(200, out);
+}
+
+asio::awaitable<Response> OrderService::find(const Request& request)
+{
+    const auto file = co_await store_.find(request.parameter("id"));
+    if (!file) co_return store_failure(request, file.error());
+    co_return http::json_response(200, to_json(*file));
+}
+
+asio::awaitable<Response> OrderService::clear(const Request& request)
+{
+    const auto cleared = co_await store_.clear();
+    if (!cleared) co_return store_failure(request, cleared.error());
+    totals_.reset();
+    spdlog::warn("all orders cleared, {} of them", *cleared);
+    co_return http::json_response(200, OrderedJson{{"message", "All orders cleared"}, {"cleared", *cleared}});
+}
+
+// --- Operators -------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Response> OrderService::operate(const Request& request, Operation operation)
+{
+    const auto order = co_await store_.operate(request.parameter("id"), operation);
+    if (!order && order.error() == errc::conflict)
+        co_return http::problem(request, 409, std::string(refusal(operation)));
+    if (!order) co_return store_failure(request, order.error());
+    totals_.reset();
+    if (operation != Operation::cancel) announce_work();
+    spdlog::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
+    co_return http::json_response(200, to_json(*order));
+}
+
+asio::awaitable<Response> OrderService::queue(const Request& request)
+{
+    const auto totals = co_await this->totals();
+    if (!totals) co_return store_failure(request, totals.error());
+    const auto age = totals->oldest ? std::chrono::system_clock::now() - *totals->oldest : Duration::zero();
+    co_return http::json_response(
+        200, OrderedJson{{"depth", totals->processing},
+                         {"in_flight", totals->leased},
+                         {"oldest_age_s", std::chrono::duration<double>(std::chrono::round<milliseconds>(age)).count()},
+                         {"dead_letters", totals->failed},
+                         {"workers_waiting", idle_.size()}});
+}
+
+Response OrderService::health(const Request&)
+{
+    // Also while nothing can be written: reading goes on, and a gateway must not take that away.
+    OrderedJson out{{"service", settings_.name},
+                    {"status", trouble_ ? "degraded" : "healthy"},
+                    {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
+                    {"version", version()},
+                    {"uptime_s", to_ms(Clock::now() - started_) / 1000}};
+    if (trouble_) out["error"] = *trouble_;
+    return http::json_response(200, out);
+}
+
+asio::awaitable<Response> OrderService::expose_metrics(const Request&)
+{
+    metrics::Exposition out;
+    counts_.expose(out, "hotspare_orders");
+    constexpr std::array<std::string_view, 4> creations{"created", "repeated", "other_order", "other_body"};
+    for (std::size_t i = 0; i < creations.size(); ++i)
+        out.counter("hotspare_orders_created_total", "Creations by what came of them", {{"outcome", creations[i]}},
+                    created_[i]);
+    out.counter("hotspare_orders_created_late_total", "Creations that were answered 503 before they were stored", {},
+                late_);
+    out.counter("hotspare_orders_leased_total", "Jobs given to workers", {}, leased_);
+    for (std::size_t i = 0; i < settled_.size(); ++i)
+        out.counter("hotspare_orders_settled_total", "What workers came to, by whether it was taken",
+                    {{"outcome", to_string(static_cast<Settled>(i))}}, settled_[i]);
+    if (const auto totals = co_await this->totals()) {
+        const auto gauge = [&](Status status, std::uint64_t value) {
+            out.gauge("hotspare_orders", "Orders by status", {{"status", to_string(status)}},
+                      static_cast<double>(value));
+        };
+        gauge(Status::processing, totals->processing);
+        gauge(Status::validated, totals->validated);
+        gauge(Status::rejected, totals->rejected);
+        gauge(Status::failed, totals->failed);
+        out.gauge("hotspare_orders_in_flight", "Jobs that a worker holds", {}, static_cast<double>(totals->leased));
+    }
+    out.process(version());
+    co_return http::text_response(200, out.text(), metrics::Exposition::content_type);
+}
+
+// --- Workers ---------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Response> OrderService::lease(const Request& request)
+{
+    const auto call = parse_call(request, wire::parse_lease_call);
+    if (!call) co_return http::problem(call.error(), request.id);
+    const auto until = Clock::now() + std::min(call->wait, longest_wait);
+    while (true) {
+        const auto announced = announced_;
+        // Named first: GCC 12 copies an aggregate bit by bit if it is made inside the co_await expression.
+        LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
+        auto leased = co_await store_.lease(std::move(wanted));
+        if (!leased) co_return store_failure(request, leased.error());
+        const auto now = Clock::now();
+        if (!leased->jobs.empty() || now >= until || stopping_) {
+            leased_.add(leased->jobs.size());
+            co_return http::json_response(200, wire::to_json({std::move(leased->jobs), settings_.lease}));
+        }
+        if (announced != announced_) continue; // something came while the store looked
+        auto again = std::min(until, now + recheck);
+        if (leased->next_due) {
+            const auto due = now + (*leased->next_due - std::chrono::system_clock::now());
+            again = std::clamp(due, now + milliseconds(1), again);
+        }
+        co_await wait_for_work(again);
+    }
+}
+
+asio::awaitable<void> OrderService::wait_for_work(TimePoint until)
+{
+    asio::steady_timer timer(context_, until);
+    const auto place = idle_.insert(idle_.end(), &timer);
+    co_await asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
+    co_await timer.async_wait(no_throw);
+    idle_.erase(place);
+    co_await asio::this_coro::throw_if_cancelled(true);
+}
+
+/// One worker for one piece of work: if it takes more, the better.
+void OrderService::announce_work()
+{
+    ++announced_;
+    if (!idle_.empty()) idle_.front()->cancel();
+}
+
+asio::awaitable<Response> OrderService::extend(const Request& request)
+{
+    const auto call = parse_call(request, wire::parse_extend_call);
+    if (!call) co_return http::problem(call.error(), request.id);
+    std::vector<Held> held;
+    for (const auto& [order_id, epoch] : *call) held.push_back({order_id, epoch});
+    const auto still = co_await store_.extend(std::move(held), settings_.lease);
+    if (!still) co_return store_failure(request, still.error());
+    co_return http::json_response(200, wire::extend_answer(*still));
+}
+
+asio::awaitable<Response> OrderService::settle(const Request& request)
+{
+    auto call = parse_call(request, wire::parse_settle_call);
+    if (!call) co_return http::problem(call.error(), request.id);
+    const auto settled = co_await store_.settle(*std::move(call));
+    if (!settled) co_return store_failure(request, settled.error());
+    for (const auto one : *settled) settled_[static_cast<std::size_t>(one)].add();
+    co_return http::json_response(200, wire::settle_answer(*settled));
+}
+
+// --- The store's failures --------------------------------------------------------------------------------------------
+
+Response OrderService::store_failure(const Request& request, error_code error)
+{
+    if (error == errc::not_found)
+        return http::problem(request, 404, fmt::format("there is no order '{}'", request.parameter("id")));
+    if (request.method() != verb::get) trouble_ = fmt::format("a write failed: {}", error.message());
+    if (error == errc::storage_broken)
+        return unavailable(request,
+                           "the store has failed, and it is unknown what it holds until the service has started "
+                           "again; send the same request again then");
+    return unavailable(request,
+                       fmt::format("the store cannot be used at the moment ({}), nothing was changed; try again "
+                                   "later",
+                                   error.message()));
+}
+
+/// Not asked of the store more often than people can read.
+asio::awaitable<result<Totals>> OrderService::totals()
+{
+    if (!totals_ || Clock::now() - totals_at_ > totals_age) {
+        const auto fresh = co_await store_.totals();
+        if (!fresh) co_return fresh.error();
+        totals_ = *fresh;
+        totals_at_ = Clock::now();
+    }
+    co_return *totals_;
+}
+
+} // namespace hotspare::orders

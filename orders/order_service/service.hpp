@@ -1,0 +1,91 @@
+// The HTTP side of order_service (API.md "System orders"): clients create and read orders, operators steer them, and
+// workers lease, extend and settle jobs (orders/wire.hpp). What is kept, and what may change, is the store's affair.
+//
+// Thread: that of the io_context. Owner: main; it must live until the io_context has run out of work after stop().
+#pragma once
+
+#include "common/http/request_counts.hpp"
+#include "common/http/router.hpp"
+#include "common/http/server.hpp"
+#include "common/metrics.hpp"
+#include "common/task_group.hpp"
+#include "orders/order_service/settings.hpp"
+#include "orders/order_service/store.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace hotspare::orders {
+
+class OrderService {
+public:
+    /// `store` must outlive it. Throws UsageError when the port cannot be bound.
+    OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store);
+
+    std::uint16_t port() const noexcept { return server_.endpoint().port(); }
+
+    /// Ends gracefully: no new connections, workers that wait for jobs are sent away, requests in flight are answered.
+    /// After that the service has no work left in the io_context. Later calls do nothing.
+    void stop();
+
+private:
+    /// An order on its way to the disk, and who waits for it.
+    struct Creating {
+        asio::steady_timer done; ///< cancelled when `outcome` is there
+        std::optional<result<Creation>> outcome;
+    };
+    http::Router make_routes();
+    asio::awaitable<void> drain();
+
+    // Clients.
+    asio::awaitable<http::Response> create(const http::Request& request);
+    asio::awaitable<http::Response> list(const http::Request& request);
+    asio::awaitable<http::Response> find(const http::Request& request);
+    asio::awaitable<http::Response> clear(const http::Request& request);
+    // Operators.
+    asio::awaitable<http::Response> operate(const http::Request& request, Operation operation);
+    asio::awaitable<http::Response> queue(const http::Request& request);
+    http::Response health(const http::Request& request);
+    asio::awaitable<http::Response> expose_metrics(const http::Request& request);
+    // Workers.
+    asio::awaitable<http::Response> lease(const http::Request& request);
+    asio::awaitable<http::Response> extend(const http::Request& request);
+    asio::awaitable<http::Response> settle(const http::Request& request);
+
+    asio::awaitable<void> keep(NewOrder what, std::optional<std::string> key, std::shared_ptr<Creating> creating);
+    asio::awaitable<void> wait_for_work(TimePoint until);
+    void announce_work();
+    http::Response store_failure(const http::Request& request, error_code error);
+    asio::awaitable<result<Totals>> totals();
+
+    asio::io_context& context_;
+    OrderServiceSettings settings_;
+    Store& store_;
+    TimePoint started_ = Clock::now();
+
+    std::list<asio::steady_timer*> idle_; ///< workers that wait for jobs, each on its coroutine's frame
+    std::uint64_t announced_ = 0;         ///< how often there was new work
+    std::optional<std::string> trouble_;  ///< why the latest write failed; none if it did not
+
+    std::optional<Totals> totals_; ///< as of totals_at_
+    TimePoint totals_at_{};
+
+    http::RequestCounts counts_;
+    std::array<metrics::Counter, 4> created_; ///< by Creation::Kind
+    std::array<metrics::Counter, 4> settled_; ///< by Settled
+    metrics::Counter leased_;
+    metrics::Counter late_; ///< creations that were not on the disk in time
+
+    http::Router router_;
+    http::Server server_;
+    TaskGroup tasks_;
+    bool stopping_ = false;
+};
+
+} // namespace hotspare::orders

@@ -1,0 +1,640 @@
+#include "orders/order_service/sqlite_store.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <fmt/format.h>
+
+#include <sys/file.h>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <limits>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace hotspare::orders {
+namespace {
+
+using storage::Database;
+using storage::Run;
+using storage::Statement;
+
+// orders is the truth. A job exists exactly while its order is Processing: `due` is when it may be leased, which for a
+// leased one is when its lease ends. totals has one row, so that nobody counts a million orders. Moments are
+// milliseconds since 1970.
+constexpr auto schema = R"(
+    CREATE TABLE IF NOT EXISTS orders (
+        number INTEGER PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, product TEXT NOT NULL, quantity INTEGER NOT NULL,
+        status INTEGER NOT NULL, reason TEXT NOT NULL, epoch INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL);
+    CREATE INDEX IF NOT EXISTS orders_failed ON orders (number) WHERE status = 3;
+    CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS jobs (number INTEGER PRIMARY KEY, due INTEGER NOT NULL, worker TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, number);
+    CREATE TABLE IF NOT EXISTS events (
+        number INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (number, place)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS totals (
+        id INTEGER PRIMARY KEY CHECK (id = 1), processing INTEGER NOT NULL, validated INTEGER NOT NULL,
+        rejected INTEGER NOT NULL, failed INTEGER NOT NULL);
+    INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
+)";
+
+/// As SQLite's own default: 4 MiB of log, which a checkpoint copies in some milliseconds.
+constexpr int checkpoint_pages = 1000;
+
+constexpr auto order_columns =
+    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events";
+
+std::int64_t to_ms(WallTime at)
+{
+    return std::chrono::floor<milliseconds>(at.time_since_epoch()).count();
+}
+
+WallTime from_ms(std::int64_t ms)
+{
+    return WallTime(milliseconds(ms));
+}
+
+std::int64_t in_ms(Duration span)
+{
+    return std::chrono::ceil<milliseconds>(span).count();
+}
+
+/// An order and how many events it has.
+struct Row {
+    Order order;
+    std::int64_t events = 0;
+};
+
+/// Of a statement that selects `order_columns`.
+Row read_row(const Statement& row)
+{
+    return {.order = {.number = row.integer(0),
+                      .what = {std::string(row.text(1)), std::string(row.text(2)), row.integer(3)},
+                      .status = static_cast<Status>(row.integer(4)),
+                      .reason = std::string(row.text(5)),
+                      .epoch = row.integer(6),
+                      .attempts = static_cast<unsigned>(row.integer(7)),
+                      .created = from_ms(row.integer(8)),
+                      .updated = from_ms(row.integer(9))},
+            .events = row.integer(10)};
+}
+
+template <class T> T started(result<T> made, const std::string& path)
+{
+    if (!made) throw StartupError(fmt::format("cannot use the orders in {}: {}", path, made.error().message()));
+    if constexpr (!std::is_void_v<T>) return *std::move(made);
+}
+
+result<void> finished(Run& statement)
+{
+    const auto row = statement->step();
+    if (!row) return row.error();
+    return {};
+}
+
+} // namespace
+
+class SqliteStore::FileLock {
+public:
+    explicit FileLock(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644))
+    {
+        if (descriptor_ < 0)
+            throw StartupError(fmt::format("cannot open {}: {}", path, std::generic_category().message(errno)));
+        if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+        ::close(descriptor_);
+        throw StartupError(
+            fmt::format("{} is locked: another order_service uses these orders; give this one another --data", path));
+    }
+    ~FileLock() { ::close(descriptor_); }
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+
+private:
+    int descriptor_;
+};
+
+class SqliteStore::Writer {
+public:
+    Writer(const std::string& path, const Options& options)
+        : database_(open(path, options.synchronous)), clock_(options.clock)
+    {
+        const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
+        statements_.emplace(Statements{
+            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", order_columns)),
+            .by_number = prepare(fmt::format("SELECT {} FROM orders WHERE number = ?1", order_columns)),
+            .key = prepare("SELECT number FROM keys WHERE key = ?1"),
+            .add_key = prepare("INSERT INTO keys VALUES (?1, ?2)"),
+            .add_order = prepare("INSERT INTO orders VALUES (NULL, ?1, ?2, ?3, 0, '', 0, 0, ?4, ?4, 1) "
+                                 "ON CONFLICT (order_id) DO NOTHING RETURNING number"),
+            .update_order = prepare("UPDATE orders SET status = ?2, reason = ?3, epoch = ?4, attempts = ?5, "
+                                    "updated = ?6, events = ?7 WHERE number = ?1"),
+            .due_jobs = prepare("SELECT number, due FROM jobs WHERE due <= ?1 ORDER BY due, number LIMIT ?2"),
+            .next_due = prepare("SELECT min(due) FROM jobs"),
+            .put_job = prepare("INSERT INTO jobs VALUES (?1, ?2, ?3) ON CONFLICT (number) "
+                               "DO UPDATE SET due = ?2, worker = ?3"),
+            .job = prepare("SELECT due, worker FROM jobs WHERE number = ?1"),
+            .prolong = prepare("UPDATE jobs SET due = ?2 WHERE number = ?1 AND worker <> ''"),
+            .remove_job = prepare("DELETE FROM jobs WHERE number = ?1"),
+            .add_event = prepare("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+            .add_totals = prepare("UPDATE totals SET processing = processing + ?1, validated = validated + ?2, "
+                                  "rejected = rejected + ?3, failed = failed + ?4"),
+        });
+    }
+
+    Database& database() noexcept { return database_; }
+
+    result<Creation> create(const NewOrder& what, const std::optional<std::string>& key)
+    {
+        if (key) {
+            const auto number = find_key(*key);
+            if (!number) return number.error();
+            if (*number) return compare(find(**number), what, Creation::Kind::other_body);
+        }
+        const auto now = clock_();
+        const auto number = insert(what, now);
+        if (!number) return number.error();
+        if (!*number) {
+            auto creation = compare(find(what.order_id), what, Creation::Kind::other_order);
+            if (creation && creation->kind == Creation::Kind::repeated && key)
+                if (auto done = remember(*key, creation->order.number); !done) return done.error();
+            return creation;
+        }
+        Order order{.number = **number, .what = what, .created = now, .updated = now};
+        if (key)
+            if (auto done = remember(*key, order.number); !done) return done.error();
+        if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
+        if (auto done = add_event(order.number, 0, {Event::Kind::created, now, 0, {}}); !done) return done.error();
+        if (auto done = count(std::nullopt, Status::processing); !done) return done.error();
+        return Creation{Creation::Kind::created, std::move(order)};
+    }
+
+    result<Leased> lease(const LeaseRequest& request)
+    {
+        const auto now = clock_();
+        const auto numbers = due_jobs(now, request.most);
+        if (!numbers) return numbers.error();
+        Leased leased;
+        for (const auto number : *numbers) {
+            auto row = find(number);
+            if (!row) return row.error();
+            ++row->order.epoch;
+            if (auto done = record(*row, {Event::Kind::leased, now, row->order.epoch, "by " + request.worker}); !done)
+                return done.error();
+            if (auto done = save(*row); !done) return done.error();
+            if (auto done = put_job(number, to_ms(now + request.lasts), request.worker); !done) return done.error();
+            leased.jobs.push_back({.what = std::move(row->order.what),
+                                   .epoch = row->order.epoch,
+                                   .attempts = row->order.attempts,
+                                   .created = row->order.created});
+        }
+        if (leased.jobs.size() < request.most) {
+            Run next(statements_->next_due);
+            const auto found = next->step();
+            if (!found) return found.error();
+            if (!next->is_null(0)) leased.next_due = from_ms(next->integer(0));
+        }
+        return leased;
+    }
+
+    result<std::vector<bool>> extend(const std::vector<Held>& held, Duration lasts)
+    {
+        const auto until = to_ms(clock_() + lasts);
+        std::vector<bool> still;
+        still.reserve(held.size());
+        for (const auto& one : held) {
+            const auto row = find(one.order_id);
+            if (!row && row.error() != errc::not_found) return row.error();
+            if (!row || row->order.status != Status::processing || row->order.epoch != one.epoch) {
+                still.push_back(false);
+                continue;
+            }
+            Run prolong(statements_->prolong);
+            prolong->bind(1, row->order.number).bind(2, until);
+            if (auto done = finished(prolong); !done) return done.error();
+            still.push_back(true);
+        }
+        return still;
+    }
+
+    result<std::vector<Settled>> settle(const std::vector<Settlement>& settlements)
+    {
+        std::vector<Settled> out;
+        out.reserve(settlements.size());
+        for (const auto& settlement : settlements) {
+            const auto settled = settle(settlement);
+            if (!settled) return settled.error();
+            out.push_back(*settled);
+        }
+        return out;
+    }
+
+    result<Order> operate(const std::string& order_id, Operation operation)
+    {
+        auto row = find(order_id);
+        if (!row) return row.error();
+        Order& order = row->order;
+        const auto now = clock_();
+        const auto job = find_job(order.number);
+        if (!job) return job.error();
+        switch (operation) {
+        case Operation::retry_now:
+            if (order.status != Status::processing || !*job || !(*job)->worker.empty())
+                return error_code(errc::conflict);
+            if (auto done = record(*row, {Event::Kind::hastened, now, order.epoch, "by an operator"}); !done)
+                return done.error();
+            if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
+            break;
+        case Operation::cancel:
+            if (order.status != Status::processing) return error_code(errc::conflict);
+            ++order.epoch; // whoever has it has it no longer
+            order.reason = "cancelled by an operator";
+            if (auto done = end(*row, Status::failed, now); !done) return done.error();
+            break;
+        case Operation::replay:
+            if (order.status != Status::failed) return error_code(errc::conflict);
+            ++order.epoch;
+            if (auto done = record(*row, {Event::Kind::replayed, now, order.epoch, "by an operator"}); !done)
+                return done.error();
+            if (auto done = count(Status::failed, Status::processing); !done) return done.error();
+            if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
+            order.status = Status::processing;
+            order.reason.clear();
+            order.attempts = 0;
+            break;
+        }
+        order.updated = now;
+        if (auto done = save(*row); !done) return done.error();
+        return std::move(order);
+    }
+
+    result<std::uint64_t> clear()
+    {
+        if (auto done = database_.execute("DELETE FROM orders"); !done) return done.error();
+        const auto count = static_cast<std::uint64_t>(database_.changes());
+        if (auto done = database_.execute("DELETE FROM keys; DELETE FROM jobs; DELETE FROM events; "
+                                          "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0");
+            !done)
+            return done.error();
+        return count;
+    }
+
+private:
+    struct Statements {
+        Statement by_id, by_number, key, add_key, add_order, update_order, due_jobs, next_due, put_job, job, prolong,
+            remove_job, add_event, add_totals;
+    };
+    struct Job {
+        std::int64_t due = 0;
+        std::string worker;
+    };
+
+    static Database open(const std::string& path, storage::Synchronous synchronous)
+    {
+        auto database = started(Database::open(path, seconds(5)), path);
+        started(database.log_ahead(synchronous), path);
+        auto transaction = started(storage::Transaction::begin(database), path);
+        started(database.execute(schema), path);
+        started(transaction.commit(), path);
+        started(database.checkpoint(), path);
+        return database;
+    }
+
+    result<Row> find(const std::string& order_id)
+    {
+        Run select(statements_->by_id);
+        select->bind(1, order_id);
+        return found(select);
+    }
+
+    result<Row> find(std::int64_t number)
+    {
+        Run select(statements_->by_number);
+        select->bind(1, number);
+        return found(select);
+    }
+
+    static result<Row> found(Run& select)
+    {
+        const auto row = select->step();
+        if (!row) return row.error();
+        if (!*row) return error_code(errc::not_found);
+        return read_row(*select.operator->());
+    }
+
+    result<std::optional<std::int64_t>> find_key(const std::string& key)
+    {
+        Run select(statements_->key);
+        const auto row = select->bind(1, key).step();
+        if (!row) return row.error();
+        return *row ? std::optional(select->integer(0)) : std::nullopt;
+    }
+
+    result<std::optional<Job>> find_job(std::int64_t number)
+    {
+        Run select(statements_->job);
+        const auto row = select->bind(1, number).step();
+        if (!row) return row.error();
+        if (!*row) return std::optional<Job>();
+        return std::optional(Job{select->integer(0), std::string(select->text(1))});
+    }
+
+    static result<Creation> compare(result<Row> row, const NewOrder& what, Creation::Kind otherwise)
+    {
+        if (!row) return row.error();
+        const auto kind = row->order.what == what ? Creation::Kind::repeated : otherwise;
+        return Creation{kind, std::move(row->order)};
+    }
+
+    /// The new order's number; none if there is one with this order_id.
+    result<std::optional<std::int64_t>> insert(const NewOrder& what, WallTime now)
+    {
+        Run add(statements_->add_order);
+        add->bind(1, what.order_id).bind(2, what.product).bind(3, what.quantity).bind(4, to_ms(now));
+        const auto row = add->step();
+        if (!row) return row.error();
+        return *row ? std::optional(add->integer(0)) : std::nullopt;
+    }
+
+    result<void> remember(const std::string& key, std::int64_t number)
+    {
+        Run add(statements_->add_key);
+        add->bind(1, key).bind(2, number);
+        return finished(add);
+    }
+
+    result<std::vector<std::int64_t>> due_jobs(WallTime now, std::size_t most)
+    {
+        std::vector<std::int64_t> numbers;
+        Run select(statements_->due_jobs);
+        select->bind(1, to_ms(now)).bind(2, static_cast<std::int64_t>(most));
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return numbers;
+            numbers.push_back(select->integer(0));
+        }
+    }
+
+    result<void> put_job(std::int64_t number, std::int64_t due, const std::string& worker)
+    {
+        Run put(statements_->put_job);
+        put->bind(1, number).bind(2, due).bind(3, worker);
+        return finished(put);
+    }
+
+    result<void> add_event(std::int64_t number, std::int64_t place, const Event& event)
+    {
+        Run add(statements_->add_event);
+        add->bind(1, number).bind(2, place).bind(3, static_cast<std::int64_t>(event.kind)).bind(4, to_ms(event.at));
+        add->bind(5, event.epoch).bind(6, event.detail);
+        return finished(add);
+    }
+
+    /// Adds the event to the order's timeline; save() must follow.
+    result<void> record(Row& row, const Event& event) { return add_event(row.order.number, row.events++, event); }
+
+    result<void> save(const Row& row)
+    {
+        const Order& order = row.order;
+        Run update(statements_->update_order);
+        update->bind(1, order.number).bind(2, static_cast<std::int64_t>(order.status)).bind(3, order.reason);
+        update->bind(4, order.epoch).bind(5, std::int64_t{order.attempts}).bind(6, to_ms(order.updated));
+        update->bind(7, row.events);
+        return finished(update);
+    }
+
+    result<void> count(std::optional<Status> from, std::optional<Status> to)
+    {
+        Run add(statements_->add_totals);
+        for (int i = 0; i < 4; ++i) {
+            const auto status = static_cast<Status>(i);
+            add->bind(i + 1, std::int64_t{to == status} - std::int64_t{from == status});
+        }
+        return finished(add);
+    }
+
+    /// The round is over. save() must follow.
+    result<void> end(Row& row, Status status, WallTime now)
+    {
+        Order& order = row.order;
+        if (auto done = record(row, {terminal_event(status), now, order.epoch, order.reason}); !done) return done;
+        if (auto done = count(order.status, status); !done) return done;
+        order.status = status;
+        Run remove(statements_->remove_job);
+        remove->bind(1, order.number);
+        return finished(remove);
+    }
+
+    result<Settled> settle(const Settlement& settlement)
+    {
+        auto row = find(settlement.order_id);
+        if (!row && row.error() == errc::not_found) return Settled::unknown;
+        if (!row) return row.error();
+        Order& order = row->order;
+        const bool ends = settlement.kind == Settlement::Kind::verdict;
+        const auto wanted = ends ? std::optional(settlement.status) : std::nullopt;
+        const auto settled = judge_settlement(order.status, order.epoch, settlement.epoch, wanted);
+        if (settled != Settled::applied) return settled;
+
+        const auto now = clock_();
+        for (const auto& attempt : settlement.attempts) {
+            order.attempts += attempt.counts ? 1 : 0;
+            const auto detail = fmt::format("{}{} after {} ms", attempt.counts ? "" : "a probe: ", attempt.outcome,
+                                            hotspare::to_ms(attempt.took));
+            if (auto done = record(*row, {Event::Kind::attempt, attempt.at, order.epoch, detail}); !done)
+                return done.error();
+        }
+        order.reason = settlement.reason;
+        order.updated = now;
+        if (ends) {
+            if (auto done = end(*row, settlement.status, now); !done) return done.error();
+        } else {
+            const auto kind = settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed;
+            const auto detail = fmt::format("for {} ms: {}", in_ms(settlement.pause), settlement.reason);
+            if (auto done = record(*row, {kind, now, order.epoch, detail}); !done) return done.error();
+            ++order.epoch; // a repetition of this settlement must change nothing
+            if (auto done = put_job(order.number, to_ms(now) + in_ms(settlement.pause), {}); !done) return done.error();
+        }
+        if (auto done = save(*row); !done) return done.error();
+        return Settled::applied;
+    }
+
+    Database database_;
+    std::optional<Statements> statements_;
+    WallClock clock_;
+};
+
+class SqliteStore::Reader {
+public:
+    explicit Reader(const std::string& path) : database_(started(Database::open_to_read(path, seconds(5)), path))
+    {
+        const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
+        statements_.emplace(Statements{
+            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", order_columns)),
+            .job = prepare("SELECT due, worker FROM jobs WHERE number = ?1"),
+            .events = prepare("SELECT kind, at, epoch, detail FROM events WHERE number = ?1 ORDER BY place"),
+            .list = prepare(
+                fmt::format("SELECT {} FROM orders WHERE number < ?1 ORDER BY number DESC LIMIT ?2", order_columns)),
+            .list_status = prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 AND status = ?3 "
+                                               "ORDER BY number DESC LIMIT ?2",
+                                               order_columns)),
+            .totals = prepare("SELECT processing, validated, rejected, failed, "
+                              "(SELECT count(*) FROM jobs WHERE worker <> ''), "
+                              "(SELECT created FROM orders WHERE number = (SELECT min(number) FROM jobs)) FROM totals"),
+        });
+    }
+
+    result<OrderFile> find(const std::string& order_id)
+    {
+        // One transaction: what is read belongs together.
+        if (auto begun = database_.execute("BEGIN"); !begun) return begun.error();
+        auto file = read(order_id);
+        if (auto ended = database_.execute("END"); !ended) return ended.error();
+        return file;
+    }
+
+    result<Listing> list(const ListQuery& query)
+    {
+        Run select(query.status ? statements_->list_status : statements_->list);
+        select->bind(1, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
+        select->bind(2, static_cast<std::int64_t>(query.most) + 1);
+        if (query.status) select->bind(3, static_cast<std::int64_t>(*query.status));
+        Listing out;
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return out;
+            if (out.orders.size() == query.most) {
+                out.more = true;
+                return out;
+            }
+            out.orders.push_back(read_row(*select.operator->()).order);
+        }
+    }
+
+    result<Totals> totals()
+    {
+        Run select(statements_->totals);
+        const auto row = select->step();
+        if (!row) return row.error();
+        const auto number = [&](int column) { return static_cast<std::uint64_t>(select->integer(column)); };
+        Totals out{.processing = number(0),
+                   .validated = number(1),
+                   .rejected = number(2),
+                   .failed = number(3),
+                   .leased = number(4)};
+        if (!select->is_null(5)) out.oldest = from_ms(select->integer(5));
+        return out;
+    }
+
+private:
+    struct Statements {
+        Statement by_id, job, events, list, list_status, totals;
+    };
+
+    result<OrderFile> read(const std::string& order_id)
+    {
+        OrderFile file;
+        {
+            Run select(statements_->by_id);
+            const auto row = select->bind(1, order_id).step();
+            if (!row) return row.error();
+            if (!*row) return error_code(errc::not_found);
+            file.order = read_row(*select.operator->()).order;
+        }
+        {
+            Run select(statements_->job);
+            const auto row = select->bind(1, file.order.number).step();
+            if (!row) return row.error();
+            if (*row) {
+                file.due = from_ms(select->integer(0));
+                file.worker = select->text(1);
+            }
+        }
+        Run select(statements_->events);
+        select->bind(1, file.order.number);
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return file;
+            file.timeline.push_back({static_cast<Event::Kind>(select->integer(0)), from_ms(select->integer(1)),
+                                     select->integer(2), std::string(select->text(3))});
+        }
+    }
+
+    Database database_;
+    std::optional<Statements> statements_;
+};
+
+SqliteStore::SqliteStore(const std::string& path, std::function<void()> broken, Options options)
+    : lock_(std::make_unique<FileLock>(path + ".lock")), writer_(std::make_unique<Writer>(path, options)),
+      reader_(std::make_unique<Reader>(path)),
+      commit_(writer_->database(), {.after_commit = [writer = writer_.get()]() -> result<void> {
+                                        auto& database = writer->database();
+                                        if (database.log_pages() < checkpoint_pages) return {};
+                                        return database.checkpoint();
+                                    },
+                                    .broken = std::move(broken)})
+{
+}
+
+SqliteStore::~SqliteStore() = default;
+
+asio::awaitable<result<Creation>> SqliteStore::create(NewOrder what, std::optional<std::string> key)
+{
+    auto work = [this, what = std::move(what), key = std::move(key)] { return writer_->create(what, key); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<Leased>> SqliteStore::lease(LeaseRequest request)
+{
+    auto work = [this, request = std::move(request)] { return writer_->lease(request); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<std::vector<bool>>> SqliteStore::extend(std::vector<Held> held, Duration lasts)
+{
+    auto work = [this, held = std::move(held), lasts] { return writer_->extend(held, lasts); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<std::vector<Settled>>> SqliteStore::settle(std::vector<Settlement> settlements)
+{
+    auto work = [this, settlements = std::move(settlements)] { return writer_->settle(settlements); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<Order>> SqliteStore::operate(std::string order_id, Operation operation)
+{
+    auto work = [this, order_id = std::move(order_id), operation] { return writer_->operate(order_id, operation); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<std::uint64_t>> SqliteStore::clear()
+{
+    auto work = [this] { return writer_->clear(); };
+    co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<OrderFile>> SqliteStore::find(std::string order_id)
+{
+    auto work = [this, order_id = std::move(order_id)] { return reader_->find(order_id); };
+    co_return co_await reading_.run(std::move(work));
+}
+
+asio::awaitable<result<Listing>> SqliteStore::list(ListQuery query)
+{
+    auto work = [this, query] { return reader_->list(query); };
+    co_return co_await reading_.run(std::move(work));
+}
+
+asio::awaitable<result<Totals>> SqliteStore::totals()
+{
+    auto work = [this] { return reader_->totals(); };
+    co_return co_await reading_.run(std::move(work));
+}
+
+} // namespace hotspare::orders

@@ -1,0 +1,22 @@
+// validation_service: takes orders to the external validator. Wiring only.
+#include "common/app.hpp"
+#include "orders/validation_service/service.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+int main(int argc, char** argv)
+{
+    using namespace hotspare;
+    const AppInfo info{"validation_service", "takes orders to the external validator and reports what it said"};
+    return run_app(argc, argv, info, orders::ValidationServiceSettings{},
+                   [](App& app, const orders::ValidationServiceSettings& settings) {
+                       orders::ValidationService service(app.io(), settings,
+                                                         fmt::format("{}-{}", settings.name, ::getpid()));
+                       app.on_stop([&] { service.stop(); });
+                       app.ready(settings.host, service.port());
+                       service.start();
+                       app.run();
+                   });
+}

@@ -1,0 +1,393 @@
+#include "orders/validation_service/service.hpp"
+
+#include "common/app.hpp"
+#include "common/http/address.hpp"
+#include "common/time.hpp"
+#include "orders/validation_service/validator.hpp"
+#include "orders/wire.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+namespace hotspare::orders {
+namespace {
+
+using http::Request;
+using http::Response;
+using http::verb;
+using resilience::BreakerState;
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// For the order service to answer anything but a request for jobs: its own limit for a write, and the way.
+constexpr Duration orders_timeout = seconds(5);
+constexpr std::uint64_t largest_answer = 1024 * 1024;
+/// A core that is not woken by anything else looks around this often.
+constexpr Duration longest_sleep = seconds(10);
+
+std::string describe(const resilience::BreakerTransition& change)
+{
+    auto text = fmt::format("{} -> {}: {}", to_string(change.from), to_string(change.to), to_string(change.cause));
+    if (change.tally.calls > 0)
+        text += fmt::format(" ({} of {} calls failed, {} were slow)", change.tally.failures, change.tally.calls,
+                            change.tally.slow);
+    if (change.to == BreakerState::open) text += fmt::format("; the first probe in {} ms", to_ms(change.open_for));
+    return text;
+}
+
+OrderedJson to_json(const resilience::CallTally& tally)
+{
+    return {{"calls", tally.calls},
+            {"failures", tally.failures},
+            {"slow", tally.slow},
+            {"failure_rate", tally.failure_rate()},
+            {"slow_call_rate", tally.slow_call_rate()}};
+}
+
+/// How long ago or how soon, for people who have another clock.
+double seconds_between(TimePoint from, TimePoint to)
+{
+    return to_ms(to - from) / 1000;
+}
+
+} // namespace
+
+ValidationService::ValidationService(asio::io_context& context, ValidationServiceSettings settings, std::string worker)
+    : context_(context), settings_(std::move(settings)), worker_(std::move(worker)),
+      work_(settings_.work, std::random_device{}(), Clock::now()),
+      orders_(http::resolve_origin(settings_.orders, "--orders")),
+      validator_(http::resolve_origin(settings_.validator, "--validator")), wake_(context),
+      reported_(context, TimePoint::max()), router_(make_routes()),
+      server_(context, [this](Request& request) { return router_.dispatch(request); },
+              {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
+      tasks_(context), life_(context)
+{
+    http::listen(server_, settings_.host, settings_.port, "--port");
+}
+
+http::Router ValidationService::make_routes()
+{
+    http::Router routes;
+    const auto on = [&](verb method, std::string path, Response (ValidationService::*member)(const Request&)) {
+        routes.add(method, std::move(path),
+                   [this, member](const Request& request) { return (this->*member)(request); });
+    };
+    on(verb::get, "/health", &ValidationService::health);
+    on(verb::get, "/metrics", &ValidationService::expose_metrics);
+    on(verb::get, "/work", &ValidationService::queue);
+    on(verb::post, "/pause", &ValidationService::pause);
+    on(verb::post, "/resume", &ValidationService::resume);
+    on(verb::get, "/breaker", &ValidationService::breaker);
+    on(verb::post, "/breaker/force_open", &ValidationService::force_open);
+    on(verb::post, "/breaker/disable", &ValidationService::disable);
+    on(verb::post, "/breaker/reset", &ValidationService::reset);
+    return routes;
+}
+
+void ValidationService::start()
+{
+    proceed();
+}
+
+void ValidationService::stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    work_.stop();
+    proceed();
+    life_.spawn("drain", drain());
+}
+
+asio::awaitable<void> ValidationService::drain()
+{
+    co_await server_.drain(seconds(1));
+    reported_.expires_after(settings_.drain);
+    while (!work_.idle() && reported_.expiry() > Clock::now()) {
+        const auto until = reported_.expiry();
+        co_await reported_.async_wait(no_throw);
+        reported_.expires_at(until);
+    }
+    if (!work_.idle())
+        spdlog::warn("{} jobs are left without a report; their leases end by themselves",
+                     work_.held() + work_.to_report());
+    ended_ = true;
+    wake_.cancel();
+    tasks_.cancel();
+    co_await tasks_.join();
+}
+
+// --- The work --------------------------------------------------------------------------------------------------------
+
+void ValidationService::proceed()
+{
+    if (ended_) return;
+    const auto now = Clock::now();
+    auto actions = work_.next(now);
+    log_transitions();
+    for (auto& one : actions.call) tasks_.spawn("call", call(std::move(one)));
+    if (!actions.settle.empty()) tasks_.spawn("settle", settle(std::move(actions.settle)));
+    if (!actions.extend.empty()) tasks_.spawn("extend", extend(std::move(actions.extend)));
+    if (actions.lease > 0) tasks_.spawn("lease", lease(actions.lease));
+    if (stopping_ && work_.idle()) reported_.cancel();
+    const auto at = std::min(actions.wake_at, now + longest_sleep);
+    if (wake_.expiry() == at) return;
+    wake_.expires_at(at);
+    wake_.async_wait([this](error_code error) {
+        if (!error) proceed();
+    });
+}
+
+asio::awaitable<void> ValidationService::call(Call call)
+{
+    const auto began = Clock::now();
+    const auto wall = std::chrono::system_clock::now();
+    auto request = http::make_request(verb::post, "/validate", validation_body(call.what), "application/json");
+    request.set("Idempotency-Key", validation_key(call.what.order_id));
+    const auto response = co_await validator_.send(std::move(request), {.deadline = settings_.call_timeout});
+    const auto now = Clock::now();
+    calls_.observe(now - began);
+    result<ValidatorAnswer> answer = errc::unavailable;
+    if (response)
+        answer =
+            ValidatorAnswer{response->result_int(), response->body(), std::string(response->header("Retry-After"))};
+    else
+        answer = response.error();
+    work_.call_ended(call.id, judge_answer(answer, std::chrono::system_clock::now()), began, wall, now);
+    proceed();
+}
+
+asio::awaitable<void> ValidationService::lease(std::size_t most)
+{
+    const auto body = wire::to_json(wire::LeaseCall{.worker = worker_, .most = most, .wait = settings_.poll});
+    const auto answer = co_await ask_orders("/jobs/lease", body, settings_.poll + orders_timeout);
+    const auto now = Clock::now();
+    if (answer) {
+        auto leased = wire::parse_lease_answer(*answer);
+        if (leased) {
+            work_.leased(std::move(leased->jobs), leased->lasts, now);
+            proceed();
+            co_return;
+        }
+        spdlog::error("the order service leases what cannot be read: {}", leased.error().detail);
+    }
+    work_.lease_failed(now);
+    proceed();
+}
+
+asio::awaitable<void> ValidationService::settle(std::vector<Settlement> settlements)
+{
+    const auto answer = co_await ask_orders("/jobs/settle", wire::settle_call(settlements), orders_timeout);
+    const auto now = Clock::now();
+    const auto settled = answer ? wire::parse_settle_answer(*answer, settlements.size())
+                                : wire::Parsed<std::vector<Settled>>(http::Problem{});
+    if (settled)
+        work_.settled(*settled, now);
+    else
+        work_.settle_failed(now);
+    proceed();
+}
+
+asio::awaitable<void> ValidationService::extend(std::vector<std::pair<std::string, Epoch>> held)
+{
+    const auto answer = co_await ask_orders("/jobs/extend", wire::extend_call(held), orders_timeout);
+    const auto now = Clock::now();
+    const auto still =
+        answer ? wire::parse_extend_answer(*answer, held.size()) : wire::Parsed<std::vector<bool>>(http::Problem{});
+    if (still)
+        work_.extended(*still, now);
+    else
+        work_.extend_failed(now);
+    proceed();
+}
+
+/// The answer's JSON if it is a 200; nothing otherwise, and why is logged, once per trouble.
+asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::string path, http::Json body, Duration deadline)
+{
+    auto request = http::make_request(verb::post, path, body.dump(-1, ' ', false, http::Json::error_handler_t::replace),
+                                      "application/json");
+    const auto answer = co_await orders_.send(std::move(request), {.deadline = deadline, .max_body = largest_answer});
+    std::string trouble;
+    if (!answer) {
+        trouble = answer.error().message();
+    } else if (answer->result_int() != 200) {
+        trouble = fmt::format("status {}", answer->result_int());
+    } else {
+        auto json = http::Json::parse(answer->body(), nullptr, false);
+        if (!json.is_discarded()) {
+            if (orders_trouble_) spdlog::info("the order service answers again");
+            orders_trouble_.reset();
+            co_return json;
+        }
+        trouble = "an answer that is not JSON";
+    }
+    if (!stopping_ && orders_trouble_ != trouble)
+        spdlog::warn("the order service at {} cannot be asked ({}); it is tried until it can", settings_.orders,
+                     trouble);
+    orders_trouble_ = trouble;
+    co_return std::nullopt;
+}
+
+void ValidationService::log_transitions()
+{
+    for (const auto& change : work_.take_transitions()) {
+        const auto level = change.to == BreakerState::closed ? spdlog::level::info : spdlog::level::warn;
+        spdlog::log(level, "circuit breaker {}", describe(change));
+    }
+}
+
+// --- Operators -------------------------------------------------------------------------------------------------------
+
+Response ValidationService::health(const Request&)
+{
+    const auto state = work_.breaker().state();
+    const bool works = !orders_trouble_ && state == BreakerState::closed && !work_.paused();
+    OrderedJson out{{"service", settings_.name},
+                    {"status", works ? "healthy" : "degraded"},
+                    {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
+                    {"version", version()},
+                    {"uptime_s", seconds_between(started_, Clock::now())},
+                    {"breaker", to_string(state)},
+                    {"paused", work_.paused()}};
+    if (orders_trouble_) out["error"] = "the order service cannot be asked: " + *orders_trouble_;
+    return http::json_response(200, out);
+}
+
+Response ValidationService::queue(const Request&)
+{
+    const auto& counters = work_.counters();
+    return http::json_response(200, OrderedJson{{"worker", worker_},
+                                                {"paused", work_.paused()},
+                                                {"breaker", to_string(work_.breaker().state())},
+                                                {"held", work_.held()},
+                                                {"calling", work_.calling()},
+                                                {"to_report", work_.to_report()},
+                                                {"validated", counters.validated},
+                                                {"rejected", counters.rejected},
+                                                {"failed", counters.failed},
+                                                {"retried", counters.retried},
+                                                {"snoozed", counters.snoozed},
+                                                {"fenced", counters.fenced},
+                                                {"leases_lost", counters.lost}});
+}
+
+Response ValidationService::pause(const Request& request)
+{
+    if (!work_.paused()) spdlog::warn("paused by an operator: no order is validated by this worker");
+    work_.pause();
+    return queue(request);
+}
+
+Response ValidationService::resume(const Request& request)
+{
+    if (work_.paused()) spdlog::info("resumed by an operator");
+    work_.resume();
+    proceed();
+    return queue(request);
+}
+
+Response ValidationService::breaker(const Request&)
+{
+    const auto now = Clock::now();
+    const auto breaker = work_.breaker().snapshot(now);
+    const auto& counters = breaker.counters;
+    OrderedJson out{{"state", to_string(breaker.state)},
+                    {"since_s", seconds_between(breaker.since, now)},
+                    {"retry_in_s", breaker.retry_at ? OrderedJson(std::max(0., seconds_between(now, *breaker.retry_at)))
+                                                    : OrderedJson()},
+                    {"window", to_json(breaker.window)},
+                    {"failures_in_a_row", breaker.failures_in_a_row},
+                    {"probes", to_json(breaker.probes)},
+                    {"probes_in_flight", breaker.probes_in_flight},
+                    {"reopenings", breaker.reopenings},
+                    {"counters",
+                     {{"permitted", counters.permitted},
+                      {"refused", counters.refused},
+                      {"successes", counters.successes},
+                      {"failures", counters.failures},
+                      {"slow", counters.slow},
+                      {"ignored", counters.ignored},
+                      {"late", counters.late},
+                      {"expired", counters.expired},
+                      {"opened", counters.opened}}}};
+    return http::json_response(200, out);
+}
+
+Response ValidationService::force_open(const Request& request)
+{
+    if (const auto change = work_.breaker().force_open(Clock::now()))
+        spdlog::warn("circuit breaker {}", describe(*change));
+    return breaker(request);
+}
+
+Response ValidationService::disable(const Request& request)
+{
+    if (const auto change = work_.breaker().disable(Clock::now()))
+        spdlog::warn("circuit breaker {}", describe(*change));
+    proceed();
+    return breaker(request);
+}
+
+Response ValidationService::reset(const Request& request)
+{
+    if (const auto change = work_.breaker().reset(Clock::now())) spdlog::warn("circuit breaker {}", describe(*change));
+    proceed();
+    return breaker(request);
+}
+
+Response ValidationService::expose_metrics(const Request&)
+{
+    metrics::Exposition out;
+    counts_.expose(out, "hotspare_validation");
+    out.histogram("hotspare_validation_call_duration_seconds", "Calls of the validator", {}, calls_);
+    const auto count = [&](std::string_view name, std::string_view help, metrics::Labels labels, std::uint64_t value) {
+        metrics::Counter counter;
+        counter.add(value);
+        out.counter(name, help, labels, counter);
+    };
+    const auto& work = work_.counters();
+    const auto settled = [&](std::string_view outcome, std::uint64_t value) {
+        count("hotspare_validation_settled_total", "Jobs by what was reported and taken", {{"outcome", outcome}},
+              value);
+    };
+    settled("validated", work.validated);
+    settled("rejected", work.rejected);
+    settled("failed", work.failed);
+    settled("retried", work.retried);
+    settled("snoozed", work.snoozed);
+    settled("fenced", work.fenced);
+    const auto gauge = [&](std::string_view name, std::string_view help, std::size_t value) {
+        out.gauge(name, help, {}, static_cast<double>(value));
+    };
+    gauge("hotspare_validation_held", "Jobs held", work_.held());
+    gauge("hotspare_validation_calling", "Calls of the validator under way", work_.calling());
+    gauge("hotspare_validation_paused", "1 while an operator holds it", work_.paused() ? 1 : 0);
+
+    const auto breaker = work_.breaker().snapshot(Clock::now());
+    constexpr std::array states{BreakerState::closed, BreakerState::open, BreakerState::half_open,
+                                BreakerState::forced_open, BreakerState::disabled};
+    for (const auto state : states)
+        out.gauge("hotspare_validation_breaker_state", "1 for the state that the circuit breaker is in",
+                  {{"state", to_string(state)}}, state == breaker.state ? 1. : 0.);
+    const auto calls = [&](std::string_view outcome, std::uint64_t value) {
+        count("hotspare_validation_breaker_calls_total", "Calls as the circuit breaker saw them",
+              {{"outcome", outcome}}, value);
+    };
+    calls("success", breaker.counters.successes);
+    calls("failure", breaker.counters.failures);
+    calls("ignored", breaker.counters.ignored);
+    calls("late", breaker.counters.late);
+    calls("refused", breaker.counters.refused);
+    count("hotspare_validation_breaker_opened_total", "How often the circuit breaker opened", {},
+          breaker.counters.opened);
+    out.process(version());
+    return http::text_response(200, out.text(), metrics::Exposition::content_type);
+}
+
+} // namespace hotspare::orders

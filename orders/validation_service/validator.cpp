@@ -1,0 +1,69 @@
+#include "orders/validation_service/validator.hpp"
+
+#include "common/resilience/retry.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace hotspare::orders {
+namespace {
+
+using Json = nlohmann::json;
+
+/// What the answer says went wrong, as far as it says so; never more than a line.
+std::string complaint(const ValidatorAnswer& answer)
+{
+    const auto body = Json::parse(answer.body, nullptr, false);
+    if (!body.is_object()) return {};
+    for (const char* field : {"detail", "error", "message"}) {
+        const auto found = body.find(field);
+        if (found != body.end() && found->is_string()) return ": " + found->get<std::string>();
+    }
+    return {};
+}
+
+CallEnd judge_verdict(const ValidatorAnswer& answer)
+{
+    const auto body = Json::parse(answer.body, nullptr, false);
+    const auto valid = body.is_object() ? body.find("valid") : body.end();
+    if (!body.is_object() || valid == body.end() || !valid->is_boolean())
+        return {.kind = CallEnd::Kind::failed, .text = "status 200 without a verdict that can be read"};
+    const auto reason = body.find("reason");
+    auto text = reason != body.end() && reason->is_string() ? reason->get<std::string>() : std::string();
+    return {.kind = valid->get<bool>() ? CallEnd::Kind::valid : CallEnd::Kind::rejected, .text = std::move(text)};
+}
+
+} // namespace
+
+std::string validation_key(const std::string& order_id)
+{
+    std::string key;
+    for (const char c : order_id) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte < 0x7f && c != '%')
+            key += c;
+        else
+            key += fmt::format("%{:02X}", byte);
+    }
+    return key;
+}
+
+std::string validation_body(const NewOrder& order)
+{
+    return Json{{"order_id", order.order_id}, {"product", order.product}, {"quantity", order.quantity}}.dump();
+}
+
+CallEnd judge_answer(const result<ValidatorAnswer>& answer, WallTime wall)
+{
+    if (!answer) return {.kind = CallEnd::Kind::failed, .text = answer.error().message()};
+    if (answer->status == 200) return judge_verdict(*answer);
+    CallEnd end{.text = fmt::format("status {}{}", answer->status, complaint(*answer))};
+    const bool busy = answer->status == 408 || answer->status == 425 || answer->status == 429;
+    if (answer->status >= 400 && answer->status < 500 && !busy) end.kind = CallEnd::Kind::refused;
+    if (!answer->retry_after.empty()) end.retry_after = resilience::parse_retry_after(answer->retry_after, wall);
+    return end;
+}
+
+} // namespace hotspare::orders

@@ -1,0 +1,160 @@
+// PURE: what a validation worker does with the jobs that it holds. It decides when to lease and how many, which jobs to
+// call the validator for, what a call's end means for the order, and what to report back. The shell
+// (validation_service/service.hpp) sends the requests and tells how they ended; a simulation does so without any.
+//
+// The rules:
+//  1. A verdict is the validator's own word. Everything else is a failure of the call, never of the order.
+//  2. retry(breaker(timeout(call))): a failed call is an attempt; after the last one, or past the deadline, the order
+//  is
+//     Failed, with its history. Between two attempts the job goes back to the queue, so that it survives this process.
+//  3. While the breaker is open nothing is leased, and what is held but not called goes back without an attempt.
+//  4. A call that a half-open breaker let through to see whether the validator is back says nothing about the order
+//     when it fails: it goes into the history, and costs no attempt.
+//  5. What was come to is reported until the order service has taken or refused it.
+//
+// Thread: one; `now` never goes back. Owner: the service.
+#pragma once
+
+#include "common/clock.hpp"
+#include "common/resilience/budget.hpp"
+#include "common/resilience/circuit_breaker.hpp"
+#include "common/resilience/retry.hpp"
+#include "orders/model.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hotspare::orders {
+
+/// How a call of the validator ended.
+struct CallEnd {
+    enum class Kind : std::uint8_t {
+        valid,    ///< its word: the order is good
+        rejected, ///< its word: it is not
+        failed,   ///< no answer, or one that says that it is ill: worth another try
+        refused,  ///< an answer that will be the same next time, and is no verdict: a request that it does not take
+    };
+    Kind kind = Kind::failed;
+    std::string text{};                    ///< the reason, or what went wrong
+    std::optional<Duration> retry_after{}; ///< as the validator asked
+};
+
+struct WorkSettings {
+    std::size_t concurrency = 64;                    ///< calls at once, at least 1
+    Duration give_up_after = std::chrono::hours(24); ///< since the order was created
+    resilience::BreakerSettings breaker{};
+    resilience::RetrySettings retry{};
+    double retry_ratio = 0.2;       ///< retries, as a share of the orders tried ...
+    double retries_per_second = 10; ///< ... and so many more
+};
+
+/// Numbers a call, and with it the job that it is made for.
+using CallId = std::uint64_t;
+
+struct Call {
+    CallId id = 0;
+    NewOrder what;
+};
+
+/// What to do now. Each list is to be carried out as one request; its end is to be told.
+struct Actions {
+    std::vector<Call> call;
+    std::size_t lease = 0;                             ///< so many at most; 0 = do not ask
+    std::vector<Settlement> settle;                    ///< end: settled() or settle_failed()
+    std::vector<std::pair<std::string, Epoch>> extend; ///< end: extended() or extend_failed()
+    TimePoint wake_at{};                               ///< ask again then, if nothing happened before
+};
+
+/// Since the start.
+struct WorkCounters {
+    std::uint64_t validated = 0, rejected = 0, failed = 0; ///< settlements that were taken
+    std::uint64_t retried = 0, snoozed = 0;                ///< the same
+    std::uint64_t fenced = 0;                              ///< settlements that came too late
+    std::uint64_t lost = 0;                                ///< leases that could not be extended
+};
+
+class Work {
+public:
+    Work(const WorkSettings& settings, std::uint64_t seed, TimePoint now);
+
+    Actions next(TimePoint now);
+
+    void leased(std::vector<Lease> jobs, Duration lasts, TimePoint now);
+    void lease_failed(TimePoint now);
+    /// `began` is when the call was sent, `wall` the same moment for people.
+    void call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, TimePoint now);
+    /// Of the settlements that next() gave out last, one for each.
+    void settled(const std::vector<Settled>& results, TimePoint now);
+    void settle_failed(TimePoint now);
+    void extended(const std::vector<bool>& held, TimePoint now);
+    void extend_failed(TimePoint now);
+
+    void pause() noexcept { paused_ = true; }
+    void resume() noexcept { paused_ = false; }
+    bool paused() const noexcept { return paused_; }
+    /// Leases nothing any more and puts back what is not being called.
+    void stop() noexcept { stopping_ = true; }
+    /// Nothing is held, nothing is left to report, and no lease is on its way.
+    bool idle() const noexcept { return jobs_.empty() && reports_.empty() && !leasing_; }
+
+    /// The operator's word for it.
+    resilience::CircuitBreaker& breaker() noexcept { return breaker_; }
+    /// Changes of the breaker since the last call.
+    std::vector<resilience::BreakerTransition> take_transitions() { return std::exchange(transitions_, {}); }
+
+    std::size_t held() const noexcept { return jobs_.size(); }
+    std::size_t calling() const noexcept { return calling_; }
+    std::size_t to_report() const noexcept { return reports_.size(); }
+    const WorkCounters& counters() const noexcept { return counters_; }
+
+private:
+    struct Job {
+        Lease lease;
+        bool calling = false;
+        resilience::Permit permit{};
+    };
+
+    void start_calls(Actions& actions, TimePoint now);
+    void put_back(CallId id, std::string reason, Duration pause);
+    void report(CallId id, Settlement settlement);
+    Settlement after_failure(const Job& job, const CallEnd& end, bool probe, Settlement settlement, WallTime wall,
+                             TimePoint now);
+    std::size_t wanted(TimePoint now);
+    void note(std::optional<resilience::BreakerTransition> transition);
+
+    WorkSettings settings_;
+    std::mt19937_64 random_;
+    resilience::CircuitBreaker breaker_;
+    resilience::RetryPolicy retry_;
+    resilience::RetryBudget budget_;
+    std::vector<resilience::BreakerTransition> transitions_;
+
+    std::map<CallId, Job> jobs_; ///< held and not yet reported
+    std::deque<CallId> ready_;   ///< of those, not being called
+    std::size_t calling_ = 0;
+    CallId last_id_ = 0;
+
+    std::deque<Settlement> reports_; ///< come to and not yet taken
+    std::size_t reporting_ = 0;      ///< so many of the first are on their way
+    TimePoint report_at_{};          ///< not before
+
+    bool leasing_ = false; ///< one request is on its way
+    TimePoint lease_at_{}; ///< not before
+    Duration lasts_ = seconds(30);
+
+    std::vector<CallId> extending_; ///< on its way
+    TimePoint extend_at_ = TimePoint::max();
+
+    bool paused_ = false;
+    bool stopping_ = false;
+    WorkCounters counters_;
+};
+
+} // namespace hotspare::orders

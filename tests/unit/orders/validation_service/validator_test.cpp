@@ -1,0 +1,52 @@
+#include "orders/validation_service/validator.hpp"
+
+#include <gtest/gtest.h>
+
+namespace hotspare::orders {
+namespace {
+
+const WallTime now{seconds(1'700'000'000)};
+
+CallEnd judged(unsigned status, std::string body, std::string_view retry_after = {})
+{
+    return judge_answer(ValidatorAnswer{status, std::move(body), std::string(retry_after)}, now);
+}
+
+TEST(Validator, ItsWordIsTheVerdict)
+{
+    EXPECT_EQ(judged(200, R"({"valid":true})").kind, CallEnd::Kind::valid);
+    const auto no = judged(200, R"({"valid":false,"reason":"out of stock"})");
+    EXPECT_EQ(no.kind, CallEnd::Kind::rejected);
+    EXPECT_EQ(no.text, "out of stock");
+}
+
+TEST(Validator, WhatIsNoVerdictNeverBecomesOne)
+{
+    for (const char* body : {"", "ok", "[]", "{}", R"({"valid":"true"})", R"({"valid":1})", R"({"valid":null})"})
+        EXPECT_EQ(judged(200, body).kind, CallEnd::Kind::failed) << body;
+    for (const unsigned status : {100U, 201U, 204U, 301U, 304U, 408U, 425U, 429U, 500U, 502U, 503U, 504U})
+        EXPECT_EQ(judged(status, R"({"valid":false})").kind, CallEnd::Kind::failed) << status;
+    for (const unsigned status : {400U, 401U, 404U, 409U, 413U, 422U})
+        EXPECT_EQ(judged(status, R"({"valid":false})").kind, CallEnd::Kind::refused) << status;
+    for (const auto error : {errc::timed_out, errc::closed_early, errc::malformed, errc::cancelled})
+        EXPECT_EQ(judge_answer(error_code(error), now).kind, CallEnd::Kind::failed);
+}
+
+TEST(Validator, SaysWhenToComeBack)
+{
+    EXPECT_EQ(judged(503, "", "7").retry_after, seconds(7));
+    EXPECT_EQ(judged(429, "", "Tue, 14 Nov 2023 22:13:50 GMT").retry_after, seconds(30));
+    EXPECT_FALSE(judged(503, "", "soon").retry_after);
+    EXPECT_FALSE(judged(503, "").retry_after);
+}
+
+TEST(Validator, IsAskedWithTheSameKeyEachTime)
+{
+    const NewOrder order{"a b%\xc3\xa4", "x", 1};
+    EXPECT_EQ(validation_key(order.order_id), "a%20b%25%C3%A4");
+    EXPECT_EQ(nlohmann::json::parse(validation_body(order))["order_id"], order.order_id);
+    EXPECT_NE(validation_key("a b"), validation_key("a%20b"));
+}
+
+} // namespace
+} // namespace hotspare::orders

@@ -1,0 +1,276 @@
+#include "orders/validation_service/work.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace hotspare::orders {
+namespace {
+
+const WallTime epoch_wall{seconds(1'700'000'000)};
+
+/// A worker with a clock and nothing around it.
+struct Bench {
+    explicit Bench(WorkSettings settings = {}) : work(settings, 1, now) {}
+
+    WallTime wall() const { return epoch_wall + (now - TimePoint{}); }
+
+    /// The order service gives it `count` jobs.
+    void lease(std::size_t count, unsigned attempts = 0)
+    {
+        std::vector<Lease> jobs;
+        for (std::size_t i = 0; i < count; ++i)
+            jobs.push_back({.what = {"o" + std::to_string(++orders), "x", 1},
+                            .epoch = 1,
+                            .attempts = attempts,
+                            .created = wall()});
+        work.leased(std::move(jobs), seconds(30), now);
+    }
+
+    void end(CallId id, CallEnd::Kind kind, Duration took = milliseconds(3), std::optional<Duration> retry_after = {})
+    {
+        now += took;
+        work.call_ended(id, {.kind = kind, .text = "as told", .retry_after = retry_after}, now - took, wall() - took,
+                        now);
+    }
+
+    /// One job, one call, one end: what is reported.
+    Settlement outcome(CallEnd::Kind kind, unsigned attempts = 0, std::optional<Duration> retry_after = {})
+    {
+        lease(1, attempts);
+        auto actions = work.next(now);
+        EXPECT_EQ(actions.call.size(), 1U);
+        end(actions.call.at(0).id, kind, milliseconds(3), retry_after);
+        return report();
+    }
+
+    Settlement report()
+    {
+        auto actions = work.next(now);
+        EXPECT_EQ(actions.settle.size(), 1U);
+        work.settled({Settled::applied}, now);
+        return actions.settle.at(0);
+    }
+
+    /// Five failed calls open the breaker.
+    void open_breaker()
+    {
+        lease(5);
+        for (const auto& call : work.next(now).call) end(call.id, CallEnd::Kind::failed);
+        EXPECT_EQ(work.breaker().state(), resilience::BreakerState::open);
+        const auto actions = work.next(now);
+        work.settled(std::vector<Settled>(actions.settle.size(), Settled::applied), now);
+    }
+
+    TimePoint now{seconds(1000)};
+    std::size_t orders = 0;
+    Work work;
+};
+
+TEST(Work, LeasesAsManyAsItCanCall)
+{
+    Bench b({.concurrency = 3});
+    EXPECT_EQ(b.work.next(b.now).lease, 3U);
+    EXPECT_EQ(b.work.next(b.now).lease, 0U) << "one request at a time";
+    b.lease(2);
+    auto actions = b.work.next(b.now);
+    EXPECT_EQ(actions.call.size(), 2U);
+    EXPECT_EQ(actions.lease, 1U);
+    b.work.lease_failed(b.now);
+    actions = b.work.next(b.now);
+    EXPECT_EQ(actions.lease, 0U);
+    EXPECT_GT(actions.wake_at, b.now);
+    b.now = actions.wake_at;
+    EXPECT_EQ(b.work.next(b.now).lease, 1U) << "after a pause it asks again";
+}
+
+TEST(Work, ReportsTheValidatorsWord)
+{
+    Bench b;
+    auto settlement = b.outcome(CallEnd::Kind::valid);
+    EXPECT_EQ(settlement.kind, Settlement::Kind::verdict);
+    EXPECT_EQ(settlement.status, Status::validated);
+    ASSERT_EQ(settlement.attempts.size(), 1U);
+    EXPECT_EQ(settlement.attempts[0].took, milliseconds(3));
+    EXPECT_EQ(b.outcome(CallEnd::Kind::rejected).status, Status::rejected);
+    EXPECT_EQ(b.work.counters().validated, 1U);
+    EXPECT_EQ(b.work.counters().rejected, 1U);
+}
+
+TEST(Work, TriesAFailedCallAgainUntilTheAttemptsAreUsedUp)
+{
+    Bench b;
+    auto settlement = b.outcome(CallEnd::Kind::failed, 0);
+    EXPECT_EQ(settlement.kind, Settlement::Kind::retry);
+    EXPECT_LE(settlement.pause, milliseconds(100));
+    settlement = b.outcome(CallEnd::Kind::failed, 1);
+    EXPECT_EQ(settlement.kind, Settlement::Kind::retry);
+    settlement = b.outcome(CallEnd::Kind::failed, 2);
+    EXPECT_EQ(settlement.kind, Settlement::Kind::verdict);
+    EXPECT_EQ(settlement.status, Status::failed);
+    EXPECT_NE(settlement.reason.find("3 attempts"), std::string::npos) << settlement.reason;
+}
+
+TEST(Work, NeverMakesAVerdictOutOfAFailure)
+{
+    for (const unsigned attempts : {0U, 1U, 2U, 7U}) {
+        Bench b;
+        const auto settlement = b.outcome(CallEnd::Kind::failed, attempts);
+        EXPECT_TRUE(settlement.kind != Settlement::Kind::verdict || settlement.status == Status::failed);
+    }
+    Bench b;
+    const auto refused = b.outcome(CallEnd::Kind::refused);
+    EXPECT_EQ(refused.status, Status::failed);
+    EXPECT_EQ(refused.kind, Settlement::Kind::verdict) << "the same answer would come again";
+}
+
+TEST(Work, ComesBackWhenTheValidatorSays)
+{
+    Bench b;
+    const auto settlement = b.outcome(CallEnd::Kind::failed, 0, seconds(7));
+    EXPECT_GE(settlement.pause, seconds(7));
+    EXPECT_LE(settlement.pause, seconds(7) + milliseconds(100));
+}
+
+TEST(Work, GivesUpPastTheDeadline)
+{
+    Bench b({.give_up_after = seconds(10)});
+    b.lease(1);
+    const auto call = b.work.next(b.now).call.at(0);
+    b.end(call.id, CallEnd::Kind::failed, seconds(11));
+    const auto settlement = b.report();
+    EXPECT_EQ(settlement.status, Status::failed);
+    EXPECT_NE(settlement.reason.find("deadline"), std::string::npos);
+}
+
+TEST(Work, StopsLeasingWhileTheBreakerIsOpen)
+{
+    Bench b;
+    b.open_breaker();
+    b.work.leased({}, seconds(30), b.now);
+    const auto actions = b.work.next(b.now);
+    EXPECT_EQ(actions.lease, 0U);
+    EXPECT_LE(actions.wake_at - b.now, milliseconds(250)) << "it wakes when the first probe is due";
+    b.now = actions.wake_at;
+    EXPECT_EQ(b.work.next(b.now).lease, 3U) << "as many as may probe";
+}
+
+TEST(Work, PutsBackWhatTheBreakerRefusesWithoutAnAttempt)
+{
+    Bench b;
+    b.open_breaker();
+    b.lease(2); // they were on their way
+    const auto actions = b.work.next(b.now);
+    EXPECT_TRUE(actions.call.empty());
+    ASSERT_EQ(actions.settle.size(), 2U);
+    for (const auto& settlement : actions.settle) {
+        EXPECT_EQ(settlement.kind, Settlement::Kind::snooze);
+        EXPECT_TRUE(settlement.attempts.empty());
+        EXPECT_GT(settlement.pause, Duration::zero());
+    }
+}
+
+TEST(Work, AFailedProbeIsNoAttemptOfItsOrder)
+{
+    Bench b;
+    b.open_breaker();
+    b.work.leased({}, seconds(30), b.now);
+    b.now = b.work.next(b.now).wake_at;
+    b.lease(1, 2); // its last attempt
+    const auto call = b.work.next(b.now).call.at(0);
+    b.end(call.id, CallEnd::Kind::failed);
+    const auto settlement = b.report();
+    EXPECT_EQ(settlement.kind, Settlement::Kind::retry);
+    ASSERT_EQ(settlement.attempts.size(), 1U);
+    EXPECT_FALSE(settlement.attempts[0].counts);
+}
+
+TEST(Work, ProlongsWhatItHolds)
+{
+    Bench b;
+    b.lease(2);
+    auto actions = b.work.next(b.now);
+    EXPECT_TRUE(actions.extend.empty());
+    b.now += seconds(10);
+    actions = b.work.next(b.now);
+    EXPECT_EQ(actions.extend.size(), 2U);
+    b.work.extended({true, false}, b.now);
+    EXPECT_EQ(b.work.counters().lost, 1U);
+    EXPECT_TRUE(b.work.next(b.now).extend.empty());
+    b.now += seconds(10);
+    EXPECT_EQ(b.work.next(b.now).extend.size(), 2U);
+    b.work.extend_failed(b.now);
+    b.now += milliseconds(200);
+    EXPECT_EQ(b.work.next(b.now).extend.size(), 2U) << "soon, while the lease lasts";
+}
+
+TEST(Work, ReportsUntilItIsTaken)
+{
+    Bench b;
+    b.lease(1);
+    b.end(b.work.next(b.now).call.at(0).id, CallEnd::Kind::valid);
+    for (int i = 0; i < 5; ++i) {
+        const auto actions = b.work.next(b.now);
+        ASSERT_EQ(actions.settle.size(), 1U);
+        EXPECT_TRUE(b.work.next(b.now).settle.empty()) << "one request at a time";
+        b.work.settle_failed(b.now);
+        b.now = b.work.next(b.now).wake_at;
+    }
+    EXPECT_FALSE(b.work.idle());
+    b.work.next(b.now);
+    b.work.settled({Settled::repeated}, b.now);
+    EXPECT_EQ(b.work.counters().validated, 1U);
+    EXPECT_EQ(b.work.to_report(), 0U);
+}
+
+TEST(Work, DoesNotPileUpWhatItCannotReport)
+{
+    Bench b({.concurrency = 200});
+    for (int i = 0; i < 10; ++i) {
+        const auto wanted = b.work.next(b.now).lease;
+        b.lease(wanted);
+        for (const auto& call : b.work.next(b.now).call) b.end(call.id, CallEnd::Kind::valid, Duration::zero());
+    }
+    EXPECT_LE(b.work.to_report() + b.work.held(), 512U);
+}
+
+TEST(Work, PausesAndStops)
+{
+    Bench b;
+    b.work.pause();
+    EXPECT_EQ(b.work.next(b.now).lease, 0U);
+    b.work.resume();
+    EXPECT_GT(b.work.next(b.now).lease, 0U);
+    b.lease(2);
+    const auto calls = b.work.next(b.now).call;
+    b.lease(1); // came in the same moment as the stop
+    b.work.stop();
+    auto actions = b.work.next(b.now);
+    EXPECT_TRUE(actions.call.empty());
+    EXPECT_EQ(actions.lease, 0U);
+    ASSERT_EQ(actions.settle.size(), 1U);
+    EXPECT_EQ(actions.settle[0].kind, Settlement::Kind::snooze);
+    EXPECT_EQ(actions.settle[0].pause, Duration::zero());
+    b.work.settled({Settled::applied}, b.now);
+    EXPECT_FALSE(b.work.idle());
+    for (const auto& call : calls) b.end(call.id, CallEnd::Kind::valid);
+    actions = b.work.next(b.now);
+    b.work.settled(std::vector<Settled>(actions.settle.size(), Settled::applied), b.now);
+    EXPECT_TRUE(b.work.idle());
+}
+
+TEST(Work, CutsOverlongReasonsBetweenCharacters)
+{
+    Bench b;
+    b.lease(1);
+    const auto call = b.work.next(b.now).call.at(0);
+    std::string text(499, 'x');
+    for (int i = 0; i < 300; ++i) text += "\xc3\xa4";
+    b.work.call_ended(call.id, {.kind = CallEnd::Kind::rejected, .text = text}, b.now, b.wall(), b.now);
+    const auto reason = b.report().reason;
+    EXPECT_EQ(reason.size(), 502U);
+    EXPECT_TRUE(reason.ends_with("x..."));
+}
+
+} // namespace
+} // namespace hotspare::orders

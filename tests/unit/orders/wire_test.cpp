@@ -1,0 +1,101 @@
+#include "orders/wire.hpp"
+
+#include <gtest/gtest.h>
+
+namespace hotspare::orders::wire {
+namespace {
+
+const WallTime moment{milliseconds(1'700'000'000'123)};
+
+TEST(WorkProtocol, LeasesArriveAsTheyWereGiven)
+{
+    const auto call = parse_lease_call(to_json(LeaseCall{.worker = "w-1", .most = 7, .wait = milliseconds(250)}));
+    ASSERT_TRUE(call);
+    EXPECT_EQ(call->worker, "w-1");
+    EXPECT_EQ(call->most, 7U);
+    EXPECT_EQ(call->wait, milliseconds(250));
+
+    LeaseAnswer answer{.lasts = seconds(30)};
+    answer.jobs.push_back({.what = {"a", "b", 3}, .epoch = 9, .attempts = 2, .created = moment});
+    const auto read = parse_lease_answer(to_json(answer));
+    ASSERT_TRUE(read);
+    ASSERT_EQ(read->jobs.size(), 1U);
+    EXPECT_EQ(read->lasts, seconds(30));
+    EXPECT_EQ(read->jobs[0].what, answer.jobs[0].what);
+    EXPECT_EQ(read->jobs[0].epoch, 9);
+    EXPECT_EQ(read->jobs[0].attempts, 2U);
+    EXPECT_EQ(read->jobs[0].created, moment);
+}
+
+TEST(WorkProtocol, SettlementsArriveAsTheyWereGiven)
+{
+    const std::vector<Settlement> sent{
+        {.order_id = "a",
+         .epoch = 1,
+         .kind = Settlement::Kind::verdict,
+         .status = Status::rejected,
+         .reason = "no",
+         .attempts = {{.at = moment, .took = milliseconds(3), .counts = true, .outcome = "rejected"}}},
+        {.order_id = "b",
+         .epoch = 2,
+         .kind = Settlement::Kind::retry,
+         .reason = "r",
+         .pause = milliseconds(120),
+         .attempts = {}},
+        {.order_id = "c",
+         .epoch = 3,
+         .kind = Settlement::Kind::snooze,
+         .reason = "s",
+         .pause = seconds(1),
+         .attempts = {}}};
+    const auto read = parse_settle_call(settle_call(sent));
+    ASSERT_TRUE(read) << read.error().detail;
+    ASSERT_EQ(read->size(), 3U);
+    EXPECT_EQ((*read)[0].status, Status::rejected);
+    ASSERT_EQ((*read)[0].attempts.size(), 1U);
+    EXPECT_EQ((*read)[0].attempts[0].at, moment);
+    EXPECT_EQ((*read)[0].attempts[0].took, milliseconds(3));
+    EXPECT_TRUE((*read)[0].attempts[0].counts);
+    EXPECT_EQ((*read)[1].kind, Settlement::Kind::retry);
+    EXPECT_EQ((*read)[1].pause, milliseconds(120));
+    EXPECT_EQ((*read)[2].kind, Settlement::Kind::snooze);
+    EXPECT_EQ((*read)[2].epoch, 3);
+}
+
+TEST(WorkProtocol, AnswersArriveAsTheyWereGiven)
+{
+    const std::vector<Settled> settled{Settled::applied, Settled::fenced, Settled::repeated, Settled::unknown};
+    EXPECT_EQ(*parse_settle_answer(settle_answer(settled), 4), settled);
+    EXPECT_FALSE(parse_settle_answer(settle_answer(settled), 3));
+    const std::vector<bool> held{true, false};
+    EXPECT_EQ(*parse_extend_answer(extend_answer(held), 2), held);
+    EXPECT_EQ(*parse_extend_call(extend_call({{"a", 4}})), (HeldJobs{{"a", 4}}));
+}
+
+TEST(WorkProtocol, NamesTheFieldThatIsWrong)
+{
+    const auto field = [](const auto& parsed) {
+        return parsed ? std::string("none") : parsed.error().members.value("field", "unnamed");
+    };
+    EXPECT_EQ(field(parse_lease_call(Json{{"worker", "w"}, {"most", 0}, {"wait_ms", 1}})), "most");
+    EXPECT_EQ(field(parse_lease_call(Json{{"worker", ""}, {"most", 1}, {"wait_ms", 1}})), "worker");
+    EXPECT_EQ(field(parse_lease_call(Json{{"worker", "w"}, {"most", 1}})), "wait_ms");
+    EXPECT_EQ(field(parse_lease_call(Json{{"worker", "w"}, {"most", 1}, {"wait_ms", 1}, {"wiat", 1}})), "wiat");
+    auto call = settle_call({{.order_id = "a", .epoch = 1, .reason = "", .attempts = {}}});
+    call["results"][0]["status"] = "Processing";
+    EXPECT_EQ(field(parse_settle_call(call)), "results[0].status");
+    call["results"][0]["kind"] = "maybe";
+    EXPECT_EQ(field(parse_settle_call(call)), "results[0].kind");
+    EXPECT_EQ(field(parse_settle_call(Json::array())), "body");
+}
+
+TEST(WorkProtocol, ANewerServiceMayAnswerMore)
+{
+    auto answer = to_json(LeaseAnswer{.jobs = {{.what = {"a", "b", 3}, .epoch = 1}}, .lasts = seconds(1)});
+    answer["hint"] = "new";
+    answer["jobs"][0]["priority"] = 3;
+    EXPECT_TRUE(parse_lease_answer(answer));
+}
+
+} // namespace
+} // namespace hotspare::orders::wire

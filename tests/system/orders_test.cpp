@@ -165,9 +165,11 @@ TEST_F(Orders, AnOperatorCancelsAndReplays)
     EXPECT_EQ(post(gateway(), "/resume").status(), 200);
     EXPECT_TRUE(becomes("a", "Validated"));
     const auto timeline = get(gateway(), "/orders/a").json()["timeline"];
+    // Without what a worker may do and undo that asked for work before it was paused.
     std::vector<std::string> events;
-    for (const auto& event : timeline) events.push_back(event["event"]);
-    EXPECT_EQ(events, (std::vector<std::string>{"created", "failed", "replayed", "leased", "attempt", "validated"}));
+    for (const auto& event : timeline)
+        if (event["event"] != "leased" && event["event"] != "snoozed") events.push_back(event["event"]);
+    EXPECT_EQ(events, (std::vector<std::string>{"created", "failed", "replayed", "attempt", "validated"}));
 }
 
 } // namespace

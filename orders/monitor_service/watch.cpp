@@ -109,8 +109,11 @@ std::optional<Duration> Watch::response_time(TimePoint now) const noexcept
 
 std::optional<Change> Watch::weigh(const resilience::ProbeResult& result, std::string detail, TimePoint now)
 {
+    if (!detail.empty()) complaint_ = std::move(detail);
     const auto change = detector_.probed(result, now);
     if (!change) return std::nullopt;
+    // A good probe may complete a change to what is only better: its cause is the one before it, which was not as good.
+    detail = complaint_;
     if (change->to == Health::healthy) detail = "answers in time";
     if (change->cause == resilience::Cause::intermittent) detail = "good and bad probes in turn";
     cause_ = detail;

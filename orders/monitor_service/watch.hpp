@@ -97,6 +97,7 @@ private:
     TimePoint last_weighed_ = TimePoint::min(); ///< start of the newest probe that has ended
     std::optional<Duration> last_latency_;
     std::string last_error_;
+    std::string complaint_; ///< the latest thing that was not as it should be
     std::string cause_;
 };
 

@@ -564,11 +564,11 @@ show_instance() { # DIRECTORY
         name=$(basename "$file" .log)
         restarts=$(wc -l 2>/dev/null <"$1/$name.restarts") || restarts=0
         if pid=$(live_pid "$1/$name.pid"); then
-            printf '  %-12s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
+            printf '  %-18s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
         else
             state=$(cat "$1/$name.state" 2>/dev/null || echo stopped)
             if ! live_pid "$1/$name.supervisor" >/dev/null; then state+="; ./run.sh up starts it again"; fi
-            printf '  %-12s down: %s\n' "$name" "$state"
+            printf '  %-18s down: %s\n' "$name" "$state"
         fi
     done
 }

@@ -1,3 +1,4 @@
+#include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
@@ -98,24 +99,21 @@ void save_samples(const fs::path& folder, const Journal& journal)
     if (!out.flush()) throw StartupError(fmt::format("cannot write {}", (folder / "samples.jsonl").string()));
 }
 
-} // namespace
-
-int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupted& interrupted)
+/// All balancers take their turn at each fault before the next round, each round beginning with another, so that what
+/// changes on the machine hits all of them.
+void hold(const BakeoffOptions& options, const std::vector<Plan>& plans, std::vector<Contestant>& contestants,
+          const Places& places, const Interrupted& interrupted)
 {
-    std::vector<Plan> plans;
-    if (options.experiments.empty())
-        for (const auto name : compared) plans.push_back(find_plan(std::string(name), places.library));
-    for (const auto& name : options.experiments) plans.push_back(find_plan(name, places.library));
-    std::vector<Contestant> contestants;
-    for (auto& name : wanted_balancers(options, places)) contestants.push_back({std::move(name), {}});
-    if (!options.out.empty()) fs::create_directories(options.out);
     const Scratch scratch{{}};
     const auto seed = options.seed ? *options.seed : std::random_device{}();
-
-    // All balancers take their turn at each fault before the next round, each round beginning with another, so that
-    // what changes on the machine hits all of them.
     for (const Plan& plan : plans) {
-        if (interrupted) break;
+        for (Contestant& contestant : contestants) {
+            Journal& journal = contestant.journals[plan.name];
+            journal.plan = plan;
+            journal.seed = seed;
+            journal.repeat = options.repeat;
+        }
+        if (interrupted) continue;
         Progress progress(plan, true);
         fmt::print("{}: {}\n", plan.name, plan.title);
         for (std::uint32_t round = 0; round < options.repeat && !interrupted; ++round)
@@ -124,6 +122,57 @@ int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupt
                 progress.begin(fmt::format("  {:<9} {}/{}", contestant.name, round + 1, options.repeat));
                 compete(contestant, plan, places, scratch, seed, interrupted, progress);
             }
+    }
+}
+
+/// What an earlier bake-off wrote to `folder`, in the usual order. Returns how many runs of each were wanted.
+std::uint32_t load_samples(const fs::path& folder, std::vector<Plan>& plans, std::vector<Contestant>& contestants)
+{
+    std::uint32_t repeat = 0;
+    std::vector<std::string> names(compared.begin(), compared.end());
+    if (!fs::is_directory(folder)) throw UsageError(fmt::format("--from: there is no folder {}", folder.string()));
+    std::vector<std::string> others;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.is_directory() && std::ranges::find(names, entry.path().filename().string()) == names.end())
+            others.push_back(entry.path().filename().string());
+    std::ranges::sort(others);
+    names.insert(names.end(), others.begin(), others.end());
+    for (const auto balancer : known_balancers) {
+        Contestant contestant{std::string(balancer), {}};
+        for (const auto& name : names) {
+            const auto file = folder / name / balancer / "samples.jsonl";
+            std::ifstream in(file, std::ios::binary);
+            if (!in) continue;
+            auto journal = read_journal(in, file.string());
+            if (const auto problems = audit(journal); !problems.empty())
+                throw UsageError(fmt::format("{}: {}", file.string(), problems.front()));
+            repeat = std::max(repeat, journal.repeat);
+            if (std::ranges::find(plans, name, &Plan::name) == plans.end()) plans.push_back(journal.plan);
+            contestant.journals.emplace(name, std::move(journal));
+        }
+        if (!contestant.journals.empty()) contestants.push_back(std::move(contestant));
+    }
+    if (contestants.empty())
+        throw UsageError(fmt::format("--from: no FAULT/BALANCER/samples.jsonl below {}", folder.string()));
+    return repeat;
+}
+
+} // namespace
+
+int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupted& interrupted)
+{
+    std::vector<Plan> plans;
+    std::vector<Contestant> contestants;
+    std::uint32_t repeat = options.repeat;
+    if (options.from.empty()) {
+        if (options.experiments.empty())
+            for (const auto name : compared) plans.push_back(find_plan(std::string(name), places.library));
+        for (const auto& name : options.experiments) plans.push_back(find_plan(name, places.library));
+        for (auto& name : wanted_balancers(options, places)) contestants.push_back({std::move(name), {}});
+        if (!options.out.empty()) fs::create_directories(options.out);
+        hold(options, plans, contestants, places, interrupted);
+    } else {
+        repeat = load_samples(options.from, plans, contestants);
     }
 
     std::vector<BakeoffRow> rows;
@@ -134,17 +183,15 @@ int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupt
         row.fault = plan.name;
         for (Contestant& contestant : contestants) {
             Journal& journal = contestant.journals[plan.name];
-            journal.plan = plan;
-            journal.seed = seed;
-            journal.repeat = options.repeat;
-            const auto judgement = judge(journal, options.repeat);
-            complete = complete && judgement.valid == options.repeat;
+            const auto judgement = judge(journal, repeat);
+            complete = complete && judgement.valid == repeat;
             auto& cell = row.cells.emplace_back(bakeoff_cell(contestant.name, judgement));
             if (judgement.valid == 0) cell.not_possible = "no valid run";
             results.push_back(result_json(journal, judgement));
             if (!options.out.empty() && !journal.runs.empty())
                 save_samples(options.out / plan.name / contestant.name, journal);
         }
+        mark_lowest(row);
     }
     fmt::print("\n{}", bakeoff_table(rows));
     if (!options.out.empty()) {

@@ -42,6 +42,7 @@ struct BakeoffOptions {
     std::uint32_t repeat = 3;
     std::optional<std::uint64_t> seed;
     std::filesystem::path out;
+    std::filesystem::path from; ///< not empty: nothing is run, the samples of an earlier `out` are judged again
 };
 
 /// Carries the experiment out, shows what happens, and judges it; the files go to `out`. What has been measured is kept

@@ -79,14 +79,6 @@ double approximate(const Ranked& ranked, double n_a, double n_b)
     return std::erfc(distance / std::sqrt(2 * variance));
 }
 
-/// Whether complete separation, the clearest of all outcomes, has a probability below the level: 2 / C(n_a + n_b, n_a).
-bool can_be_significant(std::size_t n_a, std::size_t n_b)
-{
-    double choices = 1;
-    for (std::size_t i = 1; i <= n_a; ++i) choices *= static_cast<double>(n_b + i) / static_cast<double>(i);
-    return 2 / choices < significance;
-}
-
 std::vector<double> values_of(std::span<const Measures> runs, Measure measure, Phase phase)
 {
     std::vector<double> result;
@@ -96,6 +88,14 @@ std::vector<double> values_of(std::span<const Measures> runs, Measure measure, P
 }
 
 } // namespace
+
+/// 2 / C(n_a + n_b, n_a) is the probability of one of the two complete separations.
+bool can_be_significant(std::size_t n_a, std::size_t n_b)
+{
+    double choices = 1;
+    for (std::size_t i = 1; i <= n_a; ++i) choices *= static_cast<double>(n_b + i) / static_cast<double>(i);
+    return 2 / choices < significance;
+}
 
 double mann_whitney(std::span<const double> a, std::span<const double> b)
 {

@@ -13,6 +13,7 @@
 
 #include "experiment/measure.hpp"
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct Difference {
 
 /// All measures that both have a value of, in the order of the enumerators, for each the whole run first.
 std::vector<Difference> compare(std::span<const Measures> a, std::span<const Measures> b);
+
+/// Whether complete separation, the clearest of all outcomes, would be significant with so few runs on either side.
+bool can_be_significant(std::size_t runs_a, std::size_t runs_b);
 
 /// The probability, under the hypothesis that it makes no difference which values are of `a` and which of `b`, that the
 /// rank sum is at least as far from its mean as it is. 1 if either is empty.

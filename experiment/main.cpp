@@ -108,6 +108,9 @@ struct CommandLine {
         bakeoff_command->add_option("--balancers", bakeoff.balancers, "names, separated by commas")->delimiter(',');
         bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each")->check(CLI::Range(1, 100));
         bakeoff_command->add_option("--seed", bakeoff.seed, "of everything that is random");
+        bakeoff_command->add_option("--from", bakeoff.from, "judge what an earlier --out holds; nothing is run")
+            ->excludes("--experiments")
+            ->excludes("--balancers");
         bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md and bakeoff.json");
 
         // Its flags are its own: main() hands the rest of the line over before this is parsed.

@@ -188,7 +188,8 @@ std::string bakeoff_value(Measure measure, const std::optional<Spread>& values)
 /// failed, worst latency, stalled, duplicates.
 std::vector<std::string> bakeoff_values(const BakeoffCell& cell)
 {
-    return {bakeoff_value(Measure::failed, cell.failed), bakeoff_value(Measure::max, cell.worst_ms),
+    return {bakeoff_value(Measure::failed, cell.failed),
+            (cell.lowest ? "* " : "") + bakeoff_value(Measure::max, cell.worst_ms),
             bakeoff_value(Measure::stalled, cell.stalled), bakeoff_value(Measure::duplicated, cell.duplicated)};
 }
 
@@ -202,7 +203,9 @@ std::string bakeoff_obstacle(const BakeoffCell& cell)
 constexpr std::string_view bakeoff_legend =
     "Medians over the runs, in brackets the worst run where it was worse. Stalled: "
     "took more than 100 ms, or failed. Duplicates: requests that nobody may "
-    "repeat and that were executed more than once.";
+    "repeat and that were executed more than once. *: of those that failed the "
+    "fewest requests the lowest worst latency, or one that is not higher by more "
+    "than chance.";
 
 } // namespace
 
@@ -236,14 +239,36 @@ std::string summary(const Journal& journal, const Judgement& judgement, unsigned
 BakeoffCell bakeoff_cell(std::string balancer, const Judgement& judgement)
 {
     const auto of = [&](Measure measure) { return spread(judgement.runs, measure); };
+    std::vector<double> worst_runs;
+    for (const Measures& run : judgement.runs)
+        if (const auto worst = run.of(Measure::max)) worst_runs.push_back(*worst);
     return {.balancer = std::move(balancer),
             .not_possible = std::nullopt,
             .failed = of(Measure::failed),
             .worst_ms = of(Measure::max),
             .stalled = of(Measure::stalled),
             .duplicated = of(Measure::duplicated),
+            .worst_runs = std::move(worst_runs),
+            .lowest = false,
             .valid = judgement.valid,
             .total = judgement.total};
+}
+
+void mark_lowest(BakeoffRow& row)
+{
+    std::vector<BakeoffCell*> candidates;
+    for (BakeoffCell& cell : row.cells)
+        if (cell.failed && cell.worst_ms) candidates.push_back(&cell);
+    if (candidates.empty()) return;
+    const auto fewest = (*std::ranges::min_element(candidates, {}, [](const auto* cell) {
+                            return cell->failed->median;
+                        }))->failed->median;
+    std::erase_if(candidates, [fewest](const auto* cell) { return cell->failed->median > fewest; });
+    const auto& best =
+        **std::ranges::min_element(candidates, {}, [](const auto* cell) { return cell->worst_ms->median; });
+    for (BakeoffCell* cell : candidates)
+        cell->lowest = can_be_significant(cell->worst_runs.size(), best.worst_runs.size()) &&
+                       mann_whitney(cell->worst_runs, best.worst_runs) >= significance;
 }
 
 std::string comparison_table(std::string_view a, std::string_view b, std::span<const Difference> differences,

@@ -31,6 +31,8 @@ struct BakeoffCell {
     std::string balancer;
     std::optional<std::string> not_possible; ///< why there are no values: "cannot be configured so", "not installed"
     std::optional<Spread> failed, worst_ms, stalled, duplicated; ///< each over the whole run
+    std::vector<double> worst_runs;                              ///< the worst latency of each valid run
+    bool lowest = false;                                         ///< see mark_lowest()
     std::size_t valid = 0, total = 0;                            ///< runs
 };
 
@@ -41,6 +43,11 @@ struct BakeoffRow {
 
 /// The cell of a balancer whose runs were judged.
 BakeoffCell bakeoff_cell(std::string balancer, const Judgement& judgement);
+
+/// Marks, among those that failed the fewest requests, the one with the lowest median of the worst latencies, and all
+/// whose worst latencies are not higher than its by more than chance (compare.hpp). Nobody, where there are too few
+/// runs to tell: that no difference was found would mean nothing.
+void mark_lowest(BakeoffRow& row);
 
 /// For a terminal: medians, and the worst run's value in brackets where it is worse.
 std::string bakeoff_table(const std::vector<BakeoffRow>& rows, unsigned columns = 80);

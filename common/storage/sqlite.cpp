@@ -22,7 +22,8 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
     if (locked) return errc::unavailable;
     // A failed fsync may have thrown written pages away, and the next one succeeds (Rebello et al., "Can Applications
     // Recover from fsync Failures?", 2020): only what is read back after opening the file again can be trusted.
-    const bool broken = primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+    const bool broken = code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC || primary == SQLITE_CORRUPT ||
+                        primary == SQLITE_NOTADB;
     return broken ? errc::storage_broken : errc::storage;
 }
 

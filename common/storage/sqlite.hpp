@@ -1,8 +1,8 @@
 // SQLite with owners instead of handles and results instead of return codes; no more than the stores here need.
 //
 // errc::unavailable means that another process held the lock for longer than the busy timeout: try again later.
-// errc::storage_broken means that reading or writing the file failed, so that nothing is known of it until it is opened
-// again. Every other failure is errc::storage: nothing was written. The details are logged where they occur.
+// errc::storage_broken means that the disk could not be made to keep what was written, or that the file makes no sense:
+// nothing is known of it until it is opened again. Every other failure is errc::storage: nothing was written. The details are logged where they occur.
 // Thread: one at a time per Database, statements included. Every call may block on the disk.
 #pragma once
 

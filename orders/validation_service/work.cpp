@@ -90,8 +90,8 @@ void Work::start_calls(Actions& actions, TimePoint now)
     while (!ready_.empty()) {
         const auto id = ready_.front();
         ready_.pop_front();
-        if (stopping_) {
-            put_back(id, "its worker stops", Duration::zero());
+        if (stopping_ || paused_) { // it was on its way when that was said
+            put_back(id, stopping_ ? "its worker stops" : "its worker is paused", Duration::zero());
             continue;
         }
         auto admission = breaker_.acquire(now);

@@ -96,6 +96,7 @@ public:
     void extended(const std::vector<bool>& held, TimePoint now);
     void extend_failed(TimePoint now);
 
+    /// Leases nothing and calls for nothing until resume(); calls under way go on.
     void pause() noexcept { paused_ = true; }
     void resume() noexcept { paused_ = false; }
     bool paused() const noexcept { return paused_; }

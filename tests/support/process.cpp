@@ -54,7 +54,12 @@ std::vector<std::string> environment_with(const std::vector<std::pair<std::strin
 
 std::string binary(const std::string& name)
 {
-    return std::string(HOTSPARE_BINARY_DIR) + "/" + name + "/" + name;
+    const std::filesystem::path build(HOTSPARE_BINARY_DIR);
+    auto own = build / name / name;
+    if (std::filesystem::exists(own)) return own.string();
+    for (const auto& folder : std::filesystem::directory_iterator(build))
+        if (auto file = folder.path() / name; std::filesystem::is_regular_file(file)) return file.string();
+    throw std::runtime_error("no program " + name + " below " + build.string());
 }
 
 std::string source_file(const std::string& relative)

@@ -157,6 +157,34 @@ TEST(Bakeoff, ShowsTheMedianAndTheWorstRun)
     expect_narrow(bakeoff_table({}), 80);
 }
 
+TEST(Bakeoff, MarksTheLowestAndWhatIsNotHigherByMoreThanChance)
+{
+    const auto cell = [](std::string name, double failed, std::vector<double> worst) {
+        BakeoffCell out;
+        out.balancer = std::move(name);
+        std::ranges::sort(worst);
+        out.failed = Spread{.median = failed, .min = failed, .max = failed, .runs = worst.size()};
+        out.worst_ms =
+            Spread{.median = worst[worst.size() / 2], .min = worst.front(), .max = worst.back(), .runs = worst.size()};
+        out.valid = out.total = worst.size();
+        out.worst_runs = std::move(worst);
+        return out;
+    };
+    BakeoffRow row{"hang",
+                   {cell("a", 0, {4, 5, 6, 7, 8}), cell("b", 0, {4.5, 5.5, 5.8, 6.5, 9}),
+                    cell("c", 0, {14, 15, 16, 17, 18}), cell("d", 1, {1, 1, 1, 1, 1})}};
+    mark_lowest(row);
+    EXPECT_TRUE(row.cells[0].lowest);
+    EXPECT_TRUE(row.cells[1].lowest) << "by chance";
+    EXPECT_FALSE(row.cells[2].lowest) << "higher";
+    EXPECT_FALSE(row.cells[3].lowest) << "quick because it failed";
+    EXPECT_NE(bakeoff_table({row}).find("* "), std::string::npos);
+
+    BakeoffRow few{"hang", {cell("a", 0, {4, 5, 6}), cell("b", 0, {14, 15, 16})}};
+    mark_lowest(few);
+    EXPECT_FALSE(few.cells[0].lowest || few.cells[1].lowest) << "three runs tell nothing";
+}
+
 TEST(Bakeoff, IsAMarkdownTable)
 {
     const auto lines = lines_of(bakeoff_markdown(bakeoff()));

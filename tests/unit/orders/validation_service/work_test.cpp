@@ -239,6 +239,11 @@ TEST(Work, PausesAndStops)
     Bench b;
     b.work.pause();
     EXPECT_EQ(b.work.next(b.now).lease, 0U);
+    b.lease(1); // came in the same moment
+    EXPECT_TRUE(b.work.next(b.now).call.empty());
+    EXPECT_EQ(b.work.counters().snoozed, 0U);
+    b.work.settled({Settled::applied}, b.now);
+    EXPECT_EQ(b.work.counters().snoozed, 1U);
     b.work.resume();
     EXPECT_GT(b.work.next(b.now).lease, 0U);
     b.lease(2);

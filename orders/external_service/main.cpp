@@ -1,0 +1,22 @@
+// The third party of the order pipeline, simulated.
+#include "common/app.hpp"
+#include "orders/external_service/service.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+int main(int argc, char** argv)
+{
+    using namespace hotspare;
+    namespace external = orders::external;
+
+    const AppInfo info{"external_service", "a validator of orders that fails as it is told"};
+    return run_app(argc, argv, info, external::Settings{}, [](App& app, const external::Settings& settings) {
+        external::Service service(app.io(), settings);
+        app.on_stop([&service] { service.stop(); });
+        app.ready(settings.host, service.port(),
+                  {{"control_url", fmt::format("http://{}:{}", settings.host, service.control_port())},
+                   {"control_port", service.control_port()}});
+        app.run();
+    });
+}

@@ -1,0 +1,285 @@
+#include "orders/monitor_service/service.hpp"
+
+#include "common/app.hpp"
+#include "common/http/client.hpp"
+#include "common/log.hpp"
+#include "common/time.hpp"
+
+#include <boost/beast/http/status.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace hotspare::orders::monitor {
+namespace {
+
+using asio::ip::tcp;
+using http::Json;
+using http::Request;
+using http::Response;
+using http::verb;
+using OrderedJson = nlohmann::ordered_json;
+
+/// A timer that is this late means that we did not run, and that what was measured meanwhile is our delay.
+constexpr Duration jump_tolerance = seconds(1);
+
+tcp::endpoint resolve(asio::io_context& context, const WatchedService& service)
+{
+    const auto address = config::parse_http_origin(service.url).value();
+    tcp::resolver resolver(context);
+    error_code error;
+    const auto found =
+        resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::numeric_service, error);
+    if (error || found.empty())
+        throw UsageError(fmt::format("the service '{}': host '{}' cannot be resolved ({}), expected a name or an "
+                                     "address that resolves on this machine",
+                                     service.name, address.host, error.message()));
+    // Debian's /etc/hosts gives `localhost` as ::1 first, while the daemons listen on 127.0.0.1.
+    const auto v4 =
+        std::find_if(found.begin(), found.end(), [](const auto& entry) { return entry.endpoint().address().is_v4(); });
+    return (v4 != found.end() ? *v4 : *found.begin()).endpoint();
+}
+
+ProbeOutcome outcome_of(const error_code& error)
+{
+    if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
+    if (error == errc::malformed) return ProbeOutcome::malformed;
+    if (error == errc::too_large) return ProbeOutcome::failing;
+    if (error == errc::closed_early || error == asio::error::connection_reset ||
+        error == asio::error::connection_aborted)
+        return ProbeOutcome::reset;
+    return ProbeOutcome::refused;
+}
+
+/// What `answer` says about the service.
+Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, Duration timeout)
+{
+    Probe probe{.started = started, .latency = now - started, .detail = {}};
+    if (!answer) {
+        probe.outcome = outcome_of(answer.error());
+        probe.detail = probe.outcome == ProbeOutcome::timed_out
+                           ? fmt::format("no answer within {}", config::format_duration(timeout))
+                           : answer.error().message();
+    } else if (answer->result_int() < 200 || answer->result_int() > 299) {
+        probe.outcome = ProbeOutcome::failing;
+        probe.detail = fmt::format("HTTP {} {}", answer->result_int(), http::reason_phrase(answer->result_int()));
+    }
+    return probe;
+}
+
+double to_seconds(Duration duration)
+{
+    return to_ms(duration) / 1000;
+}
+
+OrderedJson text_or_null(const std::string& text)
+{
+    return text.empty() ? OrderedJson(nullptr) : OrderedJson(text);
+}
+
+} // namespace
+
+Service::Service(asio::io_context& context, Settings settings)
+    : settings_(std::move(settings)), timer_(context), routes_(make_routes()),
+      server_(context, [this](Request& request) { return routes_.dispatch(request); }), probes_(context),
+      ending_(context)
+{
+    const WatchSettings watch{settings_.interval, settings_.fast_interval, settings_.slow};
+    targets_.reserve(settings_.services.size());
+    for (const auto& service : settings_.services)
+        targets_.push_back({.name = service.name,
+                            .url = service.url,
+                            .authority = config::format_host_port(config::parse_http_origin(service.url).value()),
+                            .endpoint = resolve(context, service),
+                            .watch = Watch(watch, started_),
+                            .since = std::chrono::system_clock::now()});
+
+    error_code error;
+    const auto address = asio::ip::make_address(settings_.host, error);
+    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings_.host));
+    if (const auto listening = server_.listen({address, settings_.port}); !listening)
+        throw UsageError(fmt::format("--port: cannot listen on {}:{}: {}", settings_.host, settings_.port,
+                                     listening.error().message()));
+    arm();
+}
+
+http::Router Service::make_routes()
+{
+    const auto handler = [this](Response (Service::*method)(const Request&)) {
+        return [this, method](const Request& request) { return (this->*method)(request); };
+    };
+    http::Router routes;
+    routes.add(verb::get, "/health_status", handler(&Service::health_status));
+    routes.add(verb::get, "/health", handler(&Service::health));
+    routes.add(verb::get, "/metrics", handler(&Service::expose_metrics));
+    return routes;
+}
+
+// --- Life ------------------------------------------------------------------------------------------------------------
+
+void Service::stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    timer_.cancel();
+    ending_.spawn("end", end());
+}
+
+asio::awaitable<void> Service::end()
+{
+    probes_.cancel();
+    co_await probes_.join();
+    co_await server_.drain(settings_.drain);
+}
+
+// --- Probing ---------------------------------------------------------------------------------------------------------
+
+void Service::tick()
+{
+    const auto now = Clock::now();
+    check_clock(now);
+    for (auto& target : targets_) {
+        const auto step = target.watch.tick(now);
+        if (step.change) report(target, *step.change, now);
+        if (step.probe) probes_.spawn(fmt::format("probe of {}", target.name), probe(target, now));
+    }
+    arm();
+}
+
+/// Sets the timer to what is due next.
+void Service::arm()
+{
+    if (stopping_) return;
+    wake_at_ = TimePoint::max();
+    for (const auto& target : targets_) wake_at_ = std::min(wake_at_, target.watch.wake_at());
+    timer_.expires_at(wake_at_);
+    timer_.async_wait([this](error_code error) {
+        if (!error) tick();
+    });
+}
+
+/// The first that runs after we have stood still, be it the timer or the end of a probe, finds the timer overdue.
+void Service::check_clock(TimePoint now)
+{
+    if (now < wake_at_ || now - wake_at_ < jump_tolerance) return;
+    spdlog::warn("did not run for {}: what was probed meanwhile is not believed",
+                 config::format_duration(std::chrono::round<milliseconds>(now - wake_at_)));
+    wake_at_ = TimePoint::max();
+    for (auto& target : targets_) target.watch.clock_jumped();
+}
+
+asio::awaitable<void> Service::probe(Target& target, TimePoint started)
+{
+    auto request = http::make_request(verb::get, "/health");
+    request.set(http::field::host, target.authority);
+    std::optional<result<Response>> answer;
+    std::string hindrance; // of our own: says nothing about the service
+    try {
+        answer = co_await http::fetch(target.endpoint, std::move(request), {.deadline = settings_.timeout});
+        if (!*answer && is_own_shortage(answer->error())) hindrance = answer->error().message();
+    } catch (const std::exception& e) {
+        hindrance = e.what();
+    }
+    if (stopping_) co_return;
+    const auto now = Clock::now();
+    check_clock(now);
+    if (hindrance.empty()) {
+        const auto probe = assess(*answer, started, now, settings_.timeout);
+        target.probes[static_cast<std::size_t>(probe.outcome)].add();
+        if (*answer) target.latency.observe(probe.latency);
+        if (const auto change = target.watch.finished(probe, now)) report(target, *change, now);
+    } else {
+        spdlog::warn("cannot probe {}: {}", target.name, hindrance);
+        target.watch.not_made(started);
+    }
+    arm();
+}
+
+void Service::report(Target& target, const Change& change, TimePoint now)
+{
+    target.since = std::chrono::system_clock::now();
+    target.transitions[static_cast<std::size_t>(change.to)].add();
+    log::event(
+        change.to == Health::healthy ? spdlog::level::info : spdlog::level::warn,
+        fmt::format("{} is {}, was {}: {}", target.name, to_string(change.to), to_string(change.from), change.cause),
+        {{"event", "transition"},
+         {"target", target.name},
+         {"from", to_string(change.from)},
+         {"to", to_string(change.to)},
+         {"cause", change.cause},
+         {"detection_ms", to_ms(now - change.first_evidence)}});
+}
+
+// --- Handlers --------------------------------------------------------------------------------------------------------
+
+Health Service::overall() const
+{
+    std::vector<Health> all;
+    all.reserve(targets_.size());
+    for (const auto& target : targets_) all.push_back(target.watch.health());
+    return monitor::overall(all);
+}
+
+Response Service::health_status(const Request&)
+{
+    const auto now = Clock::now();
+    OrderedJson body{{"timestamp", format_rfc3339(std::chrono::system_clock::now())},
+                     {"overall", to_string(overall())},
+                     {"services", OrderedJson::object()}};
+    for (const auto& target : targets_) {
+        const auto response_time = target.watch.response_time(now);
+        body["services"][target.name] = {
+            {"status", to_string(target.watch.health())},
+            {"response_time", response_time ? OrderedJson(to_seconds(*response_time)) : OrderedJson(nullptr)},
+            {"since", format_rfc3339(target.since)},
+            {"cause", text_or_null(target.watch.cause())},
+            {"last_error", text_or_null(target.watch.last_error())},
+            {"url", target.url}};
+    }
+    return http::json_response(200, body);
+}
+
+Response Service::health(const Request&)
+{
+    const OrderedJson body{{"service", "monitor_service"},
+                           {"status", "healthy"},
+                           {"overall", to_string(overall())},
+                           {"version", version()},
+                           {"uptime_s", to_seconds(Clock::now() - started_)},
+                           {"timestamp", format_rfc3339(std::chrono::system_clock::now())}};
+    return http::json_response(200, body);
+}
+
+Response Service::expose_metrics(const Request&)
+{
+    metrics::Exposition out;
+    const auto present = overall();
+    for (std::size_t i = 0; i < status_count; ++i)
+        out.gauge("hotspare_monitor_overall", "1 for the present status of all together",
+                  {{"status", to_string(static_cast<Health>(i))}}, static_cast<Health>(i) == present ? 1. : 0.);
+    for (const auto& target : targets_) {
+        for (std::size_t i = 0; i < status_count; ++i) {
+            const auto status = static_cast<Health>(i);
+            out.gauge("hotspare_monitor_status", "1 for the present status of a service",
+                      {{"target", target.name}, {"status", to_string(status)}},
+                      status == target.watch.health() ? 1. : 0.);
+            out.counter("hotspare_monitor_transitions_total", "Changes of status by what it became",
+                        {{"target", target.name}, {"status", to_string(status)}}, target.transitions[i]);
+        }
+        for (std::size_t i = 0; i < outcome_count; ++i)
+            out.counter("hotspare_monitor_probes_total", "Probes by how they ended",
+                        {{"target", target.name}, {"outcome", to_string(static_cast<ProbeOutcome>(i))}},
+                        target.probes[i]);
+        out.histogram("hotspare_monitor_probe_duration_seconds", "Probe sent to answer read", {{"target", target.name}},
+                      target.latency);
+    }
+    out.process(version());
+    return http::text_response(200, out.text(), metrics::Exposition::content_type);
+}
+
+} // namespace hotspare::orders::monitor

@@ -1,0 +1,106 @@
+#include "orders/monitor_service/settings.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hotspare::orders::monitor {
+namespace {
+
+constexpr std::size_t most_services = 256;
+constexpr Duration shortest = milliseconds(1);
+constexpr Duration longest = std::chrono::hours(1);
+
+bool is_name(const std::string& text)
+{
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    });
+}
+constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
+
+bool is_origin(const std::string& text)
+{
+    return config::parse_http_origin(text).has_value();
+}
+constexpr auto an_origin = "http://HOST[:PORT] without a path";
+
+bool is_service_list(const std::vector<WatchedService>& list)
+{
+    return !list.empty() && list.size() <= most_services;
+}
+constexpr auto a_service_list = "1 to 256 services, as the key `services` or as --service NAME=URL";
+
+std::string assign_services(Settings& settings, const std::vector<std::string>& values)
+{
+    std::vector<WatchedService> services;
+    for (const auto& value : values) {
+        const auto equals = std::min(value.find('='), value.size());
+        WatchedService service{value.substr(0, equals), equals < value.size() ? value.substr(equals + 1) : ""};
+        if (!is_name(service.name) || !is_origin(service.url))
+            return config::not_valid(value, fmt::format("NAME=URL with {} and {}", a_name, an_origin)).message;
+        services.push_back(std::move(service));
+    }
+    if (services.size() > most_services)
+        return fmt::format("{} services, expected {}", services.size(), a_service_list);
+    settings.services = std::move(services);
+    return {};
+}
+
+} // namespace
+
+// Static, not in the anonymous namespace: config::Fields finds it by argument-dependent lookup.
+static void fields(config::Fields& field, WatchedService& s)
+{
+    field("name", s.name, "the service's name in every answer", {is_name, a_name});
+    field("url", s.url, "where it answers /health; of a name with several addresses the first IPv4 one is used",
+          {is_origin, an_origin});
+}
+
+void fields(config::Fields& field, Settings& s)
+{
+    field("host", s.host, "address to listen on");
+    field("port", s.port, "port to listen on; 0 = any free one");
+    field("interval", s.interval, "time between two probes of a service", {shortest, longest});
+    field("fast_interval", s.fast_interval, "the same while its status is in doubt", {shortest, longest});
+    field("timeout", s.timeout, "an answer that takes longer is none: the service is down", {shortest, longest});
+    field("slow", s.slow, "an answer that takes longer makes the service degraded", {shortest, longest});
+    field("services", s.services, "the services to watch", {is_service_list, a_service_list});
+    field("drain", s.drain, "how long requests in flight may take after SIGTERM",
+          {Duration::zero(), std::chrono::minutes(10)});
+}
+
+void flags(config::Flags& list, Settings& settings)
+{
+    config::Flag service;
+    service.name = "service";
+    service.metavar = "NAME=URL";
+    service.help = "a service to watch; repeat for each. They replace those of the file and the default ones";
+    service.path = "services";
+    service.repeatable = true;
+    service.assign = [&settings](const std::vector<std::string>& values) { return assign_services(settings, values); };
+    list.push_back(std::move(service));
+}
+
+void finish(Settings& s, const config::Places& places)
+{
+    for (std::size_t i = 0; i < s.services.size(); ++i)
+        for (std::size_t other = 0; other < i; ++other)
+            if (s.services[i].name == s.services[other].name)
+                places.fail(fmt::format("services[{}].name", i),
+                            fmt::format("duplicate name '{}', expected another than that of services[{}]",
+                                        s.services[i].name, other));
+    // A default gives way silently; what somebody wrote does not.
+    const auto fit = [&places](const char* path, Duration& value, const char* limit_path, Duration limit) {
+        if (value <= limit) return;
+        if (places.contains(path))
+            places.fail(path, fmt::format("{} is more than {} ({}), expected at most that",
+                                          config::format_duration(value), limit_path, config::format_duration(limit)));
+        value = limit;
+    };
+    fit("fast_interval", s.fast_interval, "interval", s.interval);
+    fit("slow", s.slow, "timeout", s.timeout);
+}
+
+} // namespace hotspare::orders::monitor

@@ -1,0 +1,176 @@
+// The order pipeline as its users meet it: the five real processes of config/orders.system, asked as seed 002 asks
+// them, with a validator that is slow, ill or gone, and with processes that are killed.
+#include "tests/support/raw_client.hpp"
+#include "tests/support/running_system.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace hotspare::test {
+namespace {
+
+class Orders : public testing::Test {
+protected:
+    Answer create(const std::string& id, std::int64_t quantity = 10, std::vector<Header> headers = {})
+    {
+        headers.emplace_back("Content-Type", "application/json");
+        const auto body = nlohmann::json{{"order_id", id}, {"product", "Medicine A"}, {"quantity", quantity}}.dump();
+        return request(gateway(), "POST", "/create_order", headers, body);
+    }
+    std::string status_of(const std::string& id) { return get(gateway(), "/orders/" + id).json().value("status", ""); }
+    bool becomes(const std::string& id, const std::string& status)
+    {
+        return eventually([&] { return status_of(id) == status; });
+    }
+    void validator(const std::string& mode)
+    {
+        const auto answer = request(gateway(), "POST", "/set_failure_mode", {{"Content-Type", "application/json"}},
+                                    nlohmann::json{{"mode", mode}}.dump());
+        ASSERT_EQ(answer.status(), 200) << answer.message.body;
+    }
+    std::string breaker() { return get(gateway(), "/breaker").json().value("state", ""); }
+    std::string health_of(const std::string& service)
+    {
+        const auto status = get(gateway(), "/health_status").json();
+        return status["services"][service].value("status", "");
+    }
+    std::uint16_t gateway() const { return system_.port(8080); }
+
+    RunningSystem system_{"orders"};
+};
+
+TEST_F(Orders, EveryCommandOfTheDocumentAnswersAsItSays)
+{
+    for (const unsigned port : {8080U, 5001U, 5002U, 5003U, 5004U})
+        EXPECT_EQ(get(system_.port(port), "/health").status(), 200) << port;
+    EXPECT_TRUE(eventually([&] { return health_of("order_service") == "healthy"; }));
+    const auto status = get(system_.port(5004), "/health_status").json();
+    EXPECT_TRUE(status.contains("overall") && status.contains("timestamp"));
+    EXPECT_TRUE(status["services"]["external_service"]["response_time"].is_number());
+
+    const auto created = create("test-001");
+    ASSERT_EQ(created.status(), 200) << created.message.body;
+    EXPECT_EQ(created.json()["message"], "Order placed successfully!");
+    EXPECT_EQ(created.json()["order_id"], "test-001");
+    EXPECT_EQ(created.json()["status"], "Processing");
+    EXPECT_TRUE(becomes("test-001", "Validated"));
+
+    const auto orders = get(system_.port(5001), "/get_orders").json();
+    ASSERT_EQ(orders["orders"].size(), 1U);
+    EXPECT_EQ(orders["orders"][0]["order_id"], "test-001");
+    EXPECT_EQ(request(gateway(), "DELETE", "/clear_orders").status(), 200);
+    EXPECT_TRUE(get(system_.port(5001), "/get_orders").json()["orders"].empty());
+}
+
+TEST_F(Orders, WhatTheValidatorRejectsIsRejected)
+{
+    ASSERT_EQ(create("big", 5'000).status(), 200);
+    EXPECT_TRUE(becomes("big", "Rejected"));
+    EXPECT_FALSE(get(gateway(), "/orders/big").json().value("reason", "").empty());
+}
+
+TEST_F(Orders, ARepeatedRequestIsOneOrder)
+{
+    const auto first = create("a", 10, {{"Idempotency-Key", "k-1"}});
+    const auto again = create("a", 10, {{"Idempotency-Key", "k-1"}});
+    EXPECT_EQ(again.status(), 200);
+    EXPECT_EQ(again.message.body, first.message.body);
+    EXPECT_EQ(create("a", 11).status(), 409);
+    const auto other = create("b", 10, {{"Idempotency-Key", "k-1"}});
+    EXPECT_EQ(other.status(), 422);
+    EXPECT_EQ(other.json()["field"], "Idempotency-Key");
+    EXPECT_EQ(get(gateway(), "/orders/b").status(), 404);
+}
+
+TEST_F(Orders, BadInputIsNamedAndStoresNothing)
+{
+    const auto post_body = [&](const std::string& body) {
+        return request(gateway(), "POST", "/create_order", {{"Content-Type", "application/json"}}, body);
+    };
+    EXPECT_EQ(post_body("{").status(), 400);
+    EXPECT_EQ(post_body("").status(), 400);
+    EXPECT_EQ(post_body("{\"order_id\":\"\xff\"}").status(), 400);
+    EXPECT_EQ(post_body("[]").status(), 422);
+    const auto missing = post_body(R"({"order_id":"a","product":"x"})");
+    EXPECT_EQ(missing.status(), 422);
+    EXPECT_EQ(missing.json()["field"], "quantity");
+    EXPECT_EQ(create("a", 0).json()["field"], "quantity");
+    EXPECT_EQ(create("", 1).json()["field"], "order_id");
+    EXPECT_EQ(create("a", 1, {{"Idempotency-Key", "a b"}}).status(), 422);
+    EXPECT_EQ(get(gateway(), "/orders/a").status(), 404);
+    EXPECT_EQ(get(gateway(), "/get_orders?status=Lost").status(), 422);
+    EXPECT_EQ(get(gateway(), "/create_order").status(), 405);
+    EXPECT_TRUE(get(gateway(), "/get_orders").json()["orders"].empty());
+}
+
+TEST_F(Orders, AreAcceptedWhileTheValidatorIsGoneAndValidatedWhenItReturns)
+{
+    validator("down");
+    EXPECT_TRUE(eventually([&] { return health_of("external_service") == "down"; }));
+    for (int i = 0; i < 20; ++i) {
+        const auto begun = Clock::now();
+        ASSERT_EQ(create(fmt::format("o-{}", i)).status(), 200);
+        EXPECT_LT(Clock::now() - begun, seconds(2));
+    }
+    EXPECT_TRUE(eventually([&] { return breaker() == "open" || breaker() == "half_open"; }));
+    EXPECT_EQ(get(gateway(), "/get_orders?status=Processing").json()["orders"].size(), 20U);
+    validator("normal");
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(becomes(fmt::format("o-{}", i), "Validated")) << i;
+    EXPECT_TRUE(eventually([&] { return breaker() == "closed" || breaker() == "half_open"; }));
+    EXPECT_TRUE(eventually([&] { return health_of("external_service") == "healthy"; }));
+}
+
+TEST_F(Orders, SurviveAValidatorThatAnswersWithErrors)
+{
+    validator("error");
+    for (int i = 0; i < 10; ++i) ASSERT_EQ(create(fmt::format("o-{}", i)).status(), 200);
+    EXPECT_TRUE(eventually([&] { return breaker() == "open" || breaker() == "half_open"; }));
+    EXPECT_TRUE(eventually([&] { return health_of("external_service") == "unhealthy"; }));
+    validator("normal");
+    for (int i = 0; i < 10; ++i)
+        EXPECT_TRUE(eventually([&] { return status_of(fmt::format("o-{}", i)) != "Processing"; })) << i;
+    EXPECT_EQ(get(gateway(), "/get_orders?status=Rejected").json()["orders"].size(), 0U) << "an error is no verdict";
+}
+
+TEST_F(Orders, SurviveTheDeathOfEveryProcessButTheirStore)
+{
+    validator("down");
+    for (int i = 0; i < 10; ++i) ASSERT_EQ(create(fmt::format("o-{}", i)).status(), 200);
+    for (const char* daemon : {"order_service", "validation_service", "external_service"}) {
+        system_.process(daemon).signal(SIGKILL);
+        system_.process(daemon).wait_exit();
+    }
+    for (const char* daemon : {"order_service", "validation_service", "external_service"}) system_.start(daemon);
+    // A lease of the killed worker lasts for up to 30 s.
+    for (int i = 0; i < 10; ++i)
+        EXPECT_TRUE(eventually([&] { return status_of(fmt::format("o-{}", i)) == "Validated"; }, seconds(60))) << i;
+}
+
+TEST_F(Orders, AnOperatorCancelsAndReplays)
+{
+    EXPECT_EQ(post(gateway(), "/pause").status(), 200);
+    ASSERT_EQ(create("a").status(), 200);
+    EXPECT_EQ(post(gateway(), "/orders/a/replay").status(), 409);
+    EXPECT_EQ(post(gateway(), "/orders/a/cancel").status(), 200);
+    EXPECT_EQ(status_of("a"), "Failed");
+    EXPECT_EQ(get(gateway(), "/queue").json()["dead_letters"], 1);
+    EXPECT_EQ(post(gateway(), "/orders/a/replay").status(), 200);
+    EXPECT_EQ(status_of("a"), "Processing");
+    EXPECT_EQ(post(gateway(), "/resume").status(), 200);
+    EXPECT_TRUE(becomes("a", "Validated"));
+    const auto timeline = get(gateway(), "/orders/a").json()["timeline"];
+    // Without what a worker may do and undo that asked for work before it was paused.
+    std::vector<std::string> events;
+    for (const auto& event : timeline)
+        if (event["event"] != "leased" && event["event"] != "snoozed") events.push_back(event["event"]);
+    EXPECT_EQ(events, (std::vector<std::string>{"created", "failed", "replayed", "attempt", "validated"}));
+}
+
+} // namespace
+} // namespace hotspare::test

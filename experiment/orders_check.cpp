@@ -37,6 +37,11 @@ bool is_known_status(std::string_view status) noexcept
            std::any_of(ends.begin(), ends.end(), [&](const auto& end) { return end.second == status; });
 }
 
+std::string seconds_text(Nanos time)
+{
+    return fmt::format("{:g} s", std::chrono::duration<double>(time).count());
+}
+
 std::string content_text(const OrderContent& what)
 {
     return fmt::format("{} of {}", what.quantity, config::in_quotes(what.product));
@@ -390,8 +395,8 @@ private:
 
         Promise& answered = out_.promises[0];
         answered.what = "Creation is answered in time";
-        answered.limit = history_.mode ? fmt::format("all accepted within {}", time_text(OrdersLimits::answer))
-                                       : fmt::format("none takes longer than {}", time_text(OrdersLimits::answer));
+        answered.limit = history_.mode ? fmt::format("all accepted within {}", seconds_text(OrdersLimits::answer))
+                                       : fmt::format("none takes longer than {}", seconds_text(OrdersLimits::answer));
         answered.measured = fmt::format("{} of {} accepted, {} late", grouped(counts.acknowledged),
                                         orders(counts.attempted), grouped(counts.of(Wrong::late)));
         if (out_.create_max) answered.measured += fmt::format(", slowest {}", time_text(*out_.create_max));
@@ -400,8 +405,7 @@ private:
 
         Promise& kept = out_.promises[1];
         kept.what = "No order is lost";
-        kept.limit = fmt::format("0 lost, 0 stuck, drained within {:.0f} s",
-                                 std::chrono::duration<double>(drain_limit(history_)).count());
+        kept.limit = fmt::format("0 lost, 0 stuck, drained within {}", seconds_text(drain_limit(history_)));
         const auto forged = counts.of(Wrong::altered) + counts.of(Wrong::unattempted);
         kept.measured =
             fmt::format("{} lost, {} stuck, {}{}", grouped(counts.of(Wrong::lost)), grouped(counts.of(Wrong::stuck)),
@@ -438,8 +442,7 @@ private:
             named.held = steady_ && !out_.named.empty();
             return;
         }
-        named.limit = fmt::format("{} is {} within {:.0f} s", external, right,
-                                  std::chrono::duration<double>(OrdersLimits::detection).count());
+        named.limit = fmt::format("{} is {} within {}", external, right, seconds_text(OrdersLimits::detection));
         named.measured = out_.detection       ? fmt::format("{} after {}", right, time_text(*out_.detection))
                          : out_.named.empty() ? std::string("the monitor said nothing")
                                               : fmt::format("called {}", out_.named);

@@ -3,8 +3,8 @@
 // orders_check.hpp to say, and nothing else is needed for that. So the words of the pipeline stand here as the services
 // say them, known or not.
 //
-// The file is JSON lines and only grows. All times are nanoseconds after the moment at which the first creation was
-// due, on one monotonic clock; keys whose text is empty are left out where `?` says so.
+// The file is JSON lines and only grows. All times are nanoseconds after the moment at which the experiment began to
+// look, on one monotonic clock; keys whose text is empty are left out where `?` says so.
 //
 //   {"type":"orders","format":1,"mode"?:"down","orders":200,"rate":50.0,"seed":7,"prefix"?:…,"target":…,"started":…}
 //   {"type":"fault","at":…,"what":"external_service: down"}        and "heal", when it was over

@@ -657,7 +657,11 @@ stop() {
 # The programs of an experiment are its own, on free ports: a system that already runs is nobody's to shoot at.
 experiment() { # ARGUMENT...
     ensure_packages "${PACKAGES_RUN[@]}"
-    build primary spare balancer experiment
+    if [[ ${1:-} == orders ]]; then
+        build balancer experiment external_service monitor_service order_service validation_service
+    else
+        build primary spare balancer experiment
+    fi
     exec "$(program_path experiment)" "$@"
 }
 

@@ -34,7 +34,8 @@ constexpr std::string_view external = "external_service";
 
 constexpr Duration ask_time = seconds(2);
 constexpr Duration look_pause = milliseconds(50);
-constexpr Duration steady_time = seconds(20);   ///< for everything to be called healthy before anything is done
+constexpr Duration steady_time = seconds(20);   ///< for what we started to be called healthy before anything is done
+constexpr Duration running_time = seconds(5);   ///< the same for what runs already
 constexpr Duration after_creation = seconds(2); ///< the fault lasts at least so much longer than the load
 constexpr Duration healing_time = seconds(10);
 constexpr int most_reads = 5; ///< of one order or page, while there is no answer
@@ -281,7 +282,7 @@ private:
 
     void await_steady_state()
     {
-        const auto deadline = Clock::now() + steady_time;
+        const auto deadline = Clock::now() + (options_.target.empty() ? steady_time : running_time);
         std::string trouble = "the monitor was not asked";
         while (!is_interrupted()) {
             const auto answer = conversation_.get("/health_status", ask_time);

@@ -3,8 +3,9 @@
 // errc::unavailable means that another process held the lock for longer than the busy timeout: try again later.
 // errc::storage_broken means that the disk could not be made to keep what was written, or that the file makes no sense:
 // nothing is known of it until it is opened again. Every other failure is errc::storage: nothing was written. The
-// details are logged where they occur. Thread: one at a time per Database, statements included. Every call may block on
-// the disk.
+// details are logged where they occur.
+//
+// Thread: one at a time per Database, statements included. Every call may block on the disk.
 #pragma once
 
 #include "common/clock.hpp"

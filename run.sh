@@ -47,7 +47,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     look for inputs that break a property, for N seconds a
                     target (default 60): chunked config events request response;
                     another search each time, or that of a seed
-  bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help)
+  bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help);
+                    bench orders: the order pipeline beside the disk
   lint              format and static checks
   build             install and build, no more
   help              this text
@@ -747,9 +748,14 @@ lint() {
 bench() {
     if [[ " $* " =~ \ (-h|--help)\  ]]; then # needs nothing that has to be built first
         ensure_packages python3
+        if [[ ${1:-} == orders ]]; then exec "$ROOT/bench/orders" --help; fi
         exec "$ROOT/bench/run" --help
     fi
     build all
+    if [[ ${1:-} == orders ]]; then
+        ensure_packages "${PACKAGES_BENCH[@]}"
+        exec "$ROOT/bench/orders" --build "$BUILD" "${@:2}"
+    fi
     ensure_peers
     exec "$ROOT/bench/run" --build "$BUILD" "$@"
 }

@@ -78,13 +78,17 @@ struct CommandLine {
 
         run_command = app.add_subcommand("run", "carry out an experiment");
         run_command->add_option("experiment", run.experiment, "a file, or a name that `list` shows")->required();
-        run_command->add_option("--target", run.target,
-                                "http://HOST:PORT of a system that runs; default: one is started");
-        run_command->add_option("--backend", run.backends,
-                                "NAME=http://HOST:PORT behind that target, for failure modes");
-        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes");
-        run_command->add_option("--ledger", run.ledgers,
-                                "NAME=FILE that a backend of that target writes (its --ledger), to count executions");
+        auto* target = run_command->add_option("--target", run.target,
+                                               "http://HOST:PORT of a system that runs; default: one is started");
+        run_command
+            ->add_option("--backend", run.backends, "NAME=http://HOST:PORT behind that target, for failure modes")
+            ->needs(target);
+        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes")
+            ->needs(target);
+        run_command
+            ->add_option("--ledger", run.ledgers,
+                         "NAME=FILE that a backend of that target writes (its --ledger), to count executions")
+            ->needs(target);
         run_command->add_option("--balancer", run.balancer, "what is started: hotspare, nginx, haproxy, caddy");
         run_command->add_option("--balancer-config", run.balancer_config,
                                 "YAML for hotspare in place of its defaults; @PORT@, @PRIMARY@, @SPARE@ are filled in");

@@ -44,6 +44,10 @@ constexpr auto schema = R"(
 /// As SQLite's own default: 4 MiB of log, which a checkpoint copies in some milliseconds.
 constexpr int checkpoint_pages = 1000;
 
+/// An order that is tried each second while its validator is away for days must not fill the disk with it. What ends a
+/// round, or is an operator's, is always in the timeline.
+constexpr std::int64_t most_routine_events = 300;
+
 constexpr auto order_columns =
     "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events";
 
@@ -394,7 +398,13 @@ private:
     }
 
     /// Adds the event to the order's timeline; save() must follow.
-    result<void> record(Row& row, const Event& event) { return add_event(row.order.number, row.events++, event); }
+    result<void> record(Row& row, const Event& event)
+    {
+        const bool routine = event.kind == Event::Kind::leased || event.kind == Event::Kind::snoozed ||
+                             event.kind == Event::Kind::retry || event.kind == Event::Kind::attempt;
+        if (routine && row.events >= most_routine_events) return {};
+        return add_event(row.order.number, row.events++, event);
+    }
 
     result<void> save(const Row& row)
     {

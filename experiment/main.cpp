@@ -56,7 +56,7 @@ std::function<void(const std::string&)> into(std::optional<Duration>& value)
 {
     return [&value](const std::string& text) {
         const auto parsed = config::parse_duration(text);
-        if (!parsed) throw CLI::ValidationError(parsed.error().message);
+        if (!parsed) throw CLI::ValidationError("--duration", parsed.error().message);
         value = *parsed;
     };
 }
@@ -93,16 +93,20 @@ struct CommandLine {
         run_command->add_option("--balancer-config", run.balancer_config,
                                 "YAML for hotspare in place of its defaults; @PORT@, @PRIMARY@, @SPARE@ are filled in");
         run_command->add_option("--rate", run.rate, "requests/s of the first stream; the others in proportion")
-            ->check(CLI::PositiveNumber);
+            ->check([](const std::string& text) {
+                const auto rate = config::parse_number(text);
+                return rate && *rate > 0 ? std::string() : "expected a number above 0";
+            });
         run_command->add_option_function<std::string>("--duration", into(run.duration), "of the load, such as 10s");
-        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted")->check(CLI::Range(1, 1000));
+        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted (default 5)")
+            ->check(CLI::Range(1, 1000));
         run_command->add_option("--seed", run.seed, "of everything that is random");
         run_command->add_option("--out", run.out, "folder for report.html, result.json, samples.jsonl, junit.xml");
         run_command->add_flag("--quiet", run.quiet, "one line per run");
 
         list_command = app.add_subcommand("list", "the experiments that come with hotspare");
         check_command = app.add_subcommand("check", "recompute the verdict from the raw samples, and look for forgery");
-        check_command->add_option("samples", a, "a samples.jsonl")->required();
+        check_command->add_option("samples", a, "a samples.jsonl, or the folder it is in")->required();
         compare_command = app.add_subcommand("compare", "differences between two experiments that exceed the noise");
         compare_command->add_option("A", a, "a samples.jsonl, or the folder it is in")->required();
         compare_command->add_option("B", b, "the other")->required();
@@ -110,12 +114,12 @@ struct CommandLine {
         bakeoff_command = app.add_subcommand("bakeoff", "the same faults against hotspare, nginx, HAProxy and Caddy");
         bakeoff_command->add_option("--experiments", bakeoff.experiments, "names, separated by commas")->delimiter(',');
         bakeoff_command->add_option("--balancers", bakeoff.balancers, "names, separated by commas")->delimiter(',');
-        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each")->check(CLI::Range(1, 100));
+        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each (default 3)")->check(CLI::Range(1, 100));
         bakeoff_command->add_option("--seed", bakeoff.seed, "of everything that is random");
         bakeoff_command->add_option("--from", bakeoff.from, "judge what an earlier --out holds; nothing is run")
             ->excludes("--experiments")
             ->excludes("--balancers");
-        bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md and bakeoff.json");
+        bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md, bakeoff.json and all samples");
 
         // Its flags are its own: main() hands the rest of the line over before this is parsed.
         app.add_subcommand("load", "send load and print what came of it; no fault, no verdict");

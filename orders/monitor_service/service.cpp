@@ -58,7 +58,7 @@ Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, D
 
 double to_seconds(Duration duration)
 {
-    return to_ms(duration) / 1000;
+    return static_cast<double>(std::chrono::round<microseconds>(duration).count()) / 1e6;
 }
 
 OrderedJson text_or_null(const std::string& text)

@@ -452,8 +452,8 @@ private:
         const auto now = clock_();
         for (const auto& attempt : settlement.attempts) {
             order.attempts += attempt.counts ? 1 : 0;
-            const auto detail = fmt::format("{}{} after {} ms", attempt.counts ? "" : "a probe: ", attempt.outcome,
-                                            hotspare::to_ms(attempt.took));
+            const auto detail = fmt::format("{} ms{}: {}", hotspare::to_ms(attempt.took),
+                                            attempt.counts ? "" : ", not counted", attempt.outcome);
             if (auto done = record(*row, {Event::Kind::attempt, attempt.at, order.epoch, detail}); !done)
                 return done.error();
         }
@@ -463,7 +463,9 @@ private:
             if (auto done = end(*row, settlement.status, now); !done) return done.error();
         } else {
             const auto kind = settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed;
-            const auto detail = fmt::format("for {} ms: {}", in_ms(settlement.pause), settlement.reason);
+            const auto pause = in_ms(settlement.pause);
+            const auto detail =
+                fmt::format("{}: {}", pause == 0 ? "for anybody" : fmt::format("for {} ms", pause), settlement.reason);
             if (auto done = record(*row, {kind, now, order.epoch, detail}); !done) return done.error();
             ++order.epoch; // a repetition of this settlement must change nothing
             if (auto done = put_job(order.number, to_ms(now) + in_ms(settlement.pause), {}); !done) return done.error();

@@ -55,7 +55,7 @@ OrderedJson to_json(const resilience::CallTally& tally)
 /// How long ago or how soon, for people who have another clock.
 double seconds_between(TimePoint from, TimePoint to)
 {
-    return to_ms(to - from) / 1000;
+    return static_cast<double>(std::chrono::round<milliseconds>(to - from).count()) / 1000;
 }
 
 } // namespace

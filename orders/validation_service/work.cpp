@@ -303,7 +303,7 @@ void Work::extend_failed(TimePoint now)
 
 void Work::note(std::optional<resilience::BreakerTransition> transition)
 {
-    if (transition) transitions_.push_back(std::move(*transition));
+    if (transition) transitions_.push_back(*transition);
 }
 
 } // namespace hotspare::orders

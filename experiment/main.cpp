@@ -1,5 +1,6 @@
 // experiment: injects a fault, measures it, proves the claim. Wiring only; each subcommand is a function of its own.
 #include "common/app.hpp"
+#include "common/help.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/load_command.hpp"
 #include "experiment/verdict.hpp"
@@ -72,6 +73,7 @@ struct CommandLine {
     CommandLine()
     {
         app.name("experiment");
+        app.formatter(narrow_help());
         app.require_subcommand(1);
         app.set_version_flag("--version", std::string(version()));
         app.footer("Exit codes: 0 PASS or done, 1 FAIL, 2 bad usage, 3 INVALID, 4 ABORTED.");

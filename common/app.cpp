@@ -97,7 +97,7 @@ public:
         cli_.set_help_flag("-h,--help", "print this and exit");
         cli_.allow_extras(); // to refuse unknown flags in our words
         cli_.footer("Every flag may also be given as an environment variable: --some-flag is\nHOTSPARE_SOME_FLAG, "
-                    "--port also PORT. Precedence: flag, environment, file, default.");
+                    "--port also PORT.\nPrecedence: flag, environment, file, default.");
         const std::string frame = "Frame";
         cli_.add_option("--config", options_.config_file, "YAML file with settings (HOTSPARE_CONFIG)")
             ->type_name("FILE")

@@ -44,6 +44,11 @@ int check(const std::string& path, const Places& places)
     const auto file = fs::is_directory(path) ? (fs::path(path) / "samples.jsonl").string() : path;
     std::ifstream in(file, std::ios::binary);
     if (!in) throw UsageError(fmt::format("{}: cannot be read", file));
+    std::string first_line;
+    std::getline(in, first_line);
+    in.clear();
+    in.seekg(0);
+    if (is_orders_history(first_line)) return check_orders(in, file);
     const auto journal = read_journal(in, file);
     const auto judgement = judge(journal, journal.repeat);
     auto problems = audit(journal);

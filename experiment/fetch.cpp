@@ -23,6 +23,31 @@ result<http::Response> fetch(const config::HostPort& at, http::verb method, std:
     return answer.get();
 }
 
+Conversation::Conversation(const config::HostPort& server)
+    : client_(tcp::endpoint(asio::ip::make_address(server.host), server.port))
+{
+}
+
+result<http::Response> Conversation::get(std::string path, Duration deadline)
+{
+    return send(http::make_request(http::verb::get, std::move(path)), deadline);
+}
+
+result<http::Response> Conversation::post(std::string path, std::string json, Duration deadline)
+{
+    return send(http::make_request(http::verb::post, std::move(path), std::move(json), "application/json"), deadline);
+}
+
+result<http::Response> Conversation::send(http::Request request, Duration deadline)
+{
+    constexpr std::uint64_t largest = 16 * 1024 * 1024; // a page of a thousand orders may be more than one MiB
+    const http::FetchOptions options{.deadline = deadline, .max_body = largest};
+    context_.restart();
+    auto answer = asio::co_spawn(context_, client_.send(std::move(request), options), asio::use_future);
+    context_.run();
+    return answer.get();
+}
+
 config::HostPort resolve(const config::HostPort& name)
 {
     asio::io_context context(1);

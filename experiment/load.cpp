@@ -34,10 +34,19 @@ std::string constant_head(const LoadPlan& plan, const LoadRequest& request)
     const auto host = plan.host.empty() ? config::format_host_port(plan.target) : plan.host;
     auto head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, host);
     const auto size = request.filler > 0 ? request.filler : request.body.size();
+    if (request.numbered) return head; // its length depends on the number
     // RFC 9110 section 8.6: whoever sends no body says so where the method expects one.
     if (size > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH")
         head += fmt::format("Content-Length: {}\r\n", size);
     return head;
+}
+
+std::string with_id(std::string text, std::string_view id)
+{
+    constexpr auto here = LoadRequest::id_here;
+    for (auto at = text.find(here); at != std::string::npos; at = text.find(here, at + id.size()))
+        text.replace(at, here.size(), id);
+    return text;
 }
 
 /// The kernel's usual 50 us of slack on every timer would show as latency that the server does not have.
@@ -104,6 +113,7 @@ private:
     };
 
     bool open_loop() const noexcept { return !plan_.schedule.empty(); }
+    std::string id_of(const Request& request) const { return fmt::format("{}-{}", plan_.id_prefix, request.index); }
     TimePoint due(std::uint64_t index) const { return start_ + plan_.schedule[index].at; }
     bool more_to_come(TimePoint now) const;
     TimePoint next_moment(TimePoint now) const;
@@ -149,8 +159,8 @@ Load::Engine::Engine(LoadPlan plan, OnFinished on_finished)
         if (due.stream >= plan_.requests.size()) throw std::invalid_argument("a stream without its request");
     if (plan_.requests.empty()) throw std::invalid_argument("a load without a request");
     for (const LoadRequest& request : plan_.requests) {
-        if (request.idempotency_key && plan_.id_prefix.empty())
-            throw std::invalid_argument("idempotency keys need a prefix that makes them unique");
+        if ((request.idempotency_key || request.numbered) && plan_.id_prefix.empty())
+            throw std::invalid_argument("ids of requests need a prefix that makes them unique");
         heads_.push_back(constant_head(plan_, request));
     }
     plan_.most_connections = open_loop() ? std::max(plan_.connections, plan_.most_connections) : plan_.connections;
@@ -290,9 +300,15 @@ void Load::Engine::load_request(Connection& connection, const Request& request)
             fmt::format_to(std::back_inserter(connection.out), "Idempotency-Key: {}-{}\r\n", plan_.id_prefix,
                            request.index);
     }
-    connection.out += "\r\n";
-    connection.filler_left = content.filler;
-    if (content.filler == 0) connection.out += content.body;
+    if (content.numbered) {
+        const auto body = with_id(content.body, id_of(request));
+        fmt::format_to(std::back_inserter(connection.out), "Content-Length: {}\r\n\r\n{}", body.size(), body);
+        connection.filler_left = 0;
+    } else {
+        connection.out += "\r\n";
+        connection.filler_left = content.filler;
+        if (content.filler == 0) connection.out += content.body;
+    }
     connection.answer.restart(content.method == "HEAD", !content.expect_body.empty());
     if (!connection.fresh) connection.sent = Clock::now();
 }
@@ -391,8 +407,12 @@ void Load::Engine::broken_off(int key)
 Outcome Load::Engine::judge(const Connection& connection) const
 {
     if (connection.answer.status() / 100 != 2) return Outcome::status;
-    const auto& expected = plan_.requests[connection.request.stream].expect_body;
-    return connection.answer.body().find(expected) != std::string_view::npos ? Outcome::good : Outcome::wrong_body;
+    const LoadRequest& content = plan_.requests[connection.request.stream];
+    const auto body = connection.answer.body();
+    const bool is_expected = content.numbered
+                                 ? body.find(with_id(content.expect_body, id_of(connection.request))) != body.npos
+                                 : body.find(content.expect_body) != body.npos;
+    return is_expected ? Outcome::good : Outcome::wrong_body;
 }
 
 void Load::Engine::finish(int key, Outcome outcome, TimePoint at)

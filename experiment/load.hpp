@@ -27,11 +27,14 @@
 namespace hotspare::experiment {
 
 struct LoadRequest {
+    static constexpr std::string_view id_here = "@ID@";
+
     std::string method = "GET";
     std::string path = "/";
     std::string body;
     std::uint64_t filler = 0;     ///< instead of `body`: so many meaningless bytes
     bool idempotency_key = false; ///< Idempotency-Key: the request's id
+    bool numbered = false;        ///< id_here in `body` and in `expect_body` stands for the request's id
     std::string expect_body;      ///< an answer without it is Outcome::wrong_body; looked for in its first 64 KiB
 };
 
@@ -41,7 +44,7 @@ struct LoadPlan {
     std::vector<LoadRequest> requests; ///< by stream
     std::vector<Due> schedule;
     Duration duration{};            ///< closed loop only
-    std::string id_prefix;          ///< not empty: every request carries X-Request-Id: PREFIX-INDEX
+    std::string id_prefix;          ///< not empty: every request carries X-Request-Id: PREFIX-INDEX, its id
     Duration timeout = seconds(10); ///< an answer that takes longer than this after it was due has failed
     unsigned connections = 64;      ///< opened at the start; closed loop: always all in use
     unsigned most_connections = 64; ///< open loop: opens more, up to this many, while none is idle ...
@@ -60,8 +63,8 @@ class Load {
 public:
     using OnFinished = std::function<void(const Finished&)>;
 
-    /// Throws std::invalid_argument when the plan does not fit together: a stream without its request, keys without an
-    /// `id_prefix`, which alone makes them unique.
+    /// Throws std::invalid_argument when the plan does not fit together: a stream without its request, keys or ids
+    /// in a body without an `id_prefix`, which alone makes them unique.
     Load(LoadPlan plan, OnFinished on_finished);
     ~Load();
 

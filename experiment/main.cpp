@@ -64,11 +64,12 @@ std::function<void(const std::string&)> into(std::optional<Duration>& value)
 
 struct CommandLine {
     CLI::App app{"Injects a fault, measures it, proves the claim."};
-    Places places{programs_of_this_build(), HOTSPARE_LIBRARY, HOTSPARE_PEERS};
+    Places places{programs_of_this_build(), HOTSPARE_LIBRARY, HOTSPARE_PEERS, HOTSPARE_CONFIG};
     RunOptions run;
     BakeoffOptions bakeoff;
+    OrdersOptions orders;
     std::string a, b;
-    CLI::App *run_command, *list_command, *check_command, *compare_command, *bakeoff_command;
+    CLI::App *run_command, *list_command, *check_command, *compare_command, *bakeoff_command, *orders_command;
 
     CommandLine()
     {
@@ -108,7 +109,8 @@ struct CommandLine {
 
         list_command = app.add_subcommand("list", "the experiments that come with hotspare");
         check_command = app.add_subcommand("check", "recompute the verdict from the raw samples, and look for forgery");
-        check_command->add_option("samples", a, "a samples.jsonl, or the folder it is in")->required();
+        check_command->add_option("samples", a, "a samples.jsonl or its folder, or a history.jsonl of `orders`")
+            ->required();
         compare_command = app.add_subcommand("compare", "differences between two experiments that exceed the noise");
         compare_command->add_option("A", a, "a samples.jsonl, or the folder it is in")->required();
         compare_command->add_option("B", b, "the other")->required();
@@ -123,8 +125,33 @@ struct CommandLine {
             ->excludes("--balancers");
         bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md, bakeoff.json and all samples");
 
+        orders_command =
+            app.add_subcommand("orders", "create orders while their validator fails; is any lost or done twice?");
+        orders_command->add_option("--orders", orders.orders, "so many")->required()->check(CLI::Range(1, 1'000'000));
+        orders_command
+            ->add_option_function<std::string>(
+                "--mode",
+                [this](const std::string& word) {
+                    const auto mode = failure_mode_of(word);
+                    if (!mode)
+                        throw CLI::ValidationError(
+                            fmt::format("--mode: '{}' is not normal, slow, down or error", word));
+                    orders.mode = *mode;
+                },
+                "of the validator: normal, slow, down, error")
+            ->required();
+        orders_command->add_option("--rate", orders.rate, "orders per second")->check(CLI::Range(0.1, 100'000.));
+        orders_command->add_option("--target", orders.target,
+                                   "http://HOST:PORT of a gateway that runs; default: a pipeline is started");
+        orders_command->add_option("--ledger", orders.ledger,
+                                   "FILE that the target's external service writes (its --ledger), to count effects");
+        orders_command->add_option("--seed", orders.seed, "of which orders are too large for the validator's stock");
+        orders_command->add_option("--out", orders.out, "folder for history.jsonl and the logs");
+
         // Its flags are its own: main() hands the rest of the line over before this is parsed.
         app.add_subcommand("load", "send load and print what came of it; no fault, no verdict");
+        orders_command->add_option("--config", places.config, "folder of orders.system")->group("Where things are");
+        orders_command->add_option("--programs", places.programs, "folder of the build")->group("Where things are");
         for (auto* command : {run_command, list_command, bakeoff_command}) {
             command->add_option("--library", places.library, "folder of the experiments")->group("Where things are");
             command->add_option("--programs", places.programs, "folder of the build")->group("Where things are");
@@ -137,6 +164,7 @@ struct CommandLine {
         if (*list_command) return list(places);
         if (*check_command) return check(a, places);
         if (*compare_command) return compare(a, b);
+        if (*orders_command) return experiment::orders(orders, places, interrupted);
         if (*bakeoff_command) return experiment::bakeoff(bakeoff, places, interrupted);
         return 0;
     }

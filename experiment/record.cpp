@@ -1,5 +1,7 @@
 #include "experiment/record.hpp"
 
+#include "experiment/json_line.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,14 +35,9 @@ std::optional<E> word_in(const std::array<std::string_view, n>& names, std::stri
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
-std::string dump(const Json& json)
-{
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 std::string quoted(const std::string& text)
 {
-    return dump(Json(text));
+    return json_text(Json(text));
 }
 
 void add_text(Json& line, const char* key, const std::string& text)
@@ -94,7 +91,7 @@ void write(std::ostream& out, const Sample& sample)
     for (std::size_t i = 0; i < sample.trail.size(); ++i) {
         const Hop& hop = sample.trail[i];
         fmt::format_to(std::back_inserter(line), R"({}[{},{},{},{}{}])", i == 0 ? R"(,"via":[)" : ",",
-                       quoted(hop.backend), quoted(hop.outcome), dump(Json(hop.ms)), hop.status,
+                       quoted(hop.backend), quoted(hop.outcome), json_text(Json(hop.ms)), hop.status,
                        hop.hedge ? R"(,"hedge")" : "");
     }
     fmt::format_to(std::back_inserter(line), "{}}}\n", sample.trail.empty() ? "" : "]");
@@ -103,125 +100,28 @@ void write(std::ostream& out, const Sample& sample)
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-/// One line of the file. Every key that is asked for counts as known.
-class Line {
-public:
-    Line(const std::string& text, const std::string& file, std::size_t number) : file_(file), number_(number)
-    {
-        std::vector<std::string> keys;
-        // A key that stands twice would be read as one thing here and as another elsewhere.
-        const auto look = [&](int depth, Json::parse_event_t event, Json& parsed) {
-            if (event != Json::parse_event_t::key || depth != 1) return true;
-            const auto& key = parsed.get_ref<const std::string&>();
-            if (std::find(keys.begin(), keys.end(), key) != keys.end())
-                fail(fmt::format("the key {} stands twice", config::in_quotes(key)));
-            keys.push_back(key);
-            return true;
-        };
-        try {
-            json_ = Json::parse(text, look);
-        } catch (const Json::exception&) {
-            fail("this is not JSON, or cut off");
-        }
-        if (!json_.is_object()) fail("this is not a JSON object");
-        known_.reserve(json_.size());
-        type_ = this->text("type");
+std::vector<Hop> read_trail(JsonLine& line, const char* key)
+{
+    std::vector<Hop> result;
+    if (!line.has(key)) return result;
+    const Json& list = line.any(key);
+    const auto malformed = [&] { line.fail(fmt::format("'{}' is not a list of attempts", key)); };
+    if (!list.is_array() || list.empty()) malformed();
+    for (const Json& entry : list) {
+        if (!entry.is_array() || entry.size() < 4 || entry.size() > 5 || !entry[0].is_string() ||
+            !entry[1].is_string() || !entry[2].is_number() || !entry[3].is_number_unsigned() ||
+            entry[3].get<std::uint64_t>() > 999 || (entry.size() == 5 && entry[4] != "hedge"))
+            malformed();
+        result.push_back({.backend = entry[0].get<std::string>(),
+                          .outcome = entry[1].get<std::string>(),
+                          .ms = entry[2].get<double>(),
+                          .hedge = entry.size() == 5,
+                          .status = entry[3].get<unsigned>()});
     }
+    return result;
+}
 
-    [[noreturn]] void fail(const std::string& what) const
-    {
-        throw UsageError(fmt::format("{}:{}: {}", file_, number_, what));
-    }
-
-    const std::string& type() const noexcept { return type_; }
-
-    bool has(const char* key)
-    {
-        known_.emplace_back(key);
-        return json_.contains(key);
-    }
-    const Json& any(const char* key)
-    {
-        known_.emplace_back(key);
-        const auto found = json_.find(key);
-        if (found == json_.end()) fail(fmt::format("the key '{}' is missing", key));
-        return *found;
-    }
-    std::string text(const char* key)
-    {
-        const Json& value = any(key);
-        if (!value.is_string()) fail(fmt::format("'{}' is not a text", key));
-        return value.get<std::string>();
-    }
-    std::string text_if_any(const char* key) { return has(key) ? text(key) : std::string(); }
-    bool yes_or_no(const char* key)
-    {
-        const Json& value = any(key);
-        if (!value.is_boolean()) fail(fmt::format("'{}' is neither true nor false", key));
-        return value.get<bool>();
-    }
-    template <std::unsigned_integral T> T number(const char* key)
-    {
-        const Json& value = any(key);
-        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::numeric_limits<T>::max())
-            fail(fmt::format("'{}' is not a whole number from 0 to {}", key, std::numeric_limits<T>::max()));
-        return value.get<T>();
-    }
-    Nanos time(const char* key)
-    {
-        const Json& value = any(key);
-        // A century either way: differences of such times do not overflow.
-        constexpr std::int64_t most = 3'200'000'000'000'000'000;
-        const bool whole =
-            value.is_number_integer() && !(value.is_number_unsigned() && value.get<std::uint64_t>() > most);
-        if (!whole || value.get<std::int64_t>() < -most) fail(fmt::format("'{}' is not a number of nanoseconds", key));
-        return Nanos(value.get<std::int64_t>());
-    }
-    template <class E> E word(const char* key, std::optional<E> (*read)(std::string_view) noexcept)
-    {
-        const std::string word = text(key);
-        const auto value = read(word);
-        if (!value) fail(fmt::format("'{}' cannot be {}", key, config::in_quotes(word)));
-        return *value;
-    }
-    std::vector<Hop> trail(const char* key)
-    {
-        std::vector<Hop> result;
-        if (!has(key)) return result;
-        const Json& list = any(key);
-        const auto malformed = [&] { fail(fmt::format("'{}' is not a list of attempts", key)); };
-        if (!list.is_array() || list.empty()) malformed();
-        for (const Json& entry : list) {
-            if (!entry.is_array() || entry.size() < 4 || entry.size() > 5 || !entry[0].is_string() ||
-                !entry[1].is_string() || !entry[2].is_number() || !entry[3].is_number_unsigned() ||
-                entry[3].get<std::uint64_t>() > 999 || (entry.size() == 5 && entry[4] != "hedge"))
-                malformed();
-            result.push_back({.backend = entry[0].get<std::string>(),
-                              .outcome = entry[1].get<std::string>(),
-                              .ms = entry[2].get<double>(),
-                              .hedge = entry.size() == 5,
-                              .status = entry[3].get<unsigned>()});
-        }
-        return result;
-    }
-
-    /// Nothing else may stand here.
-    void complete() const
-    {
-        for (const auto& [key, value] : json_.items())
-            if (std::find(known_.begin(), known_.end(), key) == known_.end())
-                fail(fmt::format("unknown key {} in a line of type '{}'", config::in_quotes(key), type_));
-    }
-
-private:
-    const std::string& file_;
-    std::size_t number_;
-    Json json_;
-    std::string type_;
-    std::vector<std::string_view> known_;
-};
-
-Journal read_experiment(Line& line)
+Journal read_experiment(JsonLine& line)
 {
     if (line.type() != "experiment") line.fail("the first line is not of type 'experiment': this is no record of one");
     if (const auto version = line.number<std::uint32_t>("format"); version != format_version)
@@ -249,7 +149,7 @@ Journal read_experiment(Line& line)
     return journal;
 }
 
-Run read_run(Line& line)
+Run read_run(JsonLine& line)
 {
     Run run;
     run.number = line.number<std::uint32_t>("number");
@@ -259,7 +159,7 @@ Run read_run(Line& line)
     return run;
 }
 
-ProbeRecord read_probe(Line& line)
+ProbeRecord read_probe(JsonLine& line)
 {
     ProbeRecord probe;
     probe.probe = line.number<std::uint32_t>("probe");
@@ -271,7 +171,7 @@ ProbeRecord read_probe(Line& line)
     return probe;
 }
 
-FaultRecord read_fault(Line& line)
+FaultRecord read_fault(JsonLine& line)
 {
     FaultRecord fault;
     fault.step = line.number<std::uint32_t>("step");
@@ -283,7 +183,7 @@ FaultRecord read_fault(Line& line)
     return fault;
 }
 
-EventRecord read_event(Line& line)
+EventRecord read_event(JsonLine& line)
 {
     EventRecord event;
     event.at = line.time("at");
@@ -297,7 +197,7 @@ EventRecord read_event(Line& line)
     return event;
 }
 
-Sample read_sample(Line& line)
+Sample read_sample(JsonLine& line)
 {
     Sample sample;
     sample.index = line.number<std::uint64_t>("i");
@@ -310,11 +210,11 @@ Sample read_sample(Line& line)
     sample.status = line.number<unsigned>("code");
     sample.served_by = line.text_if_any("by");
     sample.waited = line.has("waited") && line.yes_or_no("waited");
-    sample.trail = line.trail("via");
+    sample.trail = read_trail(line, "via");
     return sample;
 }
 
-Execution read_execution(Line& line)
+Execution read_execution(JsonLine& line)
 {
     Execution execution;
     execution.index = line.number<std::uint64_t>("i");
@@ -323,7 +223,7 @@ Execution read_execution(Line& line)
     return execution;
 }
 
-void read_end(Line& line, Run& run)
+void read_end(JsonLine& line, Run& run)
 {
     if (line.number<std::uint32_t>("run") != run.number)
         line.fail(fmt::format("this ends another run than the one that began, which is run {}", run.number));
@@ -341,7 +241,7 @@ void read_end(Line& line, Run& run)
 }
 
 /// A line inside a run.
-void read_part(Line& line, Run& run)
+void read_part(JsonLine& line, Run& run)
 {
     if (line.type() == "sample") {
         Sample sample = read_sample(line);
@@ -387,29 +287,29 @@ std::optional<Stage> stage_of(std::string_view word) noexcept
 
 void write_header(std::ostream& out, const Journal& journal)
 {
-    out << dump(Json{{"type", "experiment"},
-                     {"format", format_version},
-                     {"name", journal.plan.name},
-                     {"plan", journal.plan.text},
-                     {"seed", journal.seed},
-                     {"repeat", journal.repeat},
-                     {"target", journal.target},
-                     {"backends", journal.backends},
-                     {"environment", journal.environment}})
+    out << json_text(Json{{"type", "experiment"},
+                          {"format", format_version},
+                          {"name", journal.plan.name},
+                          {"plan", journal.plan.text},
+                          {"seed", journal.seed},
+                          {"repeat", journal.repeat},
+                          {"target", journal.target},
+                          {"backends", journal.backends},
+                          {"environment", journal.environment}})
         << '\n';
 }
 
 void write_run(std::ostream& out, const Run& run)
 {
-    out << dump(Json{{"type", "run"},
-                     {"number", run.number},
-                     {"seed", run.seed},
-                     {"started", run.started},
-                     {"counted", run.counted}})
+    out << json_text(Json{{"type", "run"},
+                          {"number", run.number},
+                          {"seed", run.seed},
+                          {"started", run.started},
+                          {"counted", run.counted}})
         << '\n';
-    for (const ProbeRecord& probe : run.probes) out << dump(to_json(probe)) << '\n';
-    for (const FaultRecord& fault : run.faults) out << dump(to_json(fault)) << '\n';
-    for (const EventRecord& event : run.events) out << dump(to_json(event)) << '\n';
+    for (const ProbeRecord& probe : run.probes) out << json_text(to_json(probe)) << '\n';
+    for (const FaultRecord& fault : run.faults) out << json_text(to_json(fault)) << '\n';
+    for (const EventRecord& event : run.events) out << json_text(to_json(event)) << '\n';
     for (const Sample& sample : run.samples) write(out, sample);
     for (const Execution& execution : run.executions)
         out << fmt::format("{{\"type\":\"execution\",\"i\":{},\"backend\":{},\"times\":{}}}\n", execution.index,
@@ -423,7 +323,7 @@ void write_run(std::ostream& out, const Run& run)
              {"executions", run.executions.size()}};
     add_text(end, "invalid", run.invalid);
     add_text(end, "aborted", run.aborted);
-    out << dump(end) << '\n';
+    out << json_text(end) << '\n';
 }
 
 Journal read_journal(std::istream& in, const std::string& file)
@@ -432,7 +332,7 @@ Journal read_journal(std::istream& in, const std::string& file)
     std::optional<Run> run;
     std::size_t number = 0;
     for (std::string text; std::getline(in, text);) {
-        Line line(text, file, ++number);
+        JsonLine line(text, file, ++number);
         if (!journal) {
             journal = read_experiment(line);
             continue;

@@ -363,6 +363,24 @@ TEST(ExperimentLoad, SendsEachRequestOfItsScheduleOnceUnderItsOwnName)
     EXPECT_EQ(ids["t-99"], 1);
 }
 
+TEST(ExperimentLoad, ABodyCanCarryItsRequestsId)
+{
+    test::Origin origin;
+    origin.script([](const Message& m) { return Reply::json(m.header("X-Request-Id") == "t-11" ? "t-1" : m.body); });
+    auto create = with_method("POST", "/create", R"({"id":"@ID@","again":"@ID@"})");
+    create.numbered = true;
+    create.expect_body = R"("@ID@")";
+    auto plan = plan_for(origin.port(), {get("/", ""), create});
+    for (std::uint32_t i = 0; i < 12; ++i) plan.schedule.push_back({milliseconds(1) * i, i == 5 ? 0U : 1U});
+    for (const Seen& seen : run(plan)) // only t-11 was answered as if it were another
+        EXPECT_EQ(seen.sample.outcome, seen.sample.index == 11 ? Outcome::wrong_body : Outcome::good)
+            << seen.sample.index;
+    for (const Message& m : origin.requests()) {
+        const auto id = m.header("X-Request-Id").value_or("");
+        EXPECT_EQ(m.body, id == "t-5" ? "" : R"({"id":")" + id + R"(","again":")" + id + R"("})");
+    }
+}
+
 TEST(ExperimentLoad, RefusesPlansThatDoNotFitTogether)
 {
     const auto ignore = [](const Finished&) {};
@@ -372,6 +390,9 @@ TEST(ExperimentLoad, RefusesPlansThatDoNotFitTogether)
     plan = plan_for(1, {get()});
     plan.requests[0].idempotency_key = true;
     plan.id_prefix.clear();
+    EXPECT_THROW(Load(plan, ignore), std::invalid_argument);
+    plan.requests[0].idempotency_key = false;
+    plan.requests[0].numbered = true;
     EXPECT_THROW(Load(plan, ignore), std::invalid_argument);
     plan = plan_for(1, {});
     EXPECT_THROW(Load(plan, ignore), std::invalid_argument);

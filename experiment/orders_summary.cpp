@@ -41,13 +41,8 @@ void add_numbers(Sheet& sheet, const OrdersHistory& history, const OrdersJudgeme
     row("drain", fmt::format("{} after the last {}", text(judgement.drain), history.heals.empty() ? "order" : "fault"));
 }
 
-} // namespace
-
-std::string summary(const OrdersHistory& history, const OrdersJudgement& judgement, unsigned columns, bool colour)
+void add_findings(Sheet& sheet, const OrdersJudgement& judgement)
 {
-    Sheet sheet(columns, colour);
-    add_numbers(sheet, history, judgement);
-    sheet.blank();
     for (const Promise& promise : judgement.promises) {
         const bool bad = promise.judged && !promise.held;
         sheet.paragraph(!promise.judged ? "  -     "
@@ -70,6 +65,17 @@ std::string summary(const OrdersHistory& history, const OrdersJudgement& judgeme
     if (judgement.violations.size() > shown)
         sheet.line(fmt::format("        and {} more", grouped(judgement.violations.size() - shown)));
     if (shown > 0) sheet.blank();
+}
+
+} // namespace
+
+std::string summary(const OrdersHistory& history, const OrdersJudgement& judgement, unsigned columns, bool colour)
+{
+    Sheet sheet(columns, colour);
+    add_numbers(sheet, history, judgement);
+    sheet.blank();
+    // What was ended early was not read back, so that everything would seem to be lost.
+    if (judgement.verdict != Verdict::aborted) add_findings(sheet, judgement);
     const auto held = std::count_if(judgement.promises.begin(), judgement.promises.end(),
                                     [](const Promise& promise) { return promise.judged && promise.held; });
     const auto judged = std::count_if(judgement.promises.begin(), judgement.promises.end(),

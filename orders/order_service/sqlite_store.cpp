@@ -302,8 +302,8 @@ private:
         auto transaction = started(storage::Transaction::begin(database), path);
         started(database.execute(schema), path);
         started(transaction.commit(), path);
-        // What a killed process had written but not yet synced is in the log and is read as if it were durable. Before a
-        // repetition of it is acknowledged it must be.
+        // What a killed process had written but not yet synced is in the log and is read as if it were durable. Before
+        // a repetition of it is acknowledged it must be.
         started(database.checkpoint(), path);
         return database;
     }

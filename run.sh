@@ -40,6 +40,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   demo              kill the primary under load and watch nobody notice
   experiment ARGS   inject a fault, measure it, judge it: run NAME, list,
                     check, compare (experiment --help)
+  prove orders      kill the order pipeline's processes hundreds of times, cut
+                    its power, and count what was lost (minutes)
   bakeoff [ARGS]    the same faults against hotspare, nginx, HAProxy and Caddy
   test [ARGS]       build everything and run every test; ARGS go to ctest;
                     first --preset asan or tsan for the sanitizers
@@ -47,7 +49,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     look for inputs that break a property, for N seconds a
                     target (default 60): chunked config events request response;
                     another search each time, or that of a seed
-  bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help)
+  bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help);
+                    bench orders: the order pipeline beside the disk
   lint              format and static checks
   build             install and build, no more
   help              this text
@@ -657,12 +660,15 @@ stop() {
 # The programs of an experiment are its own, on free ports: a system that already runs is nobody's to shoot at.
 experiment() { # ARGUMENT...
     ensure_packages "${PACKAGES_RUN[@]}"
-    if [[ ${1:-} == orders ]]; then
-        build balancer experiment external_service monitor_service order_service validation_service
-    else
-        build primary spare balancer experiment
-    fi
+    build primary spare balancer external_service monitor_service order_service validation_service experiment
     exec "$(program_path experiment)" "$@"
+}
+
+prove() { # orders ARGUMENT...
+    [[ ${1:-} == orders ]] || refuse "prove: expected 'orders', not '${1:-}'"
+    ensure_packages "${PACKAGES_RUN[@]}"
+    build orders_prove
+    exec "$(program_path orders_prove)" "${@:2}"
 }
 
 demo() {
@@ -751,9 +757,14 @@ lint() {
 bench() {
     if [[ " $* " =~ \ (-h|--help)\  ]]; then # needs nothing that has to be built first
         ensure_packages python3
+        if [[ ${1:-} == orders ]]; then exec "$ROOT/bench/orders" --help; fi
         exec "$ROOT/bench/run" --help
     fi
     build all
+    if [[ ${1:-} == orders ]]; then
+        ensure_packages "${PACKAGES_BENCH[@]}"
+        exec "$ROOT/bench/orders" --build "$BUILD" "${@:2}"
+    fi
     ensure_peers
     exec "$ROOT/bench/run" --build "$BUILD" "$@"
 }
@@ -782,7 +793,7 @@ main() {
             if [[ $1 == --port-offset ]]; then shift; fi
             set_offset "${1#--port-offset=}"
             ;;
-        supervise | test | bench | fuzz | experiment | bakeoff) # theirs is the rest of the line
+        supervise | test | bench | fuzz | experiment | bakeoff | prove) # theirs is the rest of the line
             arguments+=("$@")
             break
             ;;
@@ -795,7 +806,7 @@ main() {
     command=$1
     shift
     case $command in
-    up | status | logs | stop | demo | experiment | bakeoff | bench | fuzz | lint | supervise) "$command" "$@" ;;
+    up | status | logs | stop | demo | experiment | bakeoff | prove | bench | fuzz | lint | supervise) "$command" "$@" ;;
     build)
         take_at_most 0 build "$@"
         build all

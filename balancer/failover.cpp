@@ -679,9 +679,14 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
     if (!pool.settled || !previous || previous == chosen) return;
 
     const Backend& left = backends_[*previous];
-    const auto position =
-        static_cast<std::size_t>(std::find(pool.config->backends.begin(), pool.config->backends.end(), *previous) -
-                                 pool.config->backends.begin());
+    const auto position_of = [&pool](BackendIndex backend) {
+        const auto& backends = pool.config->backends;
+        return static_cast<std::size_t>(std::find(backends.begin(), backends.end(), backend) - backends.begin());
+    };
+    const auto position = position_of(*previous);
+    const auto order = by_preference(pool);
+    const auto preference = [&](std::size_t p) { return std::find(order.begin(), order.end(), p) - order.begin(); };
+    const bool is_preferred = preference(position_of(*chosen)) < preference(position);
     Event event{.kind = Event::Kind::failover,
                 .at = now,
                 .backend = chosen,
@@ -693,7 +698,7 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
         event.evidence = left.word
                              ? fmt::format("'{}' is in status {}", left.config->name, to_string(left.state.status))
                              : "an operator chose it";
-    } else if (nominal_rank(pool, position) >= Rank::degraded) {
+    } else if (is_preferred && nominal_rank(pool, position) >= Rank::degraded) {
         event.kind = Event::Kind::failback;
         event.cause = "recovered";
         event.evidence = fmt::format("'{}' has been healthy for {:.1f} s", backends_[*chosen].config->name,

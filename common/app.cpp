@@ -1,5 +1,6 @@
 #include "common/app.hpp"
 
+#include "common/help.hpp"
 #include "common/log.hpp"
 
 #include <CLI/CLI.hpp>
@@ -92,11 +93,11 @@ public:
         const auto& flags = loader.available_flags();
         if (std::none_of(flags.begin(), flags.end(), [](const config::Flag& flag) { return flag.name == "version"; }))
             cli_.set_version_flag("--version", fmt::format("{} {}", info.name, version()));
+        cli_.formatter(narrow_help());
         cli_.set_help_flag("-h,--help", "print this and exit");
         cli_.allow_extras(); // to refuse unknown flags in our words
-        cli_.footer(
-            "Every flag may also be given as an environment variable: --some-flag is HOTSPARE_SOME_FLAG, --port "
-            "also PORT.\nPrecedence: flag, environment, file, default.");
+        cli_.footer("Every flag may also be given as an environment variable: --some-flag is\nHOTSPARE_SOME_FLAG, "
+                    "--port also PORT.\nPrecedence: flag, environment, file, default.");
         const std::string frame = "Frame";
         cli_.add_option("--config", options_.config_file, "YAML file with settings (HOTSPARE_CONFIG)")
             ->type_name("FILE")

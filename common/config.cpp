@@ -1,5 +1,7 @@
 #include "common/config.hpp"
 
+#include "common/columns.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
@@ -381,6 +383,8 @@ std::string expectation(const Value& value)
     return fmt::format("{}; default {}", expected, present.empty() ? "none" : present);
 }
 
+constexpr std::size_t reference_indent = 34;
+
 void describe_keys(const Value& value, const std::string& path, std::string& out)
 {
     for (const auto& [key, help, member] : value.members) {
@@ -388,10 +392,10 @@ void describe_keys(const Value& value, const std::string& path, std::string& out
         if (member.kind == Value::Kind::table) {
             describe_keys(member, here, out);
         } else if (member.kind == Value::Kind::list && member.prototype().kind == Value::Kind::table) {
-            out += fmt::format("{:<34} {}\n", here + "[]", help);
+            out += in_columns(here + "[]", help, reference_indent);
             describe_keys(member.prototype(), here + "[]", out);
         } else {
-            out += fmt::format("{:<34} {} [{}]\n", here, help, expectation(member));
+            out += in_columns(here, fmt::format("{} [{}]", help, expectation(member)), reference_indent);
         }
     }
 }

@@ -39,8 +39,9 @@ bool differs_from_library(const Plan& plan, const fs::path& library)
 
 } // namespace
 
-int check(const std::string& file, const Places& places)
+int check(const std::string& path, const Places& places)
 {
+    const auto file = fs::is_directory(path) ? (fs::path(path) / "samples.jsonl").string() : path;
     std::ifstream in(file, std::ios::binary);
     if (!in) throw UsageError(fmt::format("{}: cannot be read", file));
     std::string first_line;

@@ -65,9 +65,9 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
 /// Prints name and title of each experiment in the library.
 int list(const Places& places);
 
-/// Recomputes the verdict of a samples.jsonl and returns its code; 3 if the record contradicts itself or a result.json
-/// beside it. A history.jsonl of orders() is judged as such.
-int check(const std::string& file, const Places& places);
+/// Recomputes the verdict of a samples.jsonl, given itself or by its folder, and returns its code; 3 if the record
+/// contradicts itself or a result.json beside it. A history.jsonl of orders() is judged as such.
+int check(const std::string& path, const Places& places);
 
 /// Prints what differs between two experiments by more than chance. 0 whatever that is.
 int compare(const std::string& a, const std::string& b);

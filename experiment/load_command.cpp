@@ -2,6 +2,7 @@
 
 #include "common/config.hpp"
 #include "common/error.hpp"
+#include "common/help.hpp"
 #include "common/socket.hpp"
 #include "experiment/load.hpp"
 
@@ -70,6 +71,7 @@ config::HostPort parse_target(const std::string& text)
 bool parse(const std::vector<std::string>& arguments, Options& options)
 {
     CLI::App app("Loads an HTTP server and prints one line of JSON.", "experiment load");
+    app.formatter(narrow_help());
     auto* target = app.add_option("--target", options.target, "HOST:PORT, the host as an address");
     app.add_option("--path", options.request.path, "what to ask for");
     auto* post = app.add_option("--post", options.request.filler, "POST a body of this many bytes instead of GET");

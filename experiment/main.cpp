@@ -1,5 +1,6 @@
 // experiment: injects a fault, measures it, proves the claim. Wiring only; each subcommand is a function of its own.
 #include "common/app.hpp"
+#include "common/help.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/load_command.hpp"
 #include "experiment/verdict.hpp"
@@ -56,7 +57,7 @@ std::function<void(const std::string&)> into(std::optional<Duration>& value)
 {
     return [&value](const std::string& text) {
         const auto parsed = config::parse_duration(text);
-        if (!parsed) throw CLI::ValidationError(parsed.error().message);
+        if (!parsed) throw CLI::ValidationError("--duration", parsed.error().message);
         value = *parsed;
     };
 }
@@ -73,33 +74,43 @@ struct CommandLine {
     CommandLine()
     {
         app.name("experiment");
+        app.formatter(narrow_help());
         app.require_subcommand(1);
         app.set_version_flag("--version", std::string(version()));
         app.footer("Exit codes: 0 PASS or done, 1 FAIL, 2 bad usage, 3 INVALID, 4 ABORTED.");
 
         run_command = app.add_subcommand("run", "carry out an experiment");
         run_command->add_option("experiment", run.experiment, "a file, or a name that `list` shows")->required();
-        run_command->add_option("--target", run.target,
-                                "http://HOST:PORT of a system that runs; default: one is started");
-        run_command->add_option("--backend", run.backends,
-                                "NAME=http://HOST:PORT behind that target, for failure modes");
-        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes");
-        run_command->add_option("--ledger", run.ledgers,
-                                "NAME=FILE that a backend of that target writes (its --ledger), to count executions");
+        auto* target = run_command->add_option("--target", run.target,
+                                               "http://HOST:PORT of a system that runs; default: one is started");
+        run_command
+            ->add_option("--backend", run.backends, "NAME=http://HOST:PORT behind that target, for failure modes")
+            ->needs(target);
+        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes")
+            ->needs(target);
+        run_command
+            ->add_option("--ledger", run.ledgers,
+                         "NAME=FILE that a backend of that target writes (its --ledger), to count executions")
+            ->needs(target);
         run_command->add_option("--balancer", run.balancer, "what is started: hotspare, nginx, haproxy, caddy");
         run_command->add_option("--balancer-config", run.balancer_config,
                                 "YAML for hotspare in place of its defaults; @PORT@, @PRIMARY@, @SPARE@ are filled in");
         run_command->add_option("--rate", run.rate, "requests/s of the first stream; the others in proportion")
-            ->check(CLI::PositiveNumber);
+            ->check([](const std::string& text) {
+                const auto rate = config::parse_number(text);
+                return rate && *rate > 0 ? std::string() : "expected a number above 0";
+            });
         run_command->add_option_function<std::string>("--duration", into(run.duration), "of the load, such as 10s");
-        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted")->check(CLI::Range(1, 1000));
+        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted (default 5)")
+            ->check(CLI::Range(1, 1000));
         run_command->add_option("--seed", run.seed, "of everything that is random");
         run_command->add_option("--out", run.out, "folder for report.html, result.json, samples.jsonl, junit.xml");
         run_command->add_flag("--quiet", run.quiet, "one line per run");
 
         list_command = app.add_subcommand("list", "the experiments that come with hotspare");
         check_command = app.add_subcommand("check", "recompute the verdict from the raw samples, and look for forgery");
-        check_command->add_option("samples", a, "a samples.jsonl, or a history.jsonl of `orders`")->required();
+        check_command->add_option("samples", a, "a samples.jsonl or its folder, or a history.jsonl of `orders`")
+            ->required();
         compare_command = app.add_subcommand("compare", "differences between two experiments that exceed the noise");
         compare_command->add_option("A", a, "a samples.jsonl, or the folder it is in")->required();
         compare_command->add_option("B", b, "the other")->required();
@@ -107,12 +118,12 @@ struct CommandLine {
         bakeoff_command = app.add_subcommand("bakeoff", "the same faults against hotspare, nginx, HAProxy and Caddy");
         bakeoff_command->add_option("--experiments", bakeoff.experiments, "names, separated by commas")->delimiter(',');
         bakeoff_command->add_option("--balancers", bakeoff.balancers, "names, separated by commas")->delimiter(',');
-        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each")->check(CLI::Range(1, 100));
+        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each (default 3)")->check(CLI::Range(1, 100));
         bakeoff_command->add_option("--seed", bakeoff.seed, "of everything that is random");
         bakeoff_command->add_option("--from", bakeoff.from, "judge what an earlier --out holds; nothing is run")
             ->excludes("--experiments")
             ->excludes("--balancers");
-        bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md and bakeoff.json");
+        bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md, bakeoff.json and all samples");
 
         orders_command =
             app.add_subcommand("orders", "create orders while their validator fails; is any lost or done twice?");

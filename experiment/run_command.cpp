@@ -33,7 +33,17 @@ void override_plan(Plan& plan, const RunOptions& options)
     if (options.duration) plan.duration = *options.duration;
     // What is recorded must be what was done: the text is made anew, and read again, which checks it.
     const auto name = plan.name;
-    plan = read_plan(config::to_yaml(plan), name);
+    try {
+        plan = read_plan(config::to_yaml(plan), name);
+    } catch (const UsageError& error) {
+        // "NAME:LINE:COLUMN: what": a place in a text that nobody has ever seen.
+        const std::string text = error.what();
+        throw UsageError(fmt::format("{} with {}: {}", name,
+                                     options.rate && options.duration ? "this --rate and --duration"
+                                     : options.rate                   ? "this --rate"
+                                                                      : "this --duration",
+                                     text.substr(text.find(": ") + 2)));
+    }
 }
 
 Journal begin_journal(const Plan& plan, const RunOptions& options)

@@ -205,7 +205,7 @@ constexpr std::string_view bakeoff_legend =
     "took more than 100 ms, or failed. Duplicates: requests that nobody may "
     "repeat and that were executed more than once. *: of those that failed the "
     "fewest requests the lowest worst latency, or one that is not higher by more "
-    "than chance.";
+    "than chance; to nobody with fewer than five runs.";
 
 } // namespace
 

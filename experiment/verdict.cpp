@@ -260,7 +260,9 @@ Judgement judge(const Journal& journal, std::size_t repeat)
     for (const Run& run : journal.runs) {
         if (!run.aborted.empty()) {
             aborted = true;
-            judgement.reasons.push_back(fmt::format("run {} was aborted: {}", run.number, run.aborted));
+            // First of all: it is why there are no more runs.
+            judgement.reasons.insert(judgement.reasons.begin(),
+                                     fmt::format("run {} was aborted: {}", run.number, run.aborted));
             continue;
         }
         const Measures measures = measure(plan, run);

@@ -2,7 +2,9 @@
 //
 // errc::unavailable means that another process held the lock for longer than the busy timeout: try again later.
 // errc::storage_broken means that the disk could not be made to keep what was written, or that the file makes no sense:
-// nothing is known of it until it is opened again. Every other failure is errc::storage: nothing was written. The details are logged where they occur.
+// nothing is known of it until it is opened again. Every other failure is errc::storage: nothing was written. The
+// details are logged where they occur.
+//
 // Thread: one at a time per Database, statements included. Every call may block on the disk.
 #pragma once
 
@@ -62,9 +64,9 @@ public:
     static result<Database> open_to_read(const std::string& path, Duration busy_timeout);
     void set_busy_timeout(Duration busy_timeout) noexcept { busy_->timeout = busy_timeout; }
 
-    /// From now on commits go to a write-ahead log, and with `full` are durable when they return. Nothing moves them on to
-    /// the file itself but checkpoint(). At most one connection per file may do this: SQLite 3.40 may corrupt a file that two of
-    /// them checkpoint or write at once.
+    /// From now on commits go to a write-ahead log, and with `full` are durable when they return. Nothing moves them on
+    /// to the file itself but checkpoint(). At most one connection per file may do this: SQLite 3.40 may corrupt a file
+    /// that two of them checkpoint or write at once.
     result<void> log_ahead(Synchronous synchronous = Synchronous::full);
     /// In the log and not known to be checkpointed, in pages of 4 KiB.
     int log_pages() const noexcept { return *log_pages_; }

@@ -32,16 +32,6 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 /// How soon a listener that could not be reopened is tried again.
 constexpr Duration reopen_pause = milliseconds(500);
 
-void listen(http::Server& server, const Settings& settings, std::uint16_t port, std::string_view flag)
-{
-    error_code error;
-    const auto address = asio::ip::make_address(settings.host, error);
-    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings.host));
-    if (const auto listening = server.listen({address, port}); !listening)
-        throw UsageError(
-            fmt::format("{}: cannot listen on {}:{}: {}", flag, settings.host, port, listening.error().message()));
-}
-
 asio::awaitable<void> hang_up(tcp::socket& socket)
 {
     error_code ignored;
@@ -91,8 +81,8 @@ Service::Service(asio::io_context& context, Settings settings)
 {
     if (effects_.size() > 0) spdlog::info("the ledger holds {} idempotency keys", effects_.size());
     try {
-        listen(server_, settings_, settings_.port, "--port");
-        listen(control_, settings_, settings_.control_port, "--control-port");
+        http::listen(server_, settings_.host, settings_.port, "--port");
+        http::listen(control_, settings_.host, settings_.control_port, "--control-port");
     } catch (...) {
         // One of the two may accept already; nothing will ever run that could end it in order.
         context_.stop();

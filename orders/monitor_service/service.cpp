@@ -1,6 +1,7 @@
 #include "orders/monitor_service/service.hpp"
 
 #include "common/app.hpp"
+#include "common/http/address.hpp"
 #include "common/http/client.hpp"
 #include "common/log.hpp"
 #include "common/time.hpp"
@@ -19,7 +20,6 @@
 namespace hotspare::orders::monitor {
 namespace {
 
-using asio::ip::tcp;
 using http::Json;
 using http::Request;
 using http::Response;
@@ -28,23 +28,6 @@ using OrderedJson = nlohmann::ordered_json;
 
 /// A timer that is this late means that we did not run, and that what was measured meanwhile is our delay.
 constexpr Duration jump_tolerance = seconds(1);
-
-tcp::endpoint resolve(asio::io_context& context, const WatchedService& service)
-{
-    const auto address = config::parse_http_origin(service.url).value();
-    tcp::resolver resolver(context);
-    error_code error;
-    const auto found =
-        resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::numeric_service, error);
-    if (error || found.empty())
-        throw UsageError(fmt::format("the service '{}': host '{}' cannot be resolved ({}), expected a name or an "
-                                     "address that resolves on this machine",
-                                     service.name, address.host, error.message()));
-    // Debian's /etc/hosts gives `localhost` as ::1 first, while the daemons listen on 127.0.0.1.
-    const auto v4 =
-        std::find_if(found.begin(), found.end(), [](const auto& entry) { return entry.endpoint().address().is_v4(); });
-    return (v4 != found.end() ? *v4 : *found.begin()).endpoint();
-}
 
 ProbeOutcome outcome_of(const error_code& error)
 {
@@ -75,7 +58,7 @@ Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, D
 
 double to_seconds(Duration duration)
 {
-    return to_ms(duration) / 1000;
+    return static_cast<double>(std::chrono::round<microseconds>(duration).count()) / 1e6;
 }
 
 OrderedJson text_or_null(const std::string& text)
@@ -93,19 +76,15 @@ Service::Service(asio::io_context& context, Settings settings)
     const WatchSettings watch{settings_.interval, settings_.fast_interval, settings_.slow};
     targets_.reserve(settings_.services.size());
     for (const auto& service : settings_.services)
-        targets_.push_back({.name = service.name,
-                            .url = service.url,
-                            .authority = config::format_host_port(config::parse_http_origin(service.url).value()),
-                            .endpoint = resolve(context, service),
-                            .watch = Watch(watch, started_),
-                            .since = std::chrono::system_clock::now()});
+        targets_.push_back(
+            {.name = service.name,
+             .url = service.url,
+             .authority = config::format_host_port(config::parse_http_origin(service.url).value()),
+             .endpoint = http::resolve_origin(service.url, fmt::format("the service '{}'", service.name)),
+             .watch = Watch(watch, started_),
+             .since = std::chrono::system_clock::now()});
 
-    error_code error;
-    const auto address = asio::ip::make_address(settings_.host, error);
-    if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", settings_.host));
-    if (const auto listening = server_.listen({address, settings_.port}); !listening)
-        throw UsageError(fmt::format("--port: cannot listen on {}:{}: {}", settings_.host, settings_.port,
-                                     listening.error().message()));
+    http::listen(server_, settings_.host, settings_.port, "--port");
     arm();
 }
 

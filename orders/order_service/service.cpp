@@ -394,9 +394,12 @@ asio::awaitable<Response> OrderService::settle(const Request& request)
 {
     auto call = parse_call(request, wire::parse_settle_call);
     if (!call) co_return http::problem(call.error(), request.id);
+    const bool puts_back =
+        std::ranges::any_of(*call, [](const auto& one) { return one.kind != Settlement::Kind::verdict; });
     const auto settled = co_await store_.settle(*std::move(call));
     if (!settled) co_return store_failure(request, settled.error());
     for (const auto one : *settled) settled_[static_cast<std::size_t>(one)].add();
+    if (puts_back) announce_work(); // who waits must learn when it is due
     co_return http::json_response(200, wire::settle_answer(*settled));
 }
 

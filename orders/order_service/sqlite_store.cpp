@@ -44,6 +44,10 @@ constexpr auto schema = R"(
 /// As SQLite's own default: 4 MiB of log, which a checkpoint copies in some milliseconds.
 constexpr int checkpoint_pages = 1000;
 
+/// An order that is tried each second while its validator is away for days must not fill the disk with it. What ends a
+/// round, or is an operator's, is always in the timeline.
+constexpr std::int64_t most_routine_events = 300;
+
 constexpr auto order_columns =
     "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events";
 
@@ -298,6 +302,8 @@ private:
         auto transaction = started(storage::Transaction::begin(database), path);
         started(database.execute(schema), path);
         started(transaction.commit(), path);
+        // What a killed process had written but not yet synced is in the log and is read as if it were durable. Before
+        // a repetition of it is acknowledged it must be.
         started(database.checkpoint(), path);
         return database;
     }
@@ -394,7 +400,13 @@ private:
     }
 
     /// Adds the event to the order's timeline; save() must follow.
-    result<void> record(Row& row, const Event& event) { return add_event(row.order.number, row.events++, event); }
+    result<void> record(Row& row, const Event& event)
+    {
+        const bool routine = event.kind == Event::Kind::leased || event.kind == Event::Kind::snoozed ||
+                             event.kind == Event::Kind::retry || event.kind == Event::Kind::attempt;
+        if (routine && row.events >= most_routine_events) return {};
+        return add_event(row.order.number, row.events++, event);
+    }
 
     result<void> save(const Row& row)
     {
@@ -442,8 +454,8 @@ private:
         const auto now = clock_();
         for (const auto& attempt : settlement.attempts) {
             order.attempts += attempt.counts ? 1 : 0;
-            const auto detail = fmt::format("{}{} after {} ms", attempt.counts ? "" : "a probe: ", attempt.outcome,
-                                            hotspare::to_ms(attempt.took));
+            const auto detail = fmt::format("{} ms{}: {}", hotspare::to_ms(attempt.took),
+                                            attempt.counts ? "" : ", not counted", attempt.outcome);
             if (auto done = record(*row, {Event::Kind::attempt, attempt.at, order.epoch, detail}); !done)
                 return done.error();
         }
@@ -453,7 +465,9 @@ private:
             if (auto done = end(*row, settlement.status, now); !done) return done.error();
         } else {
             const auto kind = settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed;
-            const auto detail = fmt::format("for {} ms: {}", in_ms(settlement.pause), settlement.reason);
+            const auto pause = in_ms(settlement.pause);
+            const auto detail =
+                fmt::format("{}: {}", pause == 0 ? "for anybody" : fmt::format("for {} ms", pause), settlement.reason);
             if (auto done = record(*row, {kind, now, order.epoch, detail}); !done) return done.error();
             ++order.epoch; // a repetition of this settlement must change nothing
             if (auto done = put_job(order.number, to_ms(now) + in_ms(settlement.pause), {}); !done) return done.error();

@@ -55,7 +55,7 @@ OrderedJson to_json(const resilience::CallTally& tally)
 /// How long ago or how soon, for people who have another clock.
 double seconds_between(TimePoint from, TimePoint to)
 {
-    return to_ms(to - from) / 1000;
+    return static_cast<double>(std::chrono::round<milliseconds>(to - from).count()) / 1000;
 }
 
 } // namespace
@@ -208,7 +208,8 @@ asio::awaitable<void> ValidationService::extend(std::vector<std::pair<std::strin
 }
 
 /// The answer's JSON if it is a 200; nothing otherwise, and why is logged, once per trouble.
-asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::string path, http::Json body, Duration deadline)
+asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::string path, http::Json body,
+                                                                         Duration deadline)
 {
     auto request = http::make_request(verb::post, path, body.dump(-1, ' ', false, http::Json::error_handler_t::replace),
                                       "application/json");

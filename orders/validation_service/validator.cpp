@@ -57,7 +57,13 @@ std::string validation_body(const NewOrder& order)
 
 CallEnd judge_answer(const result<ValidatorAnswer>& answer, WallTime wall)
 {
-    if (!answer) return {.kind = CallEnd::Kind::failed, .text = answer.error().message()};
+    if (!answer) {
+        namespace errors = boost::system::errc;
+        const auto& error = answer.error();
+        const bool unsent = error == errors::connection_refused || error == errors::host_unreachable ||
+                            error == errors::network_unreachable || is_own_shortage(error);
+        return {.kind = unsent ? CallEnd::Kind::unreachable : CallEnd::Kind::failed, .text = error.message()};
+    }
     if (answer->status == 200) return judge_verdict(*answer);
     CallEnd end{.text = fmt::format("status {}{}", answer->status, complaint(*answer))};
     const bool busy = answer->status == 408 || answer->status == 425 || answer->status == 429;

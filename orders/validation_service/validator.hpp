@@ -4,6 +4,7 @@
 //     200 {"valid":false,"reason":"..."}    its word: it is not
 //     any other 4xx                         it does not take the request; asking again would change nothing
 //     408, 425, 429, 5xx                    it is ill or busy: again later, after Retry-After if it says so
+//     refused, no route                     nothing was sent
 //     anything else, no answer              a failure of the call; what the validator did is unknown
 //
 // Thread: any.

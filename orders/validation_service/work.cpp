@@ -13,6 +13,9 @@ using resilience::CallOutcome;
 /// After a request to the order service failed.
 constexpr Duration pause_after_failure = milliseconds(200);
 
+/// Before an order is tried again whose call could not even be sent.
+constexpr Duration pause_uncounted = seconds(1);
+
 /// In one request: well below the bounds of the protocol (orders/wire.hpp) and of a body.
 constexpr std::size_t most_at_once = 256;
 
@@ -31,7 +34,8 @@ std::string shortened(std::string text)
 CallOutcome outcome_of(CallEnd::Kind kind)
 {
     // A validator that refuses a request is well, and so is one that says no.
-    return kind == CallEnd::Kind::failed ? CallOutcome::failure : CallOutcome::success;
+    const bool failed = kind == CallEnd::Kind::failed || kind == CallEnd::Kind::unreachable;
+    return failed ? CallOutcome::failure : CallOutcome::success;
 }
 
 std::string_view word(CallEnd::Kind kind)
@@ -40,6 +44,7 @@ std::string_view word(CallEnd::Kind kind)
     case CallEnd::Kind::valid: return "valid";
     case CallEnd::Kind::rejected: return "rejected";
     case CallEnd::Kind::failed: return "failed";
+    case CallEnd::Kind::unreachable: return "not sent";
     case CallEnd::Kind::refused: return "refused";
     }
     return {};
@@ -180,9 +185,10 @@ void Work::call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, Ti
     note(breaker_.report(std::move(job.permit), outcome_of(end.kind), took, now));
 
     end.text = shortened(std::move(end.text));
+    const bool counts = end.kind != CallEnd::Kind::unreachable && !(probe && end.kind == CallEnd::Kind::failed);
     Attempt attempt{.at = wall,
                     .took = took,
-                    .counts = !(probe && end.kind == CallEnd::Kind::failed),
+                    .counts = counts,
                     .outcome = end.text.empty() ? std::string(word(end.kind))
                                                 : fmt::format("{}: {}", word(end.kind), end.text)};
     Settlement settlement{
@@ -195,20 +201,24 @@ void Work::call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, Ti
         settlement.reason = "the validator does not take the request: " + end.text;
         break;
     case CallEnd::Kind::failed:
-        settlement = after_failure(job, end, probe, std::move(settlement), wall + took, now);
+    case CallEnd::Kind::unreachable:
+        settlement = after_failure(job, end, counts, std::move(settlement), wall + took, now);
         break;
     }
     settlement.attempts.push_back(std::move(attempt));
     report(id, std::move(settlement));
 }
 
-Settlement Work::after_failure(const Job& job, const CallEnd& end, bool probe, Settlement settlement, WallTime wall,
+Settlement Work::after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, WallTime wall,
                                TimePoint now)
 {
     settlement.kind = Settlement::Kind::retry;
-    if (probe) {
+    if (!counts) {
+        // As soon as the breaker lets somebody through; while it does not mind, after a while, each its own.
         const auto breaker = breaker_.snapshot(now);
-        settlement.pause = breaker.retry_at ? std::max(*breaker.retry_at - now, Duration::zero()) : pause_after_failure;
+        settlement.pause = breaker.retry_at && *breaker.retry_at > now
+                               ? *breaker.retry_at - now
+                               : std::chrono::duration_cast<Duration>(pause_uncounted * (0.5 + draw() / 2));
         return settlement;
     }
     const auto attempts = job.lease.attempts + 1;
@@ -217,7 +227,7 @@ Settlement Work::after_failure(const Job& job, const CallEnd& end, bool probe, S
                                          .retry_after = end.retry_after,
                                          .now = now,
                                          .deadline = now + (settings_.give_up_after - age),
-                                         .draw = std::uniform_real_distribution<double>(0, 1)(random_)},
+                                         .draw = draw()},
                                         budget_);
     if (decision) {
         settlement.pause = *decision.retry_at - now;
@@ -240,6 +250,11 @@ Settlement Work::after_failure(const Job& job, const CallEnd& end, bool probe, S
     }
     settlement.status = Status::failed;
     return settlement;
+}
+
+double Work::draw()
+{
+    return std::uniform_real_distribution<double>(0, 1)(random_);
 }
 
 void Work::settled(const std::vector<Settled>& results, TimePoint now)
@@ -288,7 +303,7 @@ void Work::extend_failed(TimePoint now)
 
 void Work::note(std::optional<resilience::BreakerTransition> transition)
 {
-    if (transition) transitions_.push_back(std::move(*transition));
+    if (transition) transitions_.push_back(*transition);
 }
 
 } // namespace hotspare::orders

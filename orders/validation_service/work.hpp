@@ -8,8 +8,8 @@
 //  is
 //     Failed, with its history. Between two attempts the job goes back to the queue, so that it survives this process.
 //  3. While the breaker is open nothing is leased, and what is held but not called goes back without an attempt.
-//  4. A call that a half-open breaker let through to see whether the validator is back says nothing about the order
-//     when it fails: it goes into the history, and costs no attempt.
+//  4. What says nothing about the order goes into its history and costs no attempt: a call that found nobody to connect
+//     to, and one that failed after a half-open breaker let it through to see whether the validator is back.
 //  5. What was come to is reported until the order service has taken or refused it.
 //
 // Thread: one; `now` never goes back. Owner: the service.
@@ -36,10 +36,11 @@ namespace hotspare::orders {
 /// How a call of the validator ended.
 struct CallEnd {
     enum class Kind : std::uint8_t {
-        valid,    ///< its word: the order is good
-        rejected, ///< its word: it is not
-        failed,   ///< no answer, or one that says that it is ill: worth another try
-        refused,  ///< an answer that will be the same next time, and is no verdict: a request that it does not take
+        valid,       ///< its word: the order is good
+        rejected,    ///< its word: it is not
+        failed,      ///< no answer, or one that says that it is ill: worth another try
+        unreachable, ///< no connection, so that nothing was sent: whatever was wrong, it was not this order
+        refused,     ///< an answer that will be the same next time, and is no verdict: a request that it does not take
     };
     Kind kind = Kind::failed;
     std::string text{};                    ///< the reason, or what went wrong
@@ -50,7 +51,12 @@ struct WorkSettings {
     std::size_t concurrency = 64;                    ///< calls at once, at least 1
     Duration give_up_after = std::chrono::hours(24); ///< since the order was created
     resilience::BreakerSettings breaker{};
-    resilience::RetrySettings retry{};
+    /// Slower than the library's defaults: nobody waits for a validation, and a validator that is ill for a second must
+    /// not cost an order all of its attempts.
+    resilience::RetrySettings retry{.base_delay = seconds(1),
+                                    .multiplier = 4,
+                                    .max_delay = seconds(30),
+                                    .max_retry_after = std::chrono::minutes(5)};
     double retry_ratio = 0.2;       ///< retries, as a share of the orders tried ...
     double retries_per_second = 10; ///< ... and so many more
 };
@@ -125,9 +131,10 @@ private:
     void start_calls(Actions& actions, TimePoint now);
     void put_back(CallId id, std::string reason, Duration pause);
     void report(CallId id, Settlement settlement);
-    Settlement after_failure(const Job& job, const CallEnd& end, bool probe, Settlement settlement, WallTime wall,
+    Settlement after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, WallTime wall,
                              TimePoint now);
     std::size_t wanted(TimePoint now);
+    double draw();
     void note(std::optional<resilience::BreakerTransition> transition);
 
     WorkSettings settings_;

@@ -49,7 +49,8 @@ std::string shifted(const std::string& text, unsigned offset)
 
 } // namespace
 
-RunningSystem::RunningSystem(const std::string& name) : lines_(lines_without_comments("config/" + name + ".system"))
+RunningSystem::RunningSystem(const std::string& name, const Flags& flags)
+    : lines_(lines_without_comments("config/" + name + ".system"))
 {
     static const std::regex listen(R"re(^listen: *\S+:(\d+))re");
     for (const std::string& line : lines_)
@@ -73,6 +74,8 @@ RunningSystem::RunningSystem(const std::string& name) : lines_(lines_without_com
         words >> d.name >> d.program;
         for (std::string word; words >> word;)
             d.arguments.push_back(word.starts_with("config/") ? source_file(word) : word);
+        if (const auto more = flags.find(d.name); more != flags.end())
+            d.arguments.insert(d.arguments.end(), more->second.begin(), more->second.end());
         daemons_.push_back(std::move(d));
     }
     std::filesystem::create_directories(dir_.path() / ".run" / name);

@@ -8,6 +8,7 @@
 #include "tests/support/temp_dir.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -18,14 +19,19 @@ namespace hotspare::test {
 
 class RunningSystem {
 public:
+    /// Added to the command lines, by daemon.
+    using Flags = std::map<std::string, std::vector<std::string>>;
+
     /// Starts every daemon of config/NAME.system and waits until each is ready. Throws if one does not start.
-    explicit RunningSystem(const std::string& name);
+    explicit RunningSystem(const std::string& name, const Flags& flags = {});
 
     /// Where the daemon that `original` names in the files listens here.
     std::uint16_t port(unsigned original) const { return static_cast<std::uint16_t>(original + offset_); }
     /// The ports of the files, without the shift.
     const std::set<unsigned>& original_ports() const noexcept { return ports_; }
     Process& process(const std::string& daemon) { return *processes_.at(daemon); }
+    /// Where the daemons run: their .run/NAME is below it.
+    const std::filesystem::path& directory() const noexcept { return dir_.path(); }
 
     /// Starts a daemon that has ended, with the same command line.
     void start(const std::string& daemon);

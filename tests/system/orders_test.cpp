@@ -109,6 +109,22 @@ TEST_F(Orders, BadInputIsNamedAndStoresNothing)
     EXPECT_TRUE(get(gateway(), "/get_orders").json()["orders"].empty());
 }
 
+TEST_F(Orders, ASingleOneSurvivesAValidatorThatIsGone)
+{
+    validator("down");
+    ASSERT_EQ(create("a").status(), 200);
+    // Far more calls than an order has attempts.
+    EXPECT_TRUE(eventually([&] {
+        std::size_t calls = 0;
+        const auto order = get(gateway(), "/orders/a").json();
+        for (const auto& event : order["timeline"]) calls += event["event"] == "attempt" ? 1 : 0;
+        return calls >= 5;
+    }));
+    EXPECT_EQ(status_of("a"), "Processing");
+    validator("normal");
+    EXPECT_TRUE(becomes("a", "Validated"));
+}
+
 TEST_F(Orders, AreAcceptedWhileTheValidatorIsGoneAndValidatedWhenItReturns)
 {
     validator("down");

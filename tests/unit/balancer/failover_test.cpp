@@ -183,6 +183,8 @@ TEST(Failover, a_hang_that_live_requests_meet_degrades_at_once_and_is_down_after
     }
     EXPECT_LE(w.now - fault, milliseconds(110));
     EXPECT_EQ(w.status(primary), Status::degraded);
+    EXPECT_EQ(w.count(Kind::failover), 1U) << "the spare is nobody's first choice, so this is no failback";
+    EXPECT_EQ(w.count(Kind::failback), 0U);
     ASSERT_TRUE(w.run_until([&] { return w.status(primary) == Status::down; }, seconds(2)));
     EXPECT_LE(w.now - fault, milliseconds(600));
 }

@@ -220,6 +220,10 @@ TEST(RunApp, answers_without_starting)
     EXPECT_EQ(printed.code, 0);
     EXPECT_EQ(printed.out.find("port: 7 "), 0U) << printed.out;
     EXPECT_NE(run({"--help-config"}, body).out.find("\nfail_mode "), std::string::npos);
+    for (const char* flag : {"--help", "--help-config"}) {
+        std::istringstream lines(run({flag}, body).out);
+        for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80U) << flag << ": " << line;
+    }
 }
 
 TEST(RunApp, what_the_body_throws_decides_the_exit_code)

@@ -140,6 +140,22 @@ TEST(Audit, finds_a_moment_that_was_moved)
                  "run 1: request 30 took 2101.7 ms, though it should have been given up after 1000 ms");
 }
 
+TEST(Audit, an_overrun_generator_is_late_with_everything_and_no_forger)
+{
+    const auto late = [](OneRun& run, seconds lag) {
+        Sample& last = run.samples.back();
+        const auto shift = std::chrono::duration_cast<Nanos>(lag);
+        for (auto* moment : {&last.sent, &last.first_byte, &last.done}) *moment += shift;
+    };
+    const auto complaint = [&](seconds lag) {
+        Journal journal = scripted_journal();
+        late(journal.runs[0], lag);
+        const auto found = audit(journal);
+        return std::ranges::any_of(found, [](const auto& text) { return text.find("given up") != std::string::npos; });
+    };
+    EXPECT_FALSE(complaint(seconds(20))) << "the lag alone makes the run invalid, and explains it";
+}
+
 TEST(Audit, finds_a_poisson_schedule_that_is_not_that_of_its_seed)
 {
     Journal journal = scripted_journal();

@@ -112,8 +112,8 @@ TEST(Verdict, an_aborted_run_outweighs_everything)
     journal.runs[0].invalid = "no descriptors left";
     const Judgement judgement = judge(journal, 2);
     EXPECT_EQ(judgement.verdict, Verdict::aborted);
-    EXPECT_EQ(judgement.reasons.at(0), "run 1 is invalid: no descriptors left");
-    EXPECT_EQ(judgement.reasons.at(1), "run 2 was aborted: interrupted");
+    EXPECT_EQ(judgement.reasons.at(0), "run 2 was aborted: interrupted") << "that is why there are no more";
+    EXPECT_EQ(judgement.reasons.at(1), "run 1 is invalid: no descriptors left");
     EXPECT_EQ(judgement.valid, 0U);
 }
 

@@ -268,7 +268,7 @@ private:
             });
         };
         const auto timeout = seconds(5);
-        if (mode_ == Mode::down) return end(milliseconds(1), {.kind = CallEnd::Kind::failed, .text = "refused"});
+        if (mode_ == Mode::down) return end(milliseconds(1), {.kind = CallEnd::Kind::unreachable, .text = "refused"});
         if (chance(loss_)) return end(timeout, {.kind = CallEnd::Kind::failed, .text = "timed out"});
         if (mode_ == Mode::hang) return end(timeout, {.kind = CallEnd::Kind::failed, .text = "timed out"});
         if (mode_ == Mode::busy)

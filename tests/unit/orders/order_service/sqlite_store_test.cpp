@@ -32,11 +32,7 @@ void pass(milliseconds span)
 /// A store with an event loop that runs until the call is done.
 class Shop {
 public:
-    explicit Shop(const std::string& path)
-        : store_(
-              path, [] { FAIL() << "the store broke"; }, {.clock = test_clock})
-    {
-    }
+    explicit Shop(const std::string& path) : store_(path, [] { FAIL() << "the store broke"; }, {.clock = test_clock}) {}
 
     template <class T> T run(asio::awaitable<T> call)
     {

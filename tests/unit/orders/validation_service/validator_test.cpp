@@ -32,6 +32,14 @@ TEST(Validator, WhatIsNoVerdictNeverBecomesOne)
         EXPECT_EQ(judge_answer(error_code(error), now).kind, CallEnd::Kind::failed);
 }
 
+TEST(Validator, KnowsWhenNothingWasSent)
+{
+    namespace errors = boost::system::errc;
+    for (const auto error : {errors::connection_refused, errors::host_unreachable, errors::too_many_files_open})
+        EXPECT_EQ(judge_answer(errors::make_error_code(error), now).kind, CallEnd::Kind::unreachable);
+    EXPECT_EQ(judge_answer(errors::make_error_code(errors::connection_reset), now).kind, CallEnd::Kind::failed);
+}
+
 TEST(Validator, SaysWhenToComeBack)
 {
     EXPECT_EQ(judged(503, "", "7").retry_after, seconds(7));

@@ -1,0 +1,15 @@
+// How every program of the suite prints its --help: as CLI11 does, but within the width of a terminal.
+//
+// Any thread.
+#pragma once
+
+#include <CLI/FormatterFwd.hpp>
+
+#include <memory>
+
+namespace hotspare {
+
+/// For CLI::App::formatter(), before subcommands are added, which inherit it.
+std::shared_ptr<CLI::FormatterBase> narrow_help();
+
+} // namespace hotspare

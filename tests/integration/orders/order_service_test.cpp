@@ -1,0 +1,103 @@
+// order_service in this process, asked over real sockets: what its workers can rely on.
+#include "orders/order_service/service.hpp"
+#include "orders/order_service/sqlite_store.hpp"
+#include "orders/wire.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/raw_client.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+#include <thread>
+
+namespace hotspare::orders {
+namespace {
+
+using test::Answer;
+using test::get;
+using test::post;
+
+/// The service with a thread of its own.
+class OrderServiceTest : public testing::Test {
+protected:
+    ~OrderServiceTest() override
+    {
+        asio::post(context_, [this] { service_.stop(); });
+        thread_.join();
+    }
+
+    void create(const std::string& id)
+    {
+        const auto body = nlohmann::json{{"order_id", id}, {"product", "x"}, {"quantity", 1}}.dump();
+        ASSERT_EQ(post(service_.port(), "/create_order", body).status(), 200);
+    }
+
+    /// The order_ids of the jobs that it gives.
+    std::vector<std::string> lease(milliseconds wait)
+    {
+        const auto call = wire::to_json(wire::LeaseCall{.worker = "w", .most = 10, .wait = wait});
+        const auto answer = wire::parse_lease_answer(post(service_.port(), "/jobs/lease", call.dump()).json());
+        std::vector<std::string> ids;
+        if (answer)
+            for (const auto& job : answer->jobs) ids.push_back(job.what.order_id);
+        return ids;
+    }
+
+    Answer put_back(const std::string& id, Epoch epoch, milliseconds pause)
+    {
+        const Settlement settlement{
+            .order_id = id, .epoch = epoch, .kind = Settlement::Kind::snooze, .reason = "later", .pause = pause};
+        return post(service_.port(), "/jobs/settle", wire::settle_call({settlement}).dump());
+    }
+
+    test::TempDir directory_;
+    asio::io_context context_{1};
+    SqliteStore store_{(directory_.path() / "orders.sqlite").string(), [] {}, {}};
+    OrderService service_{context_, {.port = 0}, store_};
+    std::thread thread_{[this] { context_.run(); }};
+};
+
+TEST_F(OrderServiceTest, AWaitingWorkerGetsAnOrderAsItComes)
+{
+    auto waiting = std::async(std::launch::async, [this] { return lease(seconds(20)); });
+    ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
+    const auto begun = Clock::now();
+    create("a");
+    EXPECT_EQ(waiting.get(), std::vector<std::string>{"a"});
+    EXPECT_LT(Clock::now() - begun, seconds(10)) << "not only at the end of its wait";
+}
+
+TEST_F(OrderServiceTest, AWaitingWorkerGetsWhatIsPutBackWhenItIsDue)
+{
+    create("a");
+    ASSERT_EQ(lease(milliseconds(0)).size(), 1U);
+    auto waiting = std::async(std::launch::async, [this] { return lease(seconds(20)); });
+    ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
+    const auto begun = Clock::now();
+    ASSERT_EQ(put_back("a", 1, milliseconds(300)).json()["results"][0], "applied");
+    EXPECT_EQ(waiting.get(), std::vector<std::string>{"a"});
+    EXPECT_GE(Clock::now() - begun, milliseconds(290));
+    EXPECT_LT(Clock::now() - begun, seconds(10));
+}
+
+TEST_F(OrderServiceTest, SendsAWorkerAwayThatWaitedInVain)
+{
+    EXPECT_TRUE(lease(milliseconds(50)).empty());
+}
+
+TEST_F(OrderServiceTest, AWaitingWorkerDoesNotKeepItFromStopping)
+{
+    auto waiting = std::async(std::launch::async, [this] { return lease(seconds(20)); });
+    ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
+    const auto begun = Clock::now();
+    asio::post(context_, [this] { service_.stop(); });
+    EXPECT_TRUE(waiting.get().empty());
+    EXPECT_LT(Clock::now() - begun, seconds(10));
+}
+
+} // namespace
+} // namespace hotspare::orders

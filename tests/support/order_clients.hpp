@@ -1,0 +1,76 @@
+// Clients that place orders and never give one up: after a refusal, a broken connection or silence they send the very
+// same request again, until it is acknowledged. They are what the pipeline's promises are made to.
+//
+// Thread: one per client; the public functions may be called from any thread. Lifetime: the destructor gives up what is
+// not acknowledged.
+#pragma once
+
+#include "tests/support/order_audit.hpp"
+#include "tests/support/raw_client.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hotspare::test {
+
+/// The order with this number: what it asks for follows from it. Every second one carries an Idempotency-Key. About one
+/// in ten asks for so much that the validator rejects it.
+PlacedOrder numbered_order(const std::string& prefix, std::size_t number);
+/// POST /create_order for it, byte for byte the same each time.
+std::string create_request(const PlacedOrder& order);
+/// Everything that the service at `port` has, with timelines. Throws std::runtime_error if it does not answer.
+std::vector<SeenOrder> read_orders(std::uint16_t port);
+
+class OrderClients {
+public:
+    struct Options {
+        std::uint16_t port = 0;
+        std::string prefix = "o";
+        std::size_t clients = 8;
+        double rate = 0; ///< orders per second that become due, answered or not; 0 = the next when one is acknowledged
+    };
+
+    explicit OrderClients(Options options);
+    ~OrderClients();
+
+    OrderClients(const OrderClients&) = delete;
+    OrderClients& operator=(const OrderClients&) = delete;
+
+    std::size_t acknowledged() const noexcept { return acknowledged_; }
+    /// Waits for so many more to be acknowledged; false after `bound`.
+    bool wait_for_more(std::size_t count, milliseconds bound = patience) const;
+    /// Begins no more orders, and waits until those begun are acknowledged; false after `bound`.
+    bool finish(milliseconds bound = patience);
+
+    /// Every order begun so far.
+    std::vector<PlacedOrder> placed() const;
+    /// Answers that an honest request, repeated, must never get.
+    std::vector<std::string> complaints() const;
+
+private:
+    void run();
+    bool place(std::optional<RawClient>& connection, const PlacedOrder& order);
+    bool pause(TimePoint until) const;
+
+    const Options options_;
+    const TimePoint start_ = Clock::now();
+    std::atomic<std::size_t> next_ = 0;
+    std::atomic<std::size_t> acknowledged_ = 0;
+    std::atomic<std::size_t> running_;
+    std::atomic<bool> finishing_ = false;
+    std::atomic<bool> abandoned_ = false;
+
+    mutable std::mutex mutex_; ///< guards the next two
+    std::vector<PlacedOrder> placed_;
+    std::vector<std::string> complaints_;
+
+    std::vector<std::thread> threads_;
+};
+
+} // namespace hotspare::test

@@ -508,7 +508,9 @@ void Failover::hurry_for_starved_pools(TimePoint now)
         for (const Member& m : pool.members) {
             Backend& backend = backends_[m.backend];
             const ProbeConfig& probe = *backend.probe;
-            const Duration gap = starved_gap(probe);
+            // At the start servers come up one after the other: to hurry would make the first of them, and not the
+            // preferred one, the active one.
+            const Duration gap = pool.last_active ? starved_gap(probe) : probe.fast_interval;
             // Compared before the jitter is drawn: else every call would draw again and the smallest would win.
             const Duration latest = std::chrono::duration_cast<Duration>(gap * (1 + probe.jitter));
             if (backend.next_probe > now + latest) backend.next_probe = now + jittered(gap, probe.jitter);

@@ -200,12 +200,19 @@ class SignalWatch {
 public:
     explicit SignalWatch(App& app) : app_(app), signals_(io_, SIGINT, SIGTERM)
     {
+        // Only this thread takes them: every other is started later and inherits the mask.
+        sigset_t watched;
+        sigemptyset(&watched);
+        sigaddset(&watched, SIGINT);
+        sigaddset(&watched, SIGTERM);
         wait();
         thread_ = std::thread([this] { io_.run(); });
+        ::pthread_sigmask(SIG_BLOCK, &watched, &before_);
     }
 
     ~SignalWatch()
     {
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
         io_.stop();
         thread_.join();
     }
@@ -229,6 +236,7 @@ private:
     asio::io_context io_{1};
     asio::signal_set signals_;
     bool asked_ = false;
+    sigset_t before_{}; ///< the mask of the thread that made this
     std::thread thread_;
 };
 

@@ -64,20 +64,6 @@ constexpr std::size_t max_backends = 256;
 constexpr Duration shortest = milliseconds(1);
 constexpr Duration longest = hours(24);
 
-bool is_name(const std::string& text)
-{
-    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    });
-}
-constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
-
-bool is_origin(const std::string& text)
-{
-    return config::parse_http_origin(text).has_value();
-}
-constexpr auto an_origin = "http://HOST[:PORT] without a path";
-
 bool is_target(const std::string& text)
 {
     return text.starts_with('/') &&
@@ -147,9 +133,9 @@ bool is_loopback(const std::string& host)
 
 static void fields(config::Fields& field, BackendConfig& c)
 {
-    field("name", c.name, "appears in X-Served-By, /status and the log", {is_name, a_name});
+    field("name", c.name, "appears in X-Served-By, /status and the log", {config::is_name, config::a_name});
     field("url", c.url, "where it answers; of a name with several addresses the first IPv4 one is used",
-          {is_origin, an_origin});
+          {config::is_http_origin, config::an_http_origin});
     field("weight", c.weight, "relative share of the requests, unless the policy is failover", {1, 1000});
 }
 
@@ -215,7 +201,7 @@ static void fields(config::Fields& field, ParkConfig& c)
 
 static void fields(config::Fields& field, PoolSettings& c)
 {
-    field("name", c.name, "for routes and metrics", {is_name, a_name});
+    field("name", c.name, "for routes and metrics", {config::is_name, config::a_name});
     field("policy", c.policy, "how a backend is chosen; failover = the first that is healthy");
     field("backends", c.backends, "names, the preferred first; empty = all");
     field("weights", c.weights, "one per backend; empty = those of the backends",
@@ -291,8 +277,10 @@ static std::string assign_backends(ConfigFile& file, const std::vector<std::stri
         BackendConfig backend;
         backend.name = value.substr(0, equals);
         backend.url = equals < value.size() ? value.substr(equals + 1) : "";
-        if (!is_name(backend.name) || !is_origin(backend.url))
-            return config::not_valid(value, fmt::format("NAME=URL with {} and {}", a_name, an_origin)).message;
+        if (!config::is_name(backend.name) || !config::is_http_origin(backend.url))
+            return config::not_valid(value,
+                                     fmt::format("NAME=URL with {} and {}", config::a_name, config::an_http_origin))
+                .message;
         backends.push_back(std::move(backend));
     }
     if (backends.size() > max_backends) return fmt::format("{} backends, expected {}", backends.size(), a_backend_list);

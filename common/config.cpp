@@ -404,6 +404,18 @@ void describe_keys(const Value& value, const std::string& path, std::string& out
 
 // --- Values as text --------------------------------------------------------------------------------------------------
 
+bool is_name(const std::string& text)
+{
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    });
+}
+
+bool is_http_origin(const std::string& text)
+{
+    return parse_http_origin(text).has_value();
+}
+
 std::string in_quotes(std::string_view text)
 {
     return "'" + printable(text) + "'";

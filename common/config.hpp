@@ -125,6 +125,12 @@ requires(std::is_class_v<T> && !std::same_as<T, Duration>) struct Rule<T> {
     std::string expected() const { return what; }
 };
 
+/// What several settings of the suite ask for: {is_name, a_name}, {is_http_origin, an_http_origin}.
+bool is_name(const std::string& text);
+inline constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
+bool is_http_origin(const std::string& text);
+inline constexpr auto an_http_origin = "http://HOST[:PORT] without a path";
+
 // --- Descriptions ----------------------------------------------------------------------------------------------------
 
 /// A type-erased handle to a member: how to read, write and describe it. problem() and assign() return what is wrong,

@@ -49,7 +49,7 @@ std::string timestamp(std::int64_t at_ms)
     return format_rfc3339(WallTime(milliseconds(at_ms)));
 }
 
-OrderedJson answer_document(const Order& order, const Effect& effect, bool replayed)
+OrderedJson answer_document(const NewOrder& order, const Effect& effect, bool replayed)
 {
     return {{"order_id", order.order_id},           {"valid", effect.valid},
             {"status", status_of(effect)},          {"reason", reason_of(order, effect)},
@@ -183,12 +183,13 @@ Response Service::decide(const Request& request, Outcome& outcome)
                              Json{{"field", "Idempotency-Key"}});
     LedgerEntry entry;
     if (keys == 1) {
-        entry.key = request.header("Idempotency-Key");
-        if (const auto wrong = check_key(*entry.key)) return http::problem(*wrong, request.id);
+        auto key = parse_idempotency_key(request.header("Idempotency-Key"));
+        if (!key) return http::problem(key.error(), request.id);
+        entry.key = *std::move(key);
     }
     const auto body = http::parse_json(request.body());
     if (!body) return http::problem(body.error(), request.id);
-    const auto order = parse_order(*body);
+    const auto order = parse_new_order(*body);
     if (!order) return http::problem(order.error(), request.id);
 
     // From here to remember() nothing may wait: another call with the key would be a first one as well.

@@ -12,20 +12,6 @@ constexpr std::size_t most_services = 256;
 constexpr Duration shortest = milliseconds(1);
 constexpr Duration longest = std::chrono::hours(1);
 
-bool is_name(const std::string& text)
-{
-    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    });
-}
-constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
-
-bool is_origin(const std::string& text)
-{
-    return config::parse_http_origin(text).has_value();
-}
-constexpr auto an_origin = "http://HOST[:PORT] without a path";
-
 bool is_service_list(const std::vector<WatchedService>& list)
 {
     return !list.empty() && list.size() <= most_services;
@@ -38,8 +24,10 @@ std::string assign_services(Settings& settings, const std::vector<std::string>& 
     for (const auto& value : values) {
         const auto equals = std::min(value.find('='), value.size());
         WatchedService service{value.substr(0, equals), equals < value.size() ? value.substr(equals + 1) : ""};
-        if (!is_name(service.name) || !is_origin(service.url))
-            return config::not_valid(value, fmt::format("NAME=URL with {} and {}", a_name, an_origin)).message;
+        if (!config::is_name(service.name) || !config::is_http_origin(service.url))
+            return config::not_valid(value,
+                                     fmt::format("NAME=URL with {} and {}", config::a_name, config::an_http_origin))
+                .message;
         services.push_back(std::move(service));
     }
     if (services.size() > most_services)
@@ -53,9 +41,9 @@ std::string assign_services(Settings& settings, const std::vector<std::string>& 
 // Static, not in the anonymous namespace: config::Fields finds it by argument-dependent lookup.
 static void fields(config::Fields& field, WatchedService& s)
 {
-    field("name", s.name, "the service's name in every answer", {is_name, a_name});
+    field("name", s.name, "the service's name in every answer", {config::is_name, config::a_name});
     field("url", s.url, "where it answers /health; of a name with several addresses the first IPv4 one is used",
-          {is_origin, an_origin});
+          {config::is_http_origin, config::an_http_origin});
 }
 
 void fields(config::Fields& field, Settings& s)

@@ -47,8 +47,7 @@ void fields(config::Fields& field, WorkSettings& s)
 
 void fields(config::Fields& field, ValidationServiceSettings& s)
 {
-    const auto origin = config::Rule<std::string>{
-        [](const std::string& text) { return config::parse_http_origin(text).has_value(); }, "http://HOST[:PORT]"};
+    const config::Rule<std::string> origin{config::is_http_origin, config::an_http_origin};
     field("name", s.name, "how the service calls itself in its answers",
           {[](const std::string& text) { return !text.empty() && text.size() <= 64; }, "a name of up to 64 bytes"});
     field("host", s.host, "address to listen on");

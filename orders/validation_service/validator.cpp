@@ -2,6 +2,9 @@
 
 #include "common/resilience/retry.hpp"
 
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/uuid_io.hpp>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -47,7 +50,10 @@ std::string validation_key(const std::string& order_id)
         else
             key += fmt::format("%{:02X}", byte);
     }
-    return key;
+    if (key.size() <= OrderLimits::idempotency_key) return key;
+    // Two percent signs: what is encoded above never has them, so a digest is nobody's order_id.
+    const boost::uuids::name_generator_sha1 digest(boost::uuids::ns::oid());
+    return "%%" + to_string(digest(order_id));
 }
 
 std::string validation_body(const NewOrder& order)

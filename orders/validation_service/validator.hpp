@@ -18,8 +18,8 @@
 
 namespace hotspare::orders {
 
-/// The Idempotency-Key of an order, in visible ASCII. It is the same for all its attempts, workers and rounds: a
-/// validator that honours it acts once.
+/// The Idempotency-Key of an order: its order_id in visible ASCII, or a digest of that where it would be longer than a
+/// key may be. It is the same for all its attempts, workers and rounds: a validator that honours it acts once.
 std::string validation_key(const std::string& order_id);
 /// The body of POST /validate.
 std::string validation_body(const NewOrder& order);

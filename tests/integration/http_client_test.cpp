@@ -1,7 +1,8 @@
-// http::fetch against peers that misbehave: every failure has its own name.
+// http::fetch against peers that misbehave: every failure has its own name. http::Client, which keeps connections.
 #include "common/http/client.hpp"
 #include "common/task_group.hpp"
 
+#include "tests/support/origin.hpp"
 #include "tests/support/socket.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -10,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -146,6 +149,94 @@ TEST(Fetch, SendsAWholeRequest)
     EXPECT_NE(received.find("Host: 127.0.0.1:"), std::string::npos) << received;
     EXPECT_NE(received.find("Content-Length: 2\r\n"), std::string::npos) << received;
     EXPECT_TRUE(received.ends_with("\r\n\r\n{}")) << received;
+}
+
+/// A Client, and an event loop that runs until the call is done.
+class Caller {
+public:
+    explicit Caller(std::uint16_t port) : client_({asio::ip::make_address("127.0.0.1"), port}) {}
+
+    result<Response> post(std::string body = "x", Duration deadline = seconds(10))
+    {
+        context_.restart();
+        auto request = make_request(verb::post, "/work", std::move(body));
+        auto answer =
+            asio::co_spawn(context_, client_.send(std::move(request), {.deadline = deadline}), asio::use_future);
+        context_.run();
+        return answer.get();
+    }
+
+private:
+    asio::io_context context_; ///< outlives the connections that the client keeps
+    Client client_;
+};
+
+TEST(Client, KeepsItsConnection)
+{
+    test::Origin origin;
+    Caller caller(origin.port());
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(caller.post());
+    EXPECT_EQ(origin.connections(), 1U);
+    EXPECT_EQ(origin.executed_by_method("POST"), 5U);
+}
+
+TEST(Client, DoesNotKeepWhatTheServerCloses)
+{
+    test::Origin origin("origin", [](const test::Message&) {
+        test::Reply reply;
+        reply.close = true;
+        return reply;
+    });
+    Caller caller(origin.port());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(caller.post());
+    EXPECT_EQ(origin.connections(), 3U);
+}
+
+TEST(Client, SendsOnceMoreWhereAKeptConnectionHadEnded)
+{
+    // Unanswered, and only on a connection that had served before: as if the server closed it in that very moment.
+    auto served = std::make_shared<std::atomic<int>>(0);
+    test::Origin origin("origin", [served](const test::Message&) {
+        return ++*served == 2 ? test::Reply::broken(test::Reply::Break::close_unanswered) : test::Reply::text("ok");
+    });
+    Caller caller(origin.port());
+    ASSERT_TRUE(caller.post());
+    ASSERT_TRUE(caller.post());
+    EXPECT_EQ(origin.connections(), 2U);
+    EXPECT_EQ(origin.executed_by_method("POST"), 3U);
+}
+
+TEST(Client, SurvivesARestartOfTheServer)
+{
+    test::Origin origin;
+    Caller caller(origin.port());
+    ASSERT_TRUE(caller.post());
+    origin.stop();
+    EXPECT_EQ(caller.post().error(), asio::error::connection_refused);
+    origin.start();
+    EXPECT_TRUE(caller.post());
+}
+
+TEST(Client, FailsWhereAFreshConnectionEnds)
+{
+    test::Origin origin("origin",
+                        [](const test::Message&) { return test::Reply::broken(test::Reply::Break::close_unanswered); });
+    Caller caller(origin.port());
+    EXPECT_EQ(caller.post().error(), errc::closed_early);
+    EXPECT_EQ(origin.executed_by_method("POST"), 1U) << "it does not try for ever";
+}
+
+TEST(Client, HasOneDeadlineOverEverythingAndSendsNothingMoreAfterIt)
+{
+    auto served = std::make_shared<std::atomic<int>>(0);
+    test::Origin origin("origin", [served](const test::Message&) {
+        return ++*served == 2 ? test::Reply::broken(test::Reply::Break::hang) : test::Reply::text("ok");
+    });
+    Caller caller(origin.port());
+    ASSERT_TRUE(caller.post());
+    EXPECT_EQ(caller.post("x", milliseconds(100)).error(), errc::timed_out);
+    EXPECT_EQ(origin.executed_by_method("POST"), 2U);
+    EXPECT_TRUE(caller.post()) << "on a connection of its own: the late answer must not be taken for another's";
 }
 
 } // namespace

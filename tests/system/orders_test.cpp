@@ -75,6 +75,20 @@ TEST_F(Orders, WhatTheValidatorRejectsIsRejected)
     EXPECT_FALSE(get(gateway(), "/orders/big").json().value("reason", "").empty());
 }
 
+TEST_F(Orders, MayBeCalledAnything)
+{
+    std::string umlauts;
+    std::string encoded;
+    while (umlauts.size() < 128) {
+        umlauts += "\xc3\xa4";
+        encoded += "%C3%A4";
+    }
+    ASSERT_EQ(create(umlauts).status(), 200);
+    EXPECT_TRUE(becomes(encoded, "Validated"));
+    ASSERT_EQ(create("a/b c%").status(), 200);
+    EXPECT_TRUE(becomes("a%2Fb%20c%25", "Validated"));
+}
+
 TEST_F(Orders, ARepeatedRequestIsOneOrder)
 {
     const auto first = create("a", 10, {{"Idempotency-Key", "k-1"}});

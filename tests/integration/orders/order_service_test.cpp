@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <string>
 #include <thread>
@@ -75,13 +76,18 @@ TEST_F(OrderServiceTest, AWaitingWorkerGetsWhatIsPutBackWhenItIsDue)
 {
     create("a");
     ASSERT_EQ(lease(milliseconds(0)).size(), 1U);
-    auto waiting = std::async(std::launch::async, [this] { return lease(seconds(20)); });
-    ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
-    const auto begun = Clock::now();
-    ASSERT_EQ(put_back("a", 1, milliseconds(300)).json()["results"][0], "applied");
-    EXPECT_EQ(waiting.get(), std::vector<std::string>{"a"});
-    EXPECT_GE(Clock::now() - begun, milliseconds(290));
-    EXPECT_LT(Clock::now() - begun, seconds(10));
+    auto soonest = Duration::max();
+    for (Epoch epoch = 1; epoch <= 9; epoch += 2) { // a lease raises it, and putting back does
+        auto waiting = std::async(std::launch::async, [this] { return lease(seconds(20)); });
+        ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
+        const auto begun = Clock::now();
+        ASSERT_EQ(put_back("a", epoch, milliseconds(100)).json()["results"][0], "applied");
+        ASSERT_EQ(waiting.get(), std::vector<std::string>{"a"});
+        const auto took = Clock::now() - begun;
+        EXPECT_GE(took, milliseconds(90));
+        soonest = std::min(soonest, took);
+    }
+    EXPECT_LT(soonest, milliseconds(600)) << "it is told, and does not only look around once a second";
 }
 
 TEST_F(OrderServiceTest, SendsAWorkerAwayThatWaitedInVain)

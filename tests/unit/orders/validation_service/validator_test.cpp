@@ -40,6 +40,18 @@ TEST(Validator, KnowsWhenNothingWasSent)
     EXPECT_EQ(judge_answer(errors::make_error_code(errors::connection_reset), now).kind, CallEnd::Kind::failed);
 }
 
+TEST(Validator, IsAskedWithAKeyThatItTakesWhateverTheOrderIsCalled)
+{
+    std::string umlauts;
+    while (umlauts.size() < OrderLimits::order_id) umlauts += "\xc3\xa4";
+    auto others = umlauts;
+    others.back() = '\xb6';
+    for (const auto& id : {umlauts, others, std::string(OrderLimits::order_id, '%'), std::string("a")})
+        EXPECT_TRUE(parse_idempotency_key(validation_key(id))) << id;
+    EXPECT_NE(validation_key(umlauts), validation_key(others));
+    EXPECT_EQ(validation_key(umlauts), validation_key(umlauts));
+}
+
 TEST(Validator, SaysWhenToComeBack)
 {
     EXPECT_EQ(judged(503, "", "7").retry_after, seconds(7));

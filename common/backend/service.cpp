@@ -2,7 +2,7 @@
 
 #include "common/app.hpp"
 #include "common/backend/fault_request.hpp"
-#include "common/http/deadline.hpp"
+#include "common/deadline.hpp"
 #include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -379,7 +379,7 @@ Response Service::crash_after(Response response)
 
 asio::awaitable<void> Service::send_and_crash(tcp::socket& socket, std::string answer)
 {
-    http::Deadline deadline(socket);
+    Deadline deadline(socket);
     deadline.arm(write_time);
     co_await asio::async_write(socket, asio::buffer(answer), no_throw);
     crash_();
@@ -418,7 +418,7 @@ Response Service::cut(Response response, const Request& request, bool reset)
 
 asio::awaitable<void> Service::send_part(tcp::socket& socket, std::string part, bool reset)
 {
-    http::Deadline deadline(socket);
+    Deadline deadline(socket);
     deadline.arm(write_time);
     co_await asio::async_write(socket, asio::buffer(part), no_throw);
     deadline.disarm();

@@ -1,6 +1,6 @@
 #include "common/http/client.hpp"
 
-#include "common/http/deadline.hpp"
+#include "common/deadline.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>

@@ -4,7 +4,7 @@
 // Thread: the server's. Owner: the server, which erases it after run() completed.
 #pragma once
 
-#include "common/http/deadline.hpp"
+#include "common/deadline.hpp"
 #include "common/http/server.hpp"
 #include "common/http/stream.hpp"
 #include "common/task_group.hpp"

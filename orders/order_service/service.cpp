@@ -354,10 +354,7 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
         }
         if (announced != announced_) continue; // something came while the store looked
         auto again = std::min(until, now + recheck);
-        if (leased->next_due) {
-            const auto due = now + (*leased->next_due - std::chrono::system_clock::now());
-            again = std::clamp(due, now + milliseconds(1), again);
-        }
+        if (leased->next_due_in) again = std::clamp(now + *leased->next_due_in, now + milliseconds(1), again);
         co_await wait_for_work(again);
     }
 }

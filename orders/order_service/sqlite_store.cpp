@@ -20,18 +20,18 @@ using storage::Database;
 using storage::Run;
 using storage::Statement;
 
-// orders is the truth. A job exists exactly while its order is Processing: `due` is when it may be leased, which for a
-// leased one is when its lease ends. totals has one row, so that nobody counts a million orders. Moments are
-// milliseconds since 1970.
+// An order that is Processing is a job: `due` is when it may be leased, which for a leased one is when its lease ends.
+// The partial index is the queue, and holds what is asked of it. totals has one row, so that nobody counts a million
+// orders. Moments are milliseconds since 1970.
 constexpr auto schema = R"(
     CREATE TABLE IF NOT EXISTS orders (
         number INTEGER PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, product TEXT NOT NULL, quantity INTEGER NOT NULL,
         status INTEGER NOT NULL, reason TEXT NOT NULL, epoch INTEGER NOT NULL, attempts INTEGER NOT NULL,
-        created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL);
+        created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL,
+        due INTEGER NOT NULL, worker TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS orders_due ON orders (due, number, worker) WHERE status = 0;
     CREATE INDEX IF NOT EXISTS orders_failed ON orders (number) WHERE status = 3;
     CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS jobs (number INTEGER PRIMARY KEY, due INTEGER NOT NULL, worker TEXT NOT NULL);
-    CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, number);
     CREATE TABLE IF NOT EXISTS events (
         number INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
         epoch INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (number, place)) WITHOUT ROWID;
@@ -39,17 +39,15 @@ constexpr auto schema = R"(
         id INTEGER PRIMARY KEY CHECK (id = 1), processing INTEGER NOT NULL, validated INTEGER NOT NULL,
         rejected INTEGER NOT NULL, failed INTEGER NOT NULL);
     INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
+    PRAGMA user_version = 2;
 )";
+constexpr std::int64_t schema_version = 2; ///< 1 had a table of jobs
 
 /// As SQLite's own default: 4 MiB of log, which a checkpoint copies in some milliseconds.
 constexpr int checkpoint_pages = 1000;
 
-/// An order that is tried each second while its validator is away for days must not fill the disk with it. What ends a
-/// round, or is an operator's, is always in the timeline.
-constexpr std::int64_t most_routine_events = 300;
-
-constexpr auto order_columns =
-    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events";
+constexpr auto columns =
+    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker";
 
 std::int64_t to_ms(WallTime at)
 {
@@ -61,19 +59,8 @@ WallTime from_ms(std::int64_t ms)
     return WallTime(milliseconds(ms));
 }
 
-std::int64_t in_ms(Duration span)
-{
-    return std::chrono::ceil<milliseconds>(span).count();
-}
-
-/// An order and how many events it has.
-struct Row {
-    Order order;
-    std::int64_t events = 0;
-};
-
-/// Of a statement that selects `order_columns`.
-Row read_row(const Statement& row)
+/// Of a statement that selects `columns`.
+Record read_record(const Statement& row)
 {
     return {.order = {.number = row.integer(0),
                       .what = {std::string(row.text(1)), std::string(row.text(2)), row.integer(3)},
@@ -83,6 +70,8 @@ Row read_row(const Statement& row)
                       .attempts = static_cast<unsigned>(row.integer(7)),
                       .created = from_ms(row.integer(8)),
                       .updated = from_ms(row.integer(9))},
+            .due = from_ms(row.integer(11)),
+            .worker = std::string(row.text(12)),
             .events = row.integer(10)};
 }
 
@@ -127,21 +116,17 @@ public:
     {
         const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
         statements_.emplace(Statements{
-            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", order_columns)),
-            .by_number = prepare(fmt::format("SELECT {} FROM orders WHERE number = ?1", order_columns)),
+            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", columns)),
+            .by_number = prepare(fmt::format("SELECT {} FROM orders WHERE number = ?1", columns)),
             .key = prepare("SELECT number FROM keys WHERE key = ?1"),
             .add_key = prepare("INSERT INTO keys VALUES (?1, ?2)"),
-            .add_order = prepare("INSERT INTO orders VALUES (NULL, ?1, ?2, ?3, 0, '', 0, 0, ?4, ?4, 1) "
+            .add_order = prepare("INSERT INTO orders VALUES (NULL, ?1, ?2, ?3, 0, '', 0, 0, ?4, ?4, 1, ?4, '') "
                                  "ON CONFLICT (order_id) DO NOTHING RETURNING number"),
             .update_order = prepare("UPDATE orders SET status = ?2, reason = ?3, epoch = ?4, attempts = ?5, "
-                                    "updated = ?6, events = ?7 WHERE number = ?1"),
-            .due_jobs = prepare("SELECT number, due FROM jobs WHERE due <= ?1 ORDER BY due, number LIMIT ?2"),
-            .next_due = prepare("SELECT min(due) FROM jobs"),
-            .put_job = prepare("INSERT INTO jobs VALUES (?1, ?2, ?3) ON CONFLICT (number) "
-                               "DO UPDATE SET due = ?2, worker = ?3"),
-            .job = prepare("SELECT due, worker FROM jobs WHERE number = ?1"),
-            .prolong = prepare("UPDATE jobs SET due = ?2 WHERE number = ?1 AND worker <> ''"),
-            .remove_job = prepare("DELETE FROM jobs WHERE number = ?1"),
+                                    "updated = ?6, events = ?7, due = ?8, worker = ?9 WHERE number = ?1"),
+            .due = prepare(fmt::format(
+                "SELECT {} FROM orders WHERE status = 0 AND due <= ?1 ORDER BY due, number LIMIT ?2", columns)),
+            .next_due = prepare("SELECT min(due) FROM orders WHERE status = 0"),
             .add_event = prepare("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
             .add_totals = prepare("UPDATE totals SET processing = processing + ?1, validated = validated + ?2, "
                                   "rejected = rejected + ?3, failed = failed + ?4"),
@@ -157,8 +142,8 @@ public:
             if (!number) return number.error();
             if (*number) return compare(find(**number), what, Creation::Kind::other_body);
         }
-        const auto now = clock_();
-        const auto number = insert(what, now);
+        auto record = created(what, clock_());
+        const auto number = insert(record);
         if (!number) return number.error();
         if (!*number) {
             auto creation = compare(find(what.order_id), what, Creation::Kind::other_order);
@@ -166,119 +151,78 @@ public:
                 if (auto done = remember(*key, creation->order.number); !done) return done.error();
             return creation;
         }
-        Order order{.number = **number, .what = what, .created = now, .updated = now};
+        record.order.number = **number;
         if (key)
-            if (auto done = remember(*key, order.number); !done) return done.error();
-        if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
-        if (auto done = add_event(order.number, 0, {Event::Kind::created, now, 0, {}}); !done) return done.error();
+            if (auto done = remember(*key, record.order.number); !done) return done.error();
+        if (auto done = add_events(record); !done) return done.error();
         if (auto done = count(std::nullopt, Status::processing); !done) return done.error();
-        return Creation{Creation::Kind::created, std::move(order)};
+        return Creation{Creation::Kind::created, std::move(record.order)};
     }
 
     result<Leased> lease(const LeaseRequest& request)
     {
         const auto now = clock_();
-        const auto numbers = due_jobs(now, request.most);
-        if (!numbers) return numbers.error();
+        auto records = due(now, request.most);
+        if (!records) return records.error();
         Leased leased;
-        for (const auto number : *numbers) {
-            auto row = find(number);
-            if (!row) return row.error();
-            ++row->order.epoch;
-            if (auto done = record(*row, {Event::Kind::leased, now, row->order.epoch, "by " + request.worker}); !done)
-                return done.error();
-            if (auto done = save(*row); !done) return done.error();
-            if (auto done = put_job(number, to_ms(now + request.lasts), request.worker); !done) return done.error();
-            leased.jobs.push_back({.what = std::move(row->order.what),
-                                   .epoch = row->order.epoch,
-                                   .attempts = row->order.attempts,
-                                   .created = row->order.created});
+        for (auto& record : *records) {
+            leased.jobs.push_back(orders::lease(record, request.worker, request.lasts, now));
+            if (auto done = save(record); !done) return done.error();
         }
         if (leased.jobs.size() < request.most) {
             Run next(statements_->next_due);
             const auto found = next->step();
             if (!found) return found.error();
-            if (!next->is_null(0)) leased.next_due = from_ms(next->integer(0));
+            if (!next->is_null(0)) leased.next_due_in = from_ms(next->integer(0)) - now;
         }
         return leased;
     }
 
     result<std::vector<bool>> extend(const std::vector<Held>& held, Duration lasts)
     {
-        const auto until = to_ms(clock_() + lasts);
+        const auto until = clock_() + lasts;
         std::vector<bool> still;
         still.reserve(held.size());
         for (const auto& one : held) {
-            const auto row = find(one.order_id);
-            if (!row && row.error() != errc::not_found) return row.error();
-            if (!row || row->order.status != Status::processing || row->order.epoch != one.epoch) {
-                still.push_back(false);
-                continue;
-            }
-            Run prolong(statements_->prolong);
-            prolong->bind(1, row->order.number).bind(2, until);
-            if (auto done = finished(prolong); !done) return done.error();
-            still.push_back(true);
+            auto record = find(one.order_id);
+            if (!record && record.error() != errc::not_found) return record.error();
+            still.push_back(record && orders::extend(*record, one.epoch, until));
+            if (!still.back()) continue;
+            if (auto done = save(*record); !done) return done.error();
         }
         return still;
     }
 
     result<std::vector<Settled>> settle(const std::vector<Settlement>& settlements)
     {
+        const auto now = clock_();
         std::vector<Settled> out;
         out.reserve(settlements.size());
         for (const auto& settlement : settlements) {
-            const auto settled = settle(settlement);
-            if (!settled) return settled.error();
-            out.push_back(*settled);
+            auto record = find(settlement.order_id);
+            if (!record && record.error() != errc::not_found) return record.error();
+            out.push_back(record ? orders::settle(*record, settlement, now) : Settled::unknown);
+            if (out.back() != Settled::applied) continue;
+            if (auto done = save(*record, Status::processing); !done) return done.error();
         }
         return out;
     }
 
     result<Order> operate(const std::string& order_id, Operation operation)
     {
-        auto row = find(order_id);
-        if (!row) return row.error();
-        Order& order = row->order;
-        const auto now = clock_();
-        const auto job = find_job(order.number);
-        if (!job) return job.error();
-        switch (operation) {
-        case Operation::retry_now:
-            if (order.status != Status::processing || !*job || !(*job)->worker.empty())
-                return error_code(errc::conflict);
-            if (auto done = record(*row, {Event::Kind::hastened, now, order.epoch, "by an operator"}); !done)
-                return done.error();
-            if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
-            break;
-        case Operation::cancel:
-            if (order.status != Status::processing) return error_code(errc::conflict);
-            ++order.epoch; // whoever has it has it no longer
-            order.reason = "cancelled by an operator";
-            if (auto done = end(*row, Status::failed, now); !done) return done.error();
-            break;
-        case Operation::replay:
-            if (order.status != Status::failed) return error_code(errc::conflict);
-            ++order.epoch;
-            if (auto done = record(*row, {Event::Kind::replayed, now, order.epoch, "by an operator"}); !done)
-                return done.error();
-            if (auto done = count(Status::failed, Status::processing); !done) return done.error();
-            if (auto done = put_job(order.number, to_ms(now), {}); !done) return done.error();
-            order.status = Status::processing;
-            order.reason.clear();
-            order.attempts = 0;
-            break;
-        }
-        order.updated = now;
-        if (auto done = save(*row); !done) return done.error();
-        return std::move(order);
+        auto record = find(order_id);
+        if (!record) return record.error();
+        const auto before = record->order.status;
+        if (!orders::operate(*record, operation, clock_())) return error_code(errc::conflict);
+        if (auto done = save(*record, before); !done) return done.error();
+        return std::move(record->order);
     }
 
     result<std::uint64_t> clear()
     {
         if (auto done = database_.execute("DELETE FROM orders"); !done) return done.error();
         const auto count = static_cast<std::uint64_t>(database_.changes());
-        if (auto done = database_.execute("DELETE FROM keys; DELETE FROM jobs; DELETE FROM events; "
+        if (auto done = database_.execute("DELETE FROM keys; DELETE FROM events; "
                                           "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0");
             !done)
             return done.error();
@@ -287,12 +231,7 @@ public:
 
 private:
     struct Statements {
-        Statement by_id, by_number, key, add_key, add_order, update_order, due_jobs, next_due, put_job, job, prolong,
-            remove_job, add_event, add_totals;
-    };
-    struct Job {
-        std::int64_t due = 0;
-        std::string worker;
+        Statement by_id, by_number, key, add_key, add_order, update_order, due, next_due, add_event, add_totals;
     };
 
     static Database open(const std::string& path, storage::Synchronous synchronous)
@@ -300,6 +239,7 @@ private:
         auto database = started(Database::open(path, seconds(5)), path);
         started(database.log_ahead(synchronous), path);
         auto transaction = started(storage::Transaction::begin(database), path);
+        check_version(database, path);
         started(database.execute(schema), path);
         started(transaction.commit(), path);
         // What a killed process had written but not yet synced is in the log and is read as if it were durable. Before
@@ -308,26 +248,39 @@ private:
         return database;
     }
 
-    result<Row> find(const std::string& order_id)
+    static void check_version(Database& database, const std::string& path)
+    {
+        auto orders = started(database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'orders'"), path);
+        auto version = started(database.prepare("PRAGMA user_version"), path);
+        started(orders.step(), path);
+        started(version.step(), path);
+        if (orders.integer(0) > 0 && version.integer(0) != schema_version)
+            throw StartupError(
+                fmt::format("the orders in {} were written by another version of hotspare; move the file "
+                            "away, or use that version",
+                            path));
+    }
+
+    result<Record> find(const std::string& order_id)
     {
         Run select(statements_->by_id);
         select->bind(1, order_id);
         return found(select);
     }
 
-    result<Row> find(std::int64_t number)
+    result<Record> find(std::int64_t number)
     {
         Run select(statements_->by_number);
         select->bind(1, number);
         return found(select);
     }
 
-    static result<Row> found(Run& select)
+    static result<Record> found(Run& select)
     {
         const auto row = select->step();
         if (!row) return row.error();
         if (!*row) return error_code(errc::not_found);
-        return read_row(*select.operator->());
+        return read_record(*select.operator->());
     }
 
     result<std::optional<std::int64_t>> find_key(const std::string& key)
@@ -338,27 +291,19 @@ private:
         return *row ? std::optional(select->integer(0)) : std::nullopt;
     }
 
-    result<std::optional<Job>> find_job(std::int64_t number)
+    static result<Creation> compare(result<Record> record, const NewOrder& what, Creation::Kind otherwise)
     {
-        Run select(statements_->job);
-        const auto row = select->bind(1, number).step();
-        if (!row) return row.error();
-        if (!*row) return std::optional<Job>();
-        return std::optional(Job{select->integer(0), std::string(select->text(1))});
-    }
-
-    static result<Creation> compare(result<Row> row, const NewOrder& what, Creation::Kind otherwise)
-    {
-        if (!row) return row.error();
-        const auto kind = row->order.what == what ? Creation::Kind::repeated : otherwise;
-        return Creation{kind, std::move(row->order)};
+        if (!record) return record.error();
+        const auto kind = record->order.what == what ? Creation::Kind::repeated : otherwise;
+        return Creation{kind, std::move(record->order)};
     }
 
     /// The new order's number; none if there is one with this order_id.
-    result<std::optional<std::int64_t>> insert(const NewOrder& what, WallTime now)
+    result<std::optional<std::int64_t>> insert(const Record& record)
     {
+        const auto& what = record.order.what;
         Run add(statements_->add_order);
-        add->bind(1, what.order_id).bind(2, what.product).bind(3, what.quantity).bind(4, to_ms(now));
+        add->bind(1, what.order_id).bind(2, what.product).bind(3, what.quantity).bind(4, to_ms(record.order.created));
         const auto row = add->step();
         if (!row) return row.error();
         return *row ? std::optional(add->integer(0)) : std::nullopt;
@@ -371,51 +316,43 @@ private:
         return finished(add);
     }
 
-    result<std::vector<std::int64_t>> due_jobs(WallTime now, std::size_t most)
+    result<std::vector<Record>> due(WallTime now, std::size_t most)
     {
-        std::vector<std::int64_t> numbers;
-        Run select(statements_->due_jobs);
+        std::vector<Record> records;
+        Run select(statements_->due);
         select->bind(1, to_ms(now)).bind(2, static_cast<std::int64_t>(most));
         while (true) {
             const auto row = select->step();
             if (!row) return row.error();
-            if (!*row) return numbers;
-            numbers.push_back(select->integer(0));
+            if (!*row) return records;
+            records.push_back(read_record(*select.operator->()));
         }
     }
 
-    result<void> put_job(std::int64_t number, std::int64_t due, const std::string& worker)
+    result<void> add_events(const Record& record)
     {
-        Run put(statements_->put_job);
-        put->bind(1, number).bind(2, due).bind(3, worker);
-        return finished(put);
+        auto place = record.events;
+        for (const auto& event : record.add) {
+            Run add(statements_->add_event);
+            add->bind(1, record.order.number).bind(2, place++).bind(3, static_cast<std::int64_t>(event.kind));
+            add->bind(4, to_ms(event.at)).bind(5, event.epoch).bind(6, event.detail);
+            if (auto done = finished(add); !done) return done;
+        }
+        return {};
     }
 
-    result<void> add_event(std::int64_t number, std::int64_t place, const Event& event)
+    /// `before`: the status that it had, if that may have changed.
+    result<void> save(const Record& record, std::optional<Status> before = std::nullopt)
     {
-        Run add(statements_->add_event);
-        add->bind(1, number).bind(2, place).bind(3, static_cast<std::int64_t>(event.kind)).bind(4, to_ms(event.at));
-        add->bind(5, event.epoch).bind(6, event.detail);
-        return finished(add);
-    }
-
-    /// Adds the event to the order's timeline; save() must follow.
-    result<void> record(Row& row, const Event& event)
-    {
-        const bool routine = event.kind == Event::Kind::leased || event.kind == Event::Kind::snoozed ||
-                             event.kind == Event::Kind::retry || event.kind == Event::Kind::attempt;
-        if (routine && row.events >= most_routine_events) return {};
-        return add_event(row.order.number, row.events++, event);
-    }
-
-    result<void> save(const Row& row)
-    {
-        const Order& order = row.order;
+        const Order& order = record.order;
         Run update(statements_->update_order);
         update->bind(1, order.number).bind(2, static_cast<std::int64_t>(order.status)).bind(3, order.reason);
         update->bind(4, order.epoch).bind(5, std::int64_t{order.attempts}).bind(6, to_ms(order.updated));
-        update->bind(7, row.events);
-        return finished(update);
+        update->bind(7, record.events + static_cast<std::int64_t>(record.add.size()));
+        update->bind(8, to_ms(record.due)).bind(9, record.worker);
+        if (auto done = finished(update); !done) return done;
+        if (auto done = add_events(record); !done) return done;
+        return before && *before != order.status ? count(before, order.status) : result<void>();
     }
 
     result<void> count(std::optional<Status> from, std::optional<Status> to)
@@ -426,54 +363,6 @@ private:
             add->bind(i + 1, std::int64_t{to == status} - std::int64_t{from == status});
         }
         return finished(add);
-    }
-
-    /// The round is over. save() must follow.
-    result<void> end(Row& row, Status status, WallTime now)
-    {
-        Order& order = row.order;
-        if (auto done = record(row, {terminal_event(status), now, order.epoch, order.reason}); !done) return done;
-        if (auto done = count(order.status, status); !done) return done;
-        order.status = status;
-        Run remove(statements_->remove_job);
-        remove->bind(1, order.number);
-        return finished(remove);
-    }
-
-    result<Settled> settle(const Settlement& settlement)
-    {
-        auto row = find(settlement.order_id);
-        if (!row && row.error() == errc::not_found) return Settled::unknown;
-        if (!row) return row.error();
-        Order& order = row->order;
-        const bool ends = settlement.kind == Settlement::Kind::verdict;
-        const auto wanted = ends ? std::optional(settlement.status) : std::nullopt;
-        const auto settled = judge_settlement(order.status, order.epoch, settlement.epoch, wanted);
-        if (settled != Settled::applied) return settled;
-
-        const auto now = clock_();
-        for (const auto& attempt : settlement.attempts) {
-            order.attempts += attempt.counts ? 1 : 0;
-            const auto detail = fmt::format("{} ms{}: {}", hotspare::to_ms(attempt.took),
-                                            attempt.counts ? "" : ", not counted", attempt.outcome);
-            if (auto done = record(*row, {Event::Kind::attempt, attempt.at, order.epoch, detail}); !done)
-                return done.error();
-        }
-        order.reason = settlement.reason;
-        order.updated = now;
-        if (ends) {
-            if (auto done = end(*row, settlement.status, now); !done) return done.error();
-        } else {
-            const auto kind = settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed;
-            const auto pause = in_ms(settlement.pause);
-            const auto detail =
-                fmt::format("{}: {}", pause == 0 ? "for anybody" : fmt::format("for {} ms", pause), settlement.reason);
-            if (auto done = record(*row, {kind, now, order.epoch, detail}); !done) return done.error();
-            ++order.epoch; // a repetition of this settlement must change nothing
-            if (auto done = put_job(order.number, to_ms(now) + in_ms(settlement.pause), {}); !done) return done.error();
-        }
-        if (auto done = save(*row); !done) return done.error();
-        return Settled::applied;
     }
 
     Database database_;
@@ -487,17 +376,18 @@ public:
     {
         const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
         statements_.emplace(Statements{
-            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", order_columns)),
-            .job = prepare("SELECT due, worker FROM jobs WHERE number = ?1"),
+            .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", columns)),
             .events = prepare("SELECT kind, at, epoch, detail FROM events WHERE number = ?1 ORDER BY place"),
-            .list = prepare(
-                fmt::format("SELECT {} FROM orders WHERE number < ?1 ORDER BY number DESC LIMIT ?2", order_columns)),
+            .list =
+                prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 ORDER BY number DESC LIMIT ?2", columns)),
             .list_status = prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 AND status = ?3 "
                                                "ORDER BY number DESC LIMIT ?2",
-                                               order_columns)),
-            .totals = prepare("SELECT processing, validated, rejected, failed, "
-                              "(SELECT count(*) FROM jobs WHERE worker <> ''), "
-                              "(SELECT created FROM orders WHERE number = (SELECT min(number) FROM jobs)) FROM totals"),
+                                               columns)),
+            // The inner question is answered from the queue's index alone.
+            .totals = prepare("SELECT processing, validated, rejected, failed, leased, "
+                              "(SELECT created FROM orders WHERE number = first) FROM totals, "
+                              "(SELECT count(*) FILTER (WHERE worker <> '') AS leased, min(number) AS first "
+                              "FROM orders WHERE status = 0)"),
         });
     }
 
@@ -525,7 +415,7 @@ public:
                 out.more = true;
                 return out;
             }
-            out.orders.push_back(read_row(*select.operator->()).order);
+            out.orders.push_back(read_record(*select.operator->()).order);
         }
     }
 
@@ -546,7 +436,7 @@ public:
 
 private:
     struct Statements {
-        Statement by_id, job, events, list, list_status, totals;
+        Statement by_id, events, list, list_status, totals;
     };
 
     result<OrderFile> read(const std::string& order_id)
@@ -557,15 +447,11 @@ private:
             const auto row = select->bind(1, order_id).step();
             if (!row) return row.error();
             if (!*row) return error_code(errc::not_found);
-            file.order = read_row(*select.operator->()).order;
-        }
-        {
-            Run select(statements_->job);
-            const auto row = select->bind(1, file.order.number).step();
-            if (!row) return row.error();
-            if (*row) {
-                file.due = from_ms(select->integer(0));
-                file.worker = select->text(1);
+            auto record = read_record(*select.operator->());
+            file.order = std::move(record.order);
+            if (file.order.status == Status::processing) {
+                file.due = record.due;
+                file.worker = std::move(record.worker);
             }
         }
         Run select(statements_->events);

@@ -1,8 +1,8 @@
 // Where orders and jobs are kept: the truth of the pipeline. Two implementations: SQLite for one machine
 // (sqlite_store.hpp) and PostgreSQL for several order services at once.
 //
-// Every change is one transaction over order, job and event, and is durable before its coroutine goes on. Whether a
-// change is legal is decided by orders/model.hpp, inside that transaction.
+// Every change is one transaction over order, job and event, and is durable before its coroutine goes on. What a
+// change makes of an order is decided by orders/order_service/transition.hpp, inside that transaction.
 //
 // Failures: errc::unavailable (try again later), errc::storage (nothing was written: the disk is full), and
 // errc::storage_broken (unknown what was written). Nothing else, unless a function says so.
@@ -12,7 +12,7 @@
 #pragma once
 
 #include "common/error.hpp"
-#include "orders/model.hpp"
+#include "orders/order_service/transition.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -44,20 +44,13 @@ struct LeaseRequest {
 };
 
 struct Leased {
-    std::vector<Lease> jobs;          ///< those that waited longest first
-    std::optional<WallTime> next_due; ///< when there are fewer than wanted: the next moment at which another is due
+    std::vector<Lease> jobs;               ///< those that waited longest first
+    std::optional<Duration> next_due_in{}; ///< if there are fewer than wanted: until another is due
 };
 
 struct Held {
     std::string order_id;
     Epoch epoch = 0;
-};
-
-/// What an operator may do to one order.
-enum class Operation : std::uint8_t {
-    retry_now, ///< due at once; refused unless it waits, unleased
-    cancel,    ///< Failed, whoever has it; refused unless Processing
-    replay,    ///< a new round; refused unless Failed
 };
 
 /// Everything about one order.

@@ -200,7 +200,7 @@ TEST_F(SqliteStoreTest, PutsBackWhatIsToBeTriedAgain)
     EXPECT_EQ(shop.settle(settlement), Settled::fenced) << "its answer was lost: it changes nothing a second time";
     const auto none = shop.lease();
     EXPECT_TRUE(none.jobs.empty());
-    EXPECT_EQ(none.next_due, test_clock() + seconds(1));
+    EXPECT_EQ(none.next_due_in, Duration(seconds(1)));
     pass(seconds(1));
     leased = shop.lease();
     ASSERT_EQ(leased.jobs.size(), 1U);

@@ -1,30 +1,43 @@
-#include "common/http/deadline.hpp"
+#include "common/deadline.hpp"
 
 #include "common/error.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <functional>
 #include <utility>
 
-namespace hotspare::http {
+namespace hotspare {
 
 namespace asio = boost::asio;
 
 struct Deadline::State {
-    explicit State(asio::ip::tcp::socket& s) : socket(&s), timer(s.get_executor()) {}
+    State(const asio::any_io_executor& executor, std::function<void(error_code&)> c)
+        : cancel(std::move(c)), timer(executor)
+    {
+    }
 
-    asio::ip::tcp::socket* socket; ///< null once the Deadline is gone
+    std::function<void(error_code&)> cancel; ///< the socket's operations; empty once the Deadline is gone
     asio::steady_timer timer;
     bool armed = false;
     bool passed = false;
 };
 
-Deadline::Deadline(asio::ip::tcp::socket& socket) : state_(std::make_shared<State>(socket)) {}
+Deadline::Deadline(asio::ip::tcp::socket& socket)
+    : state_(std::make_shared<State>(socket.get_executor(), [&socket](error_code& error) { socket.cancel(error); }))
+{
+}
+
+Deadline::Deadline(asio::posix::stream_descriptor& descriptor)
+    : state_(std::make_shared<State>(descriptor.get_executor(),
+                                     [&descriptor](error_code& error) { descriptor.cancel(error); }))
+{
+}
 
 Deadline::~Deadline()
 {
     disarm();
-    state_->socket = nullptr;
+    state_->cancel = nullptr;
 }
 
 void Deadline::arm(Duration span)
@@ -55,10 +68,10 @@ void Deadline::wait(std::shared_ptr<State> state)
     auto& timer = state->timer;
     timer.async_wait([state = std::move(state)](error_code error) {
         // A handler that was queued before arm() or disarm() comes too late to mean anything.
-        if (error || !state->socket || !state->armed || state->timer.expiry() > Clock::now()) return;
+        if (error || !state->cancel || !state->armed || state->timer.expiry() > Clock::now()) return;
         state->passed = true;
         error_code ignored;
-        state->socket->cancel(ignored);
+        state->cancel(ignored);
         // An operation that had just completed when it was cancelled may be followed by another that nobody would
         // cancel.
         state->timer.expires_after(milliseconds(20));
@@ -66,4 +79,4 @@ void Deadline::wait(std::shared_ptr<State> state)
     });
 }
 
-} // namespace hotspare::http
+} // namespace hotspare

@@ -7,14 +7,17 @@
 #include "common/clock.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <memory>
 
-namespace hotspare::http {
+namespace hotspare {
 
 class Deadline {
 public:
     explicit Deadline(boost::asio::ip::tcp::socket& socket);
+    /// The same over a descriptor, for the sockets that a library has opened.
+    explicit Deadline(boost::asio::posix::stream_descriptor& descriptor);
     ~Deadline();
 
     Deadline(const Deadline&) = delete;
@@ -33,4 +36,4 @@ private:
     std::shared_ptr<State> state_; ///< shared with the timer's handler, which may still be queued when we are destroyed
 };
 
-} // namespace hotspare::http
+} // namespace hotspare

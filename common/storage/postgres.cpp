@@ -1,0 +1,445 @@
+#include "common/storage/postgres.hpp"
+
+#include "common/http/address.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <libpq-fe.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+
+namespace hotspare::storage::postgres {
+namespace {
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// Between two attempts to connect: a server that starts is met soon, one that is away is not hammered.
+constexpr Duration connect_pause = milliseconds(100);
+constexpr std::size_t most_waiting = 8'192;
+
+/// libpq's messages end with a line break and may have several lines.
+std::string one_line(std::string_view text)
+{
+    std::string out(text.substr(0, text.find_last_not_of(" \n\t") + 1));
+    std::ranges::replace(out, '\n', ' ');
+    std::ranges::replace(out, '\t', ' ');
+    return out;
+}
+
+bool is_class(std::string_view state, std::string_view prefix)
+{
+    return state.starts_with(prefix);
+}
+
+using ConnInfo = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+
+std::string value_of(const ConnInfo& info, std::string_view keyword)
+{
+    for (const auto* option = info.get(); option->keyword != nullptr; ++option)
+        if (option->keyword == keyword && option->val != nullptr) return option->val;
+    return {};
+}
+
+} // namespace
+
+// --- Where -----------------------------------------------------------------------------------------------------------
+
+bool is_url(std::string_view text)
+{
+    return text.starts_with("postgres://") || text.starts_with("postgresql://");
+}
+
+Target resolve(const std::string& url, const std::string& source)
+{
+    char* problem = nullptr;
+    const ConnInfo info(PQconninfoParse(url.c_str(), &problem), &PQconninfoFree);
+    const std::unique_ptr<char, decltype(&PQfreemem)> owned(problem, &PQfreemem);
+    if (!info)
+        throw UsageError(fmt::format("{}: {}, expected postgres://USER@HOST:PORT/DATABASE", source,
+                                     one_line(problem == nullptr ? "out of memory" : problem)));
+    const auto host = value_of(info, "host");
+    Target target{.url = url, .address = value_of(info, "hostaddr"), .shown = {}};
+    const bool unix_socket = host.empty() || host.starts_with('/');
+    if (target.address.empty() && !unix_socket) {
+        // libpq resolves names while it connects, and blocks meanwhile.
+        for (std::size_t begin = 0; begin <= host.size();) {
+            const auto end = std::min(host.find(',', begin), host.size());
+            const auto address = http::resolve(host.substr(begin, end - begin), 5432, source).address().to_string();
+            target.address += (begin == 0 ? "" : ",") + address;
+            begin = end + 1;
+        }
+    }
+    const auto user = value_of(info, "user");
+    const auto port = value_of(info, "port");
+    target.shown = fmt::format("postgres://{}{}{}{}/{}", user, user.empty() ? "" : "@", host,
+                               port.empty() ? "" : ":" + port, value_of(info, "dbname"));
+    return target;
+}
+
+// --- Rows ------------------------------------------------------------------------------------------------------------
+
+void Rows::Clear::operator()(pg_result* result) const noexcept
+{
+    PQclear(result);
+}
+
+std::size_t Rows::size() const noexcept
+{
+    return static_cast<std::size_t>(PQntuples(result_.get()));
+}
+
+std::string_view Rows::text(std::size_t row, int column) const
+{
+    const int index = static_cast<int>(row);
+    return {PQgetvalue(result_.get(), index, column),
+            static_cast<std::size_t>(PQgetlength(result_.get(), index, column))};
+}
+
+std::int64_t Rows::integer(std::size_t row, int column) const
+{
+    const auto digits = text(row, column);
+    std::int64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+}
+
+bool Rows::is_null(std::size_t row, int column) const
+{
+    return PQgetisnull(result_.get(), static_cast<int>(row), column) != 0;
+}
+
+std::int64_t Rows::affected() const
+{
+    return std::strtoll(PQcmdTuples(result_.get()), nullptr, 10);
+}
+
+// --- Connection ------------------------------------------------------------------------------------------------------
+
+void Connection::Finish::operator()(pg_conn* connection) const noexcept
+{
+    PQfinish(connection);
+}
+
+void Connection::close() noexcept
+{
+    if (socket_.is_open()) socket_.release();
+    connection_.reset();
+    prepared_.clear();
+    busy_ = false;
+}
+
+asio::awaitable<bool> Connection::wait(asio::posix::stream_descriptor::wait_type what)
+{
+    const auto [error] = co_await socket_.async_wait(what, no_throw);
+    if (deadline_.passed()) {
+        message_ = "it did not answer in time";
+        co_return false;
+    }
+    if (error) message_ = error.message();
+    co_return !error;
+}
+
+asio::awaitable<result<void>> Connection::open(const Target& target, const std::string& setup, TimePoint until)
+{
+    close();
+    deadline_.arm(std::max<Duration>(until - Clock::now(), Duration::zero()));
+    bool done = co_await connect(target);
+    if (done) {
+        busy_ = true;
+        done = PQsendQuery(connection_.get(), setup.c_str()) == 1;
+        if (done) done = co_await flush();
+        while (done) {
+            const auto raw = co_await next_result();
+            done = raw.has_value();
+            if (!done || *raw == nullptr) break;
+            const Rows rows(*raw);
+            if (PQresultStatus(*raw) != PGRES_FATAL_ERROR) continue;
+            message_ = one_line(PQresultErrorMessage(*raw));
+            done = false;
+        }
+        done = done && PQenterPipelineMode(connection_.get()) == 1;
+        busy_ = false;
+    }
+    deadline_.disarm();
+    if (done) co_return result<void>();
+    close();
+    co_return error_code(errc::unavailable);
+}
+
+asio::awaitable<bool> Connection::connect(const Target& target)
+{
+    // What comes later wins over what the URL (`dbname`, as it is expanded) says.
+    std::vector<const char*> names{"dbname", "client_encoding", "application_name"};
+    std::vector<const char*> values{target.url.c_str(), "UTF8", "hotspare"};
+    if (!target.address.empty()) {
+        names.push_back("hostaddr");
+        values.push_back(target.address.c_str());
+    }
+    names.push_back(nullptr);
+    values.push_back(nullptr);
+    connection_.reset(PQconnectStartParams(names.data(), values.data(), 1));
+    if (!connection_) {
+        message_ = "out of memory";
+        co_return false;
+    }
+    auto next = PQstatus(connection_.get()) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        // libpq may open another socket at each step, perhaps with the same number: the event loop must let go of the
+        // old one before.
+        socket_.assign(PQsocket(connection_.get()));
+        const bool ready = co_await wait(next == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
+                                                                       : asio::posix::stream_descriptor::wait_write);
+        socket_.release();
+        if (!ready) co_return false;
+        next = PQconnectPoll(connection_.get());
+    }
+    if (next != PGRES_POLLING_OK) {
+        message_ = one_line(PQerrorMessage(connection_.get()));
+        co_return false;
+    }
+    PQsetNoticeProcessor(
+        connection_.get(), [](void*, const char*) {}, nullptr);
+    PQsetnonblocking(connection_.get(), 1);
+    socket_.assign(PQsocket(connection_.get()));
+    co_return true;
+}
+
+/// Writes what libpq holds back. It does not read meanwhile: what is sent in one go (below the bound of an HTTP body)
+/// the server takes in before its own answers, far smaller, could fill a socket. If not, there is the deadline.
+asio::awaitable<bool> Connection::flush()
+{
+    while (true) {
+        const int left = PQflush(connection_.get());
+        if (left == 0) co_return true;
+        if (left < 0) {
+            message_ = one_line(PQerrorMessage(connection_.get()));
+            co_return false;
+        }
+        const bool ready = co_await wait(asio::posix::stream_descriptor::wait_write);
+        if (!ready) co_return false;
+    }
+}
+
+/// The next result, which the caller owns; null at the end of one statement's results. Nothing: the connection is lost.
+asio::awaitable<std::optional<pg_result*>> Connection::next_result()
+{
+    while (PQisBusy(connection_.get()) != 0) {
+        const bool ready = co_await wait(asio::posix::stream_descriptor::wait_read);
+        if (!ready) co_return std::nullopt;
+        if (PQconsumeInput(connection_.get()) == 0) {
+            message_ = one_line(PQerrorMessage(connection_.get()));
+            co_return std::nullopt;
+        }
+    }
+    co_return PQgetResult(connection_.get());
+}
+
+asio::awaitable<result<std::vector<Rows>>> Connection::run(std::vector<Command> commands, TimePoint until)
+{
+    if (!connection_) co_return error_code(errc::unavailable);
+    deadline_.arm(std::max<Duration>(until - Clock::now(), Duration::zero()));
+    busy_ = true; // if this coroutine is destroyed before it ends, the connection is of no use any more
+    std::vector<Sent> sent;
+    result<std::vector<Rows>> out = error_code(errc::unavailable);
+    bool done = send(commands, sent);
+    if (done) done = co_await flush();
+    if (done)
+        out = co_await receive(std::move(sent));
+    else
+        close();
+    deadline_.disarm();
+    co_return out;
+}
+
+/// Queues the commands, each before its first use with its preparation.
+bool Connection::send(const std::vector<Command>& commands, std::vector<Sent>& sent)
+{
+    std::vector<const char*> values;
+    for (const auto& [sql, parameters] : commands) {
+        const auto count = static_cast<int>(parameters.size());
+        auto& name = prepared_[sql];
+        if (name.empty()) {
+            name = fmt::format("s{}", ++names_);
+            if (PQsendPrepare(connection_.get(), name.c_str(), std::string(sql).c_str(), count, nullptr) != 1)
+                return false;
+            sent.push_back({sql, true});
+        }
+        values.clear();
+        for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+        if (PQsendQueryPrepared(connection_.get(), name.c_str(), count, values.data(), nullptr, nullptr, 0) != 1)
+            return false;
+        sent.push_back({sql, false});
+    }
+    return PQpipelineSync(connection_.get()) == 1;
+}
+
+asio::awaitable<result<std::vector<Rows>>> Connection::receive(std::vector<Sent> sent)
+{
+    std::vector<Rows> out;
+    error_code failure;
+    // Each statement has one result and the end of its results; then comes that of the whole.
+    for (const auto& [sql, preparation] : sent) {
+        const auto raw = co_await next_result();
+        if (!raw) co_return lost();
+        Rows rows(*raw);
+        const auto status = PQresultStatus(*raw);
+        if (status == PGRES_FATAL_ERROR) {
+            failure = judge(*raw); // those that follow are not run, and say so
+            if (!connection_) co_return failure;
+        }
+        const bool done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+        if (done && !preparation) out.push_back(std::move(rows));
+        if (!done && preparation) prepared_.erase(sql);
+        const auto nothing = co_await next_result();
+        if (!nothing) co_return lost();
+        if (const Rows end(*nothing); *nothing != nullptr) co_return lost();
+    }
+    const auto raw = co_await next_result();
+    if (!raw) co_return lost();
+    const Rows whole(*raw);
+    // Only now has a transaction without a COMMIT of its own been committed.
+    if (PQresultStatus(*raw) != PGRES_PIPELINE_SYNC) {
+        judge(*raw);
+        co_return lost();
+    }
+    busy_ = false;
+    if (failure) co_return failure;
+    co_return out;
+}
+
+/// What a failed statement means; https://www.postgresql.org/docs/15/errcodes-appendix.html
+error_code Connection::judge(const pg_result* result)
+{
+    message_ = one_line(PQresultErrorMessage(result));
+    const char* const field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const std::string_view state = field == nullptr ? "08000" : field;
+    if (state == "23505") return errc::conflict;
+    // The server ends, starts, or has become a standby: this connection leads nowhere.
+    if (is_class(state, "57P") || is_class(state, "08") || state == "25006") return lost();
+    // Deadlock, lock or statement that took too long.
+    if (is_class(state, "40") || is_class(state, "55") || state == "57014") return errc::unavailable;
+    return errc::storage;
+}
+
+error_code Connection::lost()
+{
+    close();
+    return errc::unavailable;
+}
+
+bool Connection::is_idle() noexcept
+{
+    if (!connection_ || busy_ || PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) return false;
+    // Nothing to read is as it should be: a server that ends says so, or just closes.
+    char byte = 0;
+    return ::recv(PQsocket(connection_.get()), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+// --- Pool ------------------------------------------------------------------------------------------------------------
+
+/// One of the connections that may exist: given back unless it is kept.
+class Pool::Slot {
+public:
+    explicit Slot(Pool& pool) : pool_(pool) { ++pool_.open_; }
+    ~Slot()
+    {
+        if (kept_) return;
+        --pool_.open_;
+        pool_.wake_one();
+    }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    void keep() noexcept { kept_ = true; }
+
+private:
+    Pool& pool_;
+    bool kept_ = false;
+};
+
+Pool::Pool(asio::io_context& context, PoolSettings settings) : context_(context), settings_(std::move(settings)) {}
+
+Pool::Lent::~Lent()
+{
+    if (connection_) pool_->give_back(std::move(connection_));
+}
+
+std::unique_ptr<Connection> Pool::take_idle()
+{
+    while (!idle_.empty()) {
+        auto connection = std::move(idle_.back());
+        idle_.pop_back();
+        if (connection->is_idle()) return connection;
+        --open_;
+    }
+    return nullptr;
+}
+
+void Pool::give_back(std::unique_ptr<Connection> connection)
+{
+    if (connection->is_idle())
+        idle_.push_back(std::move(connection));
+    else
+        --open_;
+    wake_one();
+}
+
+void Pool::wake_one()
+{
+    if (!waiting_.empty()) waiting_.front()->cancel();
+}
+
+asio::awaitable<void> Pool::wait(TimePoint until)
+{
+    asio::steady_timer timer(context_, until);
+    const auto place = waiting_.insert(waiting_.end(), &timer);
+    co_await asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
+    co_await timer.async_wait(no_throw);
+    waiting_.erase(place);
+    co_await asio::this_coro::throw_if_cancelled(true);
+}
+
+asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
+{
+    while (true) {
+        if (auto connection = take_idle()) co_return Lent(*this, std::move(connection));
+        const auto now = Clock::now();
+        if (now >= until || waiting_.size() >= most_waiting) co_return error_code(errc::unavailable);
+        if (open_ >= settings_.connections) {
+            co_await wait(until);
+            continue;
+        }
+        if (now < retry_at_) {
+            co_await wait(std::min(until, retry_at_));
+            continue;
+        }
+        Slot slot(*this);
+        auto connection = std::make_unique<Connection>(context_.get_executor());
+        const auto opened = co_await connection->open(settings_.target, settings_.setup, until);
+        if (opened) {
+            slot.keep();
+            note(std::nullopt);
+            co_return Lent(*this, std::move(connection));
+        }
+        note(connection->message());
+        retry_at_ = Clock::now() + connect_pause;
+    }
+}
+
+void Pool::note(std::optional<std::string> trouble)
+{
+    if (trouble && trouble != trouble_)
+        spdlog::warn("cannot use {}: {}; it is tried until it can be used", settings_.target.shown, *trouble);
+    if (!trouble && trouble_) spdlog::info("{} can be used again", settings_.target.shown);
+    trouble_ = std::move(trouble);
+}
+
+} // namespace hotspare::storage::postgres

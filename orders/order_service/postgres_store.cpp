@@ -1,0 +1,596 @@
+#include "orders/order_service/postgres_store.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <map>
+
+namespace hotspare::orders {
+namespace {
+
+using Json = nlohmann::json;
+using storage::postgres::Command;
+using storage::postgres::Rows;
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+/// Between two tries whose connections were lost in the middle.
+constexpr Duration pause_after_failure = milliseconds(10);
+
+// Tables as in SqliteStore, but for the totals: many rows, of which each connection changes one and a reader adds up
+// all, as a single one would let only one transaction commit at a time. The advisory lock keeps services that start
+// together from creating the same table; where the tables exist, nothing is locked. The numbers are hotspare's own.
+constexpr auto schema = R"(
+    SELECT pg_advisory_xact_lock(5403011, 1);
+    DO $$ BEGIN IF to_regclass('orders') IS NULL THEN
+        CREATE TABLE orders (
+            number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id text NOT NULL UNIQUE, product text NOT NULL,
+            quantity bigint NOT NULL, status smallint NOT NULL, reason text NOT NULL, epoch bigint NOT NULL,
+            attempts integer NOT NULL, created bigint NOT NULL, updated bigint NOT NULL, events bigint NOT NULL,
+            due bigint NOT NULL, worker text NOT NULL)
+            WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+        CREATE INDEX orders_due ON orders (due, number) WHERE status = 0;
+        CREATE INDEX orders_failed ON orders (number) WHERE status = 3;
+        CREATE TABLE keys (key text PRIMARY KEY, number bigint NOT NULL);
+        CREATE TABLE events (
+            number bigint, place bigint, kind smallint NOT NULL, at bigint NOT NULL, epoch bigint NOT NULL,
+            detail text NOT NULL, PRIMARY KEY (number, place));
+        CREATE TABLE totals (
+            shard integer PRIMARY KEY, processing bigint NOT NULL, validated bigint NOT NULL, rejected bigint NOT NULL,
+            failed bigint NOT NULL);
+        INSERT INTO totals SELECT shard, 0, 0, 0, 0 FROM generate_series(0, 63) AS shard;
+    END IF; END $$;
+)";
+
+// Every statement here is served by an index; plans that were made while a table was small must not say otherwise when
+// it has grown. What a service has begun and cannot end, the server is to end.
+constexpr auto session = R"(
+    SET synchronous_commit = {}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+    SET plan_cache_mode = force_generic_plan; SET statement_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '5s';
+)";
+
+const std::string columns =
+    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker";
+constexpr int now_column = 13; ///< of what selects them and {now}
+
+/// $1: milliseconds since 1970, or NULL for the server's clock.
+const std::string now_sql = "(SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint))";
+
+/// {columns} and {now} are put in.
+std::string filled(std::string_view sql)
+{
+    return fmt::format(fmt::runtime(sql), fmt::arg("columns", columns), fmt::arg("now", now_sql));
+}
+
+constexpr auto begin_sql = "BEGIN";
+constexpr auto commit_sql = "COMMIT";
+constexpr auto begin_reading_sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+// $2: order_id, product, quantity, key or NULL. A key that exists takes everything back (unique_violation).
+const auto create_sql = filled(R"(
+    WITH added AS (
+        INSERT INTO orders (order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due,
+                            worker)
+        SELECT $2, $3, $4::bigint, 0, '', 0, 0, now, now, 1, now, '' FROM {now} AS t (now)
+        ON CONFLICT (order_id) DO NOTHING RETURNING number, created),
+    key AS (INSERT INTO keys SELECT $5, number FROM added WHERE $5::text IS NOT NULL),
+    event AS (INSERT INTO events SELECT number, 0, 0, created, 0, '' FROM added),
+    total AS (UPDATE totals SET processing = processing + 1 FROM added WHERE shard = pg_backend_pid() % 64)
+    SELECT number, created FROM added)");
+
+const auto by_id_sql = filled("SELECT {columns} FROM orders WHERE order_id = $1");
+const auto by_key_sql = filled("SELECT {columns} FROM orders WHERE number = (SELECT number FROM keys WHERE key = $1)");
+constexpr auto add_key_sql = "INSERT INTO keys VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+const auto due_sql = filled("SELECT {columns}, {now} FROM orders WHERE status = 0 AND due <= {now} "
+                            "ORDER BY due, number LIMIT $2 FOR UPDATE SKIP LOCKED");
+const auto these_sql = filled("SELECT {columns}, {now} FROM orders "
+                              "WHERE number IN (SELECT value::bigint FROM json_array_elements_text($2::json)) "
+                              "AND status = 0 AND due <= {now} ORDER BY number FOR UPDATE SKIP LOCKED");
+const auto next_due_sql = filled("SELECT min(due) - {now} FROM orders WHERE status = 0 AND due > {now}");
+const auto overdue_sql =
+    filled("SELECT number FROM orders WHERE status = 0 AND due <= {now} - $2::bigint ORDER BY due, number LIMIT $3");
+// In one order, so that two that lock the same ones do not wait for each other.
+const auto lock_sql =
+    filled("SELECT {columns}, {now} FROM orders "
+           "WHERE order_id IN (SELECT json_array_elements_text($2::json)) ORDER BY number FOR UPDATE");
+
+constexpr auto save_sql = R"(
+    UPDATE orders SET status = new.status, reason = new.reason, epoch = new.epoch, attempts = new.attempts,
+        updated = new.updated, events = new.events, due = new.due, worker = new.worker
+    FROM json_to_recordset($1::json) AS new (number bigint, status smallint, reason text, epoch bigint,
+        attempts integer, updated bigint, events bigint, due bigint, worker text)
+    WHERE orders.number = new.number)";
+constexpr auto add_events_sql = R"(
+    INSERT INTO events SELECT * FROM json_to_recordset($1::json)
+        AS new (number bigint, place bigint, kind smallint, at bigint, epoch bigint, detail text))";
+constexpr auto count_sql = R"(
+    UPDATE totals SET processing = processing + $1, validated = validated + $2, rejected = rejected + $3,
+        failed = failed + $4 WHERE shard = pg_backend_pid() % 64)";
+
+constexpr auto events_sql = "SELECT kind, at, epoch, detail FROM events "
+                            "WHERE number = (SELECT number FROM orders WHERE order_id = $1) ORDER BY place";
+const auto list_sql = filled("SELECT {columns} FROM orders WHERE number < $1 ORDER BY number DESC LIMIT $2");
+const auto list_status_sql =
+    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = $3 ORDER BY number DESC LIMIT $2");
+constexpr auto totals_sql = R"(
+    SELECT t.*, q.leased, (SELECT created FROM orders WHERE number = q.first)
+    FROM (SELECT sum(processing)::bigint, sum(validated)::bigint, sum(rejected)::bigint, sum(failed)::bigint
+          FROM totals) AS t,
+         (SELECT count(*) FILTER (WHERE worker <> '') AS leased, min(number) AS first
+          FROM orders WHERE status = 0) AS q)";
+
+// Nobody adds an order while all are counted and forgotten.
+constexpr auto lock_all_sql = "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
+constexpr auto count_all_sql = "SELECT sum(processing + validated + rejected + failed)::bigint FROM totals";
+constexpr auto clear_sql = "TRUNCATE orders, keys, events";
+constexpr auto clear_totals_sql = "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0";
+
+std::int64_t to_ms(WallTime at)
+{
+    return std::chrono::floor<milliseconds>(at.time_since_epoch()).count();
+}
+
+WallTime from_ms(std::int64_t ms)
+{
+    return WallTime(milliseconds(ms));
+}
+
+/// Of a statement that selects `columns`.
+Record read_record(const Rows& rows, std::size_t row)
+{
+    return {.order = {.number = rows.integer(row, 0),
+                      .what = {std::string(rows.text(row, 1)), std::string(rows.text(row, 2)), rows.integer(row, 3)},
+                      .status = static_cast<Status>(rows.integer(row, 4)),
+                      .reason = std::string(rows.text(row, 5)),
+                      .epoch = rows.integer(row, 6),
+                      .attempts = static_cast<unsigned>(rows.integer(row, 7)),
+                      .created = from_ms(rows.integer(row, 8)),
+                      .updated = from_ms(rows.integer(row, 9))},
+            .due = from_ms(rows.integer(row, 11)),
+            .worker = std::string(rows.text(row, 12)),
+            .events = rows.integer(row, 10)};
+}
+
+/// PostgreSQL's text cannot hold U+0000, which a validator's words may.
+std::string storable(std::string text)
+{
+    for (auto at = text.find('\0'); at != text.npos; at = text.find('\0', at)) text.replace(at, 1, "\xef\xbf\xbd");
+    return text;
+}
+
+std::string to_text(const Json& json)
+{
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Creation compare(Record record, const NewOrder& what, Creation::Kind otherwise)
+{
+    const auto kind = record.order.what == what ? Creation::Kind::repeated : otherwise;
+    return {kind, std::move(record.order)};
+}
+
+} // namespace
+
+PostgresStore::PostgresStore(asio::io_context& context, storage::postgres::Target target, Options options)
+    : context_(context), options_(options),
+      pool_(context,
+            {.target = std::move(target),
+             .setup = fmt::format(session, options.synchronous == storage::Synchronous::full ? "on" : "off") + schema,
+             .connections = options.connections})
+{
+}
+
+PostgresStore::Parameter PostgresStore::now() const
+{
+    if (!options_.clock) return std::nullopt;
+    return std::to_string(to_ms(options_.clock()));
+}
+
+Record* PostgresStore::Locked::find(const std::string& order_id)
+{
+    const auto found = by_id.find(order_id);
+    return found == by_id.end() ? nullptr : &records[found->second];
+}
+
+/// Of a statement that selects `columns` and the clock.
+PostgresStore::Locked PostgresStore::read_locked(const Rows& rows)
+{
+    Locked locked;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        locked.records.push_back(read_record(rows, row));
+        locked.by_id.emplace(locked.records.back().order.what.order_id, row);
+        locked.now = from_ms(rows.integer(row, now_column));
+    }
+    return locked;
+}
+
+error_code PostgresStore::failure(const Connection& connection, error_code error)
+{
+    if (error == errc::storage && connection.message() != failure_) {
+        failure_ = connection.message();
+        spdlog::error("the database refuses a statement: {}", failure_);
+    }
+    return error;
+}
+
+template <class T, class... Arguments>
+asio::awaitable<result<T>> PostgresStore::repeat(Attempt<T, Arguments...> attempt, const Arguments&... arguments)
+{
+    const auto until = Clock::now() + options_.patience;
+    while (true) {
+        {
+            auto connection = co_await pool_.borrow(until);
+            if (!connection) co_return connection.error();
+            auto out = co_await (this->*attempt)(**connection, until, arguments...);
+            if (out || out.error() != errc::unavailable) co_return out;
+            if (Clock::now() + pause_after_failure >= until) co_return out;
+        }
+        asio::steady_timer pause(context_, pause_after_failure);
+        co_await pause.async_wait(no_throw);
+    }
+}
+
+template <class T, class... Arguments>
+asio::awaitable<result<T>> PostgresStore::once(Attempt<T, Arguments...> attempt, const Arguments&... arguments)
+{
+    const auto until = Clock::now() + options_.patience;
+    auto connection = co_await pool_.borrow(until);
+    if (!connection) co_return connection.error();
+    co_return co_await (this->*attempt)(**connection, until, arguments...);
+}
+
+// --- Creation --------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<Creation>> PostgresStore::create(NewOrder what, std::optional<std::string> key)
+{
+    co_return co_await repeat(&PostgresStore::try_create, what, key);
+}
+
+asio::awaitable<result<Creation>> PostgresStore::try_create(Connection& connection, TimePoint until,
+                                                            const NewOrder& what, const Parameter& key)
+{
+    std::vector<Command> commands;
+    commands.push_back({create_sql, {now(), what.order_id, what.product, std::to_string(what.quantity), key}});
+    auto rows = co_await connection.run(std::move(commands), until);
+    if (rows && rows->at(0).size() == 1) {
+        Creation creation;
+        creation.order = created(what, from_ms(rows->at(0).integer(0, 1))).order;
+        creation.order.number = rows->at(0).integer(0, 0);
+        co_return creation;
+    }
+    if (!rows && rows.error() != errc::conflict) co_return failure(connection, rows.error());
+    co_return co_await find_created(connection, until, what, key);
+}
+
+/// The order or the key was there before, or is just being created by somebody else.
+asio::awaitable<result<Creation>> PostgresStore::find_created(Connection& connection, TimePoint until,
+                                                              const NewOrder& what, const Parameter& key)
+{
+    std::vector<Command> commands;
+    commands.push_back({by_key_sql, {key}});
+    commands.push_back({by_id_sql, {what.order_id}});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    const auto& by_key = rows->at(0);
+    const auto& by_id = rows->at(1);
+    if (by_key.size() > 0) co_return compare(read_record(by_key, 0), what, Creation::Kind::other_body);
+    if (by_id.size() == 0) co_return error_code(errc::unavailable); // who was in the way has given up: again
+    auto creation = compare(read_record(by_id, 0), what, Creation::Kind::other_order);
+    if (creation.kind == Creation::Kind::repeated && key) {
+        std::vector<Command> remember;
+        remember.push_back({add_key_sql, {key, std::to_string(creation.order.number)}});
+        const auto added = co_await connection.run(std::move(remember), until);
+        if (!added) co_return failure(connection, added.error());
+        if (added->at(0).affected() == 0) co_return error_code(errc::unavailable); // somebody used it meanwhile: again
+    }
+    co_return creation;
+}
+
+// --- Jobs ------------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<Leased>> PostgresStore::lease(LeaseRequest request)
+{
+    co_return co_await repeat(&PostgresStore::try_lease, request);
+}
+
+asio::awaitable<result<Leased>> PostgresStore::lease_these(LeaseRequest request, std::vector<std::int64_t> numbers)
+{
+    co_return co_await repeat(&PostgresStore::try_lease_these, request, numbers);
+}
+
+asio::awaitable<result<Leased>> PostgresStore::try_lease(Connection& connection, TimePoint until,
+                                                         const LeaseRequest& request)
+{
+    std::vector<Command> commands;
+    commands.push_back({begin_sql});
+    commands.push_back({due_sql, {now(), std::to_string(request.most)}});
+    commands.push_back({next_due_sql, {now()}});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    auto locked = read_locked(rows->at(1));
+    if (locked.records.size() < request.most && !rows->at(2).is_null(0, 0))
+        locked.next_due_in = milliseconds(rows->at(2).integer(0, 0));
+    co_return co_await give(connection, until, std::move(locked), request);
+}
+
+asio::awaitable<result<Leased>> PostgresStore::try_lease_these(Connection& connection, TimePoint until,
+                                                               const LeaseRequest& request,
+                                                               const std::vector<std::int64_t>& numbers)
+{
+    std::vector<Command> commands;
+    commands.push_back({begin_sql});
+    commands.push_back({these_sql, {now(), Json(numbers).dump()}});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    auto locked = read_locked(rows->at(1));
+    co_return co_await give(connection, until, std::move(locked), request);
+}
+
+asio::awaitable<result<Leased>> PostgresStore::give(Connection& connection, TimePoint until, Locked locked,
+                                                    const LeaseRequest& request)
+{
+    Leased leased;
+    leased.next_due_in = locked.next_due_in;
+    for (auto& record : locked.records) {
+        leased.jobs.push_back(orders::lease(record, request.worker, request.lasts, locked.now));
+        locked.changed.insert(record.order.number);
+    }
+    const auto saved = co_await save(connection, until, std::move(locked));
+    if (!saved) co_return saved.error();
+    co_return leased;
+}
+
+/// Opens a transaction and locks those that exist.
+asio::awaitable<result<PostgresStore::Locked>> PostgresStore::lock(Connection& connection, TimePoint until,
+                                                                   std::vector<std::string> order_ids)
+{
+    std::vector<Command> commands;
+    commands.push_back({begin_sql});
+    commands.push_back({lock_sql, {now(), to_text(Json(order_ids))}});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    auto locked = read_locked(rows->at(1));
+    co_return locked;
+}
+
+/// Writes what has changed, adds `counts` to the totals by status, and commits.
+asio::awaitable<result<void>> PostgresStore::save(Connection& connection, TimePoint until, Locked locked,
+                                                  std::array<std::int64_t, 4> counts)
+{
+    auto orders = Json::array();
+    auto events = Json::array();
+    for (const auto& record : locked.records) {
+        if (!locked.changed.contains(record.order.number)) continue;
+        const auto& order = record.order;
+        auto place = record.events;
+        for (const auto& event : record.add)
+            events.push_back({{"number", order.number},
+                              {"place", place++},
+                              {"kind", event.kind},
+                              {"at", to_ms(event.at)},
+                              {"epoch", event.epoch},
+                              {"detail", storable(event.detail)}});
+        orders.push_back({{"number", order.number},
+                          {"status", order.status},
+                          {"reason", storable(order.reason)},
+                          {"epoch", order.epoch},
+                          {"attempts", order.attempts},
+                          {"updated", to_ms(order.updated)},
+                          {"events", place},
+                          {"due", to_ms(record.due)},
+                          {"worker", storable(record.worker)}});
+    }
+    std::vector<Command> commands;
+    if (!orders.empty()) commands.push_back({save_sql, {to_text(orders)}});
+    if (!events.empty()) commands.push_back({add_events_sql, {to_text(events)}});
+    if (std::ranges::any_of(counts, [](auto count) { return count != 0; })) {
+        commands.push_back({count_sql, {}});
+        for (const auto count : counts) commands.back().parameters.emplace_back(std::to_string(count));
+    }
+    commands.push_back({commit_sql});
+    const auto done = co_await connection.run(std::move(commands), until);
+    if (!done) co_return failure(connection, done.error());
+    co_return result<void>();
+}
+
+asio::awaitable<result<std::vector<bool>>> PostgresStore::extend(std::vector<Held> held, Duration lasts)
+{
+    co_return co_await repeat(&PostgresStore::try_extend, held, lasts);
+}
+
+asio::awaitable<result<std::vector<bool>>>
+PostgresStore::try_extend(Connection& connection, TimePoint until, const std::vector<Held>& held, const Duration& lasts)
+{
+    std::vector<std::string> order_ids;
+    for (const auto& one : held) order_ids.push_back(one.order_id);
+    auto locked = co_await lock(connection, until, std::move(order_ids));
+    if (!locked) co_return locked.error();
+    std::vector<bool> still;
+    for (const auto& one : held) {
+        auto* const record = locked->find(one.order_id);
+        still.push_back(record && orders::extend(*record, one.epoch, locked->now + lasts));
+        if (still.back()) locked->changed.insert(record->order.number);
+    }
+    const auto saved = co_await save(connection, until, std::move(*locked));
+    if (!saved) co_return saved.error();
+    co_return still;
+}
+
+asio::awaitable<result<std::vector<Settled>>> PostgresStore::settle(std::vector<Settlement> settlements)
+{
+    co_return co_await repeat(&PostgresStore::try_settle, settlements);
+}
+
+asio::awaitable<result<std::vector<Settled>>> PostgresStore::try_settle(Connection& connection, TimePoint until,
+                                                                        const std::vector<Settlement>& settlements)
+{
+    std::vector<std::string> order_ids;
+    for (const auto& one : settlements) order_ids.push_back(one.order_id);
+    auto locked = co_await lock(connection, until, std::move(order_ids));
+    if (!locked) co_return locked.error();
+    std::vector<Settled> out;
+    std::array<std::int64_t, 4> counts{};
+    for (const auto& one : settlements) {
+        auto* const record = locked->find(one.order_id);
+        if (!record) {
+            out.push_back(Settled::unknown);
+            continue;
+        }
+        --counts[static_cast<std::size_t>(record->order.status)];
+        out.push_back(orders::settle(*record, one, locked->now));
+        if (out.back() == Settled::applied) locked->changed.insert(record->order.number);
+        ++counts[static_cast<std::size_t>(record->order.status)];
+    }
+    const auto saved = co_await save(connection, until, std::move(*locked), counts);
+    if (!saved) co_return saved.error();
+    co_return out;
+}
+
+// --- Operators -------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<Order>> PostgresStore::operate(std::string order_id, Operation operation)
+{
+    co_return co_await once(&PostgresStore::try_operate, order_id, operation);
+}
+
+asio::awaitable<result<Order>> PostgresStore::try_operate(Connection& connection, TimePoint until,
+                                                          const std::string& order_id, const Operation& operation)
+{
+    std::vector<std::string> order_ids{order_id};
+    auto locked = co_await lock(connection, until, std::move(order_ids));
+    if (!locked) co_return locked.error();
+    if (locked->records.empty()) co_return error_code(errc::not_found);
+    auto& record = locked->records[0];
+    locked->changed.insert(record.order.number);
+    std::array<std::int64_t, 4> counts{};
+    --counts[static_cast<std::size_t>(record.order.status)];
+    if (!orders::operate(record, operation, locked->now)) co_return error_code(errc::conflict);
+    ++counts[static_cast<std::size_t>(record.order.status)];
+    auto order = record.order;
+    const auto saved = co_await save(connection, until, std::move(*locked), counts);
+    if (!saved) co_return saved.error();
+    co_return order;
+}
+
+asio::awaitable<result<std::uint64_t>> PostgresStore::clear()
+{
+    co_return co_await once(&PostgresStore::try_clear);
+}
+
+asio::awaitable<result<std::uint64_t>> PostgresStore::try_clear(Connection& connection, TimePoint until)
+{
+    std::vector<Command> commands;
+    for (const auto* sql : {begin_sql, lock_all_sql, count_all_sql, clear_sql, clear_totals_sql, commit_sql})
+        commands.push_back({sql});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    co_return static_cast<std::uint64_t>(rows->at(2).integer(0, 0));
+}
+
+// --- Reading ---------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<OrderFile>> PostgresStore::find(std::string order_id)
+{
+    co_return co_await repeat(&PostgresStore::try_find, order_id);
+}
+
+asio::awaitable<result<OrderFile>> PostgresStore::try_find(Connection& connection, TimePoint until,
+                                                           const std::string& order_id)
+{
+    std::vector<Command> commands;
+    commands.push_back({begin_reading_sql});
+    commands.push_back({by_id_sql, {order_id}});
+    commands.push_back({events_sql, {order_id}});
+    commands.push_back({commit_sql});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    if (rows->at(1).size() == 0) co_return error_code(errc::not_found);
+    auto record = read_record(rows->at(1), 0);
+    OrderFile file;
+    file.order = std::move(record.order);
+    if (file.order.status == Status::processing) {
+        file.due = record.due;
+        file.worker = std::move(record.worker);
+    }
+    const auto& events = rows->at(2);
+    for (std::size_t row = 0; row < events.size(); ++row)
+        file.timeline.push_back({static_cast<Event::Kind>(events.integer(row, 0)), from_ms(events.integer(row, 1)),
+                                 events.integer(row, 2), std::string(events.text(row, 3))});
+    co_return file;
+}
+
+asio::awaitable<result<Listing>> PostgresStore::list(ListQuery query)
+{
+    co_return co_await repeat(&PostgresStore::try_list, query);
+}
+
+asio::awaitable<result<Listing>> PostgresStore::try_list(Connection& connection, TimePoint until,
+                                                         const ListQuery& query)
+{
+    const auto before = query.before.value_or(std::numeric_limits<std::int64_t>::max());
+    Command command{query.status ? list_status_sql : list_sql,
+                    {std::to_string(before), std::to_string(query.most + 1)}};
+    if (query.status) command.parameters.emplace_back(std::to_string(static_cast<int>(*query.status)));
+    std::vector<Command> commands;
+    commands.push_back(std::move(command));
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    Listing out;
+    out.more = rows->at(0).size() > query.most;
+    for (std::size_t row = 0; row < std::min(rows->at(0).size(), query.most); ++row)
+        out.orders.push_back(read_record(rows->at(0), row).order);
+    co_return out;
+}
+
+asio::awaitable<result<Totals>> PostgresStore::totals()
+{
+    co_return co_await repeat(&PostgresStore::try_totals);
+}
+
+asio::awaitable<result<Totals>> PostgresStore::try_totals(Connection& connection, TimePoint until)
+{
+    std::vector<Command> commands;
+    commands.push_back({totals_sql});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    const auto& row = rows->at(0);
+    const auto number = [&](int column) { return static_cast<std::uint64_t>(row.integer(0, column)); };
+    Totals out;
+    out.processing = number(0);
+    out.validated = number(1);
+    out.rejected = number(2);
+    out.failed = number(3);
+    out.leased = number(4);
+    if (!row.is_null(0, 5)) out.oldest = from_ms(row.integer(0, 5));
+    co_return out;
+}
+
+asio::awaitable<result<std::vector<std::int64_t>>> PostgresStore::due(std::size_t most, Duration since)
+{
+    co_return co_await repeat(&PostgresStore::try_due, most, since);
+}
+
+asio::awaitable<result<std::vector<std::int64_t>>>
+PostgresStore::try_due(Connection& connection, TimePoint until, const std::size_t& most, const Duration& since)
+{
+    const auto since_ms = std::chrono::ceil<milliseconds>(since).count();
+    std::vector<Command> commands;
+    commands.push_back({overdue_sql, {now(), std::to_string(since_ms), std::to_string(most)}});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    std::vector<std::int64_t> numbers;
+    for (std::size_t row = 0; row < rows->at(0).size(); ++row) numbers.push_back(rows->at(0).integer(row, 0));
+    co_return numbers;
+}
+
+} // namespace hotspare::orders

@@ -11,6 +11,13 @@ find_package(CLI11 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(PostgreSQL REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
+# Debian 12's hiredis (0.14) comes without a CMake package.
+find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
+find_library(HIREDIS_LIBRARY hiredis REQUIRED)
+mark_as_advanced(HIREDIS_INCLUDE_DIR HIREDIS_LIBRARY)
+add_library(hiredis UNKNOWN IMPORTED)
+set_target_properties(hiredis PROPERTIES
+  IMPORTED_LOCATION "${HIREDIS_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${HIREDIS_INCLUDE_DIR}")
 if(HOTSPARE_TESTS)
   find_package(GTest REQUIRED)
   find_package(rapidcheck REQUIRED)

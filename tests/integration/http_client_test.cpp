@@ -2,6 +2,7 @@
 #include "common/http/client.hpp"
 #include "common/task_group.hpp"
 
+#include "tests/support/one_shot_peer.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/socket.hpp"
 
@@ -15,41 +16,17 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
-
-#include <sys/socket.h>
 
 namespace hotspare::http {
 namespace {
 
-/// Accepts one connection, reads a little, sends `answer`, and closes it (with RST if asked to).
-class OneShotPeer {
-public:
-    enum class End { close, reset, hold };
+using test::OneShotPeer;
+using End = OneShotPeer::End;
 
-    OneShotPeer(std::string answer, End end)
-        : thread_([this, answer = std::move(answer), end] {
-              test::Fd connection(::accept(listener_.get(), nullptr, nullptr));
-              received_.resize(64 * 1024);
-              const auto count = ::recv(connection.get(), received_.data(), received_.size(), 0);
-              received_.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-              (void)test::send_all(connection, answer, test::Clock::now() + test::patience);
-              if (end == End::reset) connection.reset();
-              // Held until the client gives up.
-              if (end == End::hold) ::recv(connection.get(), received_.data(), 1, 0);
-          })
-    {
-    }
-    ~OneShotPeer() { thread_.join(); }
-
-    tcp::endpoint endpoint() const { return {asio::ip::make_address("127.0.0.1"), test::local_port(listener_)}; }
-    const std::string& received() { return received_; }
-
-private:
-    test::Fd listener_ = test::listen_loopback(0);
-    std::string received_;
-    std::thread thread_;
-};
+tcp::endpoint endpoint_of(const OneShotPeer& peer)
+{
+    return {asio::ip::make_address("127.0.0.1"), peer.port()};
+}
 
 result<Response> fetch_from(const tcp::endpoint& endpoint, FetchOptions options = {}, verb method = verb::get)
 {
@@ -59,14 +36,11 @@ result<Response> fetch_from(const tcp::endpoint& endpoint, FetchOptions options 
     return answer.get();
 }
 
-result<Response> fetch_from(const std::string& answer, OneShotPeer::End end, FetchOptions options = {},
-                            verb method = verb::get)
+result<Response> fetch_from(const std::string& answer, End end, FetchOptions options = {}, verb method = verb::get)
 {
     OneShotPeer peer(answer, end);
-    return fetch_from(peer.endpoint(), options, method);
+    return fetch_from(endpoint_of(peer), options, method);
 }
-
-using End = OneShotPeer::End;
 
 TEST(Fetch, ReturnsTheResponse)
 {
@@ -124,7 +98,7 @@ TEST(Fetch, SaysCancelledWhenItsTaskIs)
             outcome = co_await fetch(endpoint, make_request(verb::get, "/"), {});
         }
     };
-    tasks.spawn("probe", Probe::run(peer.endpoint(), outcome));
+    tasks.spawn("probe", Probe::run(endpoint_of(peer), outcome));
     asio::steady_timer soon(context, milliseconds(20));
     soon.async_wait([&](error_code) { tasks.cancel(); });
     context.run();
@@ -139,7 +113,7 @@ TEST(Fetch, SendsAWholeRequest)
         OneShotPeer peer("HTTP/1.1 204 No Content\r\n\r\n", End::hold);
         asio::io_context context;
         auto answer = asio::co_spawn(
-            context, fetch(peer.endpoint(), make_request(verb::post, "/fail?x=y", "{}", "application/json")),
+            context, fetch(endpoint_of(peer), make_request(verb::post, "/fail?x=y", "{}", "application/json")),
             asio::use_future);
         context.run();
         ASSERT_TRUE(answer.get());

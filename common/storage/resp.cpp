@@ -3,7 +3,7 @@
 #include <hiredis/hiredis.h>
 
 #include <exception>
-#include <new>
+#include <system_error>
 #include <utility>
 
 namespace hotspare::storage::redis {
@@ -12,6 +12,11 @@ namespace {
 struct FreeCommand {
     void operator()(char* command) const noexcept { redisFreeCommand(command); }
 };
+
+[[noreturn]] void throw_no_memory()
+{
+    throw std::system_error(std::make_error_code(std::errc::not_enough_memory), "hiredis");
+}
 
 } // namespace
 
@@ -43,7 +48,7 @@ result<std::string> encode(std::span<const Command> commands)
         char* formatted = nullptr;
         const int length =
             redisFormatCommandArgv(&formatted, static_cast<int>(words.size()), words.data(), sizes.data());
-        if (length < 0) throw std::bad_alloc(); // its only failure
+        if (length < 0) throw_no_memory(); // its only failure
         const std::unique_ptr<char, FreeCommand> owner(formatted);
         request.append(formatted, static_cast<std::size_t>(length));
     }
@@ -104,7 +109,7 @@ ReplyReader::ReplyReader()
                                                .createNil = Build::nil,
                                                .freeObject = Build::free};
     reader_.reset(redisReaderCreateWithFunctions(&functions));
-    if (!reader_) throw std::bad_alloc();
+    if (!reader_) throw_no_memory();
     reader_->privdata = bound_.get();
 }
 

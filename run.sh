@@ -15,14 +15,17 @@ OFFSET=0
 
 # The Debian 12 packages of each task; nothing else is ever installed or fetched.
 PACKAGES_BUILD=(g++ cmake ninja-build ccache mold libboost1.81-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
-    libyaml-cpp-dev libcli11-dev libsqlite3-dev prometheus-cpp-dev libgtest-dev librapidcheck-dev)
+    libyaml-cpp-dev libcli11-dev libsqlite3-dev libpq-dev libhiredis-dev prometheus-cpp-dev libgtest-dev
+    librapidcheck-dev)
 PACKAGES_RUN=(curl iproute2)
 PACKAGES_BENCH=(wrk python3)
 PACKAGES_PEERS=(nginx haproxy caddy)
+PACKAGES_ENGINES=(postgresql redis-server)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
 READY_SECONDS=15         # from the start to the last daemon's first good answer
+FIRST_ENGINE_SECONDS=60  # the same of a system with engines: the first time a database is made
 STOP_SECONDS=15          # longer than the balancer's own drain; then SIGKILL
 PAUSE_FIRST_MS=200       # before a failed daemon is started again; doubled each time ...
 PAUSE_MOST_MS=10000      # ... up to this
@@ -34,6 +37,9 @@ usage() {
 usage: ./run.sh [COMMAND] [--port-offset N]
 
   up [SYSTEM]       install, build, start in the background (default: failover)
+  up orders --engine postgres+redis
+                    the order pipeline on engines of its own, with two of each
+                    of its services (default: --engine sqlite, which needs none)
   status            what runs
   logs [-f] [NAME]  the daemons' logs, or one's; -f follows
   stop [SYSTEM]     end everything that `up` started
@@ -105,12 +111,12 @@ ensure_packages() {
     }
 }
 
-# The peers of the benchmark come as system services. They are installed asleep: a policy file, the Debian way to say so
-# (invoke-rc.d(8)), keeps apt from starting them, and they are disabled so that the next boot does not start them.
-ensure_peers() {
-    ensure_packages "${PACKAGES_BENCH[@]}"
+# Packages that come as system services are installed asleep: a policy file, the Debian way to say so (invoke-rc.d(8)),
+# keeps apt from starting them, and they are disabled so that the next boot does not start them.
+ensure_asleep() { # PACKAGE...
     local policy=/usr/sbin/policy-rc.d new
-    mapfile -t new < <(missing_packages "${PACKAGES_PEERS[@]}")
+    command -v dpkg-query >/dev/null || return 0
+    mapfile -t new < <(missing_packages "$@")
     ((${#new[@]})) || return 0
     (
         if [[ ! -e $policy ]]; then
@@ -121,6 +127,11 @@ ensure_peers() {
         ensure_packages "${new[@]}"
     )
     if command -v systemctl >/dev/null; then as_root systemctl --quiet disable "${new[@]}" || true; fi
+}
+
+ensure_peers() {
+    ensure_packages "${PACKAGES_BENCH[@]}"
+    ensure_asleep "${PACKAGES_PEERS[@]}"
 }
 
 build() { # TARGET...: configures if need be and builds these targets of $PRESET
@@ -159,9 +170,13 @@ fixed_addresses() { # COMMAND...
     if [[ $PRESET == ?san || $PRESET == fuzz ]]; then setarch "$(uname -m)" --addr-no-randomize "$@"; else "$@"; fi
 }
 
+# An engine is no daemon of the suite but a server of somebody else's, which a script in engines/ starts. It has nothing
+# to be built, speaks no HTTP, and ends after those that use it.
+is_engine() { [[ -f $ROOT/engines/$1 ]]; } # PROGRAM
+
 program_path() { # NAME -> the program's file
     local file
-    for file in "$BUILD"/*/"$1"; do
+    for file in "$ROOT/engines/$1" "$BUILD"/*/"$1"; do
         if [[ -f $file && -x $file ]]; then
             echo "$file"
             return
@@ -239,7 +254,7 @@ TEXT
   curl localhost:$((p + 8080))/status
 TEXT
         ;;
-    orders) cat <<TEXT
+    orders | orders-scaled) cat <<TEXT
   curl -X POST localhost:$((p + 8080))/create_order -H 'Content-Type: application/json' \\
     -d '{"order_id":"test-001","product":"Medicine A","quantity":10}'
   curl localhost:$((p + 8080))/orders/test-001        # what has become of it, and how
@@ -385,8 +400,13 @@ end_supervised() { # once: the second signal would end the daemon in the middle 
     terminate "$SUPERVISED"
 }
 
-terminate() { # PID; SIGCONT: a stopped process could not act on SIGTERM
+# PID. SIGCONT: a stopped process could not act on SIGTERM. SIGINT: for PostgreSQL SIGTERM alone means when its last
+# client has gone; SIGINT alone, which background jobs ignore, could come before it has its own idea of it.
+terminate() {
+    local name=''
     kill -TERM "$1" 2>/dev/null || true
+    { read -r name <"/proc/$1/comm"; } 2>/dev/null || true
+    if [[ $name == postgres ]]; then kill -INT "$1" 2>/dev/null || true; fi
     kill -CONT "$1" 2>/dev/null || true
 }
 
@@ -425,7 +445,8 @@ start_daemons() {
     for line in "${lines[@]}"; do
         read -ra words <<<"$line"
         programs+=("$(program_path "${words[1]}")")
-        rm -f "$2/${words[0]}.state" "$2/${words[0]}.restarts"
+        rm -f "$2/${words[0]}".{state,restarts,engine}
+        if is_engine "${words[1]}"; then : >"$2/${words[0]}.engine"; fi
     done
     INTERRUPTED=false
     trap 'INTERRUPTED=true' INT TERM HUP
@@ -449,20 +470,32 @@ interrupted() {
 
 ignore_signals() { trap '' INT TERM HUP; } # from here to the end nothing may cut the clean-up short
 
-answers() { curl -fs -o /dev/null --max-time 1 "http://127.0.0.1:$1/health"; } # PORT
+# An order service is well before it has met its store; what it says about the queue it has from there.
+ready_path() { if [[ $1 == orders* && $2 == gateway ]]; then echo queue; else echo health; fi; } # SYSTEM NAME
 
-# await_ready SYSTEM DIRECTORY [NAME]...: until every daemon (or each of these) answers /health with success; fails when
-# one gives up.
+is_ready() { # SYSTEM DIRECTORY NAME PORT
+    if [[ -e $2/$3.engine ]]; then
+        (exec 3<>"/dev/tcp/127.0.0.1/$4") 2>/dev/null
+    else
+        curl -fs -o /dev/null --max-time 1 "http://127.0.0.1:$4/$(ready_path "$1" "$3")"
+    fi
+}
+
+# await_ready SYSTEM DIRECTORY [NAME]...: until every daemon (or each of these) answers with success; fails when one
+# gives up.
 await_ready() {
-    local deadline=$((SECONDS + READY_SECONDS)) port name names=("${@:3}")
+    local seconds=$READY_SECONDS deadline port name failed names=("${@:3}")
     ((${#names[@]})) || mapfile -t names < <(daemon_names "$1")
-    for port in $(service_ports "$1" "${names[@]}"); do
-        until answers "$port"; do
+    if compgen -G "$2/*.engine" >/dev/null; then seconds=$FIRST_ENGINE_SECONDS; fi
+    deadline=$((SECONDS + seconds))
+    for name in "${names[@]}"; do
+        port=$(service_ports "$1" "$name")
+        until is_ready "$1" "$2" "$name" "$port"; do
             if [[ -e $2/stopping ]]; then say "$1 was stopped while it started" >&2; return 1; fi
-            for name in "${names[@]}"; do
-                [[ ! -e $2/$name.state ]] || { report_failure "$2" "$name" "$(<"$2/$name.state")"; return 1; }
+            for failed in "${names[@]}"; do
+                [[ ! -e $2/$failed.state ]] || { report_failure "$2" "$failed" "$(<"$2/$failed.state")"; return 1; }
             done
-            ((SECONDS < deadline)) || { say "port $port: no good answer within $READY_SECONDS s" >&2; return 1; }
+            ((SECONDS < deadline)) || { say "port $port: no good answer within $seconds s" >&2; return 1; }
             sleep 0.05
         done
     done
@@ -476,11 +509,13 @@ report_failure() { # DIRECTORY NAME TEXT
 # bring_up SYSTEM: starts it and waits until it answers. Until the caller says that it may stay (`trap - EXIT`), the end
 # of this script, for whatever reason, is the end of the system.
 bring_up() {
-    local directory busy target targets
+    local directory busy target programs targets=()
     directory=$(instance_dir "$1")
     busy=$(busy_ports "$1")
     [[ -z $busy ]] || refuse "$busy"
-    mapfile -t targets < <(daemon_lines "$1" | while read -r _ program _; do echo "$program"; done | sort -u)
+    mapfile -t programs < <(daemon_lines "$1" | while read -r _ program _; do echo "$program"; done | sort -u)
+    for target in "${programs[@]}"; do is_engine "$target" || targets+=("$target"); done
+    if ((${#targets[@]} < ${#programs[@]})); then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
     build "${targets[@]}"
     for target in "${targets[@]}"; do program_path "$target" >/dev/null; done
     mkdir -p "$directory"
@@ -493,10 +528,31 @@ bring_up() {
     fi
 }
 
-up() {
-    take_at_most 1 up "$@"
-    local system=${1:-failover} directory
+up() { # [SYSTEM] [--engine NAME]
+    local arguments=() engine='' system directory
+    while (($#)); do
+        case $1 in
+        --engine)
+            (($# > 1)) || refuse "--engine: a name is missing; known: sqlite postgres+redis"
+            engine=$2
+            shift
+            ;;
+        --engine=*) engine=${1#*=} ;;
+        *) arguments+=("$1") ;;
+        esac
+        shift
+    done
+    take_at_most 1 up "${arguments[@]}"
+    system=${arguments[0]:-failover}
     system_file "$system" >/dev/null
+    case $engine in
+    '') ;;
+    sqlite | postgres+redis)
+        [[ $system == orders ]] || refuse "up: --engine is for the system orders, not '$system'"
+        if [[ $engine != sqlite ]]; then system=orders-scaled; fi
+        ;;
+    *) refuse "up: unknown engine '$engine'; known: sqlite postgres+redis" ;;
+    esac
     directory=$(instance_dir "$system")
     take_lock
     ensure_packages "${PACKAGES_RUN[@]}"
@@ -567,11 +623,11 @@ show_instance() { # DIRECTORY
         name=$(basename "$file" .log)
         restarts=$(wc -l 2>/dev/null <"$1/$name.restarts") || restarts=0
         if pid=$(live_pid "$1/$name.pid"); then
-            printf '  %-18s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
+            printf '  %-20s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
         else
             state=$(cat "$1/$name.state" 2>/dev/null || echo stopped)
             if ! live_pid "$1/$name.supervisor" >/dev/null; then state+="; ./run.sh up starts it again"; fi
-            printf '  %-18s down: %s\n' "$name" "$state"
+            printf '  %-20s down: %s\n' "$name" "$state"
         fi
     done
 }
@@ -618,25 +674,42 @@ logs() { # of what runs; if nothing does, those that are left from the last time
     tail -n 50 "${follow[@]}" -- "${files[@]}"
 }
 
-# stop_instance DIRECTORY: supervisors first, each ends its own daemon; then whoever is left, by force. A supervisor
-# hears the signal again and again, as the first one may have come too early for it; a daemon once, as it counts them.
-stop_instance() {
-    local file pid told=' ' deadline=$((SECONDS + STOP_SECONDS))
+# What uses an engine has ended, with what it still had to write, before the engine does.
+stop_instance() { # DIRECTORY
     [[ ! -d $1 ]] || : >"$1/stopping"
-    while instance_alive "$1" && ((SECONDS < deadline)); do
-        for file in "$1"/*.supervisor; do
-            if pid=$(live_pid "$file"); then kill -TERM "$pid" 2>/dev/null || true; fi
-        done
-        for file in "$1"/*.pid; do # a daemon whose supervisor was killed
-            live_pid "${file%.pid}.supervisor" >/dev/null && continue
-            if pid=$(live_pid "$file") && [[ $told != *" $pid "* ]]; then
-                told+="$pid "
+    end_recorded "$1" but-engines
+    end_recorded "$1"
+}
+
+records() { # DIRECTORY [but-engines] -> its records of processes
+    local file
+    for file in "$1"/*.supervisor "$1"/*.pid; do
+        if [[ -e $file && ! (${2:-} == but-engines && -e ${file%.*}.engine) ]]; then echo "$file"; fi
+    done
+}
+
+# end_recorded DIRECTORY [but-engines]: supervisors first, each ends its own daemon; then whoever is left, by force. A
+# supervisor hears the signal again and again, as the first one may have come too early for it; a daemon once, as it
+# counts them.
+end_recorded() {
+    local file files pid alive=true told=' ' deadline=$((SECONDS + STOP_SECONDS))
+    while $alive && ((SECONDS < deadline)); do
+        alive=false
+        mapfile -t files < <(records "$@")
+        for file in "${files[@]}"; do
+            pid=$(live_pid "$file") || continue
+            alive=true
+            if [[ $file == *.supervisor ]]; then
+                kill -TERM "$pid" 2>/dev/null || true
+            elif ! live_pid "${file%.pid}.supervisor" >/dev/null && [[ $told != *" $pid "* ]]; then
+                told+="$pid " # a daemon whose supervisor was killed
                 terminate "$pid"
             fi
         done
-        sleep 0.05
+        ! $alive || sleep 0.05
     done
-    for file in "$1"/*.supervisor "$1"/*.pid; do
+    mapfile -t files < <(records "$@")
+    for file in "${files[@]}"; do
         if pid=$(live_pid "$file"); then kill -KILL "$pid" 2>/dev/null || true; fi
         rm -f "$file"
     done
@@ -667,6 +740,7 @@ experiment() { # ARGUMENT...
 prove() { # orders ARGUMENT...
     [[ ${1:-} == orders ]] || refuse "prove: expected 'orders', not '${1:-}'"
     ensure_packages "${PACKAGES_RUN[@]}"
+    ensure_asleep "${PACKAGES_ENGINES[@]}"
     build orders_prove
     exec "$(program_path orders_prove)" "${@:2}"
 }
@@ -689,6 +763,7 @@ run_tests() {
         [[ $PRESET =~ ^[a-z]+$ ]] || refuse "test: --preset needs a name"
         shift 2
     fi
+    ensure_asleep "${PACKAGES_ENGINES[@]}"
     build all
     say "testing $PRESET"
     fixed_addresses ctest --test-dir "$BUILD" -j 2 --output-on-failure "$@"

@@ -1,6 +1,7 @@
 #include "tests/support/running_system.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -30,6 +31,23 @@ std::vector<std::string> lines_without_comments(const std::string& file)
     for (std::string line; std::getline(in, line);)
         if (!line.empty() && !line.starts_with('#')) lines.push_back(line);
     return lines;
+}
+
+void wait_for_engine(Process& engine, const std::vector<std::string>& arguments)
+{
+    const auto flag = std::find(arguments.begin(), arguments.end(), "--port");
+    if (flag == arguments.end() || flag + 1 == arguments.end()) throw std::runtime_error("an engine without a --port");
+    const auto port = static_cast<std::uint16_t>(std::stoul(*(flag + 1)));
+    const auto answers = [&] {
+        try {
+            (void)connect_loopback(port);
+            return true;
+        } catch (const std::system_error&) {
+            return false;
+        }
+    };
+    if (!eventually([&] { return answers() || !engine.running(); }, seconds(60)) || !engine.running())
+        throw std::runtime_error("not ready: " + engine.description());
 }
 
 const std::regex port_variable(R"re(\$\{port:(\d+)\})re");
@@ -72,6 +90,7 @@ RunningSystem::RunningSystem(const std::string& name, const Flags& flags)
         std::istringstream words(shifted(line, offset_));
         Daemon d;
         words >> d.name >> d.program;
+        d.engine = std::filesystem::exists(source_file("engines/" + d.program));
         for (std::string word; words >> word;)
             d.arguments.push_back(word.starts_with("config/") ? source_file(word) : word);
         if (const auto more = flags.find(d.name); more != flags.end())
@@ -101,8 +120,24 @@ void RunningSystem::start(const std::string& daemon)
     options.directory = dir_.path().string();
     auto& process = processes_[daemon];
     process.reset();
-    process = std::make_unique<Process>(binary(it->program), it->arguments, options);
-    process->wait_ready();
+    const std::string program = it->engine ? source_file("engines/" + it->program) : binary(it->program);
+    process = std::make_unique<Process>(program, it->arguments, options);
+    if (!it->engine)
+        process->wait_ready();
+    else
+        wait_for_engine(*process, it->arguments);
+}
+
+RunningSystem::~RunningSystem()
+{
+    for (const Daemon& d : daemons_)
+        if (!d.engine) processes_.erase(d.name);
+    for (auto& [name, engine] : processes_) {
+        if (!engine) continue;
+        engine->signal(SIGCONT);
+        engine->signal(SIGINT);
+        (void)engine->wait_exit();
+    }
 }
 
 std::vector<std::string> RunningSystem::names()

@@ -22,8 +22,14 @@ public:
     /// Added to the command lines, by daemon.
     using Flags = std::map<std::string, std::vector<std::string>>;
 
-    /// Starts every daemon of config/NAME.system and waits until each is ready. Throws if one does not start.
+    /// Starts every daemon of config/NAME.system, in the order of the file, and waits until each is ready; an engine
+    /// (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
     explicit RunningSystem(const std::string& name, const Flags& flags = {});
+    /// Ends engines in order: a PostgreSQL that is killed leaves a segment of shared memory.
+    ~RunningSystem();
+
+    RunningSystem(const RunningSystem&) = delete;
+    RunningSystem& operator=(const RunningSystem&) = delete;
 
     /// Where the daemon that `original` names in the files listens here.
     std::uint16_t port(unsigned original) const { return static_cast<std::uint16_t>(original + offset_); }
@@ -44,6 +50,7 @@ private:
         std::string name;
         std::string program;
         std::vector<std::string> arguments;
+        bool engine = false; ///< `program` is a script in engines/
     };
 
     void choose_ports();

@@ -37,8 +37,9 @@ bool port_is_free(unsigned port)
 unsigned free_offset()
 {
     constexpr unsigned slots = 60;
-    const std::initializer_list<unsigned> ports{3001, 3002, 3101, 3102, 5000, 5001, 5002, 5101, 5102, 8000,
-                                                8001, 8002, 8003, 8010, 8021, 8080, 8100, 8101, 8102, 8103};
+    const std::initializer_list<unsigned> ports{3001, 3002, 3101, 3102, 5000, 5001, 5002, 5003, 5004,
+                                                5011, 5012, 5101, 5102, 5103, 5432, 6379, 8000, 8001,
+                                                8002, 8003, 8010, 8021, 8080, 8100, 8101, 8102, 8103};
     for (unsigned i = 0; i < slots; ++i) {
         const unsigned offset = 12000 + (static_cast<unsigned>(::getpid()) + i) % slots * 200;
         if (std::all_of(ports.begin(), ports.end(), [&](unsigned port) { return port_is_free(port + offset); }))
@@ -125,7 +126,8 @@ protected:
         return name_end != std::string::npos && text[name_end + 2] != 'Z';
     }
 
-    /// Every process that this test's run.sh has started, directly or not: they all inherit where to run.
+    /// Every process that this test's run.sh has started, directly or not: they all inherit where to run, and those who
+    /// overwrite that with a title, as engines do, work in there.
     std::vector<std::string> left_behind() const
     {
         const std::string mark = "HOTSPARE_RUN_DIR=" + directory_.path().string() + '\0';
@@ -135,7 +137,11 @@ protected:
         };
         std::vector<std::string> result;
         for (const auto& process : fs::directory_iterator("/proc")) {
-            if (read(process.path() / "environ").find(mark) == std::string::npos) continue;
+            std::error_code error;
+            const std::string folder = fs::read_symlink(process.path() / "cwd", error);
+            if (read(process.path() / "environ").find(mark) == std::string::npos &&
+                !folder.starts_with(directory_.path().string()))
+                continue;
             std::string command = read(process.path() / "cmdline");
             std::replace(command.begin(), command.end(), '\0', ' ');
             result.push_back(process.path().filename().string() + ": " + command);
@@ -203,6 +209,13 @@ TEST_F(RunSh, BadUsageIsRefusedWithCode2)
         EXPECT_EQ(refused.code, 2) << arguments.front();
         EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
     }
+    const auto engine = sh({"up", "orders", "--engine", "abacus"});
+    EXPECT_EQ(engine.code, 2);
+    EXPECT_NE(engine.err.find("sqlite postgres+redis"), std::string::npos)
+        << "the known ones are named: " << engine.err;
+    EXPECT_EQ(sh({"up", "failover", "--engine", "sqlite"}).code, 2) << "only orders have a choice";
+    EXPECT_EQ(run(source_file("run.sh"), {"up", "orders", "--engine"}, options()).code, 2);
+
     EXPECT_EQ(sh({""}).code, 2) << "no command at all is `up`, an empty one is a mistake";
     EXPECT_EQ(run(source_file("run.sh"), {"help"}, options()).code, 0);
 }
@@ -380,6 +393,62 @@ TEST_F(RunSh, AProcessIdThatWasReusedIsNotTouched)
     const auto stop = sh({"stop"});
     EXPECT_NE(stop.out.find("nothing runs"), std::string::npos) << stop.out;
     EXPECT_TRUE(bystander.running());
+}
+
+TEST_F(RunSh, OrdersOnEnginesOutliveTheEngine)
+{
+    const auto place = [&](const std::string& id) {
+        return post(port(8080), "/create_order", R"({"order_id":")" + id + R"(","product":"x","quantity":1})").status();
+    };
+    const auto status_of = [&](const std::string& id, unsigned service) {
+        const auto answer = get(port(service), "/orders/" + id);
+        return answer.status() == 200 ? answer.json().value("status", "") : std::to_string(answer.status());
+    };
+    const std::vector<std::string> command{"up", "orders", "--engine", "postgres+redis"};
+    const auto up = sh(command, seconds(120));
+    ASSERT_EQ(up.code, 0) << up.out << up.err;
+    EXPECT_EQ(place("first"), 200) << "it is up when orders can be placed";
+    for (const unsigned service : {5001U, 5011U})
+        EXPECT_TRUE(eventually([&] { return status_of("first", service) == "Validated"; })) << service;
+    for (const char* worker : {"/work", "/workers/1/work", "/workers/2/work"})
+        EXPECT_EQ(get(port(8080), worker).status(), 200) << worker;
+    EXPECT_TRUE(std::regex_search(
+        sh({"status"}).out, std::regex("postgres +pid [0-9]+ +ports " + std::to_string(port(5432)) + " +restarts 0")));
+
+    const pid_t crashed = recorded("orders-scaled", "postgres.pid");
+    ::kill(crashed, SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+        const pid_t now = recorded("orders-scaled", "postgres.pid");
+        return now != 0 && now != crashed;
+    })) << "it is not started again";
+    EXPECT_TRUE(eventually([&] { return place("second") == 200; }));
+    EXPECT_TRUE(eventually([&] { return status_of("second", 8080) == "Validated"; }));
+    EXPECT_EQ(status_of("first", 8080), "Validated");
+
+    EXPECT_EQ(sh({"stop"}).code, 0);
+    EXPECT_EQ(left_behind(), std::vector<std::string>());
+    EXPECT_FALSE(fs::exists(instance("orders-scaled") / "postgres" / "postmaster.pid")) << "it was not ended in order";
+    EXPECT_TRUE(nothing_listens({5001, 5011, 5432, 6379, 8080}));
+
+    EXPECT_EQ(sh(command, seconds(120)).code, 0);
+    EXPECT_EQ(status_of("first", 8080), "Validated");
+}
+
+TEST_F(RunSh, AnInterruptedFirstStartOfEnginesLeavesNothing)
+{
+    for (const auto moment : {milliseconds(0), milliseconds(300), milliseconds(700), milliseconds(1500)}) {
+        SCOPED_TRACE(std::to_string(moment.count()) + " ms");
+        fs::remove_all(instance("orders-scaled"));
+        auto as_a_job = options();
+        as_a_job.own_group = true;
+        Process up(source_file("run.sh"), with_offset({"up", "orders", "--engine=postgres+redis"}), as_a_job);
+        ASSERT_TRUE(eventually([&] { return fs::exists(instance("orders-scaled") / "postgres.log"); }));
+        stand_still(moment);
+        up.signal_group(SIGINT);
+        const auto code = up.wait_exit();
+        EXPECT_TRUE(code == 130 || (code == 0 && sh({"stop"}).code == 0)) << up.description();
+        EXPECT_EQ(left_behind(), std::vector<std::string>());
+    }
 }
 
 TEST_F(RunSh, TheDemoLosesNothing)

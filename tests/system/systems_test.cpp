@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -126,6 +127,33 @@ TEST(Systems, Versions)
     EXPECT_EQ(post(system.port(8002), "/simulate/cpu/10").status(), 200);
     EXPECT_NE(get(system.port(8002), "/").json().value("load", ""), "%0");
     EXPECT_EQ(post(system.port(8002), "/simulate/reset").status(), 200);
+}
+
+TEST(Systems, OrdersScaled)
+{
+    RunningSystem system("orders-scaled");
+    const auto gateway = system.port(8080);
+    // The services are up before they have met their store.
+    ASSERT_TRUE(eventually([&] { return get(gateway, "/queue").status() == 200; }));
+    for (const std::string id : {"a", "b", "c", "d"})
+        EXPECT_EQ(post(gateway, "/create_order", R"({"order_id":")" + id + R"(","product":"x","quantity":1})").status(),
+                  200);
+    for (const unsigned service : {5001U, 5011U})
+        for (const std::string id : {"a", "b", "c", "d"})
+            EXPECT_TRUE(eventually([&] {
+                return get(system.port(service), "/orders/" + id).json().value("status", "") == "Validated";
+            })) << service;
+
+    // Either worker can be asked and held by itself.
+    EXPECT_EQ(post(gateway, "/workers/2/pause").status(), 200);
+    EXPECT_EQ(get(gateway, "/workers/1/work").json().value("paused", true), false);
+    EXPECT_EQ(get(gateway, "/work").json().value("paused", true), false);
+    EXPECT_EQ(get(gateway, "/workers/2/work").json().value("paused", false), true);
+
+    // The end of one order service stops nobody.
+    system.process("order_service_2").signal(SIGKILL);
+    EXPECT_EQ(post(gateway, "/create_order", R"({"order_id":"e","product":"x","quantity":1})").status(), 200);
+    EXPECT_TRUE(eventually([&] { return get(gateway, "/orders/e").json().value("status", "") == "Validated"; }));
 }
 
 } // namespace

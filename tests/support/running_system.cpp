@@ -98,7 +98,17 @@ RunningSystem::RunningSystem(const std::string& name, const Flags& flags)
         daemons_.push_back(std::move(d));
     }
     std::filesystem::create_directories(dir_.path() / ".run" / name);
-    for (const Daemon& d : daemons_) start(d.name);
+    try {
+        for (const Daemon& d : daemons_) start(d.name);
+    } catch (...) {
+        end();
+        throw;
+    }
+}
+
+RunningSystem::~RunningSystem()
+{
+    end();
 }
 
 void RunningSystem::choose_ports()
@@ -128,7 +138,7 @@ void RunningSystem::start(const std::string& daemon)
         wait_for_engine(*process, it->arguments);
 }
 
-RunningSystem::~RunningSystem()
+void RunningSystem::end()
 {
     for (const Daemon& d : daemons_)
         if (!d.engine) processes_.erase(d.name);

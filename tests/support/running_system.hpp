@@ -25,7 +25,6 @@ public:
     /// Starts every daemon of config/NAME.system, in the order of the file, and waits until each is ready; an engine
     /// (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
     explicit RunningSystem(const std::string& name, const Flags& flags = {});
-    /// Ends engines in order: a PostgreSQL that is killed leaves a segment of shared memory.
     ~RunningSystem();
 
     RunningSystem(const RunningSystem&) = delete;
@@ -54,6 +53,8 @@ private:
     };
 
     void choose_ports();
+    /// Engines last and in order: a PostgreSQL that is killed leaves a segment of shared memory.
+    void end();
 
     TempDir dir_;
     std::vector<std::string> lines_; ///< of the .system file, without comments

@@ -131,7 +131,9 @@ TEST(Systems, Versions)
 
 TEST(Systems, OrdersScaled)
 {
-    RunningSystem system("orders-scaled");
+    // What was on its way to somebody who dies is given to the next when its lease ends.
+    RunningSystem system("orders-scaled",
+                         {{"order_service_1", {"--lease", "2s"}}, {"order_service_2", {"--lease", "2s"}}});
     const auto gateway = system.port(8080);
     // The services are up before they have met their store.
     ASSERT_TRUE(eventually([&] { return get(gateway, "/queue").status() == 200; }));
@@ -149,6 +151,8 @@ TEST(Systems, OrdersScaled)
     EXPECT_EQ(get(gateway, "/workers/1/work").json().value("paused", true), false);
     EXPECT_EQ(get(gateway, "/work").json().value("paused", true), false);
     EXPECT_EQ(get(gateway, "/workers/2/work").json().value("paused", false), true);
+
+    EXPECT_EQ(post(gateway, "/workers/2/resume").status(), 200);
 
     // The end of one order service stops nobody.
     system.process("order_service_2").signal(SIGKILL);

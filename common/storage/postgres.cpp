@@ -354,7 +354,7 @@ public:
     {
         if (kept_) return;
         --pool_.open_;
-        pool_.wake_one();
+        pool_.waiting_.wake_one();
     }
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
@@ -365,7 +365,10 @@ private:
     bool kept_ = false;
 };
 
-Pool::Pool(asio::io_context& context, PoolSettings settings) : context_(context), settings_(std::move(settings)) {}
+Pool::Pool(asio::io_context& context, PoolSettings settings)
+    : context_(context), settings_(std::move(settings)), waiting_(context)
+{
+}
 
 Pool::Lent::~Lent()
 {
@@ -389,22 +392,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection)
         idle_.push_back(std::move(connection));
     else
         --open_;
-    wake_one();
-}
-
-void Pool::wake_one()
-{
-    if (!waiting_.empty()) waiting_.front()->cancel();
-}
-
-asio::awaitable<void> Pool::wait(TimePoint until)
-{
-    asio::steady_timer timer(context_, until);
-    const auto place = waiting_.insert(waiting_.end(), &timer);
-    co_await asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
-    co_await timer.async_wait(no_throw);
-    waiting_.erase(place);
-    co_await asio::this_coro::throw_if_cancelled(true);
+    waiting_.wake_one();
 }
 
 asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
@@ -414,11 +402,11 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
         const auto now = Clock::now();
         if (now >= until || waiting_.size() >= most_waiting) co_return error_code(errc::unavailable);
         if (open_ >= settings_.connections) {
-            co_await wait(until);
+            co_await waiting_.wait(until);
             continue;
         }
         if (now < retry_at_) {
-            co_await wait(std::min(until, retry_at_));
+            co_await waiting_.wait(std::min(until, retry_at_));
             continue;
         }
         Slot slot(*this);

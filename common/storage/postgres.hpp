@@ -9,16 +9,15 @@
 #include "common/clock.hpp"
 #include "common/deadline.hpp"
 #include "common/error.hpp"
+#include "common/wait_list.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -170,16 +169,14 @@ private:
 
     std::unique_ptr<Connection> take_idle();
     void give_back(std::unique_ptr<Connection> connection);
-    void wake_one();
-    asio::awaitable<void> wait(TimePoint until);
     void note(std::optional<std::string> trouble);
 
     asio::io_context& context_;
     const PoolSettings settings_;
     std::vector<std::unique_ptr<Connection>> idle_; ///< the latest used last
     std::size_t open_ = 0;                          ///< idle, lent, or being opened
-    std::list<asio::steady_timer*> waiting_;        ///< each on its coroutine's frame
-    TimePoint retry_at_{};                          ///< no new connection before
+    WaitList waiting_;
+    TimePoint retry_at_{}; ///< no new connection before
     std::optional<std::string> trouble_;
 };
 

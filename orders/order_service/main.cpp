@@ -1,7 +1,10 @@
 // order_service: accepts orders and keeps them. Wiring only.
 #include "common/app.hpp"
+#include "orders/order_service/postgres_store.hpp"
+#include "orders/order_service/redis_queue.hpp"
 #include "orders/order_service/service.hpp"
 #include "orders/order_service/sqlite_store.hpp"
+#include "orders/order_service/store_queue.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -10,8 +13,16 @@
 namespace {
 
 using namespace hotspare;
+using orders::OrderServiceSettings;
 
-void run(App& app, const orders::OrderServiceSettings& settings)
+void serve(App& app, const OrderServiceSettings& settings, orders::OrderService& service)
+{
+    app.on_stop([&] { service.stop(); });
+    app.ready(settings.host, service.port());
+    app.run();
+}
+
+void run_on_sqlite(App& app, const OrderServiceSettings& settings)
 {
     bool broken = false;
     // On the store's thread: those whose writes failed have their answers on the way, and stop() lets them go out.
@@ -22,13 +33,35 @@ void run(App& app, const orders::OrderServiceSettings& settings)
         });
     };
     orders::SqliteStore store(settings.data, end, {.synchronous = settings.synchronous});
-    orders::OrderService service(app.io(), settings, store);
-    app.on_stop([&] { service.stop(); });
-    app.ready(settings.host, service.port());
-    app.run();
+    orders::StoreQueue queue(app.io(), store);
+    orders::OrderService service(app.io(), settings, store, queue);
+    serve(app, settings, service);
     if (broken)
         throw std::runtime_error("the store failed, so that it is unknown what it holds; start the service again: it "
                                  "reads back what was written");
+}
+
+void run_on_postgres(App& app, const OrderServiceSettings& settings)
+{
+    orders::PostgresStore store(app.io(), storage::postgres::resolve(settings.store, "--store"),
+                                {.synchronous = settings.synchronous, .patience = settings.answer_within});
+    if (settings.queue.empty()) {
+        orders::StoreQueue queue(app.io(), store);
+        orders::OrderService service(app.io(), settings, store, queue);
+        return serve(app, settings, service);
+    }
+    orders::RedisQueue queue(app.io(), storage::redis::resolve(settings.queue, "--queue"), settings.name, store);
+    orders::OrderService service(app.io(), settings, store, queue);
+    queue.start();
+    serve(app, settings, service);
+}
+
+void run(App& app, const OrderServiceSettings& settings)
+{
+    if (settings.store.empty())
+        run_on_sqlite(app, settings);
+    else
+        run_on_postgres(app, settings);
 }
 
 } // namespace
@@ -36,5 +69,5 @@ void run(App& app, const orders::OrderServiceSettings& settings)
 int main(int argc, char** argv)
 {
     const AppInfo info{"order_service", "accepts orders and keeps them until a validator has spoken"};
-    return run_app(argc, argv, info, orders::OrderServiceSettings{}, run);
+    return run_app(argc, argv, info, OrderServiceSettings{}, run);
 }

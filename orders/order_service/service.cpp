@@ -26,9 +26,6 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t longest_page = 1'000;
 constexpr Duration longest_wait = seconds(30);
-/// A worker asks the store again this often although nothing was announced: an announcement may have gone to one that
-/// left in the same moment, and another order service may have brought work.
-constexpr Duration recheck = seconds(1);
 constexpr Duration totals_age = milliseconds(250);
 
 OrderedJson to_json(const Order& order)
@@ -125,8 +122,8 @@ std::string_view refusal(Operation operation)
 
 } // namespace
 
-OrderService::OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store)
-    : context_(context), settings_(std::move(settings)), store_(store), router_(make_routes()),
+OrderService::OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store, Queue& queue)
+    : context_(context), settings_(std::move(settings)), store_(store), queue_(queue), router_(make_routes()),
       server_(context, [this](Request& request) { return router_.dispatch(request); },
               {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
       tasks_(context)
@@ -152,7 +149,7 @@ http::Router OrderService::make_routes()
     operation("/orders/{id}/retry", Operation::retry_now);
     operation("/orders/{id}/cancel", Operation::cancel);
     operation("/orders/{id}/replay", Operation::replay);
-    on(verb::get, "/queue", &OrderService::queue);
+    on(verb::get, "/queue", &OrderService::show_queue);
     on(verb::post, "/jobs/lease", &OrderService::lease);
     on(verb::post, "/jobs/extend", &OrderService::extend);
     on(verb::post, "/jobs/settle", &OrderService::settle);
@@ -164,13 +161,14 @@ http::Router OrderService::make_routes()
 void OrderService::stop()
 {
     if (std::exchange(stopping_, true)) return;
-    for (auto* timer : idle_) timer->cancel();
+    queue_.stop();
     tasks_.spawn("drain", drain());
 }
 
 asio::awaitable<void> OrderService::drain()
 {
     co_await server_.drain(settings_.drain);
+    co_await queue_.close();
 }
 
 // --- Clients ---------------------------------------------------------------------------------------------------------
@@ -205,7 +203,7 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     created_[static_cast<std::size_t>(outcome->kind)].add();
     const auto& order = outcome->order;
     switch (outcome->kind) {
-    case Creation::Kind::created: announce_work(); [[fallthrough]];
+    case Creation::Kind::created: queue_.announce(order.number); [[fallthrough]];
     case Creation::Kind::repeated: break;
     case Creation::Kind::other_order:
         co_return http::problem(request, 409,
@@ -275,12 +273,12 @@ asio::awaitable<Response> OrderService::operate(const Request& request, Operatio
         co_return http::problem(request, 409, std::string(refusal(operation)));
     if (!order) co_return store_failure(request, order.error());
     totals_.reset();
-    if (operation != Operation::cancel) announce_work();
+    if (operation != Operation::cancel) queue_.announce(order->number);
     spdlog::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
     co_return http::json_response(200, to_json(*order));
 }
 
-asio::awaitable<Response> OrderService::queue(const Request& request)
+asio::awaitable<Response> OrderService::show_queue(const Request& request)
 {
     const auto totals = co_await this->totals();
     if (!totals) co_return store_failure(request, totals.error());
@@ -290,18 +288,20 @@ asio::awaitable<Response> OrderService::queue(const Request& request)
                          {"in_flight", totals->leased},
                          {"oldest_age_s", std::chrono::duration<double>(std::chrono::round<milliseconds>(age)).count()},
                          {"dead_letters", totals->failed},
-                         {"workers_waiting", idle_.size()}});
+                         {"workers_waiting", queue_.waiting()},
+                         {"dispatch", queue_.state()}});
 }
 
 Response OrderService::health(const Request&)
 {
     // Also while nothing can be written: reading goes on, and a gateway must not take that away.
+    const auto trouble = trouble_ ? trouble_ : queue_.trouble();
     OrderedJson out{{"service", settings_.name},
-                    {"status", trouble_ ? "degraded" : "healthy"},
+                    {"status", trouble ? "degraded" : "healthy"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
                     {"version", version()},
                     {"uptime_s", to_ms(Clock::now() - started_) / 1000}};
-    if (trouble_) out["error"] = *trouble_;
+    if (trouble) out["error"] = *trouble;
     return http::json_response(200, out);
 }
 
@@ -330,6 +330,7 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
         gauge(Status::failed, totals->failed);
         out.gauge("hotspare_orders_in_flight", "Jobs that a worker holds", {}, static_cast<double>(totals->leased));
     }
+    queue_.expose(out);
     out.process(version());
     co_return http::text_response(200, out.text(), metrics::Exposition::content_type);
 }
@@ -341,39 +342,12 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
     const auto call = parse_call(request, wire::parse_lease_call);
     if (!call) co_return http::problem(call.error(), request.id);
     const auto until = Clock::now() + std::min(call->wait, longest_wait);
-    while (true) {
-        const auto announced = announced_;
-        // Named first: GCC 12 copies an aggregate bit by bit if it is made inside the co_await expression.
-        LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
-        auto leased = co_await store_.lease(std::move(wanted));
-        if (!leased) co_return store_failure(request, leased.error());
-        const auto now = Clock::now();
-        if (!leased->jobs.empty() || now >= until || stopping_) {
-            leased_.add(leased->jobs.size());
-            co_return http::json_response(200, wire::to_json({std::move(leased->jobs), settings_.lease}));
-        }
-        if (announced != announced_) continue; // something came while the store looked
-        auto again = std::min(until, now + recheck);
-        if (leased->next_due_in) again = std::clamp(now + *leased->next_due_in, now + milliseconds(1), again);
-        co_await wait_for_work(again);
-    }
-}
-
-asio::awaitable<void> OrderService::wait_for_work(TimePoint until)
-{
-    asio::steady_timer timer(context_, until);
-    const auto place = idle_.insert(idle_.end(), &timer);
-    co_await asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
-    co_await timer.async_wait(no_throw);
-    idle_.erase(place);
-    co_await asio::this_coro::throw_if_cancelled(true);
-}
-
-/// One worker for one piece of work: if it takes more, the better.
-void OrderService::announce_work()
-{
-    ++announced_;
-    if (!idle_.empty()) idle_.front()->cancel();
+    // Named first: GCC 12 copies an aggregate bit by bit if it is made inside the co_await expression.
+    LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
+    auto jobs = co_await queue_.take(std::move(wanted), until);
+    if (!jobs) co_return store_failure(request, jobs.error());
+    leased_.add(jobs->size());
+    co_return http::json_response(200, wire::to_json({*std::move(jobs), settings_.lease}));
 }
 
 asio::awaitable<Response> OrderService::extend(const Request& request)
@@ -396,7 +370,7 @@ asio::awaitable<Response> OrderService::settle(const Request& request)
     const auto settled = co_await store_.settle(*std::move(call));
     if (!settled) co_return store_failure(request, settled.error());
     for (const auto one : *settled) settled_[static_cast<std::size_t>(one)].add();
-    if (puts_back) announce_work(); // who waits must learn when it is due
+    if (puts_back) queue_.put_back();
     co_return http::json_response(200, wire::settle_answer(*settled));
 }
 
@@ -411,6 +385,9 @@ Response OrderService::store_failure(const Request& request, error_code error)
         return unavailable(request,
                            "the store has failed, and it is unknown what it holds until the service has started "
                            "again; send the same request again then");
+    if (error == errc::unavailable && request.method() != verb::get)
+        return unavailable(request, "the store does not answer at the moment, and it is unknown whether this was done; "
+                                    "send the same request again: nothing is done twice");
     return unavailable(request,
                        fmt::format("the store cannot be used at the moment ({}), nothing was changed; try again "
                                    "later",

@@ -9,6 +9,7 @@
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
 #include "common/task_group.hpp"
+#include "orders/order_service/queue.hpp"
 #include "orders/order_service/settings.hpp"
 #include "orders/order_service/store.hpp"
 
@@ -16,7 +17,6 @@
 
 #include <array>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,8 +25,8 @@ namespace hotspare::orders {
 
 class OrderService {
 public:
-    /// `store` must outlive it. Throws UsageError when the port cannot be bound.
-    OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store);
+    /// `store` and `queue` must outlive it. Throws UsageError when the port cannot be bound.
+    OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store, Queue& queue);
 
     std::uint16_t port() const noexcept { return server_.endpoint().port(); }
 
@@ -50,7 +50,7 @@ private:
     asio::awaitable<http::Response> clear(const http::Request& request);
     // Operators.
     asio::awaitable<http::Response> operate(const http::Request& request, Operation operation);
-    asio::awaitable<http::Response> queue(const http::Request& request);
+    asio::awaitable<http::Response> show_queue(const http::Request& request);
     http::Response health(const http::Request& request);
     asio::awaitable<http::Response> expose_metrics(const http::Request& request);
     // Workers.
@@ -59,19 +59,16 @@ private:
     asio::awaitable<http::Response> settle(const http::Request& request);
 
     asio::awaitable<void> keep(NewOrder what, std::optional<std::string> key, std::shared_ptr<Creating> creating);
-    asio::awaitable<void> wait_for_work(TimePoint until);
-    void announce_work();
     http::Response store_failure(const http::Request& request, error_code error);
     asio::awaitable<result<Totals>> totals();
 
     asio::io_context& context_;
     OrderServiceSettings settings_;
     Store& store_;
+    Queue& queue_;
     TimePoint started_ = Clock::now();
 
-    std::list<asio::steady_timer*> idle_; ///< workers that wait for jobs, each on its coroutine's frame
-    std::uint64_t announced_ = 0;         ///< how often there was new work
-    std::optional<std::string> trouble_;  ///< why the latest write failed; none if it did not
+    std::optional<std::string> trouble_; ///< why the latest write failed; none if it did not
 
     std::optional<Totals> totals_; ///< as of totals_at_
     TimePoint totals_at_{};

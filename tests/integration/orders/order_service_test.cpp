@@ -1,6 +1,7 @@
 // order_service in this process, asked over real sockets: what its workers can rely on.
 #include "orders/order_service/service.hpp"
 #include "orders/order_service/sqlite_store.hpp"
+#include "orders/order_service/store_queue.hpp"
 #include "orders/wire.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/raw_client.hpp"
@@ -58,7 +59,8 @@ protected:
     test::TempDir directory_;
     asio::io_context context_{1};
     SqliteStore store_{(directory_.path() / "orders.sqlite").string(), [] {}, {}};
-    OrderService service_{context_, {.port = 0}, store_};
+    StoreQueue queue_{context_, store_};
+    OrderService service_{context_, {.port = 0}, store_, queue_};
     std::thread thread_{[this] { context_.run(); }};
 };
 

@@ -25,9 +25,8 @@ public:
         return true;
     }
 
-    /// How many a sweep may add. Nothing while the stream is half full: those that wait longest are in it already, and
-    /// would only be told twice.
-    std::size_t room() const noexcept { return length_ < most / 2 ? most - length_ : 0; }
+    /// Whether a sweep is to look for what is due and was not told. Not while the stream is half full: nobody starves.
+    bool is_low() const noexcept { return length_ < most / 2; }
 
 private:
     std::size_t length_ = 0; ///< as far as known

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace hotspare::orders {
@@ -66,22 +67,18 @@ bool is_busy_group(const Reply& reply)
     return reply.is_error() && reply.text.starts_with("BUSYGROUP");
 }
 
-/// Of XREADGROUP: [[stream, [[id, [field, number]], ...]]], or nil if none came. One that was deleted meanwhile has no
-/// fields; it gets a number that no order has, and is acknowledged like the others.
+/// Of [[id, [field, number]], ...]. One that was deleted meanwhile has no fields; it gets a number that no order has,
+/// and is acknowledged like the others.
 std::vector<StreamEntry> read_entries(const Reply& reply)
 {
     std::vector<StreamEntry> out;
-    for (const auto& of_stream : reply.list) {
-        if (of_stream.list.size() != 2) continue;
-        for (const auto& entry : of_stream.list[1].list) {
-            if (entry.list.size() != 2) continue;
-            StreamEntry read{.id = entry.list[0].text};
-            if (const auto& fields = entry.list[1].list; fields.size() == 2)
-                if (const auto number =
-                        config::parse_unsigned(fields[1].text, std::numeric_limits<std::int64_t>::max()))
-                    read.number = static_cast<std::int64_t>(*number);
-            out.push_back(std::move(read));
-        }
+    for (const auto& entry : reply.list) {
+        if (entry.list.size() != 2) continue;
+        StreamEntry read{.id = entry.list[0].text};
+        if (const auto& fields = entry.list[1].list; fields.size() == 2)
+            if (const auto number = config::parse_unsigned(fields[1].text, std::numeric_limits<std::int64_t>::max()))
+                read.number = static_cast<std::int64_t>(*number);
+        out.push_back(std::move(read));
     }
     return out;
 }
@@ -156,6 +153,14 @@ asio::awaitable<void> RedisQueue::listen()
 {
     const auto block_ms = std::to_string(std::chrono::floor<milliseconds>(block).count());
     while (!stopping_) {
+        if (!reader_works_) { // whether or not somebody waits: this is what makes it known that it works again
+            std::vector<Command> ping;
+            ping.push_back({"PING"});
+            const auto pong = co_await reader_.run(std::move(ping), redis_timeout);
+            reader_works_ = pong ? note(*pong) : note(reader_, pong.error());
+            if (!reader_works_) co_await listener_.wait(Clock::now() + pause_after_failure);
+            continue;
+        }
         if (idle_.size() == 0 || !ready_.empty()) {
             co_await listener_.wait(Clock::now() + block);
             continue;
@@ -177,7 +182,9 @@ asio::awaitable<void> RedisQueue::listen()
             continue;
         }
         reader_works_ = true;
-        for (auto& entry : read_entries(reply)) ready_.push_back(std::move(entry));
+        for (const auto& of_stream : reply.list) // [[stream, entries]], or nil if none came
+            if (of_stream.list.size() == 2)
+                for (auto& entry : read_entries(of_stream.list[1])) ready_.push_back(std::move(entry));
         if (!ready_.empty()) idle_.wake_one(); // who takes some wakes the next
     }
 }
@@ -260,13 +267,24 @@ asio::awaitable<bool> RedisQueue::sweep()
     if (replies->at(3).list.size() >= 2)
         for (const auto& id : replies->at(3).list[1].list) abandoned.push_back({id.text, 0});
     forget_later(abandoned);
-    if (!ours || window_.room() == 0) co_return true; // another service sweeps this time
-    auto numbers = co_await store_.due(window_.room(), overdue);
+    if (!ours || !window_.is_low()) co_return true; // another service sweeps this time
+    auto numbers = co_await store_.due(DispatchWindow::most, overdue);
     if (!numbers || numbers->empty()) co_return true; // the store's failure is not Redis'
-    for (std::size_t i = 0; i < numbers->size(); ++i) (void)window_.admit();
-    swept_.add(numbers->size());
+    // While nobody takes orders they stay due, and in the stream: once is enough.
+    std::vector<Command> look;
+    look.push_back({"XRANGE", stream, "-", "+", "COUNT", longest_stream});
+    const auto told = co_await writer_.run(std::move(look), redis_timeout);
+    if (!told) co_return note(writer_, told.error());
+    if (!note(*told)) co_return false;
+    std::set<std::int64_t> known;
+    for (const auto& entry : read_entries(told->at(0))) known.insert(entry.number);
     std::vector<Command> additions;
-    for (const auto number : *numbers) additions.push_back(add(number));
+    for (const auto number : *numbers) {
+        if (known.contains(number)) continue;
+        if (!window_.admit()) break;
+        additions.push_back(add(number));
+    }
+    swept_.add(additions.size());
     const auto added = co_await writer_.run(std::move(additions), redis_timeout);
     if (!added) co_return note(writer_, added.error());
     co_return note(*added);

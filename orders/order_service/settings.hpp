@@ -16,8 +16,8 @@ struct OrderServiceSettings {
     std::string name = "order_service";
     std::string host = "127.0.0.1";
     std::uint16_t port = 5001;
-    std::string store; ///< a database's URL; empty: `data`
-    std::string queue; ///< Redis' URL; empty: the store itself
+    std::string store{}; ///< a database's URL; empty: `data`
+    std::string queue{}; ///< Redis' URL; empty: the store itself
     std::string data = "hotspare-orders.sqlite";
     storage::Synchronous synchronous = storage::Synchronous::full;
     Duration lease = seconds(30);

@@ -3,12 +3,15 @@
 // and started again, and a validator that is slow, ill, busy or gone. Thousands of random histories, each from one
 // seed.
 #include "orders/model.hpp"
+#include "orders/order_service/dispatch_window.hpp"
+#include "orders/order_service/transition.hpp"
 #include "orders/validation_service/work.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,81 +27,74 @@ namespace {
 
 constexpr std::int64_t stock = 1'000; ///< the validator rejects larger quantities
 
-/// What a store is, as simply as it can be said.
+/// What a store is, as simply as it can be said: records, and the transitions that all stores share.
 class PlainStore {
 public:
-    struct Entry {
-        Order order;
-        WallTime due{};
-        bool job = true;
-        unsigned endings = 0; ///< terminal transitions
-        std::vector<Attempt> attempts{};
-    };
+    void create(const NewOrder& what, WallTime now) { orders_.emplace(what.order_id, created(what, now)); }
 
-    void create(const NewOrder& what, WallTime now)
+    /// `only`: of these; null: of all.
+    std::vector<Lease> lease(std::size_t most, WallTime now, const std::vector<std::string>* only = nullptr)
     {
-        orders_.emplace(what.order_id, Entry{.order = {.what = what, .created = now}, .due = now});
-    }
-
-    std::vector<Lease> lease(std::size_t most, WallTime now)
-    {
-        std::vector<Entry*> due;
-        for (auto& [id, entry] : orders_)
-            if (entry.job && entry.due <= now) due.push_back(&entry);
-        std::ranges::stable_sort(due, {}, &Entry::due);
         std::vector<Lease> jobs;
-        for (auto* entry : due) {
-            if (jobs.size() == most) break;
-            ++entry->order.epoch;
-            entry->due = now + seconds(30);
-            jobs.push_back({entry->order.what, entry->order.epoch, entry->order.attempts, entry->order.created});
+        for (const auto& id : due(most, now, only)) {
+            auto& record = orders_.at(id);
+            jobs.push_back(orders::lease(record, "w", seconds(30), now));
         }
         return jobs;
+    }
+
+    /// The order_ids of those that are due, which waited longest first.
+    std::vector<std::string> due(std::size_t most, WallTime now, const std::vector<std::string>* only = nullptr) const
+    {
+        std::vector<const Record*> found;
+        for (const auto& [id, record] : orders_)
+            if (record.order.status == Status::processing && record.due <= now &&
+                (!only || std::ranges::find(*only, id) != only->end()))
+                found.push_back(&record);
+        std::ranges::stable_sort(found, {}, &Record::due);
+        if (found.size() > most) found.resize(most);
+        std::vector<std::string> ids;
+        for (const auto* record : found) ids.push_back(record->order.what.order_id);
+        return ids;
     }
 
     std::vector<Settled> settle(const std::vector<Settlement>& settlements, WallTime now)
     {
         std::vector<Settled> out;
-        for (const auto& settlement : settlements) {
-            auto& entry = orders_.at(settlement.order_id);
-            const bool ends = settlement.kind == Settlement::Kind::verdict;
-            out.push_back(judge_settlement(entry.order.status, entry.order.epoch, settlement.epoch,
-                                           ends ? std::optional(settlement.status) : std::nullopt));
-            if (out.back() != Settled::applied) continue;
-            for (const auto& attempt : settlement.attempts) entry.order.attempts += attempt.counts ? 1 : 0;
-            entry.attempts.insert(entry.attempts.end(), settlement.attempts.begin(), settlement.attempts.end());
-            if (ends) {
-                entry.order.status = settlement.status;
-                entry.order.reason = settlement.reason;
-                entry.job = false;
-                ++entry.endings;
-            } else {
-                ++entry.order.epoch;
-                entry.due = now + settlement.pause;
-            }
-        }
+        for (const auto& settlement : settlements)
+            out.push_back(orders::settle(orders_.at(settlement.order_id), settlement, now));
         return out;
     }
 
     std::vector<bool> extend(const std::vector<std::pair<std::string, Epoch>>& held, WallTime now)
     {
         std::vector<bool> out;
-        for (const auto& [id, epoch] : held) {
-            auto& entry = orders_.at(id);
-            out.push_back(entry.job && entry.order.epoch == epoch);
-            if (out.back()) entry.due = now + seconds(30);
-        }
+        for (const auto& [id, epoch] : held) out.push_back(orders::extend(orders_.at(id), epoch, now + seconds(30)));
         return out;
     }
 
-    const std::map<std::string, Entry>& orders() const { return orders_; }
+    const std::map<std::string, Record>& orders() const { return orders_; }
     bool drained() const
     {
-        return std::ranges::none_of(orders_, [](const auto& one) { return one.second.job; });
+        return std::ranges::none_of(orders_,
+                                    [](const auto& one) { return one.second.order.status == Status::processing; });
     }
 
 private:
-    std::map<std::string, Entry> orders_;
+    std::map<std::string, Record> orders_;
+};
+
+/// What Redis is to the order services: a stream of hints, which may be lost, repeated or gone altogether.
+struct HintStream {
+    std::deque<std::string> entries;
+    bool down = false;
+
+    std::vector<std::string> take(std::size_t most)
+    {
+        std::vector<std::string> out;
+        for (; !entries.empty() && out.size() < most; entries.pop_front()) out.push_back(entries.front());
+        return out;
+    }
 };
 
 enum class Mode { normal, slow, down, error, busy, hang };
@@ -108,6 +104,7 @@ public:
     explicit World(std::uint64_t seed) : random_(seed)
     {
         loss_ = chance(0.5) ? 0.0 : uniform(0.0, 0.2);
+        dispatched_ = chance(0.5);
         const auto workers = 1 + pick(3);
         for (std::size_t i = 0; i < workers; ++i) workers_.push_back({});
         for (auto& worker : workers_) start(worker);
@@ -116,8 +113,23 @@ public:
         for (std::size_t i = 0; i < orders; ++i)
             at(within(trouble_), [this, i] {
                 const auto quantity = static_cast<std::int64_t>(1 + pick(2 * stock));
-                store_.create({"o" + std::to_string(i), "x", quantity}, wall());
+                const auto id = "o" + std::to_string(i);
+                store_.create({id, "x", quantity}, wall());
+                if (dispatched_ && !stream_.down && !chance(loss_) && window_.admit()) stream_.entries.push_back(id);
             });
+        if (dispatched_) {
+            sweep();
+            for (auto flushes = pick(3); flushes > 0; --flushes)
+                at(within(trouble_), [this] { stream_.entries.clear(); });
+            for (auto outages = pick(3); outages > 0; --outages) {
+                const auto from = within(trouble_);
+                at(from, [this] {
+                    stream_.down = true;
+                    stream_.entries.clear();
+                });
+                at(std::min<Duration>(from + within(seconds(20)), trouble_), [this] { stream_.down = false; });
+            }
+        }
         for (auto changes = pick(8); changes > 0; --changes)
             at(within(trouble_), [this] { mode_ = static_cast<Mode>(pick(6)); });
         for (auto harms = pick(6); harms > 0; --harms)
@@ -125,6 +137,7 @@ public:
         at(trouble_, [this] {
             mode_ = Mode::normal;
             loss_ = 0;
+            stream_.down = false;
             healed_ = now_;
         });
     }
@@ -196,6 +209,25 @@ private:
         deliver(index, worker.life, now_, [](Work&) {});
     }
 
+    /// As RedisQueue does it: what is due and was not told, or was told in vain, is told again.
+    void sweep()
+    {
+        at(now_ + milliseconds(100), [this] { sweep(); });
+        if (stream_.down) return;
+        window_.measured(stream_.entries.size());
+        if (!window_.is_low()) return;
+        for (const auto& id : store_.due(DispatchWindow::most, wall() - milliseconds(200)))
+            if (std::ranges::find(stream_.entries, id) == stream_.entries.end() && !chance(loss_))
+                stream_.entries.push_back(id);
+    }
+
+    std::vector<Lease> give(std::size_t most)
+    {
+        if (!dispatched_ || stream_.down) return store_.lease(most, wall());
+        const auto told = stream_.take(most);
+        return store_.lease(most, wall(), &told);
+    }
+
     void harm(Worker& worker)
     {
         if (chance(0.5)) { // past its lease, now and then
@@ -235,7 +267,7 @@ private:
         for (auto& one : actions.call) call(index, std::move(one));
         if (actions.lease > 0)
             ask_store<std::vector<Lease>>(
-                index, [this, most = actions.lease] { return store_.lease(most, wall()); },
+                index, [this, most = actions.lease] { return give(most); },
                 [this](Work& work, const std::vector<Lease>& jobs) {
                     work.leased(jobs, seconds(30), now_);
                     if (jobs.empty()) work.lease_failed(now_); // instead of a long wait there: ask again in a while
@@ -297,6 +329,9 @@ private:
     std::priority_queue<Event> events_;
     std::uint64_t numbers_ = 0;
     PlainStore store_;
+    bool dispatched_ = false; ///< by hints, not by the store
+    HintStream stream_;
+    DispatchWindow window_;
     std::vector<Worker> workers_;
     std::set<std::string> effects_;
 };
@@ -306,7 +341,13 @@ void expect_kept_promises(const World& world)
     for (const auto& [id, entry] : world.store().orders()) {
         SCOPED_TRACE(id);
         ASSERT_NE(entry.order.status, Status::processing) << "stuck";
-        ASSERT_EQ(entry.endings, 1U);
+        ASSERT_EQ(std::ranges::count_if(entry.add,
+                                        [](const Event& event) {
+                                            return event.kind == Event::Kind::validated ||
+                                                   event.kind == Event::Kind::rejected ||
+                                                   event.kind == Event::Kind::failed;
+                                        }),
+                  1);
         const bool good = entry.order.what.quantity <= stock;
         ASSERT_LE(entry.order.attempts, 3U);
         if (entry.order.status == Status::failed) {

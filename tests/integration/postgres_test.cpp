@@ -1,0 +1,179 @@
+// storage::postgres against a real server that is asked, killed, restarted and refuses: every failure has its meaning.
+#include "common/storage/postgres.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/postgres_server.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hotspare::storage::postgres {
+namespace {
+
+using Batch = std::vector<Command>;
+
+asio::awaitable<result<std::vector<Rows>>> ask(Pool& pool, Batch batch, TimePoint until)
+{
+    auto connection = co_await pool.borrow(until);
+    if (!connection) co_return connection.error();
+    co_return co_await (*connection)->run(std::move(batch), until);
+}
+
+class Postgres : public testing::Test {
+protected:
+    result<std::vector<Rows>> run(Batch batch, Duration deadline = seconds(20))
+    {
+        context_.restart();
+        auto answer = asio::co_spawn(context_, ask(pool_, std::move(batch), Clock::now() + deadline), asio::use_future);
+        context_.run();
+        return answer.get();
+    }
+
+    test::PostgresServer server_{{.fsync = false, .settings = {}}};
+    asio::io_context context_{1};
+    Pool pool_{context_,
+               {.target = resolve(server_.url(), "--store"), .setup = "SET synchronous_commit = on; SELECT 1"}};
+};
+
+TEST_F(Postgres, RunsSeveralStatementsAtOnce)
+{
+    for (int i = 0; i < 3; ++i) {
+        const auto rows = run({{"SELECT $1::bigint + 1, $2::text, NULL", {"41", "a'\"\\\n"}},
+                               {"SELECT * FROM generate_series(1, $1::integer)", {"1000"}},
+                               {"SELECT $1::text IS NULL", {std::nullopt}}});
+        ASSERT_TRUE(rows);
+        ASSERT_EQ(rows->size(), 3U);
+        EXPECT_EQ(rows->at(0).integer(0, 0), 42);
+        EXPECT_EQ(rows->at(0).text(0, 1), "a'\"\\\n");
+        EXPECT_TRUE(rows->at(0).is_null(0, 2));
+        EXPECT_EQ(rows->at(1).size(), 1000U);
+        EXPECT_EQ(rows->at(2).text(0, 0), "t");
+    }
+}
+
+TEST_F(Postgres, TakesEverythingBackWhereOneStatementFails)
+{
+    ASSERT_TRUE(run({{"CREATE TABLE things (name text PRIMARY KEY)"}}));
+    constexpr auto insert = "INSERT INTO things VALUES ($1)";
+    ASSERT_TRUE(run({{insert, {"a"}}}));
+    EXPECT_EQ(run({{insert, {"b"}}, {insert, {"a"}}, {insert, {"c"}}}).error(), errc::conflict);
+    EXPECT_EQ(run({{insert, {"d"}}, {"SELECT 1 / $1::integer", {"0"}}}).error(), errc::storage);
+    EXPECT_EQ(server_.run("SELECT string_agg(name, ',') FROM things"), "a");
+    // A statement that was not prepared because another one failed is prepared the next time.
+    EXPECT_EQ(run({{"SELECT 1 / $1::integer", {"0"}}, {"SELECT 'later'"}}).error(), errc::storage);
+    const auto rows = run({{"SELECT 'later'"}});
+    ASSERT_TRUE(rows);
+    EXPECT_EQ(rows->at(0).text(0, 0), "later");
+}
+
+TEST_F(Postgres, DoesNotLendAConnectionThatIsInATransaction)
+{
+    ASSERT_TRUE(run({{"CREATE TABLE things (name text)"}}));
+    ASSERT_TRUE(run({{"BEGIN"}, {"INSERT INTO things VALUES ('a')"}})); // and nobody commits
+    ASSERT_TRUE(run({{"INSERT INTO things VALUES ('b')"}}));
+    EXPECT_EQ(server_.run("SELECT string_agg(name, ',') FROM things"), "b");
+}
+
+TEST_F(Postgres, GivesUpInTime)
+{
+    const auto begun = Clock::now();
+    EXPECT_EQ(run({{"SELECT pg_sleep(30)"}}, milliseconds(200)).error(), errc::unavailable);
+    EXPECT_LT(Clock::now() - begun, seconds(10));
+    EXPECT_TRUE(run({{"SELECT 1"}})) << "on another connection";
+}
+
+TEST_F(Postgres, SaysThatAConnectionWasCut)
+{
+    ASSERT_TRUE(run({{"SELECT 1"}}));
+    auto cut = std::async(std::launch::async, [this] {
+        return test::eventually([&] {
+            return server_.run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3_)%' "
+                               "AND pid <> pg_backend_pid()") == "1" &&
+                   server_.terminate_backends() > 0;
+        });
+    });
+    EXPECT_EQ(run({{"SELECT pg_sleep(30)"}}).error(), errc::unavailable);
+    EXPECT_TRUE(cut.get());
+    EXPECT_TRUE(run({{"SELECT 1"}}));
+}
+
+TEST_F(Postgres, NoticesThatTheServerWasRestarted)
+{
+    ASSERT_TRUE(run({{"SELECT 1"}}));
+    server_.restart_at_once();
+    EXPECT_TRUE(run({{"SELECT 1"}})) << "the idle connection leads nowhere, and is not used";
+}
+
+TEST_F(Postgres, WaitsForAServerThatIsAway)
+{
+    server_.kill();
+    EXPECT_EQ(run({{"SELECT 1"}}, milliseconds(300)).error(), errc::unavailable);
+    ASSERT_TRUE(pool_.trouble());
+    EXPECT_NE(pool_.trouble()->find("refused"), std::string::npos) << *pool_.trouble();
+    auto waiting = std::async(std::launch::async, [this] { return run({{"SELECT 1"}}); });
+    server_.start(); // on the thread that stays: the server ends with the one that started it
+    EXPECT_TRUE(waiting.get());
+    EXPECT_FALSE(pool_.trouble());
+}
+
+TEST_F(Postgres, TellsWhyItIsNotLetIn)
+{
+    Pool nowhere(context_, {.target = resolve(server_.url() + "_and_more", "--store"), .setup = "SELECT 1"});
+    context_.restart();
+    Batch batch{{"SELECT 1"}};
+    auto answer =
+        asio::co_spawn(context_, ask(nowhere, std::move(batch), Clock::now() + milliseconds(500)), asio::use_future);
+    context_.run();
+    EXPECT_EQ(answer.get().error(), errc::unavailable);
+    ASSERT_TRUE(nowhere.trouble());
+    EXPECT_NE(nowhere.trouble()->find("\"orders_and_more\" does not exist"), std::string::npos) << *nowhere.trouble();
+}
+
+asio::awaitable<void> count_alone(Pool& pool, int& inside, int& most)
+{
+    auto connection = co_await pool.borrow(Clock::now() + seconds(30));
+    most = std::max(most, ++inside);
+    Batch batch{{"SELECT pg_sleep(0.01)"}};
+    const auto rows = co_await (*connection)->run(std::move(batch), Clock::now() + seconds(30));
+    --inside;
+    EXPECT_TRUE(rows);
+}
+
+TEST_F(Postgres, LendsNoMoreThanItHas)
+{
+    int inside = 0;
+    int most = 0;
+    std::vector<std::future<void>> all;
+    for (int i = 0; i < 50; ++i)
+        all.push_back(asio::co_spawn(context_, count_alone(pool_, inside, most), asio::use_future));
+    context_.run();
+    for (auto& one : all) one.get();
+    EXPECT_LE(most, 8);
+    EXPECT_GE(most, 2);
+}
+
+TEST(PostgresTarget, IsReadAsLibpqDoes)
+{
+    const auto target = resolve("postgres://me:secret@127.0.0.1:6000/orders", "--store");
+    EXPECT_EQ(target.shown, "postgres://me@127.0.0.1:6000/orders");
+    EXPECT_EQ(target.address, "127.0.0.1");
+    EXPECT_EQ(resolve("postgres://localhost,127.0.0.2/orders", "--store").address, "127.0.0.1,127.0.0.2");
+    EXPECT_EQ(resolve("postgres:///orders?host=/var/run/postgresql", "--store").address, "");
+    for (const auto* wrong : {"postgres://h:p:q/x", "postgres://[::1/x", "postgres://h/x?nonsense=1"}) {
+        try {
+            resolve(wrong, "--store");
+            FAIL() << wrong;
+        } catch (const UsageError& error) {
+            EXPECT_TRUE(std::string(error.what()).starts_with("--store: ")) << error.what();
+        }
+    }
+}
+
+} // namespace
+} // namespace hotspare::storage::postgres

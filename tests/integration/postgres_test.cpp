@@ -72,6 +72,17 @@ TEST_F(Postgres, TakesEverythingBackWhereOneStatementFails)
     EXPECT_EQ(rows->at(0).text(0, 0), "later");
 }
 
+TEST_F(Postgres, BelievesInACommitOnlyWhenItIsThere)
+{
+    // Checked by the server when everything has run, as a commit that its disk refuses would be.
+    ASSERT_TRUE(run({{"CREATE TABLE things (name text UNIQUE DEFERRABLE INITIALLY DEFERRED)"}}));
+    constexpr auto insert = "INSERT INTO things VALUES ($1)";
+    ASSERT_TRUE(run({{insert, {"a"}}}));
+    EXPECT_FALSE(run({{insert, {"a"}}}));
+    EXPECT_TRUE(run({{insert, {"b"}}}));
+    EXPECT_EQ(server_.run("SELECT string_agg(name, ',') FROM things"), "a,b");
+}
+
 TEST_F(Postgres, DoesNotLendAConnectionThatIsInATransaction)
 {
     ASSERT_TRUE(run({{"CREATE TABLE things (name text)"}}));

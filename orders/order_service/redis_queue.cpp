@@ -125,7 +125,10 @@ asio::awaitable<result<std::vector<Lease>>> RedisQueue::take(LeaseRequest reques
             std::vector<std::int64_t> numbers;
             for (const auto& entry : entries) numbers.push_back(entry.number);
             auto found = co_await store_.lease_these(request, std::move(numbers));
-            if (!found) co_return found.error(); // the entries are abandoned in time, and the orders swept
+            if (!found) {
+                ready_.insert(ready_.begin(), entries.begin(), entries.end());
+                co_return found.error();
+            }
             forget_later(entries);
             if (found->jobs.empty() && !stopping_) continue; // others had them
             leased = *std::move(found);

@@ -192,14 +192,14 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     if (!creating->outcome) {
         // It may still be written: only a repetition, which changes nothing, can tell.
         late_.add();
-        trouble_ = "a write took too long";
+        trouble_ = {"a write took too long", true};
         co_return unavailable(request,
                               "the order is not stored yet, and may or may not be later; send the same request "
                               "again to find out: it will not be placed twice");
     }
     auto& outcome = *creating->outcome;
     if (!outcome) co_return store_failure(request, outcome.error());
-    trouble_.reset();
+    store_works(outcome->kind == Creation::Kind::created);
     created_[static_cast<std::size_t>(outcome->kind)].add();
     const auto& order = outcome->order;
     switch (outcome->kind) {
@@ -295,7 +295,7 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
 Response OrderService::health(const Request&)
 {
     // Also while nothing can be written: reading goes on, and a gateway must not take that away.
-    const auto trouble = trouble_ ? trouble_ : queue_.trouble();
+    const auto trouble = trouble_ ? std::optional(trouble_->text) : queue_.trouble();
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble ? "degraded" : "healthy"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
@@ -346,6 +346,7 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
     LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
     auto jobs = co_await queue_.take(std::move(wanted), until);
     if (!jobs) co_return store_failure(request, jobs.error());
+    store_works(!jobs->empty());
     leased_.add(jobs->size());
     co_return http::json_response(200, wire::to_json({*std::move(jobs), settings_.lease}));
 }
@@ -370,17 +371,25 @@ asio::awaitable<Response> OrderService::settle(const Request& request)
     const auto settled = co_await store_.settle(*std::move(call));
     if (!settled) co_return store_failure(request, settled.error());
     for (const auto one : *settled) settled_[static_cast<std::size_t>(one)].add();
+    store_works(std::ranges::find(*settled, Settled::applied) != settled->end());
     if (puts_back) queue_.put_back();
     co_return http::json_response(200, wire::settle_answer(*settled));
 }
 
 // --- The store's failures --------------------------------------------------------------------------------------------
 
+/// A store that could not be reached answers again; a full disk is known to have room only when something is on it.
+void OrderService::store_works(bool written)
+{
+    if (trouble_ && (written || !trouble_->in_writing)) trouble_.reset();
+}
+
 Response OrderService::store_failure(const Request& request, error_code error)
 {
     if (error == errc::not_found)
         return http::problem(request, 404, fmt::format("there is no order '{}'", request.parameter("id")));
-    if (request.method() != verb::get) trouble_ = fmt::format("a write failed: {}", error.message());
+    if (request.method() != verb::get)
+        trouble_ = {fmt::format("a write failed: {}", error.message()), error != errc::unavailable};
     if (error == errc::storage_broken)
         return unavailable(request,
                            "the store has failed, and it is unknown what it holds until the service has started "

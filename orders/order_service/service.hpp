@@ -59,6 +59,7 @@ private:
     asio::awaitable<http::Response> settle(const http::Request& request);
 
     asio::awaitable<void> keep(NewOrder what, std::optional<std::string> key, std::shared_ptr<Creating> creating);
+    void store_works(bool written);
     http::Response store_failure(const http::Request& request, error_code error);
     asio::awaitable<result<Totals>> totals();
 
@@ -68,7 +69,12 @@ private:
     Queue& queue_;
     TimePoint started_ = Clock::now();
 
-    std::optional<std::string> trouble_; ///< why the latest write failed; none if it did not
+    /// Why the latest change failed.
+    struct Trouble {
+        std::string text;
+        bool in_writing = false; ///< over when something has been written, not when something has been read
+    };
+    std::optional<Trouble> trouble_;
 
     std::optional<Totals> totals_; ///< as of totals_at_
     TimePoint totals_at_{};

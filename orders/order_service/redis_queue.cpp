@@ -246,7 +246,8 @@ asio::awaitable<void> RedisQueue::maintain()
 
 asio::awaitable<bool> RedisQueue::send_outbox()
 {
-    const auto replies = co_await writer_.run(std::exchange(outbox_, {}), redis_timeout);
+    auto commands = std::exchange(outbox_, {});
+    const auto replies = co_await writer_.run(std::move(commands), redis_timeout);
     if (!replies) co_return note(writer_, replies.error());
     co_return note(*replies);
 }

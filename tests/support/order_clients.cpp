@@ -12,8 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Longer than any honest service takes: a client that is told nothing by then asks again.
-constexpr milliseconds answer_bound = seconds(5);
 /// Between two tries, so that a service that is down is not hammered.
 constexpr milliseconds between_tries{10};
 
@@ -73,7 +71,8 @@ std::vector<SeenOrder> read_orders(std::uint16_t port)
 
 OrderClients::OrderClients(Options options) : options_(std::move(options)), running_(options_.clients)
 {
-    for (std::size_t i = 0; i < options_.clients; ++i) threads_.emplace_back([this] { run(); });
+    for (std::size_t i = 0; i < options_.clients; ++i)
+        threads_.emplace_back([this, i] { run({.port = i % options_.ports.size()}); });
 }
 
 OrderClients::~OrderClients()
@@ -109,9 +108,8 @@ std::vector<std::string> OrderClients::complaints() const
     return complaints_;
 }
 
-void OrderClients::run()
+void OrderClients::run(Line line)
 {
-    std::optional<RawClient> connection;
     while (!finishing_) {
         const auto number = next_++;
         if (options_.rate > 0) {
@@ -128,8 +126,9 @@ void OrderClients::run()
             place_in_list = placed_.size();
             placed_.push_back(order);
         }
-        while (!place(connection, order)) {
+        while (!place(line, order)) {
             if (abandoned_) break;
+            if (options_.ports.size() > 1) line = {.port = (line.port + 1) % options_.ports.size()};
             const auto again = Clock::now() + between_tries;
             while (pause(again)) {
             }
@@ -151,19 +150,30 @@ bool OrderClients::pause(TimePoint until) const
     return true;
 }
 
-bool OrderClients::place(std::optional<RawClient>& connection, const PlacedOrder& order)
+void OrderClients::answered_after(Clock::duration duration)
+{
+    const auto ms = std::chrono::ceil<milliseconds>(duration).count();
+    auto longest = longest_answer_ms_.load();
+    while (ms > longest && !longest_answer_ms_.compare_exchange_weak(longest, ms)) {
+    }
+}
+
+bool OrderClients::place(Line& line, const PlacedOrder& order)
 {
     const auto complain = [&](const std::string& what) {
         const std::lock_guard lock(mutex_);
         complaints_.push_back(fmt::format("{} {}", order.id, what));
     };
+    auto& connection = line.connection;
     try {
-        if (!connection) connection.emplace(options_.port);
-        if (!connection->send(create_request(order), answer_bound)) {
+        if (!connection) connection.emplace(options_.ports[line.port]);
+        const auto sent = Clock::now();
+        if (!connection->send(create_request(order), silence_bound)) {
             connection.reset();
             return false;
         }
-        const auto answer = connection->read_response(answer_bound);
+        const auto answer = connection->read_response(silence_bound);
+        if (answer.complete() || answer.end == Answer::End::timed_out) answered_after(Clock::now() - sent);
         if (!answer.complete() || !answer.message.keep_alive()) connection.reset();
         if (!answer.complete()) return false;
         if (answer.status() == 200) {
@@ -172,8 +182,10 @@ bool OrderClients::place(std::optional<RawClient>& connection, const PlacedOrder
                 complain("was acknowledged as another one: " + answer.message.body);
             return true;
         }
-        // A service or a gateway that cannot tell, or not now.
-        if (answer.status() < 500) {
+        if (answer.status() >= 500) {
+            // A service or a gateway that cannot tell, or not now.
+            ++refused_;
+        } else {
             complain(fmt::format("was answered with {}: {}", answer.status(), answer.message.body));
             connection.reset();
         }

@@ -1,5 +1,6 @@
 // Clients that place orders and never give one up: after a refusal, a broken connection or silence they send the very
-// same request again, until it is acknowledged. They are what the pipeline's promises are made to.
+// same request again, to the next of the services that they know, until it is acknowledged. They are what the
+// pipeline's promises are made to.
 //
 // Thread: one per client; the public functions may be called from any thread. Lifetime: the destructor gives up what is
 // not acknowledged.
@@ -29,8 +30,11 @@ std::vector<SeenOrder> read_orders(std::uint16_t port);
 
 class OrderClients {
 public:
+    /// Longer than any honest service takes: a client that is told nothing by then asks again.
+    static constexpr milliseconds silence_bound = seconds(5);
+
     struct Options {
-        std::uint16_t port = 0;
+        std::vector<std::uint16_t> ports; ///< of services that do the same; each client begins at another one
         std::string prefix = "o";
         std::size_t clients = 8;
         double rate = 0; ///< orders per second that become due, answered or not; 0 = the next when one is acknowledged
@@ -43,6 +47,11 @@ public:
     OrderClients& operator=(const OrderClients&) = delete;
 
     std::size_t acknowledged() const noexcept { return acknowledged_; }
+    /// Answers of the kind "not now".
+    std::size_t refused() const noexcept { return refused_; }
+    /// From the sending of a request to its answer, whatever that was, at most; a connection that was cut has none, and
+    /// silence counts for as long as it was waited for (silence_bound).
+    milliseconds longest_answer() const noexcept { return milliseconds(longest_answer_ms_); }
     /// Waits for so many more to be acknowledged; false after `bound`.
     bool wait_for_more(std::size_t count, milliseconds bound = patience) const;
     /// Begins no more orders, and waits until those begun are acknowledged; false after `bound`.
@@ -54,14 +63,22 @@ public:
     std::vector<std::string> complaints() const;
 
 private:
-    void run();
-    bool place(std::optional<RawClient>& connection, const PlacedOrder& order);
+    struct Line {
+        std::size_t port = 0; ///< index of Options::ports
+        std::optional<RawClient> connection{};
+    };
+
+    void run(Line line);
+    bool place(Line& line, const PlacedOrder& order);
+    void answered_after(Clock::duration duration);
     bool pause(TimePoint until) const;
 
     const Options options_;
     const TimePoint start_ = Clock::now();
     std::atomic<std::size_t> next_ = 0;
     std::atomic<std::size_t> acknowledged_ = 0;
+    std::atomic<std::size_t> refused_ = 0;
+    std::atomic<milliseconds::rep> longest_answer_ms_ = 0;
     std::atomic<std::size_t> running_;
     std::atomic<bool> finishing_ = false;
     std::atomic<bool> abandoned_ = false;

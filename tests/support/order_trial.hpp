@@ -1,5 +1,5 @@
-// Trials of the order pipeline: real processes, real clients, one kind of fault as often as wanted, and an audit of
-// everything in the end. The tests run them in short, orders_prove for long.
+// The order pipeline on trial: its real processes on an engine that can be made to fail, with a validator that
+// remembers what it did. The proofs (order_proofs.hpp) and the tests do the rest.
 //
 // Thread: the caller's, which must outlive the trial; clients and fakes have their own.
 #pragma once
@@ -8,17 +8,19 @@
 #include "tests/support/order_audit.hpp"
 #include "tests/support/order_clients.hpp"
 #include "tests/support/origin.hpp"
+#include "tests/support/postgres_server.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/redis_server.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,29 +42,51 @@ private:
     Origin origin_;
 };
 
-/// An order_service on a faulty disk, and as many workers as are started.
+/// What keeps the orders.
+enum class Engine : std::uint8_t {
+    sqlite,         ///< order_service itself, on a faulty disk
+    postgres_redis, ///< a PostgreSQL and a Redis of the trial's own
+};
+/// As run.sh calls it.
+std::string_view to_string(Engine engine);
+
+/// As many order_service as its engine allows, and as many workers as are started.
 class OrderTrial {
 public:
     /// Long enough for a worker that is well to keep its jobs on a busy machine, short enough to wait for one that is
     /// not.
     static constexpr milliseconds usual_lease = seconds(1);
 
-    /// `flags` of order_service, beside the lease.
-    explicit OrderTrial(std::vector<std::string> flags = {}, milliseconds lease = usual_lease);
+    struct Options {
+        Engine engine = Engine::sqlite;
+        std::size_t services = 1;         ///< order_service; on SQLite one
+        std::vector<std::string> flags{}; ///< of order_service, beside the lease
+        milliseconds lease = usual_lease;
+        PostgresServer::Options postgres{};
+    };
+
+    OrderTrial() : OrderTrial(Options{}) {}
+    explicit OrderTrial(Options options);
 
     FaultyDisk& disk() noexcept { return disk_; }
+    /// Only with Engine::postgres_redis; so is redis().
+    PostgresServer& postgres() { return *postgres_; }
+    RedisServer& redis() { return *redis_; }
     FakeValidator& validator() noexcept { return validator_; }
-    /// Where order_service listens, whenever it runs.
-    std::uint16_t port() const noexcept { return port_; }
+    /// Where order_service listens, whenever it runs. `service` from 0, here and below.
+    std::uint16_t port(std::size_t service = 0) const { return ports_.at(service); }
+    const std::vector<std::uint16_t>& ports() const noexcept { return ports_; }
 
     /// Starts order_service again, on the same data and the same port; wait_ready() is the caller's.
-    Process& launch_orders();
+    Process& launch_orders(std::size_t service = 0);
     /// The same, ready.
-    Process& start_orders();
-    Process& orders() { return *orders_; }
+    Process& start_orders(std::size_t service = 0);
+    /// Each of them.
+    void start_all_orders();
+    Process& orders(std::size_t service = 0) { return *orders_.at(service); }
 
     /// Another validation_service, ready, which takes its orders from `orders_url` and asks `validator_url`; empty: the
-    /// trial's own.
+    /// trial's own, of several order_service one after the other.
     Process& start_worker(const std::string& orders_url = {}, const std::string& validator_url = {});
     /// All of them, with SIGKILL.
     void kill_workers() { workers_.clear(); }
@@ -73,45 +97,22 @@ public:
     OrderAudit audit(const std::vector<PlacedOrder>& placed) const;
 
 private:
-    std::uint16_t port_;
+    const Options options_;
+    std::vector<std::uint16_t> ports_;
     TempDir dir_;
     std::filesystem::path database_;
     FaultyDisk disk_;
-    std::vector<std::string> flags_;
+    std::optional<PostgresServer> postgres_;
+    std::optional<RedisServer> redis_;
     FakeValidator validator_;
-    std::unique_ptr<Process> orders_;
+    std::vector<std::unique_ptr<Process>> orders_; ///< by service; null before its first start
     std::vector<std::unique_ptr<Process>> workers_;
 };
 
-/// What a series of faults came to.
-struct Proof {
-    std::size_t faults = 0; ///< that happened as intended
-    OrderAudit audit{};
-    std::vector<std::string>
-        problems{};     ///< what is no order's fate: a process that ended otherwise than it should, ...
-    std::string note{}; ///< figures for people
-
-    bool holds() const noexcept { return audit.clean() && problems.empty(); }
-    std::string text() const;
-};
-
-struct Series {
-    std::size_t cycles = 1;
-    std::uint64_t seed = 1;
-    std::function<void(std::size_t done)> progress = [](std::size_t) {}; ///< called after each cycle
-};
-
-/// order_service is killed at `point`, at random moments of a load of creations, and sometimes once more while it
-/// recovers.
-Proof prove_crashes_at(FaultyDisk::Point point, const Series& series);
-/// A worker is killed while the validator has its call and has not answered.
-Proof prove_crashes_after_claim(const Series& series);
-/// A worker is killed when the validator has answered and order_service does not know yet.
-Proof prove_crashes_before_completion(const Series& series);
-/// The machine loses power at random moments of a load of creations. `flags` of order_service.
-Proof prove_losses_of_power(const Series& series, std::vector<std::string> flags = {});
-/// All daemons of config/orders.system, one or two at a time at random, are killed and started again while `rate`
-/// orders per second become due.
-Proof prove_random_kills(const Series& series, double rate);
+/// "--lease", "1000ms"
+std::vector<std::string> lease_flag(milliseconds duration);
+/// Whether the order_service at `port` says that no order is Processing. Not GET /queue, which may tell of a moment
+/// ago.
+bool none_processing(std::uint16_t port);
 
 } // namespace hotspare::test

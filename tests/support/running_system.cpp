@@ -138,6 +138,13 @@ void RunningSystem::start(const std::string& daemon)
         wait_for_engine(*process, it->arguments);
 }
 
+std::vector<std::string> RunningSystem::daemons() const
+{
+    std::vector<std::string> names;
+    for (const Daemon& d : daemons_) names.push_back(d.name);
+    return names;
+}
+
 void RunningSystem::end()
 {
     for (const Daemon& d : daemons_)

@@ -34,6 +34,8 @@ public:
     std::uint16_t port(unsigned original) const { return static_cast<std::uint16_t>(original + offset_); }
     /// The ports of the files, without the shift.
     const std::set<unsigned>& original_ports() const noexcept { return ports_; }
+    /// The names of its daemons and engines, in the order of the file.
+    std::vector<std::string> daemons() const;
     Process& process(const std::string& daemon) { return *processes_.at(daemon); }
     /// Where the daemons run: their .run/NAME is below it.
     const std::filesystem::path& directory() const noexcept { return dir_.path(); }

@@ -1,6 +1,6 @@
-// The order pipeline loses nothing and does nothing twice, wherever its processes die, whatever its disk does. Short
-// forms; orders_prove runs the same for long.
-#include "tests/support/order_trial.hpp"
+// The order pipeline on SQLite loses nothing and does nothing twice, wherever its processes die, whatever its disk
+// does. Short forms; orders_prove runs the same for long.
+#include "tests/support/order_proofs.hpp"
 
 #include <gtest/gtest.h>
 
@@ -59,17 +59,17 @@ TEST_F(OrdersCrash, LossOfPowerLosesOrdersThatDidNotWaitForTheDisk)
 
 TEST(OrdersKill, AWorkerAfterItsClaim)
 {
-    expect_holds(prove_crashes_after_claim({.cycles = 2, .seed = 4}), 2);
+    expect_holds(prove_crashes_after_claim(Engine::sqlite, {.cycles = 2, .seed = 4}), 2);
 }
 
 TEST(OrdersKill, AWorkerBetweenVerdictAndCompletion)
 {
-    expect_holds(prove_crashes_before_completion({.cycles = 2, .seed = 5}), 2);
+    expect_holds(prove_crashes_before_completion(Engine::sqlite, {.cycles = 2, .seed = 5}), 2);
 }
 
 TEST(OrdersKill, AllDaemonsAtRandomUnderLoad)
 {
-    expect_holds(prove_random_kills({.cycles = 12, .seed = 8}, 100), 12);
+    expect_holds(prove_random_kills(Engine::sqlite, {.cycles = 12, .seed = 8}, 100), 12);
 }
 
 /// One order, and a worker that stood still past its lease while the validator had its call. Another worker has the
@@ -152,7 +152,7 @@ TEST_F(OrdersCrash, AFullDiskRefusesInTimeAndLosesNothing)
     OrderTrial trial;
     trial.start_orders();
     trial.start_worker();
-    OrderClients clients({.port = trial.port(), .clients = 4});
+    OrderClients clients({.ports = trial.ports(), .clients = 4});
     ASSERT_TRUE(clients.wait_for_more(50));
 
     trial.disk().set_full(true);

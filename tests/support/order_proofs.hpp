@@ -71,7 +71,8 @@ std::string_view to_string(EngineFault fault);
 /// Beside the audit, each time: a new order comes to its end before Redis is back or as soon as PostgreSQL is, and the
 /// load goes on. A creation is answered within 2 s, where no process is away that it needs.
 Proof prove_engine_faults(EngineFault fault, const Series& series, double rate);
-/// The negative control: PostgreSQL is killed, and neither it nor order_service waits for the disk. Must lose orders.
+/// The negative control: PostgreSQL is killed, and order_service has not waited for its log to be written. Must lose
+/// orders.
 Proof prove_crashes_without_waiting_for_the_disk(const Series& series, double rate);
 
 } // namespace hotspare::test

@@ -83,7 +83,7 @@ OrderTrial::OrderTrial(Options options)
       disk_(database_), orders_(options_.services)
 {
     if (options_.engine == Engine::postgres_redis) {
-        postgres_.emplace(options_.postgres);
+        postgres_.emplace();
         redis_.emplace();
     } else if (options_.services > 1) {
         throw std::logic_error("a SQLite file has one order_service");

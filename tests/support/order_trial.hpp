@@ -62,7 +62,6 @@ public:
         std::size_t services = 1;         ///< order_service; on SQLite one
         std::vector<std::string> flags{}; ///< of order_service, beside the lease
         milliseconds lease = usual_lease;
-        PostgresServer::Options postgres{};
     };
 
     OrderTrial() : OrderTrial(Options{}) {}

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace hotspare::test {
 namespace {
@@ -114,6 +115,7 @@ PostgresServer::PostgresServer(Options options) : binaries_(binaries_folder()), 
 
 PostgresServer::~PostgresServer()
 {
+    if (frozen_) ::kill(*frozen_, SIGCONT);
     if (process_ && process_->signal(SIGQUIT) && process_->wait_exit()) process_->wait_output_end();
     remove_segment_of_the_killed(folder_.path() / "data");
 }
@@ -151,11 +153,22 @@ void PostgresServer::kill()
     end(SIGKILL);
 }
 
+void PostgresServer::freeze_log_writer()
+{
+    frozen_ = std::stoi(run("select pid from pg_stat_activity where backend_type = 'walwriter'"));
+    if (::kill(*frozen_, SIGSTOP) != 0) throw std::system_error(errno, std::generic_category(), "kill");
+}
+
 void PostgresServer::end(int signal)
 {
+    const auto frozen = std::exchange(frozen_, std::nullopt);
+    if (frozen && signal != SIGKILL) ::kill(*frozen, SIGCONT);
     if (!process_ || !process_->signal(signal)) return;
+    const bool ended = process_->wait_exit().has_value();
+    // Who is stopped does not notice that the others die.
+    if (frozen && signal == SIGKILL) ::kill(*frozen, SIGKILL);
     // All its processes write to the same log: when nobody has that open any more, they have all ended.
-    if (!process_->wait_exit() || !process_->wait_output_end())
+    if (!ended || !process_->wait_output_end())
         throw std::runtime_error("PostgreSQL did not end: " + process_->description());
 }
 

@@ -10,8 +10,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace hotspare::test {
 
@@ -45,6 +48,9 @@ public:
     void restart_at_once();
     /// SIGKILL to the server's main process; the others, which notice by themselves, are gone too when this returns.
     void kill();
+    /// Stops the process that writes the log on behalf of those who do not wait for it: until the server ends, what
+    /// they commit stays in memory.
+    void freeze_log_writer();
     bool running() { return process_ && process_->running(); }
 
     /// The rows that the statements yield in database `orders`, one a line, columns divided by `|`, without the last
@@ -66,6 +72,7 @@ private:
     std::uint16_t port_;
     std::vector<std::string> command_;
     std::unique_ptr<Process> process_; ///< the latest, also when it has ended
+    std::optional<pid_t> frozen_;      ///< the writer of its log
 };
 
 } // namespace hotspare::test

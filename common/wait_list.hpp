@@ -28,29 +28,39 @@ public:
     /// Until it is woken, or `until`.
     boost::asio::awaitable<void> wait(TimePoint until)
     {
-        boost::asio::steady_timer timer(context_, until);
-        const auto place = waiting_.insert(waiting_.end(), &timer);
+        Waiter waiter{boost::asio::steady_timer(context_, until)};
+        const auto place = waiting_.insert(waiting_.end(), &waiter);
         co_await boost::asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
-        co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
-        waiting_.erase(place);
+        co_await waiter.timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+        if (waiter.listed) waiting_.erase(place);
         co_await boost::asio::this_coro::throw_if_cancelled(true);
     }
 
-    /// Who has been woken and has not run yet is still in the list: waking one more than once may wake the same.
+    /// Two calls wake two, whether or not the first has run in between.
     void wake_one()
     {
-        if (!waiting_.empty()) waiting_.front()->cancel();
+        if (waiting_.empty()) return;
+        auto* const waiter = waiting_.front();
+        waiting_.pop_front();
+        waiter->listed = false;
+        waiter->timer.cancel();
     }
     void wake_all()
     {
-        for (auto* timer : waiting_) timer->cancel();
+        while (!waiting_.empty()) wake_one();
     }
 
+    /// Those that have been woken do not count.
     std::size_t size() const noexcept { return waiting_.size(); }
 
 private:
+    struct Waiter {
+        boost::asio::steady_timer timer;
+        bool listed = true;
+    };
+
     boost::asio::io_context& context_;
-    std::list<boost::asio::steady_timer*> waiting_; ///< each on its coroutine's frame
+    std::list<Waiter*> waiting_; ///< each on its coroutine's frame
 };
 
 } // namespace hotspare

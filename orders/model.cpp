@@ -27,6 +27,16 @@ bool is_printable(std::string_view text) noexcept
     return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
+bool is_utf8(std::string_view text)
+{
+    try {
+        (void)Json(std::string(text)).dump(); // strict: a JSON text is UTF-8 (RFC 8259 §8.1)
+        return true;
+    } catch (const Json::type_error&) {
+        return false;
+    }
+}
+
 boost::system::result<std::string, http::Problem> text_field(const Json& body, std::string_view field, std::size_t most)
 {
     const auto expected = fmt::format("a text of 1 to {} bytes without control characters", most);
@@ -64,6 +74,11 @@ std::optional<Status> status_named(std::string_view word) noexcept
     for (const auto& [status, name] : status_words)
         if (name == word) return status;
     return std::nullopt;
+}
+
+bool may_be_order_id(std::string_view text)
+{
+    return !text.empty() && text.size() <= OrderLimits::order_id && is_printable(text) && is_utf8(text);
 }
 
 boost::system::result<NewOrder, http::Problem> parse_new_order(const Json& body)

@@ -64,6 +64,9 @@ boost::system::result<NewOrder, http::Problem> parse_new_order(const nlohmann::j
 /// The value of the Idempotency-Key header: visible ASCII, not empty.
 boost::system::result<std::string, http::Problem> parse_idempotency_key(std::string_view value);
 
+/// Whether an order can have this name: what cannot be created need not be looked for.
+bool may_be_order_id(std::string_view text);
+
 /// One line of an order's timeline.
 struct Event {
     enum class Kind : std::uint8_t { // stored: never renumber

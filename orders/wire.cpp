@@ -61,6 +61,13 @@ public:
         return value.get<std::string>();
     }
 
+    std::string order_id() const
+    {
+        auto id = text("order_id", OrderLimits::order_id);
+        if (!may_be_order_id(id)) throw WrongField{at("order_id"), "the name of an order"};
+        return id;
+    }
+
     std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most) const
     {
         const auto expected = fmt::format("a whole number from {} to {}", least, most);
@@ -160,7 +167,7 @@ Settlement read_settlement(const Json& value, const std::string& place)
 {
     const Fields fields(value, place, {"order_id", "epoch", "kind", "reason", "status", "pause_ms", "attempts"});
     Settlement out;
-    out.order_id = fields.text("order_id", OrderLimits::order_id);
+    out.order_id = fields.order_id();
     out.epoch = fields.epoch();
     out.reason = fields.text("reason");
     const auto word = fields.text("kind");
@@ -222,7 +229,7 @@ Parsed<LeaseAnswer> parse_lease_answer(const Json& body)
         for (std::size_t i = 0; i < jobs.size(); ++i) {
             const Fields job(jobs[i], item("jobs", i));
             answer.jobs.push_back(
-                {.what = {job.text("order_id", OrderLimits::order_id), job.text("product", OrderLimits::product),
+                {.what = {job.order_id(), job.text("product", OrderLimits::product),
                           job.whole("quantity", 1, OrderLimits::quantity)},
                  .epoch = job.epoch(),
                  .attempts = static_cast<unsigned>(job.whole("attempts", 0, std::numeric_limits<int>::max())),
@@ -247,7 +254,7 @@ Parsed<HeldJobs> parse_extend_call(const Json& body)
         HeldJobs held;
         for (std::size_t i = 0; i < jobs.size(); ++i) {
             const Fields job(jobs[i], item("jobs", i), {"order_id", "epoch"});
-            held.emplace_back(job.text("order_id", OrderLimits::order_id), job.epoch());
+            held.emplace_back(job.order_id(), job.epoch());
         }
         return held;
     });

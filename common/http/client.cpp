@@ -119,7 +119,8 @@ asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request,
     const auto failure = [&](error_code error) {
         return classify(error, line.deadline, cancellation.cancelled() != asio::cancellation_type::none);
     };
-    if (const auto error = co_await connect(line, endpoint)) co_return failure(error);
+    const auto error = co_await connect(line, endpoint);
+    if (error) co_return failure(error);
     auto answer = co_await exchange(line, request, options);
     if (!answer) co_return failure(answer.error());
     co_return answer;

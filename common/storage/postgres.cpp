@@ -35,6 +35,12 @@ std::string one_line(std::string_view text)
     return out;
 }
 
+/// What libpq says of a URL, without the part of it that it quotes in the end, in which there may be a password.
+std::string without_quotation(std::string_view problem)
+{
+    return one_line(problem.substr(0, problem.find(": \"")));
+}
+
 bool is_class(std::string_view state, std::string_view prefix)
 {
     return state.starts_with(prefix);
@@ -65,19 +71,16 @@ Target resolve(const std::string& url, const std::string& source)
     const std::unique_ptr<char, decltype(&PQfreemem)> owned(problem, &PQfreemem);
     if (!info)
         throw UsageError(fmt::format("{}: {}, expected postgres://USER@HOST:PORT/DATABASE", source,
-                                     one_line(problem == nullptr ? "out of memory" : problem)));
+                                     without_quotation(problem == nullptr ? "out of memory" : problem)));
     const auto host = value_of(info, "host");
     Target target{.url = url, .address = value_of(info, "hostaddr"), .shown = {}};
     const bool unix_socket = host.empty() || host.starts_with('/');
-    if (target.address.empty() && !unix_socket) {
-        // libpq resolves names while it connects, and blocks meanwhile.
-        for (std::size_t begin = 0; begin <= host.size();) {
-            const auto end = std::min(host.find(',', begin), host.size());
-            const auto address = http::resolve(host.substr(begin, end - begin), 5432, source).address().to_string();
-            target.address += (begin == 0 ? "" : ",") + address;
-            begin = end + 1;
-        }
-    }
+    if (host.find(',') != host.npos || target.address.find(',') != target.address.npos)
+        throw UsageError(
+            fmt::format("{}: several hosts, expected one (an address that moves with the primary)", source));
+    // libpq resolves names while it connects, and blocks meanwhile.
+    if (target.address.empty() && !unix_socket)
+        target.address = http::resolve(host, 5432, source).address().to_string();
     const auto user = value_of(info, "user");
     const auto port = value_of(info, "port");
     target.shown = fmt::format("postgres://{}{}{}{}/{}", user, user.empty() ? "" : "@", host,
@@ -177,9 +180,9 @@ asio::awaitable<result<void>> Connection::open(const Target& target, const std::
 
 asio::awaitable<bool> Connection::connect(const Target& target)
 {
-    // What comes later wins over what the URL (`dbname`, as it is expanded) says.
-    std::vector<const char*> names{"dbname", "client_encoding", "application_name"};
-    std::vector<const char*> values{target.url.c_str(), "UTF8", "hotspare"};
+    // The URL (`dbname`, as it is expanded) wins over what comes before it, and what comes after it wins over the URL.
+    std::vector<const char*> names{"target_session_attrs", "dbname", "client_encoding", "application_name"};
+    std::vector<const char*> values{"read-write", target.url.c_str(), "UTF8", "hotspare"};
     if (!target.address.empty()) {
         names.push_back("hostaddr");
         values.push_back(target.address.c_str());
@@ -323,7 +326,7 @@ error_code Connection::judge(const pg_result* result)
     const char* const field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const std::string_view state = field == nullptr ? "08000" : field;
     if (state == "23505") return errc::conflict;
-    // The server ends, starts, or has become a standby: this connection leads nowhere.
+    // The server ends, starts, or has become a standby: this connection leads nowhere (open() refuses a standby).
     if (is_class(state, "57P") || is_class(state, "08") || state == "25006") return lost();
     // Deadlock, lock or statement that took too long.
     if (is_class(state, "40") || is_class(state, "55") || state == "57014") return errc::unavailable;
@@ -388,10 +391,13 @@ std::unique_ptr<Connection> Pool::take_idle()
 
 void Pool::give_back(std::unique_ptr<Connection> connection)
 {
-    if (connection->is_idle())
+    if (connection->is_idle()) {
         idle_.push_back(std::move(connection));
-    else
-        --open_;
+    } else {
+        // The others may lead to the same dead end, and would not tell before somebody has waited for them in vain.
+        open_ -= 1 + idle_.size();
+        idle_.clear();
+    }
     waiting_.wake_one();
 }
 

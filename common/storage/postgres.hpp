@@ -33,17 +33,19 @@ namespace hotspare::storage::postgres {
 
 namespace asio = boost::asio;
 
-/// Where a database is: postgres://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE][?NAME=VALUE], as libpq reads it.
+/// Where a database is: postgres://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE][?NAME=VALUE], as libpq reads it. One
+/// host: libpq tries several one after the other without a limit of time for each, so that a silent one would hide the
+/// others.
 struct Target {
     std::string url;
-    std::string address; ///< libpq's hostaddr: the hosts of the URL, resolved; empty for sockets of Unix
+    std::string address; ///< libpq's hostaddr: the host of the URL, resolved; empty for a socket of Unix
     std::string shown;   ///< for messages: without a password
 };
 
 /// Whether it begins as the URL of a database does.
 bool is_url(std::string_view text);
-/// Resolves the hosts, once and blocking: main thread, before the event loop runs. Throws UsageError, which begins with
-/// `source`, if libpq cannot read the URL or a name does not resolve.
+/// Resolves the host, once and blocking: main thread, before the event loop runs. Throws UsageError, which begins with
+/// `source` and never holds the password, if libpq cannot read the URL or the name does not resolve.
 Target resolve(const std::string& url, const std::string& source);
 
 /// A statement and its parameters, as text; nothing = NULL. Equal texts are prepared once on each connection, so what

@@ -186,7 +186,8 @@ asio::awaitable<result<std::vector<Reply>>> Connection::connect_and_exchange(std
     // A server ends idle connections when it restarts (or after its `timeout`): better noticed before something is sent
     // than after, when nobody knows whether it was carried out.
     if (!open_ || !is_quiet()) {
-        if (const auto error = co_await connect()) co_return error;
+        const auto error = co_await connect();
+        if (error) co_return error;
     }
     co_return co_await exchange(std::move(request), replies);
 }

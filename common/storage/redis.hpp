@@ -7,8 +7,8 @@
 #pragma once
 
 #include "common/clock.hpp"
-#include "common/error.hpp"
 #include "common/deadline.hpp"
+#include "common/error.hpp"
 #include "common/storage/resp.hpp"
 
 #include <boost/asio/any_io_executor.hpp>

@@ -4,8 +4,10 @@
 // Thread: one. Owner: the queue.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <set>
+#include <vector>
 
 namespace hotspare::orders {
 
@@ -27,6 +29,19 @@ public:
 
     /// Whether a sweep is to look for what is due and was not told. Not while the stream is half full: nobody starves.
     bool is_low() const noexcept { return length_ < most / 2; }
+
+    /// Of the orders that are `due`, in their order, those that a sweep is to tell: none that is in the stream (while
+    /// nobody takes orders they stay due, and once is enough), and no more than there is room for.
+    std::vector<std::int64_t> choose(const std::vector<std::int64_t>& due, const std::set<std::int64_t>& in_stream)
+    {
+        std::vector<std::int64_t> out;
+        for (const auto number : due) {
+            if (in_stream.contains(number)) continue;
+            if (!admit()) break;
+            out.push_back(number);
+        }
+        return out;
+    }
 
 private:
     std::size_t length_ = 0; ///< as far as known

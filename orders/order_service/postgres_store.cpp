@@ -25,19 +25,27 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 /// Between two tries whose connections were lost in the middle.
 constexpr Duration pause_after_failure = milliseconds(10);
 
+/// Of the patience: what one try may take, so that another one follows where a connection leads to nobody.
+constexpr int tries = 3;
+
 // Tables as in SqliteStore, but for the totals: many rows, of which each connection changes one and a reader adds up
 // all, as a single one would let only one transaction commit at a time. The advisory lock keeps services that start
-// together from creating the same table; where the tables exist, nothing is locked. The numbers are hotspare's own.
+// together from creating the same table; where the tables exist, none of them is locked. The lock's numbers are
+// hotspare's own. Where an index must not be used, a term has a `+ 0`.
 constexpr auto schema = R"(
     SELECT pg_advisory_xact_lock(5403011, 1);
-    DO $$ BEGIN IF to_regclass('orders') IS NULL THEN
+    DO $$ BEGIN
+    IF to_regclass('orders') IS NULL THEN
+        CREATE TABLE hotspare_schema (version integer NOT NULL);
+        INSERT INTO hotspare_schema VALUES (1);
         CREATE TABLE orders (
             number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id text NOT NULL UNIQUE, product text NOT NULL,
             quantity bigint NOT NULL, status smallint NOT NULL, reason text NOT NULL, epoch bigint NOT NULL,
             attempts integer NOT NULL, created bigint NOT NULL, updated bigint NOT NULL, events bigint NOT NULL,
             due bigint NOT NULL, worker text NOT NULL)
             WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-        CREATE INDEX orders_due ON orders (due, number) WHERE status = 0;
+        CREATE INDEX orders_due ON orders (due, number) INCLUDE (worker) WHERE status = 0;
+        CREATE INDEX orders_rejected ON orders (number) WHERE status = 2;
         CREATE INDEX orders_failed ON orders (number) WHERE status = 3;
         CREATE TABLE keys (key text PRIMARY KEY, number bigint NOT NULL);
         CREATE TABLE events (
@@ -47,13 +55,17 @@ constexpr auto schema = R"(
             shard integer PRIMARY KEY, processing bigint NOT NULL, validated bigint NOT NULL, rejected bigint NOT NULL,
             failed bigint NOT NULL);
         INSERT INTO totals SELECT shard, 0, 0, 0, 0 FROM generate_series(0, 63) AS shard;
+    ELSIF to_regclass('hotspare_schema') IS NULL THEN
+        RAISE EXCEPTION 'the table "orders" is not one of hotspare''s; give it a database of its own';
+    ELSIF (SELECT version FROM hotspare_schema) <> 1 THEN
+        RAISE EXCEPTION 'the tables were made by another version of hotspare; use that, or another database';
     END IF; END $$;
 )";
 
-// Every statement here is served by an index; plans that were made while a table was small must not say otherwise when
-// it has grown. That makes the few rows of totals, which no index serves, look so dear that they would be read by
-// machine code, which takes a thousand times as long to make as it saves: no JIT. What a service has begun and cannot
-// end, the server is to end.
+// Every statement about orders is served by one index that suits it, and written so that no other one could; plans that
+// were made while a table was small must not say otherwise when it has grown. That makes the few rows of totals, which
+// no index serves, look so dear that they would be read by machine code, which takes a thousand times as long to make
+// as it saves: no JIT. What a service has begun and cannot end, the server is to end.
 constexpr auto session = R"(
     SET synchronous_commit = {}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = '5s';
@@ -91,20 +103,18 @@ const auto create_sql = filled(R"(
 
 const auto by_id_sql = filled("SELECT {columns} FROM orders WHERE order_id = $1");
 const auto by_key_sql = filled("SELECT {columns} FROM orders WHERE number = (SELECT number FROM keys WHERE key = $1)");
-constexpr auto add_key_sql = "INSERT INTO keys VALUES ($1, $2) ON CONFLICT DO NOTHING";
+constexpr auto add_key_sql = "INSERT INTO keys SELECT $1, number FROM orders WHERE number = $2 ON CONFLICT DO NOTHING";
 
 const auto due_sql = filled("SELECT {columns}, {now} FROM orders WHERE status = 0 AND due <= {now} "
                             "ORDER BY due, number LIMIT $2 FOR UPDATE SKIP LOCKED");
-const auto these_sql = filled("SELECT {columns}, {now} FROM orders "
-                              "WHERE number IN (SELECT value::bigint FROM json_array_elements_text($2::json)) "
-                              "AND status = 0 AND due <= {now} ORDER BY number FOR UPDATE SKIP LOCKED");
+const auto these_sql = filled("SELECT {columns}, {now} FROM orders WHERE number = ANY ($2::bigint[]) "
+                              "AND status + 0 = 0 AND due + 0 <= {now} ORDER BY number + 0 FOR UPDATE SKIP LOCKED");
 const auto next_due_sql = filled("SELECT min(due) - {now} FROM orders WHERE status = 0 AND due > {now}");
 const auto overdue_sql =
     filled("SELECT number FROM orders WHERE status = 0 AND due <= {now} - $2::bigint ORDER BY due, number LIMIT $3");
 // In one order, so that two that lock the same ones do not wait for each other.
-const auto lock_sql =
-    filled("SELECT {columns}, {now} FROM orders "
-           "WHERE order_id IN (SELECT json_array_elements_text($2::json)) ORDER BY number FOR UPDATE");
+const auto lock_sql = filled("SELECT {columns}, {now} FROM orders WHERE order_id = ANY (ARRAY("
+                             "SELECT json_array_elements_text($2::json))) ORDER BY number + 0 FOR UPDATE");
 
 constexpr auto save_sql = R"(
     UPDATE orders SET status = new.status, reason = new.reason, epoch = new.epoch, attempts = new.attempts,
@@ -122,8 +132,13 @@ constexpr auto count_sql = R"(
 constexpr auto events_sql = "SELECT kind, at, epoch, detail FROM events "
                             "WHERE number = (SELECT number FROM orders WHERE order_id = $1) ORDER BY place";
 const auto list_sql = filled("SELECT {columns} FROM orders WHERE number < $1 ORDER BY number DESC LIMIT $2");
-const auto list_status_sql =
-    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = $3 ORDER BY number DESC LIMIT $2");
+/// By status, as a partial index serves only a status that is written in the statement: the few that are Processing,
+/// Rejected or Failed are found among millions that are not.
+const std::array<std::string, 4> list_status_sql{
+    filled("SELECT {columns} FROM orders WHERE number + 0 < $1 AND status = 0 ORDER BY number + 0 DESC LIMIT $2"),
+    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 1 ORDER BY number DESC LIMIT $2"),
+    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 2 ORDER BY number DESC LIMIT $2"),
+    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 3 ORDER BY number DESC LIMIT $2")};
 constexpr auto totals_sql = R"(
     SELECT t.*, q.leased, (SELECT created FROM orders WHERE number = q.first)
     FROM (SELECT sum(processing)::bigint, sum(validated)::bigint, sum(rejected)::bigint, sum(failed)::bigint
@@ -132,6 +147,7 @@ constexpr auto totals_sql = R"(
           FROM orders WHERE status = 0) AS q)";
 
 // Nobody adds an order while all are counted and forgotten.
+constexpr auto patience_sql = "SET LOCAL lock_timeout = '500ms'"; // below that of whoever waits for an answer
 constexpr auto lock_all_sql = "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
 constexpr auto count_all_sql = "SELECT sum(processing + validated + rejected + failed)::bigint FROM totals";
 constexpr auto clear_sql = "TRUNCATE orders, keys, events";
@@ -233,7 +249,8 @@ asio::awaitable<result<T>> PostgresStore::repeat(Attempt<T, Arguments...> attemp
         {
             auto connection = co_await pool_.borrow(until);
             if (!connection) co_return connection.error();
-            auto out = co_await (this->*attempt)(**connection, until, arguments...);
+            const auto this_try = std::min(until, Clock::now() + options_.patience / tries);
+            auto out = co_await (this->*attempt)(**connection, this_try, arguments...);
             if (out || out.error() != errc::unavailable) co_return out;
             if (Clock::now() + pause_after_failure >= until) co_return out;
         }
@@ -331,7 +348,7 @@ asio::awaitable<result<Leased>> PostgresStore::try_lease_these(Connection& conne
 {
     std::vector<Command> commands;
     commands.push_back({begin_sql});
-    commands.push_back({these_sql, {now(), Json(numbers).dump()}});
+    commands.push_back({these_sql, {now(), fmt::format("{{{}}}", fmt::join(numbers, ","))}});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
     auto locked = read_locked(rows->at(1));
@@ -458,6 +475,14 @@ asio::awaitable<result<std::vector<Settled>>> PostgresStore::try_settle(Connecti
     co_return out;
 }
 
+/// Ends a transaction that has nothing to write; if that fails, the connection is closed, which ends it as well.
+asio::awaitable<void> PostgresStore::roll_back(Connection& connection, TimePoint until)
+{
+    std::vector<Command> commands;
+    commands.push_back({"ROLLBACK"});
+    (void)co_await connection.run(std::move(commands), until);
+}
+
 // --- Operators -------------------------------------------------------------------------------------------------------
 
 asio::awaitable<result<Order>> PostgresStore::operate(std::string order_id, Operation operation)
@@ -471,12 +496,18 @@ asio::awaitable<result<Order>> PostgresStore::try_operate(Connection& connection
     std::vector<std::string> order_ids{order_id};
     auto locked = co_await lock(connection, until, std::move(order_ids));
     if (!locked) co_return locked.error();
-    if (locked->records.empty()) co_return error_code(errc::not_found);
+    if (locked->records.empty()) {
+        co_await roll_back(connection, until);
+        co_return error_code(errc::not_found);
+    }
     auto& record = locked->records[0];
     locked->changed.insert(record.order.number);
     std::array<std::int64_t, 4> counts{};
     --counts[static_cast<std::size_t>(record.order.status)];
-    if (!orders::operate(record, operation, locked->now)) co_return error_code(errc::conflict);
+    if (!orders::operate(record, operation, locked->now)) {
+        co_await roll_back(connection, until);
+        co_return error_code(errc::conflict);
+    }
     ++counts[static_cast<std::size_t>(record.order.status)];
     auto order = record.order;
     const auto saved = co_await save(connection, until, std::move(*locked), counts);
@@ -492,11 +523,12 @@ asio::awaitable<result<std::uint64_t>> PostgresStore::clear()
 asio::awaitable<result<std::uint64_t>> PostgresStore::try_clear(Connection& connection, TimePoint until)
 {
     std::vector<Command> commands;
-    for (const auto* sql : {begin_sql, lock_all_sql, count_all_sql, clear_sql, clear_totals_sql, commit_sql})
+    for (const auto* sql :
+         {begin_sql, patience_sql, lock_all_sql, count_all_sql, clear_sql, clear_totals_sql, commit_sql})
         commands.push_back({sql});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
-    co_return static_cast<std::uint64_t>(rows->at(2).integer(0, 0));
+    co_return static_cast<std::uint64_t>(rows->at(3).integer(0, 0));
 }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
@@ -540,11 +572,9 @@ asio::awaitable<result<Listing>> PostgresStore::try_list(Connection& connection,
                                                          const ListQuery& query)
 {
     const auto before = query.before.value_or(std::numeric_limits<std::int64_t>::max());
-    Command command{query.status ? list_status_sql : list_sql,
-                    {std::to_string(before), std::to_string(query.most + 1)}};
-    if (query.status) command.parameters.emplace_back(std::to_string(static_cast<int>(*query.status)));
+    const auto& sql = query.status ? list_status_sql.at(static_cast<std::size_t>(*query.status)) : list_sql;
     std::vector<Command> commands;
-    commands.push_back(std::move(command));
+    commands.push_back({sql, {std::to_string(before), std::to_string(query.most + 1)}});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
     Listing out;

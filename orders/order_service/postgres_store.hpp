@@ -46,6 +46,7 @@ public:
     asio::awaitable<result<OrderFile>> find(std::string order_id) override;
     asio::awaitable<result<Listing>> list(ListQuery query) override;
     asio::awaitable<result<Totals>> totals() override;
+    std::optional<std::string> trouble() const override { return pool_.trouble(); }
 
     /// As lease(), but only of the orders with these numbers.
     asio::awaitable<result<Leased>> lease_these(LeaseRequest request, std::vector<std::int64_t> numbers);
@@ -102,6 +103,7 @@ private:
                                          const LeaseRequest& request);
     asio::awaitable<result<void>> save(Connection& connection, TimePoint until, Locked locked,
                                        std::array<std::int64_t, 4> counts = {});
+    static asio::awaitable<void> roll_back(Connection& connection, TimePoint until);
     static Locked read_locked(const Rows& rows);
     Parameter now() const;
     error_code failure(const Connection& connection, error_code error);

@@ -87,7 +87,7 @@ std::vector<StreamEntry> read_entries(const Reply& reply)
 
 RedisQueue::RedisQueue(asio::io_context& context, storage::redis::Target target, std::string consumer,
                        PostgresStore& store)
-    : store_(store), consumer_(std::move(consumer)), context_(context), reader_(context.get_executor(), target),
+    : store_(store), consumer_(std::move(consumer)), reader_(context.get_executor(), target),
       writer_(context.get_executor(), target), idle_(context), listener_(context), maintenance_(context),
       tasks_(context)
 {
@@ -143,7 +143,8 @@ asio::awaitable<result<std::vector<Lease>>> RedisQueue::take(LeaseRequest reques
         auto again = until;
         if (!usable_) {
             again = std::min(until, now + recheck);
-            if (leased.next_due_in) again = std::clamp(now + *leased.next_due_in, now + milliseconds(1), again);
+            if (leased.next_due_in)
+                again = std::min(again, now + std::max<Duration>(*leased.next_due_in, milliseconds(1)));
         }
         const Wanting wanting(wanted_, request.most);
         listener_.wake_one();
@@ -179,8 +180,9 @@ asio::awaitable<void> RedisQueue::listen()
         }
         const auto& reply = replies->at(0);
         if (reply.is_error()) {
-            // NOGROUP: the first time, and after a FLUSHALL, until a sweep has made the group.
-            if (!reply.text.starts_with("NOGROUP")) reader_works_ = note(*replies);
+            // The first time, and after a FLUSHALL, which a waiting request hears of, until a sweep has made the group.
+            const bool no_group = reply.text.starts_with("NOGROUP") || reply.text.starts_with("UNBLOCKED");
+            if (!no_group) reader_works_ = note(*replies);
             co_await listener_.wait(Clock::now() + pause_after_failure);
             continue;
         }
@@ -283,11 +285,7 @@ asio::awaitable<bool> RedisQueue::sweep()
     std::set<std::int64_t> known;
     for (const auto& entry : read_entries(told->at(0))) known.insert(entry.number);
     std::vector<Command> additions;
-    for (const auto number : *numbers) {
-        if (known.contains(number)) continue;
-        if (!window_.admit()) break;
-        additions.push_back(add(number));
-    }
+    for (const auto number : window_.choose(*numbers, known)) additions.push_back(add(number));
     swept_.add(additions.size());
     const auto added = co_await writer_.run(std::move(additions), redis_timeout);
     if (!added) co_return note(writer_, added.error());

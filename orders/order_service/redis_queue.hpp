@@ -55,7 +55,6 @@ private:
 
     PostgresStore& store_;
     const std::string consumer_;
-    asio::io_context& context_;
     storage::redis::Connection reader_; ///< of listen(), which blocks it
     storage::redis::Connection writer_; ///< of maintain()
     DispatchWindow window_;

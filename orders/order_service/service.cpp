@@ -192,7 +192,7 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     if (!creating->outcome) {
         // It may still be written: only a repetition, which changes nothing, can tell.
         late_.add();
-        trouble_ = {"a write took too long", true};
+        trouble_ = {"a write took too long", false};
         co_return unavailable(request,
                               "the order is not stored yet, and may or may not be later; send the same request "
                               "again to find out: it will not be placed twice");
@@ -250,6 +250,7 @@ asio::awaitable<Response> OrderService::list(const Request& request)
 
 asio::awaitable<Response> OrderService::find(const Request& request)
 {
+    if (!may_be_order_id(request.parameter("id"))) co_return store_failure(request, errc::not_found);
     const auto file = co_await store_.find(request.parameter("id"));
     if (!file) co_return store_failure(request, file.error());
     co_return http::json_response(200, to_json(*file));
@@ -268,11 +269,13 @@ asio::awaitable<Response> OrderService::clear(const Request& request)
 
 asio::awaitable<Response> OrderService::operate(const Request& request, Operation operation)
 {
+    if (!may_be_order_id(request.parameter("id"))) co_return store_failure(request, errc::not_found);
     const auto order = co_await store_.operate(request.parameter("id"), operation);
     if (!order && order.error() == errc::conflict)
         co_return http::problem(request, 409, std::string(refusal(operation)));
     if (!order) co_return store_failure(request, order.error());
     totals_.reset();
+    store_works(true);
     if (operation != Operation::cancel) queue_.announce(order->number);
     spdlog::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
     co_return http::json_response(200, to_json(*order));
@@ -295,7 +298,9 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
 Response OrderService::health(const Request&)
 {
     // Also while nothing can be written: reading goes on, and a gateway must not take that away.
-    const auto trouble = trouble_ ? std::optional(trouble_->text) : queue_.trouble();
+    auto trouble = store_.trouble();
+    if (!trouble && trouble_) trouble = trouble_->text;
+    if (!trouble) trouble = queue_.trouble();
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble ? "degraded" : "healthy"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
@@ -319,7 +324,8 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
     for (std::size_t i = 0; i < settled_.size(); ++i)
         out.counter("hotspare_orders_settled_total", "What workers came to, by whether it was taken",
                     {{"outcome", to_string(static_cast<Settled>(i))}}, settled_[i]);
-    if (const auto totals = co_await this->totals()) {
+    const auto totals = co_await this->totals();
+    if (totals) {
         const auto gauge = [&](Status status, std::uint64_t value) {
             out.gauge("hotspare_orders", "Orders by status", {{"status", to_string(status)}},
                       static_cast<double>(value));
@@ -394,6 +400,11 @@ Response OrderService::store_failure(const Request& request, error_code error)
         return unavailable(request,
                            "the store has failed, and it is unknown what it holds until the service has started "
                            "again; send the same request again then");
+    const bool repeatable = request.path == "/create_order" || request.path.starts_with("/jobs/");
+    if (error == errc::unavailable && request.method() != verb::get && !repeatable)
+        return unavailable(request,
+                           "the store does not answer at the moment, and it is unknown whether this was done; look "
+                           "before you send it again");
     if (error == errc::unavailable && request.method() != verb::get)
         return unavailable(request, "the store does not answer at the moment, and it is unknown whether this was done; "
                                     "send the same request again: nothing is done twice");

@@ -6,6 +6,7 @@
 
 #include <sys/file.h>
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <limits>
@@ -30,6 +31,7 @@ constexpr auto schema = R"(
         created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL,
         due INTEGER NOT NULL, worker TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS orders_due ON orders (due, number, worker) WHERE status = 0;
+    CREATE INDEX IF NOT EXISTS orders_rejected ON orders (number) WHERE status = 2;
     CREATE INDEX IF NOT EXISTS orders_failed ON orders (number) WHERE status = 3;
     CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS events (
@@ -375,14 +377,20 @@ public:
     explicit Reader(const std::string& path) : database_(started(Database::open_to_read(path, seconds(5)), path))
     {
         const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
+        const auto listing = [](std::string_view index, std::string_view term) {
+            return fmt::format("SELECT {} FROM orders {} WHERE number < ?1 {} ORDER BY number DESC LIMIT ?2", columns,
+                               index, term);
+        };
         statements_.emplace(Statements{
             .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", columns)),
             .events = prepare("SELECT kind, at, epoch, detail FROM events WHERE number = ?1 ORDER BY place"),
-            .list =
-                prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 ORDER BY number DESC LIMIT ?2", columns)),
-            .list_status = prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 AND status = ?3 "
-                                               "ORDER BY number DESC LIMIT ?2",
-                                               columns)),
+            .list = prepare(listing("", "")),
+            // A partial index serves only a status that is written in the statement: the few that are Processing,
+            // Rejected or Failed are found among millions that are not.
+            .list_status = {prepare(listing("INDEXED BY orders_due", "AND status = 0")),
+                            prepare(listing("", "AND status = 1")),
+                            prepare(listing("INDEXED BY orders_rejected", "AND status = 2")),
+                            prepare(listing("INDEXED BY orders_failed", "AND status = 3"))},
             // The inner question is answered from the queue's index alone.
             .totals = prepare("SELECT processing, validated, rejected, failed, leased, "
                               "(SELECT created FROM orders WHERE number = first) FROM totals, "
@@ -402,10 +410,10 @@ public:
 
     result<Listing> list(const ListQuery& query)
     {
-        Run select(query.status ? statements_->list_status : statements_->list);
+        Run select(query.status ? statements_->list_status.at(static_cast<std::size_t>(*query.status))
+                                : statements_->list);
         select->bind(1, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
         select->bind(2, static_cast<std::int64_t>(query.most) + 1);
-        if (query.status) select->bind(3, static_cast<std::int64_t>(*query.status));
         Listing out;
         while (true) {
             const auto row = select->step();
@@ -436,7 +444,9 @@ public:
 
 private:
     struct Statements {
-        Statement by_id, events, list, list_status, totals;
+        Statement by_id, events, list;
+        std::array<Statement, 4> list_status; ///< by Status
+        Statement totals;
     };
 
     result<OrderFile> read(const std::string& order_id)

@@ -39,6 +39,7 @@ public:
     asio::awaitable<result<OrderFile>> find(std::string order_id) override;
     asio::awaitable<result<Listing>> list(ListQuery query) override;
     asio::awaitable<result<Totals>> totals() override;
+    std::optional<std::string> trouble() const override { return std::nullopt; }
 
     storage::GroupCommit::Counts commits() const { return commit_.counts(); }
 

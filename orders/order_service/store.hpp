@@ -99,6 +99,9 @@ public:
     virtual asio::awaitable<result<OrderFile>> find(std::string order_id) = 0;
     virtual asio::awaitable<result<Listing>> list(ListQuery query) = 0;
     virtual asio::awaitable<result<Totals>> totals() = 0;
+
+    /// Why it cannot be asked at the moment, for people.
+    virtual std::optional<std::string> trouble() const = 0;
 };
 
 } // namespace hotspare::orders

@@ -21,7 +21,8 @@ asio::awaitable<result<std::vector<Lease>>> StoreQueue::take(LeaseRequest reques
         if (!leased->jobs.empty() || now >= until || stopping_) co_return std::move(leased->jobs);
         if (announced != announced_) continue; // something came while the store looked
         auto again = std::min(until, now + recheck);
-        if (leased->next_due_in) again = std::clamp(now + *leased->next_due_in, now + milliseconds(1), again);
+        if (leased->next_due_in)
+            again = std::min(again, now + std::max<Duration>(*leased->next_due_in, milliseconds(1)));
         co_await idle_.wait(again);
     }
 }

@@ -209,16 +209,20 @@ private:
         deliver(index, worker.life, now_, [](Work&) {});
     }
 
-    /// As RedisQueue does it: what is due and was not told, or was told in vain, is told again.
+    /// As RedisQueue::sweep() does it: what is due and was not told, or was told in vain, is told again.
     void sweep()
     {
         at(now_ + milliseconds(100), [this] { sweep(); });
         if (stream_.down) return;
         window_.measured(stream_.entries.size());
         if (!window_.is_low()) return;
+        std::vector<std::int64_t> due;
         for (const auto& id : store_.due(DispatchWindow::most, wall() - milliseconds(200)))
-            if (std::ranges::find(stream_.entries, id) == stream_.entries.end() && !chance(loss_))
-                stream_.entries.push_back(id);
+            due.push_back(std::stoll(id.substr(1)));
+        std::set<std::int64_t> told;
+        for (const auto& id : stream_.entries) told.insert(std::stoll(id.substr(1)));
+        for (const auto number : window_.choose(due, told))
+            if (!chance(loss_)) stream_.entries.push_back("o" + std::to_string(number));
     }
 
     std::vector<Lease> give(std::size_t most)

@@ -26,5 +26,13 @@ TEST(DispatchWindow, IsFilledUpWhenItIsHalfEmpty)
     EXPECT_TRUE(window.is_low());
 }
 
+TEST(DispatchWindow, ChoosesWhatWasNotToldInItsOrder)
+{
+    DispatchWindow window;
+    EXPECT_EQ(window.choose({5, 3, 9, 1}, {3, 1}), (std::vector<std::int64_t>{5, 9}));
+    window.measured(DispatchWindow::most - 2);
+    EXPECT_EQ(window.choose({1, 2, 3, 4}, {1}), (std::vector<std::int64_t>{2, 3})) << "no more than fit";
+}
+
 } // namespace
 } // namespace hotspare::orders

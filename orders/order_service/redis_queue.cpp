@@ -31,8 +31,9 @@ constexpr Duration pause_after_failure = milliseconds(200);
 constexpr Duration recheck = milliseconds(200);
 /// What has been due for less is probably on its way through the stream.
 constexpr Duration overdue = milliseconds(200);
-/// An entry that a service has had for so long it has lost.
-constexpr auto abandoned_ms = "5000";
+/// An entry that a service has had for so long it has lost, or has nobody to give it to. Until then its order is not
+/// told again, so a service that dies delays by this what it was told.
+constexpr auto abandoned_ms = "1000";
 /// Far above the window: a bound if it should ever fail.
 constexpr auto longest_stream = "20000";
 /// What may wait to be sent while Redis is slow: more is dropped, and swept later.

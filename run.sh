@@ -727,7 +727,9 @@ stop() {
         stop_instance "$directory"
         say "stopped $(basename "$directory")"
     done
-    $found || say "nothing runs"
+    if $found; then return; fi
+    directory=$(running_instances | xargs -r -n 1 basename | paste -sd ' ')
+    say "nothing runs${directory:+ by that name; what runs: $directory}"
 }
 
 # --- experiments, test, fuzz, bench -----------------------------------------------------------------------------------

@@ -129,6 +129,13 @@ OrderService::OrderService(asio::io_context& context, OrderServiceSettings setti
       tasks_(context)
 {
     http::listen(server_, settings_.host, settings_.port, "--port");
+    tasks_.spawn("look at the store", look_at_store());
+}
+
+/// A store that cannot be reached is known, and in the log, before the first client asks.
+asio::awaitable<void> OrderService::look_at_store()
+{
+    (void)co_await totals();
 }
 
 http::Router OrderService::make_routes()
@@ -292,6 +299,7 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
                          {"oldest_age_s", std::chrono::duration<double>(std::chrono::round<milliseconds>(age)).count()},
                          {"dead_letters", totals->failed},
                          {"workers_waiting", queue_.waiting()},
+                         {"answered_by", settings_.name},
                          {"dispatch", queue_.state()}});
 }
 

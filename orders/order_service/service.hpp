@@ -41,6 +41,7 @@ private:
         std::optional<result<Creation>> outcome;
     };
     http::Router make_routes();
+    asio::awaitable<void> look_at_store();
     asio::awaitable<void> drain();
 
     // Clients.

@@ -872,6 +872,10 @@ main() {
             if [[ $1 == --port-offset ]]; then shift; fi
             set_offset "${1#--port-offset=}"
             ;;
+        -h | --help)
+            arguments=(help)
+            break
+            ;;
         supervise | test | bench | fuzz | experiment | bakeoff | prove) # theirs is the rest of the line
             arguments+=("$@")
             break
@@ -891,7 +895,7 @@ main() {
         build all
         ;;
     test) run_tests "$@" ;;
-    help | -h | --help)
+    help)
         take_at_most 0 help "$@"
         usage
         ;;

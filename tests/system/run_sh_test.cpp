@@ -217,7 +217,12 @@ TEST_F(RunSh, BadUsageIsRefusedWithCode2)
     EXPECT_EQ(run(source_file("run.sh"), {"up", "orders", "--engine"}, options()).code, 2);
 
     EXPECT_EQ(sh({""}).code, 2) << "no command at all is `up`, an empty one is a mistake";
-    EXPECT_EQ(run(source_file("run.sh"), {"help"}, options()).code, 0);
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"help"}, {"-h"}, {"up", "--help"}, {"logs", "-h"}}) {
+        const auto help = run(source_file("run.sh"), arguments, options());
+        EXPECT_EQ(help.code, 0) << arguments.front();
+        EXPECT_EQ(help.out.rfind("usage: ./run.sh [COMMAND]", 0), 0U) << help.out;
+    }
 }
 
 TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)

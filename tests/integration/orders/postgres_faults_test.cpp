@@ -106,9 +106,12 @@ TEST_F(PostgresFaults, ARefusedOperationCostsNoConnection)
 TEST_F(PostgresFaults, AForeignTableIsNotTouched)
 {
     server_.run("CREATE TABLE orders (mine text); INSERT INTO orders VALUES ('precious')");
-    EXPECT_EQ(create("a").error(), errc::unavailable);
-    ASSERT_TRUE(store_.trouble());
-    EXPECT_NE(store_.trouble()->find("not one of hotspare's"), std::string::npos) << *store_.trouble();
+    // On a busy machine a later try may have met a server that did not answer in time, and that is told then.
+    EXPECT_TRUE(test::eventually([&] {
+        EXPECT_EQ(create("a").error(), errc::unavailable);
+        const auto trouble = store_.trouble();
+        return trouble && trouble->find("not one of hotspare's") != std::string::npos;
+    }));
     EXPECT_EQ(server_.run("SELECT mine FROM orders"), "precious");
 }
 

@@ -421,6 +421,15 @@ std::string in_quotes(std::string_view text)
     return "'" + printable(text) + "'";
 }
 
+std::string without_password(std::string_view text)
+{
+    const auto at = text.rfind('@');
+    if (at == text.npos) return std::string(text);
+    const auto slashes = text.substr(0, at).find("://");
+    const auto begin = slashes == text.npos ? 0 : slashes + 3;
+    return fmt::format("{}***{}", text.substr(0, begin), text.substr(at));
+}
+
 ParseError not_valid(std::string_view text, std::string_view expected)
 {
     if (text.empty()) return {fmt::format("empty, expected {}", expected)};

@@ -55,6 +55,9 @@ template <class T> using Parsed = boost::system::result<T, ParseError>;
 /// `text` as it may stand in a message: in quotes, without control characters, of bounded length.
 std::string in_quotes(std::string_view text);
 
+/// A URL as it may stand in a message: whatever it is, what stands before its last '@' may be a password.
+std::string without_password(std::string_view text);
+
 /// "<text> is not valid, expected <expected>", for a Scalar of your own.
 ParseError not_valid(std::string_view text, std::string_view expected);
 
@@ -382,7 +385,7 @@ template <class T> Value describe_scalar(T& member, Rule<T> rule)
     out.text = [&member] { return Scalar<T>::format(member); };
     out.problem = [&member, rule]() -> std::string {
         if (rule.satisfied_by(member)) return {};
-        return not_allowed(in_quotes(Scalar<T>::format(member)), rule.expected());
+        return not_allowed(in_quotes(without_password(Scalar<T>::format(member))), rule.expected());
     };
     out.assign = [&member, rule](std::string_view text) -> std::string {
         auto parsed = Scalar<T>::parse(text);

@@ -1,5 +1,6 @@
 #include "common/storage/postgres.hpp"
 
+#include "common/config.hpp"
 #include "common/http/address.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -83,6 +84,9 @@ Target resolve(const std::string& url, const std::string& source)
         target.address = http::resolve(host, 5432, source).address().to_string();
     const auto user = value_of(info, "user");
     const auto port = value_of(info, "port");
+    const auto number = config::parse_unsigned(port, 65535);
+    if (!port.empty() && (!number || *number == 0)) // libpq looks when it connects
+        throw UsageError(fmt::format("{}: the port '{}' is none, expected 1 to 65535", source, port));
     target.shown = fmt::format("postgres://{}{}{}{}/{}", user, user.empty() ? "" : "@", host,
                                port.empty() ? "" : ":" + port, value_of(info, "dbname"));
     return target;

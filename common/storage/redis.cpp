@@ -35,21 +35,12 @@ struct Parts {
     unsigned database = 0;
 };
 
-/// A URL as it may stand in a message: whatever it is, what stands before its last '@' may be a password.
-std::string without_password(std::string_view url)
-{
-    const auto at = url.rfind('@');
-    if (at == url.npos) return std::string(url);
-    const auto slashes = url.substr(0, at).find("://");
-    const auto begin = slashes == url.npos ? 0 : slashes + 3;
-    return fmt::format("{}***{}", url.substr(0, begin), url.substr(at));
-}
-
 config::Parsed<Parts> parse(std::string_view url)
 {
     const auto refuse = [&] {
-        return config::not_valid(without_password(url), "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] without TLS, %XX "
-                                                        "for special characters of USER and PASSWORD");
+        return config::not_valid(config::without_password(url),
+                                 "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] without TLS, %XX "
+                                 "for special characters of USER and PASSWORD");
     };
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; };
     if (!url.starts_with(scheme) || std::ranges::any_of(url, is_control)) return refuse();

@@ -333,6 +333,8 @@ TEST(ConfigFile, every_mistake_is_named_with_its_place)
         {"words: [a, b, c, d]", "f.yaml:1:8: words: too many, expected 3"},
         {"items: [{}]", "f.yaml:1:9: items[0].name: missing, expected 1 to 19 characters"},
         {"items: [{name: ''}]", "f.yaml:1:16: items[0].name: '' is not allowed, expected 1 to 19 characters"},
+        {"items: [{name: 'x://me:secret@host.example'}]",
+         "f.yaml:1:16: items[0].name: 'x://***@host.example' is not allowed, expected 1 to 19 characters"},
         {"items:\n  - name: a\n  - name: b\n    numbers: [1, x]",
          "f.yaml:4:18: items[1].numbers[1]: 'x' is not valid, expected a "
          "whole number from 0 to 4294967295"},

@@ -14,8 +14,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <cstring>
 #include <exception>
+
+#include <sys/socket.h>
 
 namespace hotspare::http {
 namespace {
@@ -210,7 +213,16 @@ asio::awaitable<Connection::Received> Connection::receive_body()
     const auto id = request.header("X-Request-Id");
     request.id = is_request_id(id) ? std::string(id) : server_.next_request_id();
     request.peer = peer_;
+    request.peer_closed = [this] { return peer_closed(); };
     co_return request;
+}
+
+/// What stands unread before its end hides the end: a client that sends more is not gone.
+bool Connection::peer_closed()
+{
+    char byte = 0;
+    const auto received = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return received == 0 || (received < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 asio::awaitable<Response> Connection::answer(Request& request)

@@ -47,6 +47,7 @@ private:
     asio::awaitable<void> serve_websocket(WebSocket handlers);
     asio::awaitable<void> read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox, WebSocket handlers);
 
+    bool peer_closed();
     asio::awaitable<bool> fill();
     std::string_view buffered() const;
 

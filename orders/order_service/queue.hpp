@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,8 +23,10 @@ class Queue {
 public:
     virtual ~Queue() = default;
 
-    /// Leases up to `request.most` jobs, and waits for the first of them until `until`. Fails as Store::lease().
-    virtual asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until) = 0;
+    /// Leases up to `request.most` jobs, and waits for the first of them until `until`. None for a worker that is
+    /// `gone` when they come: it would keep them to the end of the lease. Fails as Store::lease().
+    virtual asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until,
+                                                             std::function<bool()> gone) = 0;
 
     /// The order with this number is due now.
     virtual void announce(std::int64_t number) = 0;

@@ -114,9 +114,14 @@ asio::awaitable<void> RedisQueue::close()
 
 // --- Workers ---------------------------------------------------------------------------------------------------------
 
-asio::awaitable<result<std::vector<Lease>>> RedisQueue::take(LeaseRequest request, TimePoint until)
+asio::awaitable<result<std::vector<Lease>>> RedisQueue::take(LeaseRequest request, TimePoint until,
+                                                             std::function<bool()> gone)
 {
     while (true) {
+        if (gone()) {
+            idle_.wake_one(); // what it was woken for is another's
+            co_return std::vector<Lease>();
+        }
         Leased leased;
         if (!ready_.empty()) {
             const auto count = static_cast<std::ptrdiff_t>(std::min(request.most, ready_.size()));

@@ -31,7 +31,8 @@ public:
     /// Until then it only ever asks the store. close() must have completed before the queue is destroyed.
     void start();
 
-    asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until) override;
+    asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until,
+                                                     std::function<bool()> gone) override;
     void announce(std::int64_t number) override;
     void put_back() override {} ///< the sweep finds it when it is due
     void stop() override;

@@ -358,7 +358,8 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
     const auto until = Clock::now() + std::min(call->wait, longest_wait);
     // Named first: GCC 12 copies an aggregate bit by bit if it is made inside the co_await expression.
     LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
-    auto jobs = co_await queue_.take(std::move(wanted), until);
+    auto gone = request.peer_closed;
+    auto jobs = co_await queue_.take(std::move(wanted), until, std::move(gone));
     if (!jobs) co_return store_failure(request, jobs.error());
     store_works(!jobs->empty());
     leased_.add(jobs->size());

@@ -11,9 +11,14 @@ constexpr Duration recheck = seconds(1);
 
 } // namespace
 
-asio::awaitable<result<std::vector<Lease>>> StoreQueue::take(LeaseRequest request, TimePoint until)
+asio::awaitable<result<std::vector<Lease>>> StoreQueue::take(LeaseRequest request, TimePoint until,
+                                                             std::function<bool()> gone)
 {
     while (true) {
+        if (gone()) {
+            idle_.wake_one(); // what it was woken for is another's
+            co_return std::vector<Lease>();
+        }
         const auto announced = announced_;
         auto leased = co_await store_.lease(request);
         if (!leased) co_return leased.error();

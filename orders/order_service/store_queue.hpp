@@ -13,7 +13,8 @@ class StoreQueue final : public Queue {
 public:
     StoreQueue(asio::io_context& context, Store& store) : store_(store), idle_(context) {}
 
-    asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until) override;
+    asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until,
+                                                     std::function<bool()> gone) override;
     void announce(std::int64_t number) override;
     void put_back() override;
     void stop() override;

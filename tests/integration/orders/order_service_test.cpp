@@ -9,10 +9,12 @@
 
 #include <boost/asio/post.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -95,6 +97,29 @@ TEST_F(OrderServiceTest, AWaitingWorkerGetsWhatIsPutBackWhenItIsDue)
 TEST_F(OrderServiceTest, SendsAWorkerAwayThatWaitedInVain)
 {
     EXPECT_TRUE(lease(milliseconds(50)).empty());
+}
+
+/// Killed, which closes its connections, or cut off by a reset.
+TEST_F(OrderServiceTest, GivesNothingToAWorkerThatDiedWhileItWaited)
+{
+    const auto call = wire::to_json(wire::LeaseCall{.worker = "dead", .most = 10, .wait = seconds(30)}).dump();
+    int number = 0;
+    for (const bool reset : {false, true}) {
+        auto dead = std::make_unique<test::RawClient>(service_.port());
+        dead->send(fmt::format("POST /jobs/lease HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                               "Content-Length: {}\r\n\r\n{}",
+                               call.size(), call));
+        ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
+        auto alive = std::async(std::launch::async, [this] { return lease(seconds(20)); });
+        ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 2; }));
+        if (reset)
+            dead->reset();
+        else
+            dead->finish_sending();
+        const auto id = std::to_string(++number);
+        create(id);
+        EXPECT_EQ(alive.get(), std::vector<std::string>{id}) << (reset ? "reset" : "closed");
+    }
 }
 
 TEST_F(OrderServiceTest, AWaitingWorkerDoesNotKeepItFromStopping)

@@ -11,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <future>
 #include <set>
 #include <string>
@@ -78,10 +80,12 @@ protected:
         on_loop([&] { service.queue.announce(number); });
     }
 
-    std::future<result<std::vector<Lease>>> take(Service& service, Duration wait, std::size_t most = 10)
+    std::future<result<std::vector<Lease>>> take(
+        Service& service, Duration wait, std::size_t most = 10, std::function<bool()> gone = [] { return false; })
     {
         LeaseRequest request{.worker = "w", .most = most, .lasts = std::chrono::minutes(5)};
-        return asio::co_spawn(context_, service.queue.take(std::move(request), Clock::now() + wait), asio::use_future);
+        return asio::co_spawn(context_, service.queue.take(std::move(request), Clock::now() + wait, std::move(gone)),
+                              asio::use_future);
     }
 
     static std::vector<std::string> ids(const result<std::vector<Lease>>& jobs)
@@ -116,6 +120,19 @@ TEST_F(RedisQueueTest, AWorkerGetsAtOnceWhatAnotherServiceWasGiven)
     // A sweep would take 200 ms at least to find it.
     EXPECT_LT(soonest, milliseconds(180));
     EXPECT_TRUE(test::eventually([&] { return redis_.ask("XLEN hotspare:orders") == ":0"; })) << "what is done goes";
+}
+
+TEST_F(RedisQueueTest, GivesNothingToAWorkerThatHasGone)
+{
+    std::atomic<bool> gone = false;
+    auto first = take(one_, seconds(60), 10, [&] { return gone.load(); });
+    ASSERT_TRUE(test::eventually([&] { return on_loop([&] { return one_.queue.waiting(); }) == 1; }));
+    auto second = take(one_, seconds(60));
+    ASSERT_TRUE(test::eventually([&] { return on_loop([&] { return one_.queue.waiting(); }) == 2; }));
+    gone = true;
+    announce(one_, create(one_, "a"));
+    EXPECT_EQ(ids(second.get()), std::vector<std::string>{"a"});
+    EXPECT_TRUE(ids(first.get()).empty());
 }
 
 TEST_F(RedisQueueTest, FindsWhatNobodyAnnounced)

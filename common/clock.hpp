@@ -22,4 +22,10 @@ constexpr double to_ms(Duration d) noexcept
     return static_cast<double>(std::chrono::round<microseconds>(d).count()) / 1000;
 }
 
+/// The same in seconds, to the millisecond.
+constexpr double to_s(Duration d) noexcept
+{
+    return static_cast<double>(std::chrono::round<milliseconds>(d).count()) / 1000;
+}
+
 } // namespace hotspare

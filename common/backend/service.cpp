@@ -188,7 +188,7 @@ Response Service::health(const Request&)
     body["status"] = "healthy";
     body["message"] = "Service online";
     body["version"] = settings_.version;
-    body["uptime_s"] = static_cast<double>(std::chrono::floor<milliseconds>(Clock::now() - started_).count()) / 1000;
+    body["uptime_s"] = to_s(Clock::now() - started_);
     body["fault"] = fault_json();
     return answer(200, std::move(body));
 }

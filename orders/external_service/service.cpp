@@ -270,7 +270,7 @@ OrderedJson Service::health_document(std::string_view status) const
             {"status", status},
             {"mode", word_for(fault_.active(Clock::now()).mode)},
             {"version", version()},
-            {"uptime_s", static_cast<double>(std::chrono::floor<milliseconds>(Clock::now() - started_).count()) / 1000},
+            {"uptime_s", to_s(Clock::now() - started_)},
             {"timestamp", timestamp(now_ms())}};
 }
 

@@ -293,14 +293,13 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
     const auto totals = co_await this->totals();
     if (!totals) co_return store_failure(request, totals.error());
     const auto age = totals->oldest ? std::chrono::system_clock::now() - *totals->oldest : Duration::zero();
-    co_return http::json_response(
-        200, OrderedJson{{"depth", totals->processing},
-                         {"in_flight", totals->leased},
-                         {"oldest_age_s", std::chrono::duration<double>(std::chrono::round<milliseconds>(age)).count()},
-                         {"dead_letters", totals->failed},
-                         {"workers_waiting", queue_.waiting()},
-                         {"answered_by", settings_.name},
-                         {"dispatch", queue_.state()}});
+    co_return http::json_response(200, OrderedJson{{"depth", totals->processing},
+                                                   {"in_flight", totals->leased},
+                                                   {"oldest_age_s", to_s(age)},
+                                                   {"dead_letters", totals->failed},
+                                                   {"workers_waiting", queue_.waiting()},
+                                                   {"answered_by", settings_.name},
+                                                   {"dispatch", queue_.state()}});
 }
 
 Response OrderService::health(const Request&)
@@ -313,7 +312,7 @@ Response OrderService::health(const Request&)
                     {"status", trouble ? "degraded" : "healthy"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
                     {"version", version()},
-                    {"uptime_s", to_ms(Clock::now() - started_) / 1000}};
+                    {"uptime_s", to_s(Clock::now() - started_)}};
     if (trouble) out["error"] = *trouble;
     return http::json_response(200, out);
 }

@@ -207,7 +207,7 @@ unsigned HealthDetector::rise(TimePoint now) const noexcept
 Health HealthDetector::level_of(const ProbeResult& probe) const noexcept
 {
     switch (probe.outcome) {
-    case ProbeOutcome::ok: return probe.latency > settings_.slow ? Health::degraded : Health::healthy;
+    case ProbeOutcome::ok: return probe.latency > settings_.slow || probe.impaired ? Health::degraded : Health::healthy;
     case ProbeOutcome::failing:
     case ProbeOutcome::malformed: return Health::unhealthy;
     case ProbeOutcome::refused:

@@ -60,6 +60,7 @@ struct ProbeResult {
     TimePoint started;
     Duration latency{};
     ProbeOutcome outcome = ProbeOutcome::ok;
+    bool impaired = false; ///< answered as it should, with the word that it is degraded
 };
 
 /// What live requests met, summed up since the last report. Each `last_…` is only meaningful if its count is not zero.

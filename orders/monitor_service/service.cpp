@@ -40,6 +40,19 @@ ProbeOutcome outcome_of(const error_code& error)
     return ProbeOutcome::refused;
 }
 
+/// What a service that answers 2xx says of itself, if that is `degraded`: other words with such a status mean well.
+std::optional<std::string> degraded_by_its_word(const Response& answer)
+{
+    const auto body = Json::parse(answer.body(), nullptr, false);
+    const auto text = [&](const char* key) {
+        const auto found = body.is_object() ? body.find(key) : body.end();
+        return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    if (text("status") != to_string(Health::degraded)) return std::nullopt;
+    const auto error = text("error");
+    return error.empty() ? "says that it is degraded" : "says that it is degraded: " + error;
+}
+
 /// What `answer` says about the service.
 Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, Duration timeout)
 {
@@ -52,6 +65,9 @@ Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, D
     } else if (answer->result_int() < 200 || answer->result_int() > 299) {
         probe.outcome = ProbeOutcome::failing;
         probe.detail = fmt::format("HTTP {} {}", answer->result_int(), http::reason_phrase(answer->result_int()));
+    } else if (auto complaint = degraded_by_its_word(*answer)) {
+        probe.impaired = true;
+        probe.detail = *std::move(complaint);
     }
     return probe;
 }
@@ -229,7 +245,7 @@ Response Service::health(const Request&)
                            {"status", "healthy"},
                            {"overall", to_string(overall())},
                            {"version", version()},
-                           {"uptime_s", to_seconds(Clock::now() - started_)},
+                           {"uptime_s", to_s(Clock::now() - started_)},
                            {"timestamp", format_rfc3339(std::chrono::system_clock::now())}};
     return http::json_response(200, body);
 }

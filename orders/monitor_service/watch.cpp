@@ -66,10 +66,13 @@ std::optional<Change> Watch::finished(const Probe& probe, TimePoint now)
 
     const bool answered = probe.outcome == ProbeOutcome::ok || probe.outcome == ProbeOutcome::failing;
     last_latency_ = answered ? std::optional(probe.latency) : std::nullopt;
-    last_error_ = probe.outcome == ProbeOutcome::ok ? std::string() : probe.detail;
-    if (weighed && probe.outcome == ProbeOutcome::ok) return std::nullopt; // it counts once
-    const bool slow = probe.outcome == ProbeOutcome::ok && probe.latency > settings_.slow;
-    return weigh({probe.started, probe.latency, probe.outcome}, slow ? slow_answer(probe.latency) : probe.detail, now);
+    last_error_ = probe.detail;
+    const bool good = probe.outcome == ProbeOutcome::ok;
+    if (weighed && good) return std::nullopt; // it counts once
+    if (!good && may_be_starting(now)) return std::nullopt;
+    const bool slow = good && probe.latency > settings_.slow;
+    return weigh({probe.started, probe.latency, probe.outcome, probe.impaired},
+                 slow ? slow_answer(probe.latency) : probe.detail, now);
 }
 
 void Watch::not_made(TimePoint started) noexcept
@@ -87,9 +90,14 @@ TimePoint Watch::next_probe() const noexcept
 {
     if (!last_probe_) return first_probe_;
     if (under_way_.size() >= most_under_way) return TimePoint::max();
-    // In doubt from the first probe on until it has ended; nothing is gained by a second one beside it.
-    const bool in_doubt = health() != Health::unknown && detector_.in_doubt();
+    // In doubt from the first probe on; as long as it is under way, nothing is gained by a second one beside it.
+    const bool in_doubt = health() == Health::unknown ? under_way_.empty() : detector_.in_doubt();
     return *last_probe_ + (in_doubt ? settings_.fast_interval : settings_.interval);
+}
+
+bool Watch::may_be_starting(TimePoint now) const noexcept
+{
+    return health() == Health::unknown && now < first_probe_ + settings_.interval;
 }
 
 TimePoint Watch::wake_at() const noexcept

@@ -3,12 +3,14 @@
 // once, and so the next one is sent beside it. A service that takes 3 s to answer is named after about one, although
 // the probe waits longer before it calls it down.
 //
-//     healthy    answers 2xx within `slow`              degraded   answers 2xx later, or good and bad in turn
-//     unhealthy  answers something else                 down       no answer: refused, reset, timed out
-//     unknown    not probed yet
+//     healthy    answers 2xx within `slow`              degraded   answers 2xx later, or good and bad in turn, or
+//     unhealthy  answers something else                            says itself that it is
+//     unknown    not probed yet                         down       no answer: refused, reset, timed out
 //
 // Two probes in a row make a status worse or better, so a single lost one is forgiven. From `down` or `unhealthy` to
-// `degraded` takes two whole answers: while nothing is answered, slow and silent look the same.
+// `degraded` takes two whole answers: while nothing is answered, slow and silent look the same. The first good probe
+// ends `unknown`; bad ones do not within the first `interval`, as services that are started together with their monitor
+// have not all begun to listen when it first asks.
 //
 // PURE: the caller brings the time, which must not go backwards, and sends the probes. One thread; owned by the
 // service.
@@ -38,7 +40,8 @@ struct Probe {
     TimePoint started;
     Duration latency{};
     ProbeOutcome outcome = ProbeOutcome::ok;
-    std::string detail; ///< what was wrong; empty when the outcome is ok
+    bool impaired = false; ///< the outcome is ok, and the service said that it is degraded
+    std::string detail;    ///< what was wrong; empty when nothing was
 };
 
 struct Change {
@@ -87,6 +90,7 @@ private:
     static constexpr std::size_t most_under_way = 16;
 
     TimePoint next_probe() const noexcept;
+    bool may_be_starting(TimePoint now) const noexcept;
     std::optional<Change> weigh(const resilience::ProbeResult& result, std::string detail, TimePoint now);
 
     WatchSettings settings_;

@@ -52,12 +52,6 @@ OrderedJson to_json(const resilience::CallTally& tally)
             {"slow_call_rate", tally.slow_call_rate()}};
 }
 
-/// How long ago or how soon, for people who have another clock.
-double seconds_between(TimePoint from, TimePoint to)
-{
-    return static_cast<double>(std::chrono::round<milliseconds>(to - from).count()) / 1000;
-}
-
 } // namespace
 
 ValidationService::ValidationService(asio::io_context& context, ValidationServiceSettings settings, std::string worker)
@@ -248,15 +242,21 @@ void ValidationService::log_transitions()
 Response ValidationService::health(const Request&)
 {
     const auto state = work_.breaker().state();
-    const bool works = !orders_trouble_ && state == BreakerState::closed && !work_.paused();
+    std::string trouble;
+    if (orders_trouble_)
+        trouble = "the order service cannot be asked: " + *orders_trouble_;
+    else if (work_.paused())
+        trouble = "paused by an operator";
+    else if (state != BreakerState::closed)
+        trouble = fmt::format("the circuit breaker is {}", to_string(state));
     OrderedJson out{{"service", settings_.name},
-                    {"status", works ? "healthy" : "degraded"},
+                    {"status", trouble.empty() ? "healthy" : "degraded"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
                     {"version", version()},
-                    {"uptime_s", seconds_between(started_, Clock::now())},
+                    {"uptime_s", to_s(Clock::now() - started_)},
                     {"breaker", to_string(state)},
                     {"paused", work_.paused()}};
-    if (orders_trouble_) out["error"] = "the order service cannot be asked: " + *orders_trouble_;
+    if (!trouble.empty()) out["error"] = trouble;
     return http::json_response(200, out);
 }
 
@@ -298,25 +298,25 @@ Response ValidationService::breaker(const Request&)
     const auto now = Clock::now();
     const auto breaker = work_.breaker().snapshot(now);
     const auto& counters = breaker.counters;
-    OrderedJson out{{"state", to_string(breaker.state)},
-                    {"since_s", seconds_between(breaker.since, now)},
-                    {"retry_in_s", breaker.retry_at ? OrderedJson(std::max(0., seconds_between(now, *breaker.retry_at)))
-                                                    : OrderedJson()},
-                    {"window", to_json(breaker.window)},
-                    {"failures_in_a_row", breaker.failures_in_a_row},
-                    {"probes", to_json(breaker.probes)},
-                    {"probes_in_flight", breaker.probes_in_flight},
-                    {"reopenings", breaker.reopenings},
-                    {"counters",
-                     {{"permitted", counters.permitted},
-                      {"refused", counters.refused},
-                      {"successes", counters.successes},
-                      {"failures", counters.failures},
-                      {"slow", counters.slow},
-                      {"ignored", counters.ignored},
-                      {"late", counters.late},
-                      {"expired", counters.expired},
-                      {"opened", counters.opened}}}};
+    OrderedJson out{
+        {"state", to_string(breaker.state)},
+        {"since_s", to_s(now - breaker.since)},
+        {"retry_in_s", breaker.retry_at ? OrderedJson(std::max(0., to_s(*breaker.retry_at - now))) : OrderedJson()},
+        {"window", to_json(breaker.window)},
+        {"failures_in_a_row", breaker.failures_in_a_row},
+        {"probes", to_json(breaker.probes)},
+        {"probes_in_flight", breaker.probes_in_flight},
+        {"reopenings", breaker.reopenings},
+        {"counters",
+         {{"permitted", counters.permitted},
+          {"refused", counters.refused},
+          {"successes", counters.successes},
+          {"failures", counters.failures},
+          {"slow", counters.slow},
+          {"ignored", counters.ignored},
+          {"late", counters.late},
+          {"expired", counters.expired},
+          {"opened", counters.opened}}}};
     return http::json_response(200, out);
 }
 

@@ -149,6 +149,7 @@ TEST_F(Orders, AreAcceptedWhileTheValidatorIsGoneAndValidatedWhenItReturns)
         EXPECT_LT(Clock::now() - begun, seconds(2));
     }
     EXPECT_TRUE(eventually([&] { return breaker() == "open" || breaker() == "half_open"; }));
+    EXPECT_TRUE(eventually([&] { return health_of("validation_service") == "degraded"; })) << "its breaker is open";
     EXPECT_EQ(get(gateway(), "/get_orders?status=Processing").json()["orders"].size(), 20U);
     validator("normal");
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(becomes(fmt::format("o-{}", i), "Validated")) << i;

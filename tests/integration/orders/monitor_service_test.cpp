@@ -168,6 +168,29 @@ TEST(MonitorService, NamesEveryWayOfNotAnswering)
     EXPECT_TRUE(comes_to(monitor, "s", "unhealthy")) << "what is no HTTP is an answer, and a wrong one";
 }
 
+TEST(MonitorService, BelievesAServiceThatSaysItIsDegraded)
+{
+    Origin origin;
+    const Monitor monitor(watching({{"s", "http://127.0.0.1:" + std::to_string(origin.port())}}));
+    ASSERT_TRUE(comes_to(monitor, "s", "healthy"));
+    const auto say = [&](std::string body) {
+        origin.probe_script([body](const test::Message&) {
+            Reply reply;
+            reply.body = body;
+            return reply;
+        });
+    };
+    say(R"({"status":"degraded","error":"the disk is full"})");
+    ASSERT_TRUE(comes_to(monitor, "s", "degraded"));
+    EXPECT_EQ(statuses(monitor)["services"]["s"]["cause"], "says that it is degraded: the disk is full");
+    for (const auto* well : {R"({"status":"fine"})", R"({"status":1})", "degraded", "[]", ""}) {
+        say(well);
+        EXPECT_TRUE(comes_to(monitor, "s", "healthy")) << well;
+        say(R"({"status":"degraded"})");
+        EXPECT_TRUE(comes_to(monitor, "s", "degraded"));
+    }
+}
+
 TEST(MonitorService, TellsAboutAllOfThemTogether)
 {
     const External one(external_settings()), other(external_settings());

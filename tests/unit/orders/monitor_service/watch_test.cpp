@@ -21,11 +21,13 @@ constexpr Duration probe_timeout = seconds(5);
 struct Behaviour {
     ProbeOutcome outcome = ProbeOutcome::ok;
     Duration latency = milliseconds(5);
+    bool impaired = false;
 };
 constexpr Behaviour fine{};
 constexpr Behaviour slow{ProbeOutcome::ok, seconds(3)};
 constexpr Behaviour failing{ProbeOutcome::failing, milliseconds(5)};
 constexpr Behaviour refusing{ProbeOutcome::refused, milliseconds(1)};
+constexpr Behaviour impaired{.impaired = true};
 constexpr Behaviour hanging{ProbeOutcome::timed_out, probe_timeout};
 
 /// A watch over a simulated service, and the clock of both.
@@ -59,13 +61,14 @@ public:
             note(std::move(step.change));
             if (!step.probe) continue;
             ++sent;
-            const bool good = behaviour.outcome == ProbeOutcome::ok;
-            probes.push_back({now, behaviour.latency, behaviour.outcome, good ? "" : std::string(words())});
+            const bool good = behaviour.outcome == ProbeOutcome::ok && !behaviour.impaired;
+            probes.push_back(
+                {now, behaviour.latency, behaviour.outcome, behaviour.impaired, good ? "" : std::string(words())});
             most_under_way = std::max(most_under_way, probes.size());
         }
         return now - begin;
     }
-    std::string_view words() const { return to_string(behaviour.outcome); }
+    std::string_view words() const { return behaviour.impaired ? "impaired" : to_string(behaviour.outcome); }
     static TimePoint ends(const Probe& probe) { return probe.started + probe.latency; }
 
     Behaviour behaviour = fine;
@@ -97,6 +100,46 @@ TEST(Watch, knows_nothing_before_the_first_probe_and_asks_at_once)
     EXPECT_FALSE(world.watch.response_time(world.now));
     EXPECT_LT(world.run(seconds(1), Health::healthy), milliseconds(100));
     EXPECT_EQ(world.watch.response_time(world.now), milliseconds(5));
+    EXPECT_EQ(world.watch.last_error(), "");
+}
+
+TEST(Watch, waits_for_a_service_that_is_started_together_with_it)
+{
+    for (const auto& fault : {refusing, failing}) {
+        World world;
+        world.behaviour = fault;
+        world.run(seconds(1));
+        EXPECT_EQ(world.watch.health(), Health::unknown);
+        EXPECT_EQ(world.watch.last_error(), to_string(fault.outcome)) << "but it does not keep that to itself";
+        world.behaviour = fine;
+        EXPECT_LE(world.run(seconds(10), Health::healthy), WatchSettings{}.fast_interval + milliseconds(10));
+        EXPECT_EQ(world.changes.size(), 1U);
+    }
+}
+
+TEST(Watch, names_a_fault_that_was_there_from_the_start)
+{
+    const WatchSettings settings;
+    for (const auto& [fault, health] :
+         {std::pair(refusing, Health::down), {failing, Health::unhealthy}, {slow, Health::degraded}}) {
+        World world;
+        world.behaviour = fault;
+        EXPECT_LE(world.run(seconds(60), health), settings.interval + settings.fast_interval) << to_string(health);
+        EXPECT_EQ(world.watch.health(), health);
+    }
+}
+
+TEST(Watch, believes_a_service_that_says_it_is_degraded)
+{
+    World world;
+    world.run(seconds(9));
+    world.behaviour = impaired;
+    EXPECT_LE(world.run(seconds(10), Health::degraded), seconds(3));
+    EXPECT_EQ(world.watch.cause(), "impaired");
+    EXPECT_EQ(world.watch.last_error(), "impaired");
+    EXPECT_EQ(world.watch.response_time(world.now), milliseconds(5));
+    world.behaviour = fine;
+    EXPECT_LE(world.run(seconds(10), Health::healthy), seconds(3));
     EXPECT_EQ(world.watch.last_error(), "");
 }
 

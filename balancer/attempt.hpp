@@ -2,7 +2,8 @@
 //
 // PURE. The proxy reports what happened to each attempt; the ledger answers with the next move. It never says "send"
 // twice for a request that a backend may already have executed, unless repeating it is harmless by RFC 9110 §9.2.2
-// (safe and idempotent methods) or by the client's own word (Idempotency-Key).
+// (safe and idempotent methods), by the client's own word (Idempotency-Key), or by the word of whoever set up the
+// route.
 #pragma once
 
 #include "balancer/routing.hpp"
@@ -44,7 +45,7 @@ struct RequestFacts {
     /// May run at two backends at once: safe (GET, HEAD, OPTIONS, TRACE), or carries Idempotency-Key. Not PUT and
     /// DELETE: the slower copy could undo what the client does next.
     bool hedgeable = true;
-    bool repeatable = true; ///< hedgeable, or idempotent (PUT, DELETE)
+    bool repeatable = true; ///< hedgeable, or idempotent (PUT, DELETE), or by the word of its route
 };
 
 /// What to do after an attempt failed.

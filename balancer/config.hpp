@@ -112,9 +112,10 @@ enum class Builtin : std::uint8_t {
 };
 
 struct RouteConfig {
-    std::string path;    ///< exact match; empty when `prefix` is set
-    std::string prefix;  ///< "/data" matches /data, /data/x and /data?q but not /database
-    std::string rewrite; ///< replaces the matched part of the path; empty = unchanged
+    std::string path;        ///< exact match; empty when `prefix` is set
+    std::string prefix;      ///< "/data" matches /data, /data/x and /data?q but not /database
+    std::string rewrite;     ///< replaces the matched part of the path; empty = unchanged
+    bool repeatable = false; ///< what is asked here may be sent again whatever its method, though not hedged
     Builtin builtin = Builtin::none;
     PoolIndex pool = 0; ///< when builtin is none
 };

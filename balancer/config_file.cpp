@@ -219,6 +219,8 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("path", c.path, "exactly this path ...", {is_path_or_empty, a_path});
     field("prefix", c.prefix, "... or this path and everything below it", {is_path_or_empty, a_path});
     field("rewrite", c.rewrite, "replaces the matched part; empty = unchanged", {is_path_or_empty, a_path});
+    field("repeatable", c.repeatable,
+          "a POST may be sent again here, as with an Idempotency-Key: only where the backend does nothing twice");
     field("builtin", c.builtin, "answered by the balancer itself ...");
     field("pool", c.pool, "... or by this pool; empty = the first");
 }
@@ -499,6 +501,7 @@ private:
         if (route.builtin != Builtin::none) {
             if (!route.pool.empty()) fail(path + ".pool", "together with `builtin`, expected one of the two");
             if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `builtin`, expected none");
+            if (route.repeatable) fail(path + ".repeatable", "together with `builtin`, expected none");
             return;
         }
         if (route.pool.empty()) route.pool = known.front();
@@ -517,7 +520,12 @@ private:
         const auto& wanted = path.empty() ? prefix : path;
         for (const auto& route : file_.routes)
             if (route.path == wanted || route.prefix == wanted) return;
-        file_.routes.push_back({path, prefix, "", builtin, builtin == Builtin::none ? file_.pools.front().name : ""});
+        file_.routes.push_back({.path = path,
+                                .prefix = prefix,
+                                .rewrite = "",
+                                .repeatable = false,
+                                .builtin = builtin,
+                                .pool = builtin == Builtin::none ? file_.pools.front().name : ""});
     }
 
     ConfigFile& file_;
@@ -564,6 +572,7 @@ Config to_config(const ConfigFile& file)
         route.path = settings.path;
         route.prefix = settings.prefix;
         route.rewrite = settings.rewrite;
+        route.repeatable = settings.repeatable;
         route.builtin = settings.builtin;
         if (settings.builtin == Builtin::none) route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
         out.routes.push_back(std::move(route));

@@ -32,6 +32,7 @@ struct RouteSettings {
     std::string path;
     std::string prefix;
     std::string rewrite;
+    bool repeatable = false;
     Builtin builtin = Builtin::none;
     std::string pool; ///< empty = the first one
 };

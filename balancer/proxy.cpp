@@ -88,7 +88,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     keep_alive_ = head.keep_alive;
     upgrade_ = head.upgrade;
     ledger_ = AttemptLedger({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
-                             .repeatable = head.idempotent() || head.idempotency_key});
+                             .repeatable = head.idempotent() || head.idempotency_key || route.repeatable});
 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);

@@ -100,9 +100,10 @@ private:
         const std::string id = plan_.id_prefix + "-" + std::to_string(sample.number);
         c.out = plan_.method + " " + with_id(plan_.target, id) + " HTTP/1.1\r\nHost: load\r\nX-Test-Id: " + id + "\r\n";
         for (const auto& [name, value] : plan_.headers) c.out += name + ": " + with_id(value, id) + "\r\n";
-        if (!plan_.body.empty() || plan_.method == "POST" || plan_.method == "PUT")
-            c.out += "Content-Length: " + std::to_string(plan_.body.size()) + "\r\n";
-        c.out += "\r\n" + plan_.body;
+        const auto body = with_id(plan_.body, id);
+        if (!body.empty() || plan_.method == "POST" || plan_.method == "PUT")
+            c.out += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+        c.out += "\r\n" + body;
         c.reader.restart();
         if (plan_.method == "HEAD") c.reader.expect_no_body();
         sample.sent = Clock::now();

@@ -28,7 +28,8 @@ struct LoadPlan {
     milliseconds duration = seconds(2);
     std::string method = "GET";
     std::string target = "/data";
-    /// Every request also carries `X-Test-Id: <id_prefix>-<number>`; "{id}" in a value stands for that id.
+    /// Every request also carries `X-Test-Id: <id_prefix>-<number>`; "{id}" in the target, in a value or in the body
+    /// stands for that id.
     std::vector<Header> headers;
     std::string body;
     std::string id_prefix = "load";

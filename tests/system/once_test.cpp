@@ -1,13 +1,16 @@
 // A POST is executed at most once: the servers behind the balancer count what they received, and no fault may make the
-// same request appear twice unless its client allowed that with an Idempotency-Key. In exchange a request that was
-// never sent is never given up while another server can take it.
+// same request appear twice unless its client allowed that with an Idempotency-Key, or its route did. In exchange a
+// request that was never sent is never given up while another server can take it.
 #include "tests/support/fleet.hpp"
 #include "tests/support/gate.hpp"
 #include "tests/support/load.hpp"
 #include "tests/support/origin.hpp"
+#include "tests/support/temp_dir.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -32,6 +35,8 @@ struct OnceCase {
     std::function<void(World&)> fault;
     /// False if a key does not help every request: an answer that has begun is not repeated.
     bool all_answered_with_key = true;
+    /// False if only a second copy beside the first helps.
+    bool all_answered_by_repeating = all_answered_with_key;
 };
 
 void PrintTo(const OnceCase& c, std::ostream* out)
@@ -58,10 +63,10 @@ const std::vector<OnceCase>& cases()
              w.first.probe_script([](const Message&) { return Reply::broken(Break::hang); });
              break_requests(w, Break::hang);
          }},
-        {"HangWithGoodHealth", [](World& w) { break_requests(w, Break::hang); }},
+        {"HangWithGoodHealth", [](World& w) { break_requests(w, Break::hang); }, true, false},
         {"Slow", [](World& w) { w.to_first.set(Fault::late(milliseconds(400))); }},
         {"BlackHole", [](World& w) { w.to_first.set(Fault::black_hole()); }},
-        {"HalfOpen", [](World& w) { w.to_first.set(Fault::half_open()); }},
+        {"HalfOpen", [](World& w) { w.to_first.set(Fault::half_open()); }, true, false},
         {"ServiceUnavailable",
          [](World& w) { w.first.script([](const Message&) { return Reply::json(R"({"error":"no"})", 503); }); }},
         {"ClosesEveryConnectionSilently",
@@ -86,8 +91,13 @@ protected:
 
     LoadResult post_through_the_fault(std::vector<Header> headers)
     {
+        return post_through_the_fault(balancer_.port(), std::move(headers));
+    }
+
+    LoadResult post_through_the_fault(std::uint16_t port, std::vector<Header> headers)
+    {
         LoadPlan plan;
-        plan.port = balancer_.port();
+        plan.port = port;
         plan.rate = 200;
         plan.duration = milliseconds(1200);
         plan.method = "POST";
@@ -130,6 +140,33 @@ TEST_P(Once, WithAKeyItIsRepeatedUntilAnswered)
     else
         EXPECT_EQ(result.failed(), result.count(Failure::status) + result.count(Failure::truncated))
             << result.summary();
+    for (const Sample& s : result.samples) {
+        const std::size_t times = world_.executed("load-" + std::to_string(s.number));
+        EXPECT_TRUE(times >= 1 || s.failure != Failure::none) << s.number << " was answered but never executed";
+    }
+}
+
+TEST_P(Once, ByTheWordOfItsRouteItIsRepeatedUntilAnswered)
+{
+    TempDir directory;
+    const auto file = (directory.path() / "balancer.yaml").string();
+    std::ofstream(file) << fmt::format("listen: 127.0.0.1:0\n"
+                                       "workers: 2\n"
+                                       "timeouts: {{request: 2s}}\n"
+                                       "backends:\n"
+                                       "  - {{name: first, url: 'http://127.0.0.1:{}'}}\n"
+                                       "  - {{name: second, url: 'http://127.0.0.1:{}'}}\n"
+                                       "routes:\n"
+                                       "  - {{path: /orders, repeatable: true}}\n",
+                                       world_.to_first.port(), world_.to_second.port());
+    const auto balancer = Balancer::configured(file);
+    ASSERT_TRUE(balancer.wait_for("first", "healthy")) << balancer.status();
+    ASSERT_TRUE(balancer.wait_for("second", "healthy")) << balancer.status();
+    const LoadResult result = post_through_the_fault(balancer.port(), {});
+    // Whoever answers well to others lets a request wait for its deadline, as that is not sent to two at once.
+    const auto waited_in_vain =
+        GetParam().all_answered_by_repeating ? 0U : result.count(Failure::status) + result.count(Failure::truncated);
+    EXPECT_EQ(result.failed(), waited_in_vain) << result.summary();
     for (const Sample& s : result.samples) {
         const std::size_t times = world_.executed("load-" + std::to_string(s.number));
         EXPECT_TRUE(times >= 1 || s.failure != Failure::none) << s.number << " was answered but never executed";

@@ -1,5 +1,6 @@
 // The order pipeline as its users meet it: the five real processes of config/orders.system, asked as seed 002 asks
 // them, with a validator that is slow, ill or gone, and with processes that are killed.
+#include "tests/support/load.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"
 
@@ -10,6 +11,7 @@
 
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace hotspare::test {
@@ -181,6 +183,36 @@ TEST_F(Orders, SurviveTheDeathOfEveryProcessButTheirStore)
     // A lease of the killed worker lasts for up to 30 s.
     for (int i = 0; i < 10; ++i)
         EXPECT_TRUE(eventually([&] { return status_of(fmt::format("o-{}", i)) == "Validated"; }, seconds(60))) << i;
+}
+
+/// What was on its way to it is asked again, though its clients gave no key: the gateway's route says that it may be.
+TEST_F(Orders, AnOrderServiceThatDiesTakesNoCreationAlong)
+{
+    LoadPlan plan;
+    plan.port = gateway();
+    plan.rate = 200;
+    plan.duration = milliseconds(1000);
+    plan.method = "POST";
+    plan.target = "/create_order";
+    plan.headers = {{"Content-Type", "application/json"}};
+    plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
+    const auto die = [&] {
+        auto& process = system_.process("order_service");
+        process.signal(SIGSTOP); // so that some are surely on their way
+        std::this_thread::sleep_for(milliseconds(50));
+        process.signal(SIGKILL);
+        process.wait_exit();
+        system_.start("order_service");
+    };
+    const auto result = run_load(plan, {{milliseconds(400), die}});
+    for (const auto& sample : result.samples) {
+        const auto id = fmt::format("load-{}", sample.number);
+        if (sample.status == 200)
+            EXPECT_NE(status_of(id), "") << id << " was acknowledged";
+        else
+            EXPECT_EQ(sample.status, 503) << "on a machine so busy that it took two seconds to start";
+    }
+    EXPECT_EQ(get(gateway(), "/get_orders?limit=1000").json()["orders"].size(), result.total() - result.failed());
 }
 
 TEST_F(Orders, AnOperatorCancelsAndReplays)

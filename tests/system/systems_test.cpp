@@ -1,5 +1,6 @@
 // The systems that are shipped as files in config/: each is started from its own files, as run.sh starts it but on
 // other ports, and answers the commands that API.md and the documents in seeds/ give for it.
+#include "tests/support/load.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"
 
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <thread>
 
 namespace hotspare::test {
 namespace {
@@ -156,13 +158,26 @@ TEST(Systems, OrdersScaled)
 
     EXPECT_EQ(post(gateway, "/workers/2/resume").status(), 200);
 
-    // The end of one order service stops nobody. Whose request it took along may send it again.
-    system.process("order_service_2").signal(SIGKILL);
-    const auto placed = [&] {
-        return post(gateway, "/create_order", R"({"order_id":"e","product":"x","quantity":1})").status() == 200;
+    // The end of one order service stops nobody, and takes no creation along.
+    LoadPlan plan;
+    plan.port = gateway;
+    plan.rate = 200;
+    plan.duration = milliseconds(1000);
+    plan.method = "POST";
+    plan.target = "/create_order";
+    plan.headers = {{"Content-Type", "application/json"}};
+    plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
+    const auto die = [&] {
+        system.process("order_service_2").signal(SIGSTOP); // so that some are surely on their way
+        std::this_thread::sleep_for(milliseconds(50));
+        system.process("order_service_2").signal(SIGKILL);
     };
-    EXPECT_TRUE(eventually(placed));
-    EXPECT_TRUE(eventually([&] { return status_of(8080, "e") == "Validated"; }));
+    const auto result = run_load(plan, {{milliseconds(400), die}});
+    EXPECT_EQ(result.failed(), 0U) << result.summary();
+    for (const auto& sample : result.samples) {
+        const auto id = "load-" + std::to_string(sample.number);
+        EXPECT_TRUE(eventually([&] { return status_of(8080, id) == "Validated"; })) << id;
+    }
 }
 
 } // namespace

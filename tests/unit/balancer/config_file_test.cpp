@@ -165,7 +165,7 @@ pools:
     failback: {mode: manual}
 routes:
   - {prefix: /api, pool: api, rewrite: /v1}
-  - {path: /front}
+  - {path: /front, repeatable: true}
   - {path: /health, pool: api}
 admin: true
 )");
@@ -180,6 +180,8 @@ admin: true
     EXPECT_EQ(route_for(config, "/api")->pool, 1);
     EXPECT_EQ(route_for(config, "/api")->rewrite, "/v1");
     EXPECT_EQ(route_for(config, "/front")->pool, 0);
+    EXPECT_TRUE(route_for(config, "/front")->repeatable);
+    EXPECT_FALSE(route_for(config, "/api")->repeatable) << "nobody has said so";
     EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::none) << "the file's route wins over the admin end point";
     EXPECT_NE(route_for(config, "/status"), nullptr);
     EXPECT_EQ(route_for(config, "/"), nullptr) << "routes that are given are what is served";
@@ -262,6 +264,8 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
          "f.yaml:2:44: routes[0].pool: together with `builtin`, expected one of the two"},
         {head + "routes: [{path: /x, builtin: helth}]",
          "f.yaml:2:30: routes[0].builtin: unknown word 'helth', did you mean 'health'?"},
+        {head + "routes: [{path: /x, builtin: health, repeatable: true}]",
+         "f.yaml:2:50: routes[0].repeatable: together with `builtin`, expected none"},
         {head + "routes: [{prefix: /x, rewrite: /}]",
          "f.yaml:2:32: routes[0].rewrite: '/' for the prefix '/x', expected both or neither to end with '/'"},
         {head + "routes: [{path: /x}, {path: /x}]", "f.yaml:2:22: routes[1]: a second route for '/x', expected one"},
@@ -384,6 +388,7 @@ ConfigFile any_file()
             route.builtin = *rc::gen::element(Builtin::health, Builtin::logs, Builtin::proxy_health);
         else
             route.rewrite = *rc::gen::element<std::string>("", "/x/y");
+        if (route.builtin == Builtin::none) route.repeatable = *rc::gen::arbitrary<bool>();
         file.routes.push_back(std::move(route));
     }
     file.timeouts.request = any_duration(milliseconds(1));

@@ -7,11 +7,21 @@ namespace {
 
 RouteConfig prefix(std::string p, PoolIndex pool, std::string rewrite = {})
 {
-    return {.path = {}, .prefix = std::move(p), .rewrite = std::move(rewrite), .builtin = Builtin::none, .pool = pool};
+    return {.path = {},
+            .prefix = std::move(p),
+            .rewrite = std::move(rewrite),
+            .repeatable = false,
+            .builtin = Builtin::none,
+            .pool = pool};
 }
 RouteConfig exact(std::string p, PoolIndex pool, std::string rewrite = {})
 {
-    return {.path = std::move(p), .prefix = {}, .rewrite = std::move(rewrite), .builtin = Builtin::none, .pool = pool};
+    return {.path = std::move(p),
+            .prefix = {},
+            .rewrite = std::move(rewrite),
+            .repeatable = false,
+            .builtin = Builtin::none,
+            .pool = pool};
 }
 
 TEST(RouteTable, TheLongestMatchWinsAndExactBeatsPrefix)

@@ -11,7 +11,6 @@
 
 #include <csignal>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace hotspare::test {
@@ -196,15 +195,14 @@ TEST_F(Orders, AnOrderServiceThatDiesTakesNoCreationAlong)
     plan.target = "/create_order";
     plan.headers = {{"Content-Type", "application/json"}};
     plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
+    // First it stands still, so that some are surely on their way when it dies.
+    const auto stand_still = [&] { system_.process("order_service").signal(SIGSTOP); };
     const auto die = [&] {
-        auto& process = system_.process("order_service");
-        process.signal(SIGSTOP); // so that some are surely on their way
-        std::this_thread::sleep_for(milliseconds(50));
-        process.signal(SIGKILL);
-        process.wait_exit();
+        system_.process("order_service").signal(SIGKILL);
+        system_.process("order_service").wait_exit();
         system_.start("order_service");
     };
-    const auto result = run_load(plan, {{milliseconds(400), die}});
+    const auto result = run_load(plan, {{milliseconds(400), stand_still}, {milliseconds(450), die}});
     for (const auto& sample : result.samples) {
         const auto id = fmt::format("load-{}", sample.number);
         if (sample.status == 200)

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <thread>
 
 namespace hotspare::test {
 namespace {
@@ -167,12 +166,9 @@ TEST(Systems, OrdersScaled)
     plan.target = "/create_order";
     plan.headers = {{"Content-Type", "application/json"}};
     plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
-    const auto die = [&] {
-        system.process("order_service_2").signal(SIGSTOP); // so that some are surely on their way
-        std::this_thread::sleep_for(milliseconds(50));
-        system.process("order_service_2").signal(SIGKILL);
-    };
-    const auto result = run_load(plan, {{milliseconds(400), die}});
+    // First it stands still, so that some are surely on their way when it dies.
+    const auto signal = [&](int number) { return [&, number] { system.process("order_service_2").signal(number); }; };
+    const auto result = run_load(plan, {{milliseconds(400), signal(SIGSTOP)}, {milliseconds(450), signal(SIGKILL)}});
     EXPECT_EQ(result.failed(), 0U) << result.summary();
     for (const auto& sample : result.samples) {
         const auto id = "load-" + std::to_string(sample.number);

@@ -19,6 +19,7 @@ public:
         case errc::conflict: return "the stored state differs from what was expected";
         case errc::not_found: return "not found";
         case errc::storage: return "the store failed";
+        case errc::storage_full: return "the disk is full";
         case errc::storage_broken: return "the store is broken";
         }
         return "unknown error";

@@ -25,6 +25,7 @@ enum class errc {
     conflict,       ///< the stored state is not what the caller expected
     not_found,      ///< no such thing
     storage,        ///< the store failed; the write was not made
+    storage_full,   ///< the same, as its disk is full
     storage_broken, ///< the store failed in a way that leaves unknown what it holds, until it is opened again
 };
 

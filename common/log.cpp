@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include <poll.h>
 #include <unistd.h>
@@ -206,6 +207,17 @@ void event(spdlog::level::level_enum level, std::string_view message, const nloh
     const auto text = fmt::format("{}{}{}", message, fields_separator, object.substr(1, object.size() - 2));
     spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr}, level,
                                       spdlog::string_view_t(text));
+}
+
+std::optional<std::uint64_t> Throttle::admit(TimePoint now)
+{
+    const std::scoped_lock lock(mutex_);
+    if (last_ && now - *last_ < interval_) {
+        ++left_out_;
+        return std::nullopt;
+    }
+    last_ = now;
+    return std::exchange(left_out_, 0);
 }
 
 } // namespace hotspare::log

@@ -13,7 +13,10 @@
 #include <spdlog/common.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -53,5 +56,21 @@ private:
 /// Logs `message` with `fields` (a JSON object) as further members of the JSON line; text lines show only `message`, so
 /// it must say everything that matters. Without a Session the fields follow the message.
 void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields);
+
+/// Lets one line through per `interval`: what happens thousands of times a second is told all the same, and fills no
+/// disk. Any thread.
+class Throttle {
+public:
+    explicit Throttle(Duration interval = seconds(1)) : interval_(interval) {}
+
+    /// How many were left out since the last one that was let through; nothing: leave this one out too.
+    std::optional<std::uint64_t> admit(TimePoint now);
+
+private:
+    const Duration interval_;
+    std::mutex mutex_;
+    std::optional<TimePoint> last_;
+    std::uint64_t left_out_ = 0;
+};
 
 } // namespace hotspare::log

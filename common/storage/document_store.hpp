@@ -41,7 +41,7 @@ public:
     explicit DocumentStore(const std::string& path, Duration busy_timeout = seconds(2));
 
     /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout)
-    /// or errc::storage.
+    /// or errc::storage, errc::storage_full, errc::storage_broken.
     asio::awaitable<result<Document>> get(std::string key);
     /// Also errc::conflict when the precondition said no. A failure of any kind means that nothing was written.
     asio::awaitable<result<Written>> put(std::string key, std::string value, Precondition allowed);

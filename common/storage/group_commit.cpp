@@ -12,7 +12,8 @@ namespace {
 /// Unlike errc::not_found or errc::conflict, which are answers.
 bool is_failure(const error_code& error)
 {
-    return error == errc::storage || error == errc::storage_broken || error == errc::unavailable;
+    return error == errc::storage || error == errc::storage_full || error == errc::storage_broken ||
+           error == errc::unavailable;
 }
 
 } // namespace

@@ -57,7 +57,7 @@ public:
     GroupCommit& operator=(const GroupCommit&) = delete;
 
     /// Calls `work()`, which returns a result<T>, inside a transaction, and returns what it returned once that is
-    /// committed. An errc::storage, storage_broken or unavailable that `work` returns takes the whole transaction back;
+    /// committed. An errc::storage, storage_full, storage_broken or unavailable that `work` returns takes it all back;
     /// any other error is an answer like a value, and what was written stays.
     template <class Work> asio::awaitable<std::invoke_result_t<Work&>> run(Work work)
     {

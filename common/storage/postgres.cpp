@@ -334,7 +334,7 @@ error_code Connection::judge(const pg_result* result)
     if (is_class(state, "57P") || is_class(state, "08") || state == "25006") return lost();
     // Deadlock, lock or statement that took too long.
     if (is_class(state, "40") || is_class(state, "55") || state == "57014") return errc::unavailable;
-    return errc::storage;
+    return state == "53100" ? errc::storage_full : errc::storage;
 }
 
 error_code Connection::lost()

@@ -92,6 +92,7 @@ public:
     /// errc::conflict     a unique key exists
     /// errc::unavailable  no answer, or one that says "not now": unknown whether it was done
     /// errc::storage      anything else, by the server's own word: it was not done
+    /// errc::storage_full the same, as its disk is full
     /// message() says more.
     asio::awaitable<result<std::vector<Rows>>> run(std::vector<Command> commands, TimePoint until);
 

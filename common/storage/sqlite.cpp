@@ -1,8 +1,12 @@
 #include "common/storage/sqlite.hpp"
 
+#include "common/log.hpp"
+
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sqlite3.h>
 
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -17,14 +21,19 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
 {
     const int primary = code & 0xff;
     const bool locked = primary == SQLITE_BUSY || primary == SQLITE_LOCKED;
-    spdlog::warn("sqlite cannot {}: {} (code {})", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code),
-                 code);
-    if (locked) return errc::unavailable;
     // A failed fsync may have thrown written pages away, and the next one succeeds (Rebello et al., "Can Applications
     // Recover from fsync Failures?", 2020): only what is read back after opening the file again can be trusted.
     const bool broken = code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC || primary == SQLITE_CORRUPT ||
                         primary == SQLITE_NOTADB;
-    return broken ? errc::storage_broken : errc::storage;
+    static log::Throttle throttle; // a full disk fails thousands of writes a second, and the log may be on it
+    const auto left_out = broken ? std::optional<std::uint64_t>(0) : throttle.admit(Clock::now());
+    if (left_out)
+        spdlog::warn("sqlite cannot {}: {} (code {}){}", doing,
+                     database ? sqlite3_errmsg(database) : sqlite3_errstr(code), code,
+                     *left_out > 0 ? fmt::format("; {} more failures since this was last said", *left_out) : "");
+    if (locked) return errc::unavailable;
+    if (broken) return errc::storage_broken;
+    return primary == SQLITE_FULL ? errc::storage_full : errc::storage;
 }
 
 } // namespace

@@ -234,7 +234,7 @@ PostgresStore::Locked PostgresStore::read_locked(const Rows& rows)
 
 error_code PostgresStore::failure(const Connection& connection, error_code error)
 {
-    if (error == errc::storage && connection.message() != failure_) {
+    if ((error == errc::storage || error == errc::storage_full) && connection.message() != failure_) {
         failure_ = connection.message();
         spdlog::error("the database refuses a statement: {}", failure_);
     }

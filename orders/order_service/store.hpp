@@ -5,8 +5,8 @@
 // change makes of an order is decided by orders/order_service/transition.hpp, inside that transaction.
 //
 // Failures: errc::unavailable (no answer at the moment, and unknown whether it was done: to be repeated), errc::storage
-// (nothing was written: the disk is full), and errc::storage_broken (unknown what was written until the service starts
-// again). Nothing else, unless a function says so.
+// and errc::storage_full (nothing was written), and errc::storage_broken (unknown what was written until the service
+// starts again). Nothing else, unless a function says so.
 //
 // Thread: the public calls on the service's event loop. Owner: main; its coroutines must have ended before it is
 // destroyed.

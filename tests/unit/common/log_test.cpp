@@ -192,5 +192,18 @@ TEST(Log, what_led_to_an_abort_is_written)
         testing::KilledBySignal(SIGABRT), "the last words");
 }
 
+TEST(LogThrottle, lets_one_through_per_interval_and_counts_the_others)
+{
+    Throttle throttle(seconds(1));
+    const auto start = TimePoint{} + seconds(5);
+    EXPECT_EQ(throttle.admit(start), 0U) << "the first is told at once";
+    EXPECT_EQ(throttle.admit(start), std::nullopt);
+    EXPECT_EQ(throttle.admit(start + milliseconds(999)), std::nullopt);
+    EXPECT_EQ(throttle.admit(start + seconds(1)), 2U);
+    EXPECT_EQ(throttle.admit(start + milliseconds(1999)), std::nullopt);
+    EXPECT_EQ(throttle.admit(start + seconds(60)), 1U);
+    EXPECT_EQ(throttle.admit(start + seconds(120)), 0U);
+}
+
 } // namespace
 } // namespace hotspare::log

@@ -209,15 +209,17 @@ void event(spdlog::level::level_enum level, std::string_view message, const nloh
                                       spdlog::string_view_t(text));
 }
 
-std::optional<std::uint64_t> Throttle::admit(TimePoint now)
+std::optional<std::uint64_t> Throttle::admit(int kind, TimePoint now)
 {
     const std::scoped_lock lock(mutex_);
-    if (last_ && now - *last_ < interval_) {
-        ++left_out_;
+    const auto [place, first] = told_.try_emplace(kind, Told{.last = now});
+    auto& told = place->second;
+    if (!first && now - told.last < interval_) {
+        ++told.left_out;
         return std::nullopt;
     }
-    last_ = now;
-    return std::exchange(left_out_, 0);
+    told.last = now;
+    return std::exchange(told.left_out, 0);
 }
 
 } // namespace hotspare::log

@@ -14,6 +14,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -57,20 +58,25 @@ private:
 /// it must say everything that matters. Without a Session the fields follow the message.
 void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields);
 
-/// Lets one line through per `interval`: what happens thousands of times a second is told all the same, and fills no
-/// disk. Any thread.
+/// Lets one line of each kind through per `interval`: what happens thousands of times a second is told all the same,
+/// and fills no disk. Any thread.
 class Throttle {
 public:
     explicit Throttle(Duration interval = seconds(1)) : interval_(interval) {}
 
-    /// How many were left out since the last one that was let through; nothing: leave this one out too.
-    std::optional<std::uint64_t> admit(TimePoint now);
+    /// How many of this kind were left out since the last one that was let through; nothing: leave this one out too.
+    /// There must be a bounded number of kinds.
+    std::optional<std::uint64_t> admit(int kind, TimePoint now);
 
 private:
+    struct Told {
+        TimePoint last;
+        std::uint64_t left_out = 0;
+    };
+
     const Duration interval_;
     std::mutex mutex_;
-    std::optional<TimePoint> last_;
-    std::uint64_t left_out_ = 0;
+    std::map<int, Told> told_;
 };
 
 } // namespace hotspare::log

@@ -25,12 +25,12 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
     // Recover from fsync Failures?", 2020): only what is read back after opening the file again can be trusted.
     const bool broken = code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC || primary == SQLITE_CORRUPT ||
                         primary == SQLITE_NOTADB;
-    static log::Throttle throttle; // a full disk fails thousands of writes a second, and the log may be on it
-    const auto left_out = broken ? std::optional<std::uint64_t>(0) : throttle.admit(Clock::now());
+    static log::Throttle throttle; // a full disk fails thousands of writes a second, and may be the one of the log
+    const auto left_out = broken ? std::optional<std::uint64_t>(0) : throttle.admit(code, Clock::now());
     if (left_out)
         spdlog::warn("sqlite cannot {}: {} (code {}){}", doing,
                      database ? sqlite3_errmsg(database) : sqlite3_errstr(code), code,
-                     *left_out > 0 ? fmt::format("; {} more failures since this was last said", *left_out) : "");
+                     *left_out > 0 ? fmt::format("; {} more such failures in between", *left_out) : "");
     if (locked) return errc::unavailable;
     if (broken) return errc::storage_broken;
     return primary == SQLITE_FULL ? errc::storage_full : errc::storage;

@@ -3,7 +3,7 @@
 // errc::unavailable means that another process held the lock for longer than the busy timeout: try again later.
 // errc::storage_broken means that the disk could not be made to keep what was written, or that the file makes no sense:
 // nothing is known of it until it is opened again. Every other failure is errc::storage, or errc::storage_full: nothing
-// was written. The details are logged where they occur, at most once a second.
+// was written. The details are logged where they occur, each kind at most once a second.
 //
 // Thread: one at a time per Database, statements included. Every call may block on the disk.
 #pragma once

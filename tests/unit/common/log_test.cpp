@@ -192,17 +192,19 @@ TEST(Log, what_led_to_an_abort_is_written)
         testing::KilledBySignal(SIGABRT), "the last words");
 }
 
-TEST(LogThrottle, lets_one_through_per_interval_and_counts_the_others)
+TEST(LogThrottle, lets_one_of_each_kind_through_per_interval_and_counts_the_others)
 {
     Throttle throttle(seconds(1));
     const auto start = TimePoint{} + seconds(5);
-    EXPECT_EQ(throttle.admit(start), 0U) << "the first is told at once";
-    EXPECT_EQ(throttle.admit(start), std::nullopt);
-    EXPECT_EQ(throttle.admit(start + milliseconds(999)), std::nullopt);
-    EXPECT_EQ(throttle.admit(start + seconds(1)), 2U);
-    EXPECT_EQ(throttle.admit(start + milliseconds(1999)), std::nullopt);
-    EXPECT_EQ(throttle.admit(start + seconds(60)), 1U);
-    EXPECT_EQ(throttle.admit(start + seconds(120)), 0U);
+    EXPECT_EQ(throttle.admit(1, start), 0U) << "the first is told at once";
+    EXPECT_EQ(throttle.admit(1, start), std::nullopt);
+    EXPECT_EQ(throttle.admit(2, start), 0U) << "something else";
+    EXPECT_EQ(throttle.admit(1, start + milliseconds(999)), std::nullopt);
+    EXPECT_EQ(throttle.admit(1, start + seconds(1)), 2U);
+    EXPECT_EQ(throttle.admit(1, start + milliseconds(1999)), std::nullopt);
+    EXPECT_EQ(throttle.admit(1, start + seconds(60)), 1U);
+    EXPECT_EQ(throttle.admit(1, start + seconds(120)), 0U);
+    EXPECT_EQ(throttle.admit(2, start + seconds(120)), 0U);
 }
 
 } // namespace

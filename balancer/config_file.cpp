@@ -220,7 +220,8 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("prefix", c.prefix, "... or this path and everything below it", {is_path_or_empty, a_path});
     field("rewrite", c.rewrite, "replaces the matched part; empty = unchanged", {is_path_or_empty, a_path});
     field("repeatable", c.repeatable,
-          "a POST may be sent again here, as with an Idempotency-Key: only where the backend does nothing twice");
+          "sent again after a failure whatever the method, as PUT is (not after mere silence, and never hedged): only "
+          "where the backend does nothing twice");
     field("builtin", c.builtin, "answered by the balancer itself ...");
     field("pool", c.pool, "... or by this pool; empty = the first");
 }
@@ -280,7 +281,7 @@ static std::string assign_backends(ConfigFile& file, const std::vector<std::stri
         backend.name = value.substr(0, equals);
         backend.url = equals < value.size() ? value.substr(equals + 1) : "";
         if (!config::is_name(backend.name) || !config::is_http_origin(backend.url))
-            return config::not_valid(value,
+            return config::not_valid(config::without_password(value),
                                      fmt::format("NAME=URL with {} and {}", config::a_name, config::an_http_origin))
                 .message;
         backends.push_back(std::move(backend));

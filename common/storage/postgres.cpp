@@ -85,8 +85,11 @@ Target resolve(const std::string& url, const std::string& source)
     const auto user = value_of(info, "user");
     const auto port = value_of(info, "port");
     const auto number = config::parse_unsigned(port, 65535);
-    if (!port.empty() && (!number || *number == 0)) // libpq looks when it connects
-        throw UsageError(fmt::format("{}: the port '{}' is none, expected 1 to 65535", source, port));
+    // libpq looks when it connects. Not shown: of a password with an unescaped '/' libpq takes a part for the port.
+    if (!port.empty() && (!number || *number == 0))
+        throw UsageError(fmt::format("{}: the port is none, expected 1 to 65535, and %XX for the special characters of "
+                                     "a password",
+                                     source));
     target.shown = fmt::format("postgres://{}{}{}{}/{}", user, user.empty() ? "" : "@", host,
                                port.empty() ? "" : ":" + port, value_of(info, "dbname"));
     return target;

@@ -179,7 +179,8 @@ TEST(PostgresTarget, IsReadAsLibpqDoes)
     for (const auto* wrong :
          {"postgres://me:secret@h:p:q/x", "postgres://me:secret@[::1/x", "postgres://me:secret@h/x?nonsense=1",
           "postgres://me:%ZZsecret@h/x", "postgres://me:secret@127.0.0.1:0/x", "postgres://me:secret@127.0.0.1:65536/x",
-          "postgres://me:secret@127.0.0.1:5x/x", "postgres://me:secret@127.0.0.1,127.0.0.2/x"}) {
+          "postgres://me:secret@127.0.0.1:5x/x", "postgres://localhost:sec/secret@h/x",
+          "postgres://me:secret@127.0.0.1,127.0.0.2/x"}) {
         try {
             resolve(wrong, "--store");
             FAIL() << wrong;

@@ -70,6 +70,8 @@ TEXT
     echo "Systems: $(systems)"
 }
 
+asks_for_help() { [[ $1 == -h || $1 == --help ]]; }
+
 say() { printf '%s\n' "$*"; }
 complain() { printf 'run.sh: %s\n' "${*//$'\n'/$'\n'run.sh: }" >&2; } # every line of it
 fail() { complain "$@"; exit 1; }
@@ -742,6 +744,7 @@ experiment() { # ARGUMENT...
 }
 
 prove() { # orders ARGUMENT...
+    if asks_for_help "${1:-}"; then usage; return; fi
     [[ ${1:-} == orders ]] || refuse "prove: expected 'orders', not '${1:-}'"
     ensure_packages "${PACKAGES_RUN[@]}"
     if ! [[ " ${*:2} " =~ \ (--help|-h|--engine\ sqlite)\  ]]; then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
@@ -761,6 +764,7 @@ bakeoff() {
 
 # run_tests [--preset NAME] [CTEST ARGUMENTS]
 run_tests() {
+    if asks_for_help "${1:-}"; then usage; return; fi
     if [[ ${1:-} == --preset ]]; then
         PRESET=${2:-}
         BUILD=$ROOT/build/$PRESET
@@ -781,6 +785,7 @@ fuzz_targets() {
 # fuzz [TARGET] [--seconds N] [--seed N]: each target in turn, from the kept corpus and what earlier runs have added to the scratch
 # corpus below build/. What is found stays there too, and every target has its turn before this fails.
 fuzz() {
+    if asks_for_help "${1:-}"; then usage; return; fi
     local seconds=60 seed=0 targets=() target broken=false # libFuzzer takes 0 for "choose one"
     while (($#)); do
         case $1 in

@@ -217,8 +217,13 @@ TEST_F(RunSh, BadUsageIsRefusedWithCode2)
     EXPECT_EQ(run(source_file("run.sh"), {"up", "orders", "--engine"}, options()).code, 2);
 
     EXPECT_EQ(sh({""}).code, 2) << "no command at all is `up`, an empty one is a mistake";
-    for (const std::vector<std::string>& arguments :
-         {std::vector<std::string>{"help"}, {"-h"}, {"up", "--help"}, {"logs", "-h"}}) {
+    for (const std::vector<std::string>& arguments : {std::vector<std::string>{"help"},
+                                                      {"-h"},
+                                                      {"up", "--help"},
+                                                      {"logs", "-h"},
+                                                      {"test", "--help"},
+                                                      {"fuzz", "-h"},
+                                                      {"prove", "-h"}}) {
         const auto help = run(source_file("run.sh"), arguments, options());
         EXPECT_EQ(help.code, 0) << arguments.front();
         EXPECT_EQ(help.out.rfind("usage: ./run.sh [COMMAND]", 0), 0U) << help.out;

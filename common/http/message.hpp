@@ -64,7 +64,8 @@ struct Request : beast::http::request<beast::http::string_body> {
     std::string id; ///< the client's X-Request-Id, or one of ours; goes back in the response and into every problem
     tcp::endpoint peer;
     /// Whether the client has closed its side of the connection meanwhile, for a handler that makes it wait and would
-    /// give it something that another could use. Usually nobody asks: a half-close is no abort. One system call.
+    /// give it something that another could use. Usually nobody asks: a half-close is no abort. One system call, on
+    /// the server's thread; to be called until the handler has answered and not later.
     std::function<bool()> peer_closed = [] { return false; };
     std::string_view route; ///< the pattern that matched, empty when none did; lives as long as the router
     std::vector<std::pair<std::string_view, std::string>> parameters; ///< decoded {name} segments of the route

@@ -267,6 +267,18 @@ std::optional<BreakerTransition> CircuitBreaker::reset(TimePoint now)
     return std::nullopt;
 }
 
+bool BreakerSnapshot::in_trouble(TimePoint now) const noexcept
+{
+    switch (state) {
+    case BreakerState::closed:
+    case BreakerState::disabled: return false;
+    case BreakerState::open: return retry_at && now < *retry_at;
+    case BreakerState::half_open: return probes.failures > 0 || (probes_in_flight > 0 && probes.calls == 0);
+    case BreakerState::forced_open: break;
+    }
+    return true;
+}
+
 BreakerSnapshot CircuitBreaker::snapshot(TimePoint now)
 {
     BreakerSnapshot out{

@@ -174,6 +174,10 @@ struct BreakerSnapshot {
     unsigned reopenings = 0;
     std::optional<TimePoint> retry_at = std::nullopt; ///< open: when the first probe is permitted
     BreakerCounters counters{};
+
+    /// Whether calls are held back, or were seen to fail, as far as is known `now`. A breaker that nobody asks stays
+    /// half open, or open past its time, for as long as there is nothing to call for: that is no trouble.
+    bool in_trouble(TimePoint now) const noexcept;
 };
 
 struct Admission {

@@ -4,6 +4,7 @@
 #include "common/http/address.hpp"
 #include "common/http/client.hpp"
 #include "common/log.hpp"
+#include "common/text.hpp"
 #include "common/time.hpp"
 
 #include <boost/beast/http/status.hpp>
@@ -29,6 +30,9 @@ using OrderedJson = nlohmann::ordered_json;
 /// A timer that is this late means that we did not run, and that what was measured meanwhile is our delay.
 constexpr Duration jump_tolerance = seconds(1);
 
+/// Of what a service says, which may be anything.
+constexpr std::size_t longest_reason = 200;
+
 ProbeOutcome outcome_of(const error_code& error)
 {
     if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
@@ -40,17 +44,27 @@ ProbeOutcome outcome_of(const error_code& error)
     return ProbeOutcome::refused;
 }
 
-/// What a service that answers 2xx says of itself, if that is `degraded`: other words with such a status mean well.
-std::optional<std::string> degraded_by_its_word(const Response& answer)
+/// What a service that answers 2xx says of itself if it is not well. Words other than ours mean well with such a
+/// status.
+struct Complaint {
+    Health health = Health::degraded; ///< or worse
+    std::string text;
+};
+std::optional<Complaint> complaint_of(const Response& answer)
 {
     const auto body = Json::parse(answer.body(), nullptr, false);
     const auto text = [&](const char* key) {
         const auto found = body.is_object() ? body.find(key) : body.end();
         return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
     };
-    if (text("status") != to_string(Health::degraded)) return std::nullopt;
-    const auto error = text("error");
-    return error.empty() ? "says that it is degraded" : "says that it is degraded: " + error;
+    const auto word = text("status");
+    for (const auto health : {Health::degraded, Health::unhealthy, Health::down}) {
+        if (word != to_string(health)) continue;
+        const auto error = text("error");
+        return Complaint{health, fmt::format("says that it is {}{}{}", word, error.empty() ? "" : ": ",
+                                             shortened(error, longest_reason))};
+    }
+    return std::nullopt;
 }
 
 /// What `answer` says about the service.
@@ -65,9 +79,10 @@ Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, D
     } else if (answer->result_int() < 200 || answer->result_int() > 299) {
         probe.outcome = ProbeOutcome::failing;
         probe.detail = fmt::format("HTTP {} {}", answer->result_int(), http::reason_phrase(answer->result_int()));
-    } else if (auto complaint = degraded_by_its_word(*answer)) {
-        probe.impaired = true;
-        probe.detail = *std::move(complaint);
+    } else if (auto complaint = complaint_of(*answer)) {
+        probe.impaired = complaint->health == Health::degraded;
+        if (!probe.impaired) probe.outcome = ProbeOutcome::failing;
+        probe.detail = std::move(complaint->text);
     }
     return probe;
 }

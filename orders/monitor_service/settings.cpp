@@ -25,7 +25,7 @@ std::string assign_services(Settings& settings, const std::vector<std::string>& 
         const auto equals = std::min(value.find('='), value.size());
         WatchedService service{value.substr(0, equals), equals < value.size() ? value.substr(equals + 1) : ""};
         if (!config::is_name(service.name) || !config::is_http_origin(service.url))
-            return config::not_valid(value,
+            return config::not_valid(config::without_password(value),
                                      fmt::format("NAME=URL with {} and {}", config::a_name, config::an_http_origin))
                 .message;
         services.push_back(std::move(service));

@@ -39,7 +39,7 @@ Watch::Step Watch::tick(TimePoint now)
         probe.overdue = true;
         // Of a service that is known not to work it would be good news, which silence is not.
         const bool news = health() == Health::healthy || health() == Health::unknown;
-        if (!news || probe.started < last_weighed_) continue;
+        if (!news || probe.started < last_weighed_ || may_be_starting(probe.started, now)) continue;
         probe.weighed = true;
         const auto waited = std::max(now - probe.started, settings_.slow + Duration(1));
         auto change = weigh({probe.started, waited, ProbeOutcome::ok},
@@ -69,7 +69,7 @@ std::optional<Change> Watch::finished(const Probe& probe, TimePoint now)
     last_error_ = probe.detail;
     const bool good = probe.outcome == ProbeOutcome::ok;
     if (weighed && good) return std::nullopt; // it counts once
-    if (!good && may_be_starting(now)) return std::nullopt;
+    if ((!good || probe.impaired) && may_be_starting(probe.started, now)) return std::nullopt;
     const bool slow = good && probe.latency > settings_.slow;
     return weigh({probe.started, probe.latency, probe.outcome, probe.impaired},
                  slow ? slow_answer(probe.latency) : probe.detail, now);
@@ -83,6 +83,7 @@ void Watch::not_made(TimePoint started) noexcept
 void Watch::clock_jumped() noexcept
 {
     under_way_.clear();
+    first_doubt_.reset();
     detector_.forget_doubt();
 }
 
@@ -95,9 +96,12 @@ TimePoint Watch::next_probe() const noexcept
     return *last_probe_ + (in_doubt ? settings_.fast_interval : settings_.interval);
 }
 
-bool Watch::may_be_starting(TimePoint now) const noexcept
+/// Asked about a probe that was not good.
+bool Watch::may_be_starting(TimePoint started, TimePoint now) noexcept
 {
-    return health() == Health::unknown && now < first_probe_ + settings_.interval;
+    if (health() != Health::unknown) return false;
+    if (!first_doubt_) first_doubt_ = started;
+    return now < *first_doubt_ + settings_.interval;
 }
 
 TimePoint Watch::wake_at() const noexcept

@@ -5,12 +5,12 @@
 //
 //     healthy    answers 2xx within `slow`              degraded   answers 2xx later, or good and bad in turn, or
 //     unhealthy  answers something else                            says itself that it is
-//     unknown    not probed yet                         down       no answer: refused, reset, timed out
+//     unknown    not known yet                          down       no answer: refused, reset, timed out
 //
 // Two probes in a row make a status worse or better, so a single lost one is forgiven. From `down` or `unhealthy` to
 // `degraded` takes two whole answers: while nothing is answered, slow and silent look the same. The first good probe
-// ends `unknown`; bad ones do not within the first `interval`, as services that are started together with their monitor
-// have not all begun to listen when it first asks.
+// ends `unknown`; others do when they go on for an `interval`, as services that are started together with their monitor
+// have not all begun to listen, or found each other, when it first asks.
 //
 // PURE: the caller brings the time, which must not go backwards, and sends the probes. One thread; owned by the
 // service.
@@ -72,7 +72,7 @@ public:
     TimePoint wake_at() const noexcept;
 
     Health health() const noexcept { return detector_.health(); }
-    /// Why it is what it is; empty before the first probe.
+    /// Why it is what it is; empty while it is unknown.
     const std::string& cause() const noexcept { return cause_; }
     /// What was wrong with the last probe; empty if nothing was.
     const std::string& last_error() const noexcept { return last_error_; }
@@ -90,13 +90,14 @@ private:
     static constexpr std::size_t most_under_way = 16;
 
     TimePoint next_probe() const noexcept;
-    bool may_be_starting(TimePoint now) const noexcept;
+    bool may_be_starting(TimePoint started, TimePoint now) noexcept;
     std::optional<Change> weigh(const resilience::ProbeResult& result, std::string detail, TimePoint now);
 
     WatchSettings settings_;
     resilience::HealthDetector detector_;
     std::vector<UnderWay> under_way_; ///< the oldest first
     TimePoint first_probe_;
+    std::optional<TimePoint> first_doubt_;      ///< start of the first probe that was not good, while unknown
     std::optional<TimePoint> last_probe_;       ///< start
     TimePoint last_weighed_ = TimePoint::min(); ///< start of the newest probe that has ended
     std::optional<Duration> last_latency_;

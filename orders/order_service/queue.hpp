@@ -24,7 +24,7 @@ public:
     virtual ~Queue() = default;
 
     /// Leases up to `request.most` jobs, and waits for the first of them until `until`. None for a worker that is
-    /// `gone` when they come: it would keep them to the end of the lease. Fails as Store::lease().
+    /// `gone` when the store is asked: it would keep them to the end of the lease. Fails as Store::lease().
     virtual asio::awaitable<result<std::vector<Lease>>> take(LeaseRequest request, TimePoint until,
                                                              std::function<bool()> gone) = 0;
 

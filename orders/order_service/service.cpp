@@ -27,6 +27,7 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t longest_page = 1'000;
 constexpr Duration longest_wait = seconds(30);
 constexpr Duration totals_age = milliseconds(250);
+constexpr Duration trouble_memory = seconds(10);
 
 OrderedJson to_json(const Order& order)
 {
@@ -199,7 +200,7 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     if (!creating->outcome) {
         // It may still be written: only a repetition, which changes nothing, can tell.
         late_.add();
-        trouble_ = {"a write took too long", false};
+        trouble_ = {.text = "a write took too long"};
         co_return unavailable(request,
                               "the order is not stored yet, and may or may not be later; send the same request "
                               "again to find out: it will not be placed twice");
@@ -305,9 +306,7 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
 Response OrderService::health(const Request&)
 {
     // Also while nothing can be written: reading goes on, and a gateway must not take that away.
-    auto trouble = store_.trouble();
-    if (!trouble && trouble_) trouble = trouble_->text;
-    if (!trouble) trouble = queue_.trouble();
+    const auto trouble = this->trouble();
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble ? "degraded" : "healthy"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
@@ -360,7 +359,7 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
     auto gone = request.peer_closed;
     auto jobs = co_await queue_.take(std::move(wanted), until, std::move(gone));
     if (!jobs) co_return store_failure(request, jobs.error());
-    store_works(!jobs->empty());
+    if (!jobs->empty() || !request.peer_closed()) store_works(!jobs->empty()); // for one that has gone it was not asked
     leased_.add(jobs->size());
     co_return http::json_response(200, wire::to_json({*std::move(jobs), settings_.lease}));
 }
@@ -398,12 +397,21 @@ void OrderService::store_works(bool written)
     if (trouble_ && (written || !trouble_->in_writing)) trouble_.reset();
 }
 
+/// Of what has not been met for a while nothing is known any more: perhaps nobody wants to write.
+std::optional<std::string> OrderService::trouble() const
+{
+    if (auto trouble = store_.trouble()) return trouble;
+    if (trouble_ && Clock::now() - trouble_->at < trouble_memory) return trouble_->text;
+    return queue_.trouble();
+}
+
 Response OrderService::store_failure(const Request& request, error_code error)
 {
     if (error == errc::not_found)
         return http::problem(request, 404, fmt::format("there is no order '{}'", request.parameter("id")));
     if (request.method() != verb::get)
-        trouble_ = {fmt::format("a write failed: {}", error.message()), error != errc::unavailable};
+        trouble_ = {.text = fmt::format("a write failed: {}", error.message()),
+                    .in_writing = error != errc::unavailable};
     if (error == errc::storage_broken)
         return unavailable(request,
                            "the store has failed, and it is unknown what it holds until the service has started "

@@ -61,6 +61,7 @@ private:
 
     asio::awaitable<void> keep(NewOrder what, std::optional<std::string> key, std::shared_ptr<Creating> creating);
     void store_works(bool written);
+    std::optional<std::string> trouble() const;
     http::Response store_failure(const http::Request& request, error_code error);
     asio::awaitable<result<Totals>> totals();
 
@@ -74,6 +75,7 @@ private:
     struct Trouble {
         std::string text;
         bool in_writing = false; ///< over when something has been written, not when something has been read
+        TimePoint at = Clock::now();
     };
     std::optional<Trouble> trouble_;
 

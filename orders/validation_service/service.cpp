@@ -241,20 +241,21 @@ void ValidationService::log_transitions()
 
 Response ValidationService::health(const Request&)
 {
-    const auto state = work_.breaker().state();
+    const auto now = Clock::now();
+    const auto breaker = work_.breaker().snapshot(now);
     std::string trouble;
     if (orders_trouble_)
         trouble = "the order service cannot be asked: " + *orders_trouble_;
     else if (work_.paused())
         trouble = "paused by an operator";
-    else if (state != BreakerState::closed)
-        trouble = fmt::format("the circuit breaker is {}", to_string(state));
+    else if (breaker.in_trouble(now))
+        trouble = fmt::format("the circuit breaker is {}", to_string(breaker.state));
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble.empty() ? "healthy" : "degraded"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
                     {"version", version()},
-                    {"uptime_s", to_s(Clock::now() - started_)},
-                    {"breaker", to_string(state)},
+                    {"uptime_s", to_s(now - started_)},
+                    {"breaker", to_string(breaker.state)},
                     {"paused", work_.paused()}};
     if (!trouble.empty()) out["error"] = trouble;
     return http::json_response(200, out);

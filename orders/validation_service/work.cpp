@@ -1,5 +1,7 @@
 #include "orders/validation_service/work.hpp"
 
+#include "common/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,15 +23,6 @@ constexpr std::size_t most_at_once = 256;
 
 /// Of a text that may be anything.
 constexpr std::size_t longest_reason = 500;
-
-std::string shortened(std::string text)
-{
-    if (text.size() <= longest_reason) return text;
-    auto end = longest_reason;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end; // not inside a UTF-8 character
-    text.resize(end);
-    return text + "...";
-}
 
 CallOutcome outcome_of(CallEnd::Kind kind)
 {
@@ -184,7 +177,7 @@ void Work::call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, Ti
     const auto took = now - began;
     note(breaker_.report(std::move(job.permit), outcome_of(end.kind), took, now));
 
-    end.text = shortened(std::move(end.text));
+    end.text = shortened(std::move(end.text), longest_reason);
     const bool counts = end.kind != CallEnd::Kind::unreachable && !(probe && end.kind == CallEnd::Kind::failed);
     Attempt attempt{.at = wall,
                     .took = took,

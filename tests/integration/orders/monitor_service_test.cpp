@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -182,7 +183,14 @@ TEST(MonitorService, BelievesAServiceThatSaysItIsDegraded)
     };
     say(R"({"status":"degraded","error":"the disk is full"})");
     ASSERT_TRUE(comes_to(monitor, "s", "degraded"));
-    EXPECT_EQ(statuses(monitor)["services"]["s"]["cause"], "says that it is degraded: the disk is full");
+    EXPECT_TRUE(eventually([&] { // a slow answer would be said to be slow
+        return statuses(monitor)["services"]["s"]["last_error"] == "says that it is degraded: the disk is full";
+    }));
+    for (const auto* word : {"unhealthy", "down"}) {
+        say(fmt::format(R"({{"status":"{}","error":"{}"}})", word, std::string(1000, 'x')));
+        ASSERT_TRUE(comes_to(monitor, "s", "unhealthy")) << word << ": it answers, though";
+        EXPECT_LT(statuses(monitor)["services"]["s"]["cause"].get<std::string>().size(), 300U);
+    }
     for (const auto* well : {R"({"status":"fine"})", R"({"status":1})", "degraded", "[]", ""}) {
         say(well);
         EXPECT_TRUE(comes_to(monitor, "s", "healthy")) << well;

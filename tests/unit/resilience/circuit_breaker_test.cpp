@@ -697,6 +697,32 @@ TEST(CircuitBreaker, a_jump_ahead_ends_the_wait_and_nothing_else)
 
 // --- Settings and words ----------------------------------------------------------------------------------------------
 
+TEST(CircuitBreaker, is_in_trouble_only_as_far_as_is_known)
+{
+    Rig rig;
+    const auto in_trouble = [&] { return rig.breaker.snapshot(rig.now).in_trouble(rig.now); };
+    EXPECT_FALSE(in_trouble());
+    rig.open();
+    EXPECT_TRUE(in_trouble());
+    rig.now = rig.breaker.snapshot(rig.now).retry_at.value();
+    EXPECT_FALSE(in_trouble()) << "nobody has called since: it may be over";
+    auto probe = rig.permit();
+    EXPECT_TRUE(in_trouble()) << "the first probe has not come back yet";
+    rig.report(std::move(probe), 's');
+    EXPECT_EQ(rig.breaker.state(), State::half_open);
+    EXPECT_FALSE(in_trouble()) << "all is well, though more probes are needed to close it";
+    auto second = rig.permit();
+    EXPECT_FALSE(in_trouble());
+    rig.report(std::move(second), 'f');
+    EXPECT_TRUE(in_trouble());
+    rig.breaker.reset(rig.now);
+    EXPECT_FALSE(in_trouble());
+    rig.breaker.force_open(rig.now);
+    EXPECT_TRUE(in_trouble());
+    rig.breaker.disable(rig.now);
+    EXPECT_FALSE(in_trouble());
+}
+
 TEST(CircuitBreaker, refuses_settings_with_which_it_could_not_work)
 {
     using Change = std::function<void(BreakerSettings&)>;

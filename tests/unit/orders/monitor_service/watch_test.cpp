@@ -105,26 +105,45 @@ TEST(Watch, knows_nothing_before_the_first_probe_and_asks_at_once)
 
 TEST(Watch, waits_for_a_service_that_is_started_together_with_it)
 {
-    for (const auto& fault : {refusing, failing}) {
+    const WatchSettings settings;
+    for (const auto& fault : {refusing, failing, impaired, hanging}) {
         World world;
         world.behaviour = fault;
         world.run(seconds(1));
         EXPECT_EQ(world.watch.health(), Health::unknown);
-        EXPECT_EQ(world.watch.last_error(), to_string(fault.outcome)) << "but it does not keep that to itself";
+        const bool ended = fault.latency < seconds(1);
+        if (ended) EXPECT_EQ(world.watch.last_error(), world.words()) << "but it does not keep that to itself";
         world.behaviour = fine;
-        EXPECT_LE(world.run(seconds(10), Health::healthy), WatchSettings{}.fast_interval + milliseconds(10));
+        const auto next = ended ? settings.fast_interval : settings.interval;
+        EXPECT_LE(world.run(seconds(10), Health::healthy), next + milliseconds(10));
         EXPECT_EQ(world.changes.size(), 1U);
     }
+}
+
+TEST(Watch, waits_anew_when_it_stood_still_meanwhile)
+{
+    World world;
+    world.behaviour = refusing;
+    world.run(seconds(1));
+    world.now += seconds(30);
+    world.watch.clock_jumped();
+    world.probes.clear();
+    world.run(seconds(1));
+    EXPECT_EQ(world.watch.health(), Health::unknown);
+    EXPECT_LE(world.run(seconds(10), Health::down), seconds(3));
 }
 
 TEST(Watch, names_a_fault_that_was_there_from_the_start)
 {
     const WatchSettings settings;
-    for (const auto& [fault, health] :
-         {std::pair(refusing, Health::down), {failing, Health::unhealthy}, {slow, Health::degraded}}) {
+    for (const auto& [fault, health] : {std::pair(refusing, Health::down),
+                                        {failing, Health::unhealthy},
+                                        {slow, Health::degraded},
+                                        {impaired, Health::degraded},
+                                        {hanging, Health::degraded}}) {
         World world;
         world.behaviour = fault;
-        EXPECT_LE(world.run(seconds(60), health), settings.interval + settings.fast_interval) << to_string(health);
+        EXPECT_LE(world.run(seconds(60), health), settings.interval + seconds(1)) << to_string(health);
         EXPECT_EQ(world.watch.health(), health);
     }
 }
@@ -175,11 +194,9 @@ TEST(Watch, names_every_fault_within_a_bound)
 
 TEST(Watch, names_every_fault_after_every_other)
 {
-    const std::vector<std::pair<Behaviour, Health>> faults{{fine, Health::healthy},
-                                                           {slow, Health::degraded},
-                                                           {failing, Health::unhealthy},
-                                                           {refusing, Health::down},
-                                                           {hanging, Health::down}};
+    const std::vector<std::pair<Behaviour, Health>> faults{{fine, Health::healthy},      {slow, Health::degraded},
+                                                           {failing, Health::unhealthy}, {refusing, Health::down},
+                                                           {impaired, Health::degraded}, {hanging, Health::down}};
     for (const auto& [before, first] : faults)
         for (const auto& [after, second] : faults) {
             World world;
@@ -288,7 +305,7 @@ TEST(Watch, what_was_not_made_says_nothing)
 TEST(Watch, is_right_in_the_end)
 {
     test::check_property(500, [] {
-        const std::array behaviours{fine, slow, failing, refusing, hanging};
+        const std::array behaviours{fine, slow, failing, refusing, hanging, impaired};
         World world;
         const auto spans = *rc::gen::container<std::vector<std::pair<std::size_t, int>>>(
             rc::gen::pair(rc::gen::inRange<std::size_t>(0, behaviours.size()), rc::gen::inRange(1, 8000)));
@@ -299,7 +316,8 @@ TEST(Watch, is_right_in_the_end)
         const auto last = *rc::gen::inRange<std::size_t>(0, behaviours.size());
         world.behaviour = behaviours[last];
         world.run(seconds(30));
-        const std::array expected{Health::healthy, Health::degraded, Health::unhealthy, Health::down, Health::down};
+        const std::array expected{Health::healthy, Health::degraded, Health::unhealthy,
+                                  Health::down,    Health::down,     Health::degraded};
         RC_ASSERT(world.watch.health() == expected[last]);
         RC_ASSERT(world.most_under_way <= 16U);
     });

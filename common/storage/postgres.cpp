@@ -10,8 +10,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -141,10 +143,30 @@ void Connection::Finish::operator()(pg_conn* connection) const noexcept
 
 void Connection::close() noexcept
 {
-    if (socket_.is_open()) socket_.release();
+    error_code ignored;
+    socket_.close(ignored);
     connection_.reset();
     prepared_.clear();
     busy_ = false;
+}
+
+/// The event loop watches a duplicate of libpq's socket. libpq closes its own at each step of connecting, and whenever
+/// it finds the connection lost; by the time that the event loop let go of that number, it could be somebody else's.
+bool Connection::watch_socket()
+{
+    error_code error;
+    socket_.close(error);
+    const int copy = ::fcntl(PQsocket(connection_.get()), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        message_ = error_code(errno, boost::system::system_category()).message();
+        return false;
+    }
+    socket_.assign(copy, error);
+    if (error) {
+        ::close(copy);
+        message_ = error.message();
+    }
+    return !error;
 }
 
 asio::awaitable<bool> Connection::wait(asio::posix::stream_descriptor::wait_type what)
@@ -203,12 +225,9 @@ asio::awaitable<bool> Connection::connect(const Target& target)
     }
     auto next = PQstatus(connection_.get()) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-        // libpq may open another socket at each step, perhaps with the same number: the event loop must let go of the
-        // old one before.
-        socket_.assign(PQsocket(connection_.get()));
+        if (!watch_socket()) co_return false; // another one, perhaps with the same number
         const bool ready = co_await wait(next == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
                                                                        : asio::posix::stream_descriptor::wait_write);
-        socket_.release();
         if (!ready) co_return false;
         next = PQconnectPoll(connection_.get());
     }
@@ -219,8 +238,7 @@ asio::awaitable<bool> Connection::connect(const Target& target)
     PQsetNoticeProcessor(
         connection_.get(), [](void*, const char*) {}, nullptr);
     PQsetnonblocking(connection_.get(), 1);
-    socket_.assign(PQsocket(connection_.get()));
-    co_return true;
+    co_return watch_socket();
 }
 
 /// Writes what libpq holds back. It does not read meanwhile: what is sent in one go (below the bound of an HTTP body)

@@ -115,6 +115,7 @@ private:
     };
 
     asio::awaitable<bool> connect(const Target& target);
+    bool watch_socket();
     asio::awaitable<bool> wait(asio::posix::stream_descriptor::wait_type what);
     asio::awaitable<bool> flush();
     asio::awaitable<std::optional<pg_result*>> next_result();
@@ -124,7 +125,7 @@ private:
     error_code lost();
 
     std::unique_ptr<pg_conn, Finish> connection_;
-    asio::posix::stream_descriptor socket_; ///< libpq's own: released, never closed
+    asio::posix::stream_descriptor socket_; ///< a duplicate of libpq's
     Deadline deadline_;
     std::map<std::string_view, std::string> prepared_; ///< statement -> its name at the server
     std::size_t names_ = 0;

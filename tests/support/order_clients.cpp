@@ -37,6 +37,19 @@ std::string create_request(const PlacedOrder& order)
     return format_request("POST", "/create_order", headers, body.dump());
 }
 
+LoadPlan unkeyed_creations(std::uint16_t port)
+{
+    LoadPlan plan;
+    plan.port = port;
+    plan.rate = 200;
+    plan.duration = seconds(1);
+    plan.method = "POST";
+    plan.target = "/create_order";
+    plan.headers = {{"Content-Type", "application/json"}};
+    plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
+    return plan;
+}
+
 std::vector<SeenOrder> read_orders(std::uint16_t port)
 {
     RawClient connection(port);

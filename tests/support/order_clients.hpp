@@ -6,6 +6,7 @@
 // not acknowledged.
 #pragma once
 
+#include "tests/support/load.hpp"
 #include "tests/support/order_audit.hpp"
 #include "tests/support/raw_client.hpp"
 
@@ -25,6 +26,8 @@ namespace hotspare::test {
 PlacedOrder numbered_order(const std::string& prefix, std::size_t number);
 /// POST /create_order for it, byte for byte the same each time.
 std::string create_request(const PlacedOrder& order);
+/// A second of orders, `load-0` and so on, none of which carries an Idempotency-Key, from clients that ask once.
+LoadPlan unkeyed_creations(std::uint16_t port);
 /// Everything that the service at `port` has, with timelines. Throws std::runtime_error if it does not answer.
 std::vector<SeenOrder> read_orders(std::uint16_t port);
 

@@ -1,6 +1,7 @@
 // The order pipeline as its users meet it: the five real processes of config/orders.system, asked as seed 002 asks
 // them, with a validator that is slow, ill or gone, and with processes that are killed.
 #include "tests/support/load.hpp"
+#include "tests/support/order_clients.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"
 
@@ -188,14 +189,6 @@ TEST_F(Orders, SurviveTheDeathOfEveryProcessButTheirStore)
 /// What was on its way to it is asked again, though its clients gave no key: the gateway's route says that it may be.
 TEST_F(Orders, AnOrderServiceThatDiesTakesNoCreationAlong)
 {
-    LoadPlan plan;
-    plan.port = gateway();
-    plan.rate = 200;
-    plan.duration = milliseconds(1000);
-    plan.method = "POST";
-    plan.target = "/create_order";
-    plan.headers = {{"Content-Type", "application/json"}};
-    plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
     // First it stands still, so that some are surely on their way when it dies.
     const auto stand_still = [&] { system_.process("order_service").signal(SIGSTOP); };
     const auto die = [&] {
@@ -203,7 +196,8 @@ TEST_F(Orders, AnOrderServiceThatDiesTakesNoCreationAlong)
         system_.process("order_service").wait_exit();
         system_.start("order_service");
     };
-    const auto result = run_load(plan, {{milliseconds(400), stand_still}, {milliseconds(450), die}});
+    const auto result =
+        run_load(unkeyed_creations(gateway()), {{milliseconds(400), stand_still}, {milliseconds(450), die}});
     for (const auto& sample : result.samples) {
         const auto id = fmt::format("load-{}", sample.number);
         if (sample.status == 200) {

@@ -1,6 +1,7 @@
 // The systems that are shipped as files in config/: each is started from its own files, as run.sh starts it but on
 // other ports, and answers the commands that API.md and the documents in seeds/ give for it.
 #include "tests/support/load.hpp"
+#include "tests/support/order_clients.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"
 
@@ -158,17 +159,10 @@ TEST(Systems, OrdersScaled)
     EXPECT_EQ(post(gateway, "/workers/2/resume").status(), 200);
 
     // The end of one order service stops nobody, and takes no creation along.
-    LoadPlan plan;
-    plan.port = gateway;
-    plan.rate = 200;
-    plan.duration = milliseconds(1000);
-    plan.method = "POST";
-    plan.target = "/create_order";
-    plan.headers = {{"Content-Type", "application/json"}};
-    plan.body = R"({"order_id":"{id}","product":"x","quantity":1})";
     // First it stands still, so that some are surely on their way when it dies.
     const auto signal = [&](int number) { return [&, number] { system.process("order_service_2").signal(number); }; };
-    const auto result = run_load(plan, {{milliseconds(400), signal(SIGSTOP)}, {milliseconds(450), signal(SIGKILL)}});
+    const auto result = run_load(unkeyed_creations(gateway),
+                                 {{milliseconds(400), signal(SIGSTOP)}, {milliseconds(450), signal(SIGKILL)}});
     for (const auto& sample : result.samples) {
         const auto id = "load-" + std::to_string(sample.number);
         if (sample.status != 200) { // a disk on which the database stood still

@@ -96,8 +96,9 @@ void Origin::accept_loop()
     while (wait_readable(listener_, std::nullopt, stop_.get())) {
         Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
         open_.remove_if([](Connection& c) {
-            if (c.over) c.thread.join();
-            return c.over.load();
+            const bool over = c.over; // read once: it may become true between two looks
+            if (over) c.thread.join();
+            return over;
         });
         if (!socket) continue;
         set_nodelay(socket);

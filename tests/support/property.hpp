@@ -10,12 +10,13 @@
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace hotspare::test {
 
 /// Runs `property` on `runs` random inputs inside a GTest test. A failure prints the shrunken input and what reproduces
-/// it. RC_PARAMS in the environment (seed=..., max_success=...) wins over `runs`.
+/// it. RC_PARAMS in the environment may name a seed (seed=...), and its max_success=... wins over `runs`.
 template <class Property> void check_property(int runs, Property&& property)
 {
     const auto* const info = ::testing::UnitTest::GetInstance()->current_test_info();
@@ -27,7 +28,9 @@ template <class Property> void check_property(int runs, Property&& property)
 #ifdef HOTSPARE_SANITIZED
     runs /= 4; // they run ten times slower
 #endif
-    if (std::getenv("RC_PARAMS") == nullptr) params.maxSuccess = runs;
+    const char* const wanted = std::getenv("RC_PARAMS");
+    if (wanted == nullptr || std::string_view(wanted).find("max_success") == std::string_view::npos)
+        params.maxSuccess = runs;
     std::cout << "seed=" << params.seed << " runs=" << params.maxSuccess << std::endl;
 
     rc::detail::TestListenerAdapter listener;

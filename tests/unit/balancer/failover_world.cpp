@@ -52,7 +52,8 @@ Config config_of(std::size_t backends, Policy policy)
 
 World::World(Config settings, std::uint32_t seed)
     : config(std::move(settings)), core(config, seed), modes(config.backends.size(), Mode::good),
-      last_failure_(config.backends.size()), last_good_(config.backends.size()), obeyed_(config.pools.size())
+      last_failure_(config.backends.size()), last_good_(config.backends.size()), good_in_a_row_(config.backends.size()),
+      obeyed_(config.pools.size())
 {
 }
 
@@ -167,6 +168,8 @@ void World::begin_probe(BackendIndex b)
 void World::finish(const ProbeReport& report)
 {
     ++probes_done;
+    unsigned& good = good_in_a_row_[report.backend];
+    good = report.outcome == ProbeOutcome::ok ? good + 1 : 0;
     Reaction reaction = core.probe_finished(report, now);
     const bool jump = std::any_of(reaction.events.begin(), reaction.events.end(),
                                   [](const Event& e) { return e.kind == Kind::clock_jump; });
@@ -200,6 +203,9 @@ void World::take(Reaction reaction)
     }
     for (Event& event : reaction.events) {
         if (event.kind == Kind::preference) obeyed_[*event.pool] = event.backend;
+        const bool was_out = event.from == Status::down || event.from == Status::unhealthy;
+        if (event.kind == Kind::transition && was_out && event.to == Status::healthy)
+            recoveries.push_back({*event.backend, good_in_a_row_[*event.backend]});
         events.push_back(std::move(event));
     }
     forget_lost_preferences();

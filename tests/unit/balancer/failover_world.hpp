@@ -64,6 +64,12 @@ struct Step {
 };
 std::ostream& operator<<(std::ostream& out, const Step& step);
 
+/// A backend was judged well again.
+struct Recovery {
+    BackendIndex backend = 0;
+    unsigned good_probes = 0; ///< in a row until then
+};
+
 class World {
 public:
     explicit World(Config settings, std::uint32_t seed = 1);
@@ -105,6 +111,7 @@ public:
     TimePoint now = TimePoint{} + std::chrono::hours(1);
     std::vector<Mode> modes;
     std::vector<Event> events;
+    std::vector<Recovery> recoveries;
     std::shared_ptr<const Routing> routing;
     std::vector<std::string> violations;
     std::uint64_t probes_done = 0;
@@ -121,6 +128,7 @@ private:
     TimePoint wake_ = TimePoint::max();
     std::uint64_t versions_ = 0;
     std::vector<TimePoint> last_failure_, last_good_; ///< what an observer would say, by backend
+    std::vector<unsigned> good_in_a_row_;             ///< probes, by backend
     std::map<BackendIndex, TimePoint> suspected_;
     std::vector<TimePoint> stale_;
     std::optional<TimePoint> jumped_at_;

@@ -27,6 +27,8 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// Between two attempts to connect: a server that starts is met soon, one that is away is not hammered.
 constexpr Duration connect_pause = milliseconds(100);
+/// An attempt that had less than this before its time was up says nothing against what an earlier one was told.
+constexpr Duration telling_attempt = milliseconds(500);
 constexpr std::size_t most_waiting = 8'192;
 
 /// libpq's messages end with a line break and may have several lines.
@@ -448,7 +450,8 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
             note(std::nullopt);
             co_return Lent(*this, std::move(connection));
         }
-        note(connection->message());
+        const bool cut_short = until - now < telling_attempt && Clock::now() >= until;
+        if (!cut_short || !trouble_) note(connection->message());
         retry_at_ = Clock::now() + connect_pause;
     }
 }

@@ -222,6 +222,7 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("repeatable", c.repeatable,
           "sent again after a failure whatever the method, as PUT is (not after mere silence, and never hedged): only "
           "where the backend does nothing twice");
+    field("timeout", c.timeout, "in place of timeouts.request; 0s = that", {Duration::zero(), longest});
     field("builtin", c.builtin, "answered by the balancer itself ...");
     field("pool", c.pool, "... or by this pool; empty = the first");
 }
@@ -503,6 +504,7 @@ private:
             if (!route.pool.empty()) fail(path + ".pool", "together with `builtin`, expected one of the two");
             if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `builtin`, expected none");
             if (route.repeatable) fail(path + ".repeatable", "together with `builtin`, expected none");
+            if (route.timeout > Duration::zero()) fail(path + ".timeout", "together with `builtin`, expected none");
             return;
         }
         if (route.pool.empty()) route.pool = known.front();
@@ -525,6 +527,7 @@ private:
                                 .prefix = prefix,
                                 .rewrite = "",
                                 .repeatable = false,
+                                .timeout = {},
                                 .builtin = builtin,
                                 .pool = builtin == Builtin::none ? file_.pools.front().name : ""});
     }
@@ -574,6 +577,7 @@ Config to_config(const ConfigFile& file)
         route.prefix = settings.prefix;
         route.rewrite = settings.rewrite;
         route.repeatable = settings.repeatable;
+        route.timeout = settings.timeout;
         route.builtin = settings.builtin;
         if (settings.builtin == Builtin::none) route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
         out.routes.push_back(std::move(route));

@@ -33,6 +33,7 @@ struct RouteSettings {
     std::string prefix;
     std::string rewrite;
     bool repeatable = false;
+    Duration timeout{}; ///< 0 = timeouts.request
     Builtin builtin = Builtin::none;
     std::string pool; ///< empty = the first one
 };

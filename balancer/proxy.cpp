@@ -107,7 +107,8 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
 
     request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
     // An upload takes as long as its client needs; as long as bytes come, only their silence is bounded.
-    deadline_ = request_body_.complete() ? now + plane_.config.timeouts.request : TimePoint::max();
+    request_timeout_ = route.timeout > Duration::zero() ? route.timeout : plane_.config.timeouts.request;
+    deadline_ = request_body_.complete() ? now + request_timeout_ : TimePoint::max();
 
     response_out_.clear();
     response_body_.begin(Framing::none, 0, false);
@@ -323,7 +324,7 @@ void Exchange::take_request_bytes(TimePoint now)
         return refuse(413, "the body is larger than the limit", now);
     if (request_body_.complete()) {
         client_->await_readable();
-        deadline_ = now + plane_.config.timeouts.request;
+        deadline_ = now + request_timeout_;
     }
     if (step.taken == 0) return;
 

@@ -143,6 +143,7 @@ private:
     static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
     PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
     TimePoint began_{};
+    Duration request_timeout_{};
     TimePoint deadline_{}; ///< for the response head; none until the request is complete
     TimePoint park_deadline_{};
     TimePoint parked_at_{};

@@ -165,7 +165,7 @@ pools:
     failback: {mode: manual}
 routes:
   - {prefix: /api, pool: api, rewrite: /v1}
-  - {path: /front, repeatable: true}
+  - {path: /front, repeatable: true, timeout: 1800ms}
   - {path: /health, pool: api}
 admin: true
 )");
@@ -182,6 +182,8 @@ admin: true
     EXPECT_EQ(route_for(config, "/front")->pool, 0);
     EXPECT_TRUE(route_for(config, "/front")->repeatable);
     EXPECT_FALSE(route_for(config, "/api")->repeatable) << "nobody has said so";
+    EXPECT_EQ(route_for(config, "/front")->timeout, milliseconds(1800));
+    EXPECT_EQ(route_for(config, "/api")->timeout, Duration::zero()) << "that of all";
     EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::none) << "the file's route wins over the admin end point";
     EXPECT_NE(route_for(config, "/status"), nullptr);
     EXPECT_EQ(route_for(config, "/"), nullptr) << "routes that are given are what is served";
@@ -266,6 +268,8 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
          "f.yaml:2:30: routes[0].builtin: unknown word 'helth', did you mean 'health'?"},
         {head + "routes: [{path: /x, builtin: health, repeatable: true}]",
          "f.yaml:2:50: routes[0].repeatable: together with `builtin`, expected none"},
+        {head + "routes: [{path: /x, builtin: health, timeout: 1s}]",
+         "f.yaml:2:47: routes[0].timeout: together with `builtin`, expected none"},
         {head + "routes: [{prefix: /x, rewrite: /}]",
          "f.yaml:2:32: routes[0].rewrite: '/' for the prefix '/x', expected both or neither to end with '/'"},
         {head + "routes: [{path: /x}, {path: /x}]", "f.yaml:2:22: routes[1]: a second route for '/x', expected one"},
@@ -388,7 +392,10 @@ ConfigFile any_file()
             route.builtin = *rc::gen::element(Builtin::health, Builtin::logs, Builtin::proxy_health);
         else
             route.rewrite = *rc::gen::element<std::string>("", "/x/y");
-        if (route.builtin == Builtin::none) route.repeatable = *rc::gen::arbitrary<bool>();
+        if (route.builtin == Builtin::none) {
+            route.repeatable = *rc::gen::arbitrary<bool>();
+            route.timeout = any_duration(Duration::zero());
+        }
         file.routes.push_back(std::move(route));
     }
     file.timeouts.request = any_duration(milliseconds(1));
@@ -417,6 +424,10 @@ RC_GTEST_PROP(BalancerConfig, what_is_printed_loads_back_to_the_same_whole, ())
         RC_ASSERT(after.pools[i].retry.budget_ratio == before.pools[i].retry.budget_ratio);
     }
     RC_ASSERT(after.routes.size() == before.routes.size());
+    for (std::size_t i = 0; i < before.routes.size(); ++i) {
+        RC_ASSERT(after.routes[i].repeatable == before.routes[i].repeatable);
+        RC_ASSERT(after.routes[i].timeout == before.routes[i].timeout);
+    }
     RC_ASSERT(after.limits.body == before.limits.body);
 }
 

@@ -11,6 +11,7 @@ RouteConfig prefix(std::string p, PoolIndex pool, std::string rewrite = {})
             .prefix = std::move(p),
             .rewrite = std::move(rewrite),
             .repeatable = false,
+            .timeout = {},
             .builtin = Builtin::none,
             .pool = pool};
 }
@@ -20,6 +21,7 @@ RouteConfig exact(std::string p, PoolIndex pool, std::string rewrite = {})
             .prefix = {},
             .rewrite = std::move(rewrite),
             .repeatable = false,
+            .timeout = {},
             .builtin = Builtin::none,
             .pool = pool};
 }

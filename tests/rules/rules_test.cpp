@@ -2,6 +2,7 @@
 // never finds anybody guilty proves nothing.
 #include "tests/rules/source_tree.hpp"
 #include "tests/support/markdown.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ namespace {
 
 const SourceTree& house()
 {
-    static const SourceTree tree(HOTSPARE_SOURCE_DIR);
+    static const SourceTree tree(test::source_file());
     return tree;
 }
 
@@ -61,7 +62,7 @@ TEST(Rules, NoBannedWords)
 
 TEST(Rules, EverySourceAndEveryTestIsBuilt)
 {
-    std::ifstream in(std::string(HOTSPARE_BINARY_DIR) + "/compile_commands.json", std::ios::binary);
+    std::ifstream in(test::build_file("compile_commands.json"), std::ios::binary);
     Violations missing = everything_is_built(house(), {std::istreambuf_iterator<char>(in), {}});
     // The sanitizer presets leave the benchmarks out.
     std::erase_if(missing, [](const std::string& v) { return v.starts_with("bench/"); });
@@ -88,7 +89,7 @@ TEST(Rules, FailureModesNameEveryExperiment)
     static const std::regex experiment(R"re(\| `([a-z0-9-]+)` \|)re");
     for (std::sregex_iterator m(document.begin(), document.end(), experiment); m != std::sregex_iterator(); ++m)
         named.insert((*m)[1]);
-    for (const auto& entry : std::filesystem::directory_iterator(HOTSPARE_SOURCE_DIR "/experiment/library"))
+    for (const auto& entry : std::filesystem::directory_iterator(test::source_file("experiment/library")))
         if (entry.path().stem() != "demo") existing.insert(entry.path().stem());
     EXPECT_EQ(named, existing);
 }

@@ -1,5 +1,6 @@
 #include "tests/support/faulty_disk.hpp"
 
+#include "tests/support/own_files.hpp"
 #include "tests/support/socket.hpp"
 
 #include <fcntl.h>
@@ -105,7 +106,7 @@ FaultyDisk::~FaultyDisk()
 std::vector<std::pair<std::string, std::string>> FaultyDisk::environment() const
 {
     if (!available()) return {};
-    return {{"LD_PRELOAD", std::string(HOTSPARE_BINARY_DIR) + "/tests/libfaulty_disk.so"},
+    return {{"LD_PRELOAD", build_file("tests/libfaulty_disk.so")},
             {faulty_disk::database_variable, database_.string()},
             {faulty_disk::control_variable, control_path_.string()}};
 }

@@ -1,4 +1,5 @@
 #include "tests/support/fleet.hpp"
+#include "tests/support/own_files.hpp"
 
 #include <stdexcept>
 

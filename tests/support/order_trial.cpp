@@ -1,5 +1,6 @@
 #include "tests/support/order_trial.hpp"
 
+#include "tests/support/own_files.hpp"
 #include "tests/support/socket.hpp"
 
 #include <fmt/format.h>

@@ -52,21 +52,6 @@ std::vector<std::string> environment_with(const std::vector<std::pair<std::strin
 
 } // namespace
 
-std::string binary(const std::string& name)
-{
-    const std::filesystem::path build(HOTSPARE_BINARY_DIR);
-    auto own = build / name / name;
-    if (std::filesystem::exists(own)) return own.string();
-    for (const auto& folder : std::filesystem::directory_iterator(build))
-        if (auto file = folder.path() / name; std::filesystem::is_regular_file(file)) return file.string();
-    throw std::runtime_error("no program " + name + " below " + build.string());
-}
-
-std::string source_file(const std::string& relative)
-{
-    return std::string(HOTSPARE_SOURCE_DIR) + "/" + relative;
-}
-
 bool has_sanitizer_report(std::string_view output)
 {
     return output.find("Sanitizer: ") != output.npos || output.find("runtime error: ") != output.npos;

@@ -27,11 +27,6 @@
 
 namespace hotspare::test {
 
-/// Path of a program of this build, in the folder of its name or of its system: BINARY_DIR/balancer/balancer,
-/// BINARY_DIR/orders/order_service. Throws if it is not built.
-std::string binary(const std::string& name);
-/// Path of a file of the source tree.
-std::string source_file(const std::string& relative);
 /// Whether a program's output contains the report of a sanitizer.
 bool has_sanitizer_report(std::string_view output);
 

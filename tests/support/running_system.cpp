@@ -1,4 +1,5 @@
 #include "tests/support/running_system.hpp"
+#include "tests/support/own_files.hpp"
 
 #include <algorithm>
 #include <csignal>

@@ -1,6 +1,7 @@
 // The experiment runner as its users meet it: the real program, real processes, real faults. It must pass what holds,
 // fail what does not (the negative control), refuse what it cannot do, and leave nothing behind however it ends.
 #include "tests/support/fleet.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
 

@@ -1,5 +1,6 @@
 // `experiment orders` as its users meet it: the real pipeline, a validator that is well, slow, gone or ill, and a
 // verdict. What it wrote down can be judged again, and not once it has been forged.
+#include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"

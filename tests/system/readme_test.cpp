@@ -3,6 +3,7 @@
 // run_sh_test.cpp's; tests/rules checks that no command is left over.)
 #include "tests/support/eventually.hpp"
 #include "tests/support/markdown.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/running_system.hpp"
 
 #include <gtest/gtest.h>

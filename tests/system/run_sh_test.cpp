@@ -1,5 +1,6 @@
 // run.sh as a user meets it: what it starts, what it refuses, what it restarts, and that it leaves nothing behind.
 // Every test has a directory and a port offset of its own, so a system that somebody has up is not touched.
+#include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -177,7 +178,7 @@ protected:
     }
 
     TempDir directory_;
-    std::string build_ = HOTSPARE_BINARY_DIR;
+    std::string build_ = build_file();
     const unsigned offset_ = free_offset();
 };
 

@@ -1,6 +1,7 @@
 // The document that the failover system makes true, step by step, and how the programs of the suite start: quickly, and
 // not at all with a configuration that is wrong.
 #include "tests/support/fleet.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>

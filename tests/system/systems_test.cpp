@@ -2,6 +2,7 @@
 // other ports, and answers the commands that API.md and the documents in seeds/ give for it.
 #include "tests/support/load.hpp"
 #include "tests/support/order_clients.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/running_system.hpp"
 

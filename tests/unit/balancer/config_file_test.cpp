@@ -1,4 +1,5 @@
 #include "balancer/config_file.hpp"
+#include "tests/support/own_files.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -446,7 +447,7 @@ RC_GTEST_PROP(BalancerConfig, no_text_does_harm, ())
 
 std::string shipped(const std::string& name)
 {
-    std::ifstream file(std::string(HOTSPARE_SOURCE_DIR) + "/config/" + name);
+    std::ifstream file(test::source_file("config/" + name));
     EXPECT_TRUE(file.is_open()) << name;
     std::ostringstream content;
     content << file.rdbuf();

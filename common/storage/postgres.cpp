@@ -27,8 +27,6 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// Between two attempts to connect: a server that starts is met soon, one that is away is not hammered.
 constexpr Duration connect_pause = milliseconds(100);
-/// An attempt that had less than this before its time was up says nothing against what an earlier one was told.
-constexpr Duration telling_attempt = milliseconds(500);
 constexpr std::size_t most_waiting = 8'192;
 
 /// libpq's messages end with a line break and may have several lines.
@@ -430,6 +428,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection)
 
 asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
 {
+    const auto begun = Clock::now();
     while (true) {
         if (auto connection = take_idle()) co_return Lent(*this, std::move(connection));
         const auto now = Clock::now();
@@ -450,7 +449,8 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
             note(std::nullopt);
             co_return Lent(*this, std::move(connection));
         }
-        const bool cut_short = until - now < telling_attempt && Clock::now() >= until;
+        // One that began late in the time of whoever waits says nothing against what an earlier one was told.
+        const bool cut_short = Clock::now() >= until && until - now < (until - begun) / 2;
         if (!cut_short || !trouble_) note(connection->message());
         retry_at_ = Clock::now() + connect_pause;
     }

@@ -165,7 +165,8 @@ public:
     /// Waits for one, and for the server to come back, until `until`; then errc::unavailable.
     asio::awaitable<result<Lent>> borrow(TimePoint until);
 
-    /// Why there is no connection at the moment; none if there is, or nobody asked.
+    /// Why there is no connection at the moment, by the latest attempt that had time to find out; none if there is one,
+    /// or nobody asked.
     const std::optional<std::string>& trouble() const noexcept { return trouble_; }
 
 private:

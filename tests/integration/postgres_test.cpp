@@ -1,6 +1,7 @@
 // storage::postgres against a real server that is asked, killed, restarted and refuses: every failure has its meaning.
 #include "common/storage/postgres.hpp"
 #include "tests/support/eventually.hpp"
+#include "tests/support/gate.hpp"
 #include "tests/support/postgres_server.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -140,12 +141,26 @@ TEST_F(Postgres, WaitsForAServerThatIsAway)
 
 TEST_F(Postgres, TellsWhyItIsNotLetIn)
 {
-    Pool nowhere(context_, {.target = resolve(server_.url() + "_and_more", "--store"), .setup = "SELECT 1"});
-    // The last attempt of each is cut short, and must not take the place of what the server has said.
+    test::Gate gate(server_.port());
+    const auto url = "postgres://hotspare@127.0.0.1:" + std::to_string(gate.port()) + "/nowhere";
+    Pool nowhere(context_, {.target = resolve(url, "--store"), .setup = "SELECT 1"});
+    const auto ask_in_vain = [&](Duration deadline) {
+        EXPECT_EQ(run_on(nowhere, {{"SELECT 1"}}, deadline).error(), errc::unavailable);
+        return nowhere.trouble().value_or("");
+    };
+    const auto says = [](const std::string& words, const char* part) { return words.find(part) != words.npos; };
+    constexpr auto of_the_server = "\"nowhere\" does not exist";
+    EXPECT_TRUE(test::eventually([&] { return says(ask_in_vain(milliseconds(500)), of_the_server); }));
+
+    // An attempt is 100 ms after the one before. So the second of these has 40 ms, too few to find out anything else.
     EXPECT_TRUE(test::eventually([&] {
-        EXPECT_EQ(run_on(nowhere, {{"SELECT 1"}}, milliseconds(500)).error(), errc::unavailable);
-        return nowhere.trouble()->find("\"orders_and_more\" does not exist") != std::string::npos;
-    })) << *nowhere.trouble();
+        gate.set(test::Fault::pass());
+        if (!says(ask_in_vain(milliseconds(50)), of_the_server)) return false;
+        gate.set(test::Fault::black_hole());
+        const auto attempts = gate.counts().accepted;
+        return says(ask_in_vain(milliseconds(90)), of_the_server) && gate.counts().accepted > attempts;
+    }));
+    EXPECT_TRUE(test::eventually([&] { return says(ask_in_vain(milliseconds(500)), "in time"); }));
 }
 
 asio::awaitable<void> count_alone(Pool& pool, int& inside, int& most)

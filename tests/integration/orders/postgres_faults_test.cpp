@@ -106,7 +106,7 @@ TEST_F(PostgresFaults, ARefusedOperationCostsNoConnection)
 TEST_F(PostgresFaults, AForeignTableIsNotTouched)
 {
     server_.run("CREATE TABLE orders (mine text); INSERT INTO orders VALUES ('precious')");
-    // On a busy machine a later try may have met a server that did not answer in time, and that is told then.
+    // On a busy machine the server may not have answered in time, and that is told then.
     EXPECT_TRUE(test::eventually([&] {
         EXPECT_EQ(create("a").error(), errc::unavailable);
         const auto trouble = store_.trouble();

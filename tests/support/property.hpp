@@ -15,6 +15,15 @@
 
 namespace hotspare::test {
 
+/// Whether RC_PARAMS in the environment says how many inputs are to be tried, or which.
+inline bool runs_are_given()
+{
+    const char* const given = std::getenv("RC_PARAMS");
+    if (given == nullptr) return false;
+    const std::string_view params(given);
+    return params.find("max_success") != params.npos || params.find("reproduce") != params.npos;
+}
+
 /// Runs `property` on `runs` random inputs inside a GTest test. A failure prints the shrunken input and what reproduces
 /// it. RC_PARAMS in the environment may name a seed (seed=...), and its max_success=... wins over `runs`.
 template <class Property> void check_property(int runs, Property&& property)
@@ -28,9 +37,7 @@ template <class Property> void check_property(int runs, Property&& property)
 #ifdef HOTSPARE_SANITIZED
     runs /= 4; // they run ten times slower
 #endif
-    const char* const wanted = std::getenv("RC_PARAMS");
-    if (wanted == nullptr || std::string_view(wanted).find("max_success") == std::string_view::npos)
-        params.maxSuccess = runs;
+    if (!runs_are_given()) params.maxSuccess = runs;
     std::cout << "seed=" << params.seed << " runs=" << params.maxSuccess << std::endl;
 
     rc::detail::TestListenerAdapter listener;

@@ -1,4 +1,7 @@
 # Compiler, linker and cache settings shared by every target. ccache and mold are used where present, never required.
+#
+# The presets let ccache hash paths relative to the source tree, so that clones share what they compile. The price: the
+# debug information of a shared object names the build folder of the clone that compiled it first.
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)

@@ -761,8 +761,8 @@ TEST(Failover, one_flapping_backend_causes_at_most_14_failovers_a_minute_at_any_
 
 TEST(Failover, when_all_backends_flap_each_must_show_more_every_time_before_it_is_used_again)
 {
-    unsigned worst = 0;
-    test::check_property(400, [&worst] {
+    unsigned worst = 0, hardest = 0;
+    test::check_property(400, [&] {
         World w(config_of(2), *rc::gen::arbitrary<std::uint32_t>());
         w.start();
         w.run(seconds(1));
@@ -785,12 +785,15 @@ TEST(Failover, when_all_backends_flap_each_must_show_more_every_time_before_it_i
         for (const Recovery& recovery : w.recoveries) {
             unsigned& wanted = rise[recovery.backend];
             RC_ASSERT(recovery.good_probes >= wanted);
+            hardest = std::max(hardest, wanted);
             wanted = std::min(2 * wanted, 32U);
         }
-        // Whoever is left has fallen, and falls again only after it has recovered; to be degraded comes before.
+        // Who is left has fallen, and falls again only after it has recovered; it may be left as degraded, then as
+        // down.
         RC_ASSERT(w.count(Kind::failover) <= 2 * (w.recoveries.size() + 2));
         if (!w.violations.empty()) RC_FAIL(w.violations.front());
     });
+    EXPECT_TRUE(hardest == 32U || test::runs_are_given()) << hardest << " good probes were the most that was asked for";
     std::cout << "most failovers in any minute: " << worst << std::endl;
 }
 

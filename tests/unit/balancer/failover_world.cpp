@@ -203,8 +203,7 @@ void World::take(Reaction reaction)
     }
     for (Event& event : reaction.events) {
         if (event.kind == Kind::preference) obeyed_[*event.pool] = event.backend;
-        const bool was_out = event.from == Status::down || event.from == Status::unhealthy;
-        if (event.kind == Kind::transition && was_out && event.to == Status::healthy)
+        if (event.kind == Kind::transition && event.from != Status::unknown && event.to == Status::healthy)
             recoveries.push_back({*event.backend, good_in_a_row_[*event.backend]});
         events.push_back(std::move(event));
     }

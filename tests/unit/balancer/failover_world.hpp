@@ -64,7 +64,7 @@ struct Step {
 };
 std::ostream& operator<<(std::ostream& out, const Step& step);
 
-/// A backend was judged well again.
+/// A backend was judged healthy again.
 struct Recovery {
     BackendIndex backend = 0;
     unsigned good_probes = 0; ///< in a row until then

@@ -112,7 +112,9 @@ TEST(Watch, waits_for_a_service_that_is_started_together_with_it)
         world.run(seconds(1));
         EXPECT_EQ(world.watch.health(), Health::unknown);
         const bool ended = fault.latency < seconds(1);
-        if (ended) EXPECT_EQ(world.watch.last_error(), world.words()) << "but it does not keep that to itself";
+        if (ended) {
+            EXPECT_EQ(world.watch.last_error(), world.words()) << "but it does not keep that to itself";
+        }
         world.behaviour = fine;
         const auto next = ended ? settings.fast_interval : settings.interval;
         EXPECT_LE(world.run(seconds(10), Health::healthy), next + milliseconds(10));

@@ -116,15 +116,16 @@ struct RouteConfig {
     std::string prefix;      ///< "/data" matches /data, /data/x and /data?q but not /database
     std::string rewrite;     ///< replaces the matched part of the path; empty = unchanged
     bool repeatable = false; ///< what is asked here may be sent again whatever its method, though not hedged
-    Duration timeout{};      ///< as TimeoutConfig::request, which it stands in for; 0 = that one
+    Duration timeout{};      ///< in place of TimeoutConfig::request, and as that evidence against who is late; 0 = that
     Builtin builtin = Builtin::none;
     PoolIndex pool = 0; ///< when builtin is none
 };
 
 struct TimeoutConfig {
     Duration connect = seconds(1);
-    Duration request =
-        seconds(30); ///< from the end of the request to the response's header: attempts, parking and hedges
+    /// For everything between a request and its response's header: parking, attempts, hedges, but not the arrival of
+    /// the request's body. An attempt that uses it up is evidence against its backend.
+    Duration request = seconds(30);
     Duration header = seconds(10);      ///< first byte of a request header to its last (408)
     Duration body_idle = seconds(30);   ///< longest silence inside a body, either side
     Duration client_idle = seconds(60); ///< keep-alive connection between requests

@@ -222,7 +222,8 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("repeatable", c.repeatable,
           "sent again after a failure whatever the method, as PUT is (not after mere silence, and never hedged): only "
           "where the backend does nothing twice");
-    field("timeout", c.timeout, "in place of timeouts.request; 0s = that", {Duration::zero(), longest});
+    field("timeout", c.timeout, "in place of timeouts.request, evidence against who is late as well; 0s = that",
+          {Duration::zero(), longest});
     field("builtin", c.builtin, "answered by the balancer itself ...");
     field("pool", c.pool, "... or by this pool; empty = the first");
 }
@@ -230,7 +231,8 @@ static void fields(config::Fields& field, RouteSettings& c)
 static void fields(config::Fields& field, TimeoutConfig& c)
 {
     field("connect", c.connect, "to a backend", {shortest, longest});
-    field("request", c.request, "from the end of a request to its answer's header: attempts, parking and hedges",
+    field("request", c.request,
+          "from a request to its answer's header: parking, attempts and hedges, not the arrival of its body",
           {shortest, longest});
     field("header", c.header, "first to last byte of a request header (408)", {shortest, longest});
     field("body_idle", c.body_idle, "silence inside a body, on either side", {shortest, longest});

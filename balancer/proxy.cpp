@@ -106,9 +106,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     head_bytes_ = request_out_.size();
 
     request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
-    // An upload takes as long as its client needs; as long as bytes come, only their silence is bounded.
-    request_timeout_ = route.timeout > Duration::zero() ? route.timeout : plane_.config.timeouts.request;
-    deadline_ = request_body_.complete() ? now + request_timeout_ : TimePoint::max();
+    deadline_ = now + (route.timeout > Duration::zero() ? route.timeout : plane_.config.timeouts.request);
 
     response_out_.clear();
     response_body_.begin(Framing::none, 0, false);
@@ -300,7 +298,12 @@ void Exchange::take_request_bytes(TimePoint now)
     Upstream* const up = upstreams_[0].stream ? &upstreams_[0] : &upstreams_[1];
     const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
                                        [](const Upstream& u) { return u.stream && !u.stream->connecting(); });
-    if (!connected) return;
+    if (!connected || now >= deadline_) return;
+
+    // An upload takes as long as its client needs: as long as bytes come, only their silence is bounded, and the clock
+    // of the answer stands.
+    if (deadline_ != TimePoint::max()) time_left_ = deadline_ - now;
+    deadline_ = TimePoint::max();
 
     BodyRelay::Step step;
     if (retained_) {
@@ -324,7 +327,7 @@ void Exchange::take_request_bytes(TimePoint now)
         return refuse(413, "the body is larger than the limit", now);
     if (request_body_.complete()) {
         client_->await_readable();
-        deadline_ = now + request_timeout_;
+        deadline_ = now + time_left_;
     }
     if (step.taken == 0) return;
 

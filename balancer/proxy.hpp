@@ -143,8 +143,8 @@ private:
     static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
     PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
     TimePoint began_{};
-    Duration request_timeout_{};
-    TimePoint deadline_{}; ///< for the response head; none until the request is complete
+    TimePoint deadline_{}; ///< for the response head; none while the body arrives
+    Duration time_left_{}; ///< until then, when the body began to arrive
     TimePoint park_deadline_{};
     TimePoint parked_at_{};
     TimePoint last_progress_{}; ///< of a body or tunnel

@@ -1,6 +1,8 @@
 #include "tests/support/fleet.hpp"
+
 #include "tests/support/own_files.hpp"
 
+#include <sstream>
 #include <stdexcept>
 
 namespace hotspare::test {
@@ -70,6 +72,14 @@ nlohmann::json Balancer::status() const
 {
     const auto status = get(port_, "/status").json();
     return status.is_discarded() ? nlohmann::json() : status;
+}
+
+double Balancer::metric(const std::string& line) const
+{
+    std::istringstream lines(get(port_, "/metrics").message.body);
+    for (std::string text; std::getline(lines, text);)
+        if (text.starts_with(line + " ")) return std::stod(text.substr(line.size() + 1));
+    return -1;
 }
 
 std::string Balancer::status_of(const std::string& backend) const

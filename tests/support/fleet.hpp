@@ -63,6 +63,8 @@ public:
 
     /// GET /status; null if it does not answer.
     nlohmann::json status() const;
+    /// The value of a line of /metrics; -1 if there is no such line.
+    double metric(const std::string& line) const;
     /// The status word of one backend; empty if unknown.
     std::string status_of(const std::string& backend) const;
     std::string active() const;

@@ -11,7 +11,6 @@
 #include <fstream>
 #include <latch>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,18 +38,9 @@ protected:
 
     std::string served_by() const { return get(port(), "/who").message.header("X-Served-By").value_or("nobody"); }
 
-    /// The value of a line of /metrics; -1 if there is no such line.
-    double metric(const std::string& line) const
-    {
-        std::istringstream lines(get(port(), "/metrics").message.body);
-        for (std::string text; std::getline(lines, text);)
-            if (text.starts_with(line + " ")) return std::stod(text.substr(line.size() + 1));
-        return -1;
-    }
-
     double lost(const std::string& reason) const
     {
-        return metric("hotspare_requests_lost_total{pool=\"default\",reason=\"" + reason + "\"}");
+        return balancer_.metric("hotspare_requests_lost_total{pool=\"default\",reason=\"" + reason + "\"}");
     }
 
     Origin primary_{"primary"}, spare_{"spare"};

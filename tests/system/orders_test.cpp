@@ -206,6 +206,7 @@ TEST_F(Orders, AnOrderServiceThatDiesTakesNoCreationAlong)
         }
         EXPECT_TRUE(sample.status == 503 || sample.status == 504) << result.summary();
         EXPECT_GE(sample.latency(), milliseconds(1400)) << "only for want of a service that starts in time";
+        EXPECT_LT(sample.latency(), seconds(5));
     }
 }
 
@@ -216,9 +217,10 @@ TEST_F(Orders, AnOrderServiceThatHangsKeepsNoCreationWaiting)
     const auto answer = create("a");
     const auto waited = Clock::now() - begun;
     system_.process("order_service").signal(SIGCONT);
-    EXPECT_EQ(answer.status(), 504) << answer.message.body;
-    EXPECT_GE(waited, milliseconds(1500)) << "it had the time that its disk may take";
-    EXPECT_LT(waited, seconds(10)) << "and not the half minute of other requests";
+    // 503 if the heartbeat was quicker to notice.
+    EXPECT_TRUE(answer.status() == 504 || answer.status() == 503) << answer.message.body;
+    EXPECT_GE(waited, milliseconds(1400)) << "it had the time that its disk may take";
+    EXPECT_LT(waited, seconds(5)) << "and not the half minute of other requests";
     // It may have been done, and only asking again tells.
     EXPECT_TRUE(eventually([&] { return create("a").status() == 200; }));
     EXPECT_TRUE(becomes("a", "Validated"));

@@ -497,6 +497,12 @@ TEST(ShippedFiles, hold_what_their_systems_need)
     const auto random = load_config(shipped("load-balancer.yaml"));
     EXPECT_EQ(random.listen_port, 8080);
     EXPECT_EQ(random.pools[0].policy, Policy::random);
+    // A creation is answered within 2 s, its way back included, and has the 1.5 s that an order_service may take.
+    for (const auto* gateway : {"gateway.yaml", "gateway-scaled.yaml"}) {
+        const auto config = load_config(shipped(gateway));
+        EXPECT_LE(route_for(config, "/create_order")->timeout, milliseconds(1800)) << gateway;
+        EXPECT_GE(route_for(config, "/create_order")->timeout, milliseconds(1600)) << gateway;
+    }
     const auto versions = load_config(shipped("versions.yaml"));
     EXPECT_EQ(versions.pools[0].quarantine.failure_limit, 5U);
     EXPECT_EQ(versions.pools[0].quarantine.failure_window, seconds(10));

@@ -116,7 +116,7 @@ struct RouteConfig {
     std::string prefix;      ///< "/data" matches /data, /data/x and /data?q but not /database
     std::string rewrite;     ///< replaces the matched part of the path; empty = unchanged
     bool repeatable = false; ///< what is asked here may be sent again whatever its method, though not hedged
-    Duration timeout{};      ///< in place of TimeoutConfig::request, and as that evidence against who is late; 0 = that
+    Duration timeout{};      ///< as TimeoutConfig::request, which it is if the file does not say otherwise
     Builtin builtin = Builtin::none;
     PoolIndex pool = 0; ///< when builtin is none
 };

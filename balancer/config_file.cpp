@@ -222,7 +222,8 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("repeatable", c.repeatable,
           "sent again after a failure whatever the method, as PUT is (not after mere silence, and never hedged): only "
           "where the backend does nothing twice");
-    field("timeout", c.timeout, "in place of timeouts.request, evidence against who is late as well; 0s = that",
+    field("timeout", c.timeout,
+          "in place of timeouts.request, which 0s stands for; who takes longer is suspected as there",
           {Duration::zero(), longest});
     field("builtin", c.builtin, "answered by the balancer itself ...");
     field("pool", c.pool, "... or by this pool; empty = the first");
@@ -579,7 +580,7 @@ Config to_config(const ConfigFile& file)
         route.prefix = settings.prefix;
         route.rewrite = settings.rewrite;
         route.repeatable = settings.repeatable;
-        route.timeout = settings.timeout;
+        route.timeout = settings.timeout > Duration::zero() ? settings.timeout : file.timeouts.request;
         route.builtin = settings.builtin;
         if (settings.builtin == Builtin::none) route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
         out.routes.push_back(std::move(route));

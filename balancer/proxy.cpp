@@ -106,7 +106,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     head_bytes_ = request_out_.size();
 
     request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
-    deadline_ = now + (route.timeout > Duration::zero() ? route.timeout : plane_.config.timeouts.request);
+    deadline_ = now + route.timeout;
 
     response_out_.clear();
     response_body_.begin(Framing::none, 0, false);

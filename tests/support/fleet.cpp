@@ -1,7 +1,9 @@
 #include "tests/support/fleet.hpp"
 
 #include "tests/support/own_files.hpp"
+#include "tests/support/temp_dir.hpp"
 
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 
@@ -59,10 +61,12 @@ Balancer::Balancer(const Backends& backends, std::vector<std::string> more_flags
     port_ = process_->wait_ready();
 }
 
-Balancer Balancer::configured(const std::string& file, std::vector<std::string> more_flags)
+Balancer Balancer::configured(const std::string& yaml)
 {
-    std::vector<std::string> flags{"--config", file};
-    flags.insert(flags.end(), more_flags.begin(), more_flags.end());
+    const TempDir directory; // it is read once, at the start
+    const auto file = (directory.path() / "balancer.yaml").string();
+    std::ofstream(file) << yaml;
+    std::vector<std::string> flags{"--config", file, "--listen", "127.0.0.1:0", "--workers", "2"};
     return Balancer(std::make_unique<Process>(binary("balancer"), std::move(flags)));
 }
 

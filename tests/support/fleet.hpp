@@ -55,8 +55,8 @@ public:
     /// With flags alone, on a free port, two workers; waits until it listens.
     explicit Balancer(const Backends& backends, std::vector<std::string> more_flags = {},
                       Process::Options options = {});
-    /// The same with a configuration file.
-    static Balancer configured(const std::string& file, std::vector<std::string> more_flags = {});
+    /// The same with a configuration file of these lines.
+    static Balancer configured(const std::string& yaml);
 
     std::uint16_t port() const noexcept { return port_; }
     Process& process() { return *process_; }

@@ -5,12 +5,10 @@
 #include "tests/support/gate.hpp"
 #include "tests/support/load.hpp"
 #include "tests/support/origin.hpp"
-#include "tests/support/temp_dir.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -148,18 +146,12 @@ TEST_P(Once, WithAKeyItIsRepeatedUntilAnswered)
 
 TEST_P(Once, ByTheWordOfItsRouteItIsRepeatedUntilAnswered)
 {
-    TempDir directory;
-    const auto file = (directory.path() / "balancer.yaml").string();
-    std::ofstream(file) << fmt::format("listen: 127.0.0.1:0\n"
-                                       "workers: 2\n"
-                                       "timeouts: {{request: 2s}}\n"
-                                       "backends:\n"
-                                       "  - {{name: first, url: 'http://127.0.0.1:{}'}}\n"
-                                       "  - {{name: second, url: 'http://127.0.0.1:{}'}}\n"
-                                       "routes:\n"
-                                       "  - {{path: /orders, repeatable: true}}\n",
-                                       world_.to_first.port(), world_.to_second.port());
-    const auto balancer = Balancer::configured(file);
+    const auto balancer = Balancer::configured(fmt::format("backends:\n"
+                                                           "  - {{name: first, url: 'http://127.0.0.1:{}'}}\n"
+                                                           "  - {{name: second, url: 'http://127.0.0.1:{}'}}\n"
+                                                           "routes:\n"
+                                                           "  - {{path: /orders, repeatable: true, timeout: 2s}}\n",
+                                                           world_.to_first.port(), world_.to_second.port()));
     ASSERT_TRUE(balancer.wait_for("first", "healthy")) << balancer.status();
     ASSERT_TRUE(balancer.wait_for("second", "healthy")) << balancer.status();
     const LoadResult result = post_through_the_fault(balancer.port(), {});

@@ -184,7 +184,7 @@ admin: true
     EXPECT_TRUE(route_for(config, "/front")->repeatable);
     EXPECT_FALSE(route_for(config, "/api")->repeatable) << "nobody has said so";
     EXPECT_EQ(route_for(config, "/front")->timeout, milliseconds(1800));
-    EXPECT_EQ(route_for(config, "/api")->timeout, Duration::zero()) << "that of all";
+    EXPECT_EQ(route_for(config, "/api")->timeout, seconds(30)) << "timeouts.request";
     EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::none) << "the file's route wins over the admin end point";
     EXPECT_NE(route_for(config, "/status"), nullptr);
     EXPECT_EQ(route_for(config, "/"), nullptr) << "routes that are given are what is served";

@@ -133,145 +133,163 @@ bool is_loopback(const std::string& host)
 
 static void fields(config::Fields& field, BackendConfig& c)
 {
-    field("name", c.name, "appears in X-Served-By, /status and the log", {config::is_name, config::a_name});
-    field("url", c.url, "where it answers; of a name with several addresses the first IPv4 one is used",
-          {config::is_http_origin, config::an_http_origin});
-    field("weight", c.weight, "relative share of the requests, unless the policy is failover", {1, 1000});
+    field("name", c.name, "name in X-Served-By, /status, metrics and logs", {config::is_name, config::a_name});
+    field("url", c.url, "address of the server: http://HOST[:PORT]", {config::is_http_origin, config::an_http_origin});
+    field("weight", c.weight, "relative share of requests; not used by policy failover", {1, 1000});
 }
 
 static void fields(config::Fields& field, ProbeConfig& c)
 {
-    field("path", c.path, "what the heartbeat asks for", {is_target, a_target});
-    field("interval", c.interval, "time between heartbeats", {shortest, longest});
-    field("fast_interval", c.fast_interval, "the same while a status is in doubt", {shortest, longest});
-    field("timeout", c.timeout, "an answer that takes longer is none", {shortest, longest});
-    field("slow", c.slow, "an answer that takes longer makes the backend degraded", {shortest, longest});
-    field("jitter", c.jitter, "share by which intervals vary at random", {0, 0.5});
-    field("fall", c.fall, "failures in a row that take a backend out", {1, 1000});
-    field("rise", c.rise, "successes in a row that bring it back", {1, 1000});
-    field("expect_status", c.expect_status, "statuses of a good answer",
+    field("path", c.path, "request target of the probe", {is_target, a_target});
+    field("interval", c.interval, "time between two probes", {shortest, longest});
+    field("fast_interval", c.fast_interval, "time between two probes while the status is in doubt",
+          {shortest, longest});
+    field("timeout", c.timeout, "probe timeout", {shortest, longest});
+    field("slow", c.slow, "slower probes mark the backend degraded", {shortest, longest});
+    field("jitter", c.jitter, "random variation of the intervals, as a share of them", {0, 0.5});
+    field("fall", c.fall, "consecutive failed probes before the backend is marked down or unhealthy", {1, 1000});
+    field("rise", c.rise, "consecutive successful probes before the backend is marked healthy", {1, 1000});
+    field("expect_status", c.expect_status, "response statuses of a successful probe",
           {is_not_empty<StatusRange>, "at least one status or range"});
-    field("expect_body", c.expect_body, "text that the body of a good answer contains; empty = any");
-    field("expect_json_field", c.expect_json_field, "field=value at the top of its JSON body; empty = any",
+    field("expect_body", c.expect_body, "text that the response body must contain; empty = any body");
+    field("expect_json_field", c.expect_json_field,
+          "FIELD=VALUE that the JSON response body must have at its top level; empty = any body",
           {is_field_match, "FIELD=VALUE"});
 }
 
 static void fields(config::Fields& field, FailbackConfig& c)
 {
-    field("mode", c.mode, "whether a preferred backend that is back takes over by itself");
-    field("hold_down", c.hold_down, "for this long after it is back it waits; doubled each time it flaps",
+    field("mode", c.mode,
+          "auto: a recovered backend that is preferred becomes active again; manual: an operator decides");
+    field("hold_down", c.hold_down,
+          "time a recovered backend must stay healthy before it becomes active; each flap doubles it",
           {Duration::zero(), longest});
-    field("hold_down_max", c.hold_down_max, "upper limit of the doubling", {Duration::zero(), longest});
-    field("slow_start", c.slow_start, "ramp from no share to its full share; 0 = none", {Duration::zero(), longest});
+    field("hold_down_max", c.hold_down_max, "maximum hold-down", {Duration::zero(), longest});
+    field("slow_start", c.slow_start, "time over which a recovered backend's share grows to its weight; 0s = at once",
+          {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, QuarantineConfig& c)
 {
-    field("failure_limit", c.failure_limit, "failures within the window that quarantine a backend; 0 = off",
+    field("failure_limit", c.failure_limit, "failures within failure_window that quarantine a backend; 0 = off",
           {0, 1'000'000});
-    field("failure_window", c.failure_window, "the window", {shortest, longest});
-    field("cooldown", c.cooldown, "pause before the next change of version", {Duration::zero(), longest});
+    field("failure_window", c.failure_window, "length of the sliding window for failure_limit", {shortest, longest});
+    field("cooldown", c.cooldown, "minimum time in quarantine", {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, PassiveConfig& c)
 {
-    field("failing_status", c.failing_status, "answers that speak against a backend");
-    field("degrade_after", c.degrade_after, "of these in a row: degraded", {1, 1'000'000});
-    field("unhealthy_after", c.unhealthy_after, "of these in a row: unhealthy", {1, 1'000'000});
-    field("outlier_factor", c.outlier_factor, "mean latency in multiples of its peers': degraded", {1.0, 1e6});
+    field("failing_status", c.failing_status, "response statuses that count as failures of the backend");
+    field("degrade_after", c.degrade_after,
+          "consecutive failures of live requests before the backend is marked degraded", {1, 1'000'000});
+    field("unhealthy_after", c.unhealthy_after,
+          "consecutive failures of live requests before the backend is marked unhealthy", {1, 1'000'000});
+    field("outlier_factor", c.outlier_factor,
+          "a mean latency above this multiple of the other backends' marks the backend degraded", {1.0, 1e6});
 }
 
 static void fields(config::Fields& field, RetryConfig& c)
 {
-    field("statuses", c.statuses, "answers that are retried elsewhere if the request may be sent again");
-    field("budget_ratio", c.budget_ratio, "retries and hedges per request ...", {0.0, 100.0});
-    field("budget_per_second", c.budget_per_second, "... plus this many", {0.0, 1e6});
-    field("replay_buffer", config::Bytes{c.replay_buffer}, "a longer request body cannot be sent again", {0, 64 << 20});
-    field("hedge", c.hedge, "send a slow safe request to a second backend as well");
-    field("hedge_floor", c.hedge_floor, "never sooner than this", {shortest, longest});
-    field("hedge_factor", c.hedge_factor, "after this multiple of the recent 99th percentile", {1.0, 1000.0});
+    field("statuses", c.statuses,
+          "response statuses that are retried on another backend if the request may be repeated");
+    field("budget_ratio", c.budget_ratio,
+          "retry budget: retries and hedges as a share of requests, plus budget_per_second", {0.0, 100.0});
+    field("budget_per_second", c.budget_per_second, "retry budget: retries and hedges per second, plus budget_ratio",
+          {0.0, 1e6});
+    field("replay_buffer", config::Bytes{c.replay_buffer}, "requests with a larger body are not repeated",
+          {0, 64 << 20});
+    field("hedge", c.hedge, "send a slow safe request to a second backend too; the first response wins");
+    field("hedge_floor", c.hedge_floor, "minimum delay before a hedge", {shortest, longest});
+    field("hedge_factor", c.hedge_factor,
+          "delay before a hedge, as a multiple of the recent 99th percentile of latency", {1.0, 1000.0});
 }
 
 static void fields(config::Fields& field, ParkConfig& c)
 {
-    field("timeout", c.timeout, "longest wait for a backend to return; 0 = none", {Duration::zero(), longest});
-    field("limit", c.limit, "waiting requests per worker", {0, 1'000'000});
-    field("release_per_second", c.release_per_second, "pace at which they go on", {1, 10'000'000});
+    field("timeout", c.timeout, "maximum wait for a backend while none is available; 0s = fail at once with 503",
+          {Duration::zero(), longest});
+    field("limit", c.limit, "maximum number of waiting requests per worker", {0, 1'000'000});
+    field("release_per_second", c.release_per_second,
+          "rate at which waiting requests are released when a backend returns", {1, 10'000'000});
 }
 
 static void fields(config::Fields& field, PoolSettings& c)
 {
-    field("name", c.name, "for routes and metrics", {config::is_name, config::a_name});
-    field("policy", c.policy, "how a backend is chosen; failover = the first that is healthy");
-    field("backends", c.backends, "names, the preferred first; empty = all");
-    field("weights", c.weights, "one per backend; empty = those of the backends",
+    field("name", c.name, "name in routes, /status and metrics", {config::is_name, config::a_name});
+    field("policy", c.policy, "how a backend is chosen; failover = the first healthy one, in the order of `backends`");
+    field("backends", c.backends, "names of backends, in order of preference; empty = all");
+    field("weights", c.weights, "one weight per backend; empty = backends[].weight",
           {are_weights, "numbers from 1 to 1000"});
-    field("probe", c.probe, "the heartbeat");
-    field("failback", c.failback, "the return of a preferred backend");
-    field("quarantine", c.quarantine, "version failover");
-    field("passive", c.passive, "what live requests tell about a backend");
-    field("retry", c.retry, "sending a request again");
-    field("park", c.park, "waiting while no backend answers");
+    field("probe", c.probe, "active health checks");
+    field("failback", c.failback, "return to a preferred backend after its recovery");
+    field("quarantine", c.quarantine, "removal of a backend that failed too often");
+    field("passive", c.passive, "passive health checks: evidence from live requests");
+    field("retry", c.retry, "retries and hedges");
+    field("park", c.park, "requests that wait while no backend is available");
 }
 
 static void fields(config::Fields& field, RouteSettings& c)
 {
-    field("path", c.path, "exactly this path ...", {is_path_or_empty, a_path});
-    field("prefix", c.prefix, "... or this path and everything below it", {is_path_or_empty, a_path});
-    field("rewrite", c.rewrite, "replaces the matched part; empty = unchanged", {is_path_or_empty, a_path});
+    field("path", c.path, "match this path exactly", {is_path_or_empty, a_path});
+    field("prefix", c.prefix, "match this path and every path below it", {is_path_or_empty, a_path});
+    field("rewrite", c.rewrite, "replacement for the matched part of the path; empty = unchanged",
+          {is_path_or_empty, a_path});
     field("repeatable", c.repeatable,
-          "sent again after a failure whatever the method, as PUT is (not after mere silence, and never hedged): only "
-          "where the backend does nothing twice");
+          "requests may be repeated after a failure, whatever their method; set it only if a repeated request has no "
+          "further effect");
     field("timeout", c.timeout,
-          "in place of timeouts.request, which 0s stands for; who takes longer is suspected as there",
+          "overrides timeouts.request; exceeding it counts as a backend timeout; 0s = timeouts.request",
           {Duration::zero(), longest});
-    field("builtin", c.builtin, "answered by the balancer itself ...");
-    field("pool", c.pool, "... or by this pool; empty = the first");
+    field("builtin", c.builtin, "built-in page that answers this route");
+    field("pool", c.pool, "pool that answers this route; empty = the first pool");
 }
 
 static void fields(config::Fields& field, TimeoutConfig& c)
 {
-    field("connect", c.connect, "to a backend", {shortest, longest});
-    field("request", c.request,
-          "from a request to its answer's header: parking, attempts and hedges, not the arrival of its body",
+    field("connect", c.connect, "timeout for connecting to a backend", {shortest, longest});
+    field("request", c.request, "time from a complete request to its response header, including parking and retries",
           {shortest, longest});
-    field("header", c.header, "first to last byte of a request header (408)", {shortest, longest});
-    field("body_idle", c.body_idle, "silence inside a body, on either side", {shortest, longest});
-    field("client_idle", c.client_idle, "a client's connection between two requests", {shortest, longest});
-    field("upstream_idle", c.upstream_idle, "a backend's connection between two requests", {shortest, longest});
-    field("tunnel_idle", c.tunnel_idle, "silence on an upgraded connection", {shortest, longest});
-    field("drain", c.drain, "from SIGTERM to the forced end", {Duration::zero(), longest});
+    field("header", c.header, "time for receiving a request header; then 408", {shortest, longest});
+    field("body_idle", c.body_idle, "time between two reads or writes of a body, on either side", {shortest, longest});
+    field("client_idle", c.client_idle, "idle time before a client connection is closed", {shortest, longest});
+    field("upstream_idle", c.upstream_idle, "idle time before a backend connection is closed", {shortest, longest});
+    field("tunnel_idle", c.tunnel_idle, "idle time before an upgraded connection is closed", {shortest, longest});
+    field("drain", c.drain, "time for requests in flight to end after SIGTERM", {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, LimitConfig& c)
 {
     constexpr std::uint64_t smallest = 256;
     constexpr std::uint64_t largest = 1 << 20;
-    field("request_line", config::Bytes{c.request_line}, "longer is refused with 414", {smallest, largest});
-    field("header", config::Bytes{c.header}, "longer is refused with 431; request line included", {smallest, largest});
-    field("fields", c.fields, "more header fields are refused with 431", {1, most_fields});
-    field("body", config::Bytes{c.body}, "longer is refused with 413; 0 = unlimited");
-    field("connections", c.connections, "client connections per worker; 0 = what descriptors allow");
-    field("upstream_idle_per_backend", c.upstream_idle_per_backend, "idle connections kept per worker and backend",
-          {0, 100'000});
+    field("request_line", config::Bytes{c.request_line}, "maximum size of a request line; then 414",
+          {smallest, largest});
+    field("header", config::Bytes{c.header}, "maximum size of a request header with its request line; then 431",
+          {smallest, largest});
+    field("fields", c.fields, "maximum number of request header fields; then 431", {1, most_fields});
+    field("body", config::Bytes{c.body}, "maximum size of a request body; then 413; 0 = unlimited");
+    field("connections", c.connections,
+          "maximum number of client connections per worker; 0 = as many as file descriptors allow");
+    field("upstream_idle_per_backend", c.upstream_idle_per_backend,
+          "maximum number of idle connections kept per worker and backend", {0, 100'000});
 }
 
 void fields(config::Fields& field, ConfigFile& c)
 {
-    field("listen", c.listen, "address for clients (of a name the first IPv4 one); port 0 = any free one");
-    field("workers", c.workers, "threads; 0 = one per core", {0, 256});
-    field("access_log", c.access_log, "file for one JSON line per request; - = standard output, empty = off");
-    field("forwarded", c.forwarded, "also send Forwarded (RFC 7239) to backends");
-    field("admin", c.admin, "add /health /status /metrics /events /logs and /admin where the routes leave them free");
+    field("listen", c.listen, "address and port for clients; port 0 = any free port");
+    field("workers", c.workers, "number of worker threads; 0 = one per core", {0, 256});
+    field("access_log", c.access_log, "access log file, one JSON object per line; - = standard output; empty = off");
+    field("forwarded", c.forwarded, "add the Forwarded header field (RFC 7239) to requests");
+    field("admin", c.admin, "serve /health /status /metrics /events /logs and /admin unless a route has the same path");
     field("admin_hosts", c.admin_hosts,
-          "names of this machine under which /admin may be asked, beside localhost and loopback addresses",
+          "host names accepted by /admin, in addition to localhost and loopback addresses",
           {are_host_names, a_host_name_list});
-    field("backends", c.backends, "the servers that answer", {is_backend_list, a_backend_list});
-    field("pools", c.pools, "groups of backends; none = one, default, of all", {is_pool_list, "at most 256 pools"});
-    field("routes", c.routes, "the longest match serves; none = every path to the first pool",
+    field("backends", c.backends, "servers that requests are passed to", {is_backend_list, a_backend_list});
+    field("pools", c.pools, "groups of backends; empty = one pool named default with all backends",
+          {is_pool_list, "at most 256 pools"});
+    field("routes", c.routes, "routes, the longest match wins; empty = every path goes to the first pool",
           {is_route_list, "at most 10000 routes"});
-    field("timeouts", c.timeouts, "deadlines");
-    field("limits", c.limits, "bounds");
+    field("timeouts", c.timeouts, "timeouts");
+    field("limits", c.limits, "size and connection limits");
 }
 
 // --- Flags that are no keys ------------------------------------------------------------------------------------------
@@ -300,7 +318,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag port;
     port.name = "port";
     port.metavar = "PORT";
-    port.help = "the port of --listen alone";
+    port.help = "listen port; keeps the host of --listen";
     port.path = "port";
     port.assign = [&file](const std::vector<std::string>& values) -> std::string {
         const auto value = config::parse_unsigned(values.back(), 65535);
@@ -313,7 +331,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag backend;
     backend.name = "backend";
     backend.metavar = "NAME=URL";
-    backend.help = "a server, the preferred first; repeat for each. They replace those of the file";
+    backend.help = "server, in order of preference; repeatable; replaces the backends of the file";
     backend.path = "backends";
     backend.repeatable = true;
     backend.assign = [&file](const std::vector<std::string>& values) { return assign_backends(file, values); };
@@ -336,7 +354,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag offset;
     offset.name = "port-offset";
     offset.metavar = "N";
-    offset.help = "added to the port of --listen and to those of all backends on this machine [0]";
+    offset.help = "number added to the listen port and to the ports of loopback backends [0]";
     offset.path = "port_offset";
     offset.assign = [&file](const std::vector<std::string>& values) -> std::string {
         const auto value = config::parse_unsigned(values.back(), 65535);

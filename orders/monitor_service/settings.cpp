@@ -41,21 +41,22 @@ std::string assign_services(Settings& settings, const std::vector<std::string>& 
 // Static, not in the anonymous namespace: config::Fields finds it by argument-dependent lookup.
 static void fields(config::Fields& field, WatchedService& s)
 {
-    field("name", s.name, "the service's name in every answer", {config::is_name, config::a_name});
-    field("url", s.url, "where it answers /health; of a name with several addresses the first IPv4 one is used",
+    field("name", s.name, "name of the service in responses", {config::is_name, config::a_name});
+    field("url", s.url, "address of the service, http://HOST[:PORT]; GET /health is requested from it",
           {config::is_http_origin, config::an_http_origin});
 }
 
 void fields(config::Fields& field, Settings& s)
 {
     field("host", s.host, "address to listen on");
-    field("port", s.port, "port to listen on; 0 = any free one");
+    field("port", s.port, "port to listen on; 0 = any free port");
     field("interval", s.interval, "time between two probes of a service", {shortest, longest});
-    field("fast_interval", s.fast_interval, "the same while its status is in doubt", {shortest, longest});
-    field("timeout", s.timeout, "an answer that takes longer is none: the service is down", {shortest, longest});
-    field("slow", s.slow, "an answer that takes longer makes the service degraded", {shortest, longest});
-    field("services", s.services, "the services to watch", {is_service_list, a_service_list});
-    field("drain", s.drain, "how long requests in flight may take after SIGTERM",
+    field("fast_interval", s.fast_interval, "time between two probes while the status is in doubt",
+          {shortest, longest});
+    field("timeout", s.timeout, "probe timeout", {shortest, longest});
+    field("slow", s.slow, "slower probes mark the service degraded", {shortest, longest});
+    field("services", s.services, "services to monitor", {is_service_list, a_service_list});
+    field("drain", s.drain, "time for requests in flight to end after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
 }
 
@@ -64,7 +65,7 @@ void flags(config::Flags& list, Settings& settings)
     config::Flag service;
     service.name = "service";
     service.metavar = "NAME=URL";
-    service.help = "a service to watch; repeat for each. They replace those of the file and the default ones";
+    service.help = "service to monitor; repeatable; replaces the services of the file and the defaults";
     service.path = "services";
     service.repeatable = true;
     service.assign = [&settings](const std::vector<std::string>& values) { return assign_services(settings, values); };

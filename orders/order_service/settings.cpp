@@ -8,27 +8,28 @@ namespace hotspare::orders {
 void fields(config::Fields& field, OrderServiceSettings& s)
 {
     const auto not_empty = [](const std::string& text) { return !text.empty(); };
-    field("name", s.name, "how the service calls itself in its answers", {not_empty, "a name"});
+    field("name", s.name, "name of the service in its responses", {not_empty, "a name"});
     field("host", s.host, "address to listen on");
-    field("port", s.port, "port to listen on; 0 = any free one");
+    field("port", s.port, "port to listen on; 0 = any free port");
+    field("store", s.store,
+          "PostgreSQL database of the orders, which several order services may share: "
+          "postgres://USER@HOST:PORT/DATABASE; "
+          "empty = the file `data`",
+          {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
+           "postgres://USER@HOST:PORT/DATABASE, or nothing"});
     field(
-        "store", s.store,
-        "database that keeps the orders, for several order services at once: postgres://USER@HOST:PORT/DATABASE; empty "
-        "= the file `data`",
-        {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
-         "postgres://USER@HOST:PORT/DATABASE, or nothing"});
-    field("queue", s.queue,
-          "Redis that tells all order services what is due: redis://HOST:PORT; empty = the store is asked",
-          {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
-           "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or nothing"});
-    field("data", s.data, "SQLite file of the orders; one order_service uses it at a time", {not_empty, "a file name"});
+        "queue", s.queue,
+        "Redis server that announces due orders to all order services: redis://HOST:PORT; empty = the store is polled",
+        {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or nothing"});
+    field("data", s.data, "SQLite file of the orders; only one order_service may use it", {not_empty, "a file name"});
     field("synchronous", s.synchronous,
-          "what an answer waits for: full = the disk; normal = nothing, a loss of power may lose the latest orders");
-    field("lease", s.lease, "how long a worker may keep a job without a word",
+          "full: responses wait until the order is on disk; normal: the latest orders may be lost in a power failure");
+    field("lease", s.lease, "time after which the job of a silent worker is given to another worker",
           {milliseconds(100), std::chrono::hours(1)});
-    field("answer_within", s.answer_within, "an order that is not on the disk by then is answered with 503",
+    field("answer_within", s.answer_within, "time limit for storing an order; then 503",
           {milliseconds(10), seconds(60)});
-    field("drain", s.drain, "how long requests in flight may take after SIGTERM",
+    field("drain", s.drain, "time for requests in flight to end after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
 }
 

@@ -5,28 +5,32 @@ namespace hotspare::resilience {
 void fields(config::Fields& field, BreakerSettings& s)
 {
     const config::Rule<double> share{0.001, 1};
-    field("window", s.window, "judge the last window_calls calls, or those of the last window_time");
-    field("window_calls", s.window_calls, "calls in a window by count", {1U, 100'000U});
-    field("window_time", s.window_time, "length of a window by time", {milliseconds(100), std::chrono::minutes(10)});
-    field("minimum_calls", s.minimum_calls, "with fewer calls in the window no rate is judged", {1U, 100'000U});
-    field("failures_in_a_row", s.failures_in_a_row, "opens at once after so many; 0 = never", {0U, 100'000U});
-    field("failure_rate", s.failure_rate, "share of failed calls that opens it", share);
-    field("slow_call", s.slow_call, "a call that takes longer is slow", {milliseconds(1), std::chrono::hours(1)});
-    field("slow_call_rate", s.slow_call_rate, "share of slow calls that opens it", share);
-    field("half_open_permits", s.half_open_permits, "probes that decide whether it closes", {1U, 1'000U});
-    field("open_time", s.open_time, "how long it stays open the first time", {milliseconds(1), std::chrono::hours(1)});
-    field("open_time_multiplier", s.open_time_multiplier, "so much longer each time that the probes fail", {1., 100.});
-    field("max_open_time", s.max_open_time, "but no longer than this", {milliseconds(1), std::chrono::hours(24)});
+    field("window", s.window, "count: rates over the last window_calls calls; time: over the last window_time");
+    field("window_calls", s.window_calls, "number of calls in a window of type count", {1U, 100'000U});
+    field("window_time", s.window_time, "length of a window of type time",
+          {milliseconds(100), std::chrono::minutes(10)});
+    field("minimum_calls", s.minimum_calls, "minimum number of calls in the window before a rate can open the breaker",
+          {1U, 100'000U});
+    field("failures_in_a_row", s.failures_in_a_row, "consecutive failed calls that open the breaker; 0 = off",
+          {0U, 100'000U});
+    field("failure_rate", s.failure_rate, "share of failed calls in the window that opens the breaker", share);
+    field("slow_call", s.slow_call, "longer calls count as slow", {milliseconds(1), std::chrono::hours(1)});
+    field("slow_call_rate", s.slow_call_rate, "share of slow calls in the window that opens the breaker", share);
+    field("half_open_permits", s.half_open_permits, "number of trial calls in state half-open", {1U, 1'000U});
+    field("open_time", s.open_time, "time in state open before the first trial calls",
+          {milliseconds(1), std::chrono::hours(1)});
+    field("open_time_multiplier", s.open_time_multiplier, "factor for open_time after each failed trial", {1., 100.});
+    field("max_open_time", s.max_open_time, "maximum time in state open", {milliseconds(1), std::chrono::hours(24)});
 }
 
 void fields(config::Fields& field, RetrySettings& s)
 {
-    field("attempts", s.attempts, "calls per order, the first included", {1U, 60U});
-    field("base_delay", s.base_delay, "longest pause after the first failed call",
+    field("attempts", s.attempts, "maximum number of calls per order, including the first", {1U, 60U});
+    field("base_delay", s.base_delay, "maximum delay after the first failed call",
           {milliseconds(1), std::chrono::hours(1)});
-    field("multiplier", s.multiplier, "so much longer after each further one", {1., 100.});
-    field("max_delay", s.max_delay, "but no longer than this", {milliseconds(1), std::chrono::hours(24)});
-    field("max_retry_after", s.max_retry_after, "longest Retry-After that is honoured",
+    field("multiplier", s.multiplier, "factor for the maximum delay after each further failed call", {1., 100.});
+    field("max_delay", s.max_delay, "upper limit of the delay", {milliseconds(1), std::chrono::hours(24)});
+    field("max_retry_after", s.max_retry_after, "maximum Retry-After of the validator that is honoured",
           {Duration::zero(), std::chrono::hours(24)});
 }
 
@@ -36,30 +40,34 @@ namespace hotspare::orders {
 
 void fields(config::Fields& field, WorkSettings& s)
 {
-    field("concurrency", s.concurrency, "calls of the validator at once", {std::size_t{1}, std::size_t{256}});
-    field("give_up_after", s.give_up_after, "an order as old as this is not tried again after a failure",
+    field("concurrency", s.concurrency, "maximum number of concurrent calls to the validator",
+          {std::size_t{1}, std::size_t{256}});
+    field("give_up_after", s.give_up_after, "time limit for an order; a failure after it is final",
           {milliseconds(1), std::chrono::hours(24 * 365)});
-    field("retry_ratio", s.retry_ratio, "retries, as a share of the orders tried ...", {0., 10.});
-    field("retries_per_second", s.retries_per_second, "... and so many more", {0., 10'000.});
-    field("breaker", s.breaker, "the circuit breaker before the validator");
-    field("retry", s.retry, "what becomes of an order whose call failed");
+    field("retry_ratio", s.retry_ratio, "retry budget: retries as a share of orders, plus retries_per_second",
+          {0., 10.});
+    field("retries_per_second", s.retries_per_second, "retry budget: retries per second, plus retry_ratio",
+          {0., 10'000.});
+    field("breaker", s.breaker, "circuit breaker for calls to the validator");
+    field("retry", s.retry, "retries of failed calls");
 }
 
 void fields(config::Fields& field, ValidationServiceSettings& s)
 {
     const config::Rule<std::string> origin{config::is_http_origin, config::an_http_origin};
-    field("name", s.name, "how the service calls itself in its answers",
+    field("name", s.name, "name of the service in its responses",
           {[](const std::string& text) { return !text.empty() && text.size() <= 64; }, "a name of up to 64 bytes"});
     field("host", s.host, "address to listen on");
-    field("port", s.port, "port to listen on; 0 = any free one");
-    field("orders", s.orders, "where the order service, or a balancer before several, is", origin);
-    field("validator", s.validator, "where the external validator is", origin);
-    field("call_timeout", s.call_timeout, "a call of the validator without a whole answer by then has failed",
+    field("port", s.port, "port to listen on; 0 = any free port");
+    field("orders", s.orders, "address of the order service, or of a balancer in front of several: http://HOST[:PORT]",
+          origin);
+    field("validator", s.validator, "address of the validator: http://HOST[:PORT]", origin);
+    field("call_timeout", s.call_timeout, "timeout of a call to the validator",
           {milliseconds(1), std::chrono::minutes(10)});
-    field("poll", s.poll, "how long one request for jobs may wait for work", {Duration::zero(), seconds(30)});
-    field("drain", s.drain, "how long calls in flight may take after SIGTERM",
+    field("poll", s.poll, "maximum wait of a request for jobs (long poll)", {Duration::zero(), seconds(30)});
+    field("drain", s.drain, "time for calls in flight to end after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
-    field("work", s.work, "how jobs are worked on");
+    field("work", s.work, "processing of orders");
 }
 
 void finish(ValidationServiceSettings& s, const config::Places& places)

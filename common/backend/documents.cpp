@@ -70,15 +70,16 @@ std::optional<Response> wrong_key(const Request& request)
 }
 
 /// What the store's failures mean to the client.
-Response store_failure(const Request& request, error_code error)
+Response store_failure(const Request& request, error_code error, const std::optional<std::string>& trouble)
 {
     if (error == errc::not_found)
         return http::problem(request, 404, fmt::format("there is no document '{}'", request.parameter("key")));
     if (error == errc::conflict)
         return http::problem(request, 412, "the document is not in the state that If-Match or If-None-Match asks for");
     auto response = http::problem(request, 503,
-                                  error == errc::unavailable ? "the document store is locked, nothing was written"
-                                                             : "the document store failed, nothing was written");
+                                  trouble                      ? "the document store cannot be used: " + *trouble
+                                  : error == errc::unavailable ? "the document store is locked, nothing was written"
+                                                               : "the document store failed, nothing was written");
     response.set(http::field::retry_after, "1");
     return response;
 }
@@ -103,9 +104,9 @@ asio::awaitable<Response> Documents::get(const Request& request)
     const auto conditions = preconditions(request);
     if (!conditions) co_return http::problem(conditions.error(), request.id);
     auto document = co_await store_.get(request.parameter("key"));
-    if (!document) co_return store_failure(request, document.error());
+    if (!document) co_return store_failure(request, document.error(), store_.trouble());
     const auto etag = etag_of(document->version);
-    if (!conditions->if_match_holds(etag)) co_return store_failure(request, errc::conflict);
+    if (!conditions->if_match_holds(etag)) co_return store_failure(request, errc::conflict, {});
     auto response = conditions->if_none_match_holds(etag)
                         ? Response(200, std::move(document->value), "application/json")
                         : Response(304);
@@ -121,7 +122,7 @@ asio::awaitable<Response> Documents::put(const Request& request)
     if (!conditions) co_return http::problem(conditions.error(), request.id);
     const auto& key = request.parameter("key");
     const auto written = co_await store_.put(key, request.body(), as_store_precondition(*conditions));
-    if (!written) co_return store_failure(request, written.error());
+    if (!written) co_return store_failure(request, written.error(), store_.trouble());
     const nlohmann::ordered_json body{{"key", key}, {"version", written->version}, {"created", written->created}};
     auto response = http::json_response(written->created ? 201 : 200, body);
     if (written->created) response.set(http::field::location, request.path);
@@ -135,7 +136,7 @@ asio::awaitable<Response> Documents::remove(const Request& request)
     const auto conditions = preconditions(request);
     if (!conditions) co_return http::problem(conditions.error(), request.id);
     const auto removed = co_await store_.remove(request.parameter("key"), as_store_precondition(*conditions));
-    if (!removed) co_return store_failure(request, removed.error());
+    if (!removed) co_return store_failure(request, removed.error(), store_.trouble());
     co_return Response(204);
 }
 

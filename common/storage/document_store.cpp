@@ -14,6 +14,10 @@ constexpr auto schema = R"(
     INSERT OR IGNORE INTO last_version VALUES (1, 0);
 )";
 
+const FileFormat format{.name = "the documents of primary and spare",
+                        .application_id = 0x68'73'64'6f, // "hsdo"
+                        .tables_without_id = {"documents", "last_version"}};
+
 constexpr Duration opening_timeout = seconds(10);
 
 template <class T> T started(result<T> made, const std::string& path)
@@ -22,21 +26,12 @@ template <class T> T started(result<T> made, const std::string& path)
     if constexpr (!std::is_void_v<T>) return *std::move(made);
 }
 
-Database open(const std::string& path, Duration busy_timeout)
-{
-    auto database = started(Database::open(path, std::max(busy_timeout, opening_timeout)), path);
-    started(database.execute("PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL"), path);
-    auto transaction = started(Transaction::begin(database), path);
-    started(database.execute(schema), path);
-    started(transaction.commit(), path);
-    database.set_busy_timeout(busy_timeout);
-    return database;
-}
-
 } // namespace
 
-DocumentStore::DocumentStore(const std::string& path, Duration busy_timeout) : database_(open(path, busy_timeout))
+DocumentStore::DocumentStore(const std::string& path, Duration busy_timeout)
+    : file_(path, format, DatabaseFile::Use::shared), database_(open(path, busy_timeout))
 {
+    file_.watch({});
     const auto prepare = [&](std::string_view sql) { return started(database_.prepare(sql), path); };
     statements_.emplace(Statements{
         prepare("SELECT value, version FROM documents WHERE key = ?1"),
@@ -45,6 +40,19 @@ DocumentStore::DocumentStore(const std::string& path, Duration busy_timeout) : d
         prepare("INSERT INTO documents VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET value = ?2, version = ?3"),
         prepare("DELETE FROM documents WHERE key = ?1"),
     });
+}
+
+Database DocumentStore::open(const std::string& path, Duration busy_timeout)
+{
+    auto database = started(Database::open(path, std::max(busy_timeout, opening_timeout)), path);
+    started(database.execute("PRAGMA synchronous=FULL"), path);
+    auto transaction = started(Transaction::begin(database), path);
+    file_.claim(database);
+    started(database.execute(schema), path);
+    started(transaction.commit(), path);
+    started(database.execute("PRAGMA journal_mode=DELETE"), path);
+    database.set_busy_timeout(busy_timeout);
+    return database;
 }
 
 asio::awaitable<result<Document>> DocumentStore::get(std::string key)
@@ -69,6 +77,7 @@ asio::awaitable<result<void>> DocumentStore::remove(std::string key, Preconditio
 
 result<Document> DocumentStore::read(const std::string& key)
 {
+    if (const auto there = file_.verify(); !there) return there.error();
     Run select(statements_->select);
     const auto found = select->bind(1, key).step();
     if (!found) return found.error();
@@ -94,6 +103,7 @@ result<Version> DocumentStore::next_version()
 
 result<Written> DocumentStore::write(const std::string& key, const std::string& value, const Precondition& allowed)
 {
+    if (const auto there = file_.verify(); !there) return there.error();
     auto transaction = Transaction::begin(database_);
     if (!transaction) return transaction.error();
     const auto before = current(key);
@@ -106,11 +116,13 @@ result<Written> DocumentStore::write(const std::string& key, const std::string& 
         if (const auto done = upsert->bind(1, key).bind(2, value).bind(3, *version).step(); !done) return done.error();
     }
     if (const auto done = transaction->commit(); !done) return done.error();
+    if (const auto there = file_.verify(); !there) return there.error(); // it may have gone meanwhile
     return Written{*version, !before->has_value()};
 }
 
 result<void> DocumentStore::erase(const std::string& key, const Precondition& allowed)
 {
+    if (const auto there = file_.verify(); !there) return there.error();
     auto transaction = Transaction::begin(database_);
     if (!transaction) return transaction.error();
     const auto before = current(key);
@@ -121,7 +133,8 @@ result<void> DocumentStore::erase(const std::string& key, const Precondition& al
         Run erase(statements_->erase);
         if (const auto done = erase->bind(1, key).step(); !done) return done.error();
     }
-    return transaction->commit();
+    if (const auto done = transaction->commit(); !done) return done.error();
+    return file_.verify();
 }
 
 } // namespace hotspare::storage

@@ -6,6 +6,7 @@
 // coroutines must have ended before the store is destroyed.
 #pragma once
 
+#include "common/storage/database_file.hpp"
 #include "common/storage/sqlite.hpp"
 #include "common/storage/worker.hpp"
 
@@ -36,18 +37,24 @@ using Precondition = std::function<bool(std::optional<Version>)>;
 
 class DocumentStore {
 public:
-    /// Opens or creates `path`. Throws StartupError when that fails; it waits for up to 10 s for a lock, because a
-    /// process that is restarted beside one that writes all the time must come up.
+    /// Opens or creates `path`. Throws StartupError when that fails, UsageError when it is the file of another program;
+    /// it waits for up to 10 s for a lock, because a process that is restarted beside one that writes all the time must
+    /// come up.
     explicit DocumentStore(const std::string& path, Duration busy_timeout = seconds(2));
 
-    /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout)
-    /// or errc::storage, errc::storage_full, errc::storage_broken.
+    /// Fails with errc::not_found, errc::unavailable (another process held the lock for longer than the busy timeout,
+    /// or trouble()) or errc::storage, errc::storage_full, errc::storage_broken.
     asio::awaitable<result<Document>> get(std::string key);
-    /// Also errc::conflict when the precondition said no. A failure of any kind means that nothing was written.
+    /// Also errc::conflict when the precondition said no. A failure of any kind means that nothing was written
+    /// that can be read back.
     asio::awaitable<result<Written>> put(std::string key, std::string value, Precondition allowed);
     asio::awaitable<result<void>> remove(std::string key, Precondition allowed);
 
+    /// Why its path does not lead to the file that is open; none if it does.
+    std::optional<std::string> trouble() const { return file_.trouble(); }
+
 private:
+    Database open(const std::string& path, Duration busy_timeout);
     result<Document> read(const std::string& key);
     result<std::optional<Version>> current(const std::string& key);
     result<Version> next_version();
@@ -58,6 +65,7 @@ private:
         Statement select, version, next, upsert, erase;
     };
 
+    DatabaseFile file_;
     Database database_;
     std::optional<Statements> statements_;
     Worker worker_; ///< last: joined before the database closes

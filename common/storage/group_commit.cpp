@@ -60,7 +60,7 @@ void GroupCommit::add(std::unique_ptr<Piece> piece)
 GroupCommit::Pieces GroupCommit::next_batch()
 {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+    wait_for_work(lock);
     Pieces batch;
     if (queue_.size() <= options_.most) {
         batch.swap(queue_);
@@ -70,6 +70,19 @@ GroupCommit::Pieces GroupCommit::next_batch()
         queue_.erase(queue_.begin(), end);
     }
     return batch;
+}
+
+void GroupCommit::wait_for_work(std::unique_lock<std::mutex>& lock)
+{
+    const auto there_is = [this] { return stop_ || !queue_.empty(); };
+    if (!options_.when_idle) return changed_.wait(lock, there_is);
+    while (!changed_.wait_for(lock, options_.idle_after, there_is)) {
+        if (broken_) continue;
+        lock.unlock();
+        const auto done = options_.when_idle();
+        if (!done && done.error() == errc::storage_broken) break_down();
+        lock.lock();
+    }
 }
 
 void GroupCommit::run_thread()
@@ -119,15 +132,18 @@ void GroupCommit::break_down()
 
 error_code GroupCommit::execute(Pieces& batch)
 {
+    const auto verify = [this] { return options_.verify ? options_.verify() : result<void>(); };
     try {
+        if (const auto there = verify(); !there) return there.error();
         auto transaction = Transaction::begin(database_);
         if (!transaction) return transaction.error();
         for (auto& piece : batch) {
             const auto error = piece->execute();
             if (is_failure(error)) return error; // rolls back
         }
-        const auto committed = transaction->commit();
-        return committed ? error_code() : committed.error();
+        if (const auto committed = transaction->commit(); !committed) return committed.error();
+        const auto there = verify(); // it may have gone meanwhile
+        return there ? error_code() : there.error();
     } catch (const std::exception& error) {
         // Memory ran out, or a piece of work has a bug: what it did is rolled back, and the thread goes on.
         spdlog::error("a write failed: {}", error.what());

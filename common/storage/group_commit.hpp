@@ -39,8 +39,14 @@ namespace asio = boost::asio;
 struct GroupCommitOptions {
     std::size_t most = 512;    ///< pieces of work in one transaction: bounds what the first of them waits
     std::size_t queue = 8'192; ///< that may wait; more are refused with errc::unavailable
+    /// Called on the thread before each transaction and once more after its commit, before its callers are told:
+    /// whether what is written there can be read back. Its error is theirs.
+    std::function<result<void>()> verify{};
     /// Called on the thread after each commit, when its callers have been told: the place for a checkpoint.
     std::function<result<void>()> after_commit{};
+    /// Called on the thread whenever nothing was to be done for `idle_after`.
+    std::function<result<void>()> when_idle{};
+    Duration idle_after = seconds(1);
     /// Called on the thread after errc::storage_broken. The callers have been told by then; every later call fails with
     /// the same. Only a new process, or a new Database, can find out what was written.
     std::function<void()> broken{};
@@ -127,6 +133,7 @@ private:
     void add(std::unique_ptr<Piece> piece);
     void run_thread();
     Pieces next_batch();
+    void wait_for_work(std::unique_lock<std::mutex>& lock);
     void commit(Pieces& batch);
     void break_down();
     error_code execute(Pieces& batch);

@@ -117,6 +117,14 @@ result<Database> Database::open_to_read(const std::string& path, Duration busy_t
     return open(path, busy_timeout, SQLITE_OPEN_READONLY);
 }
 
+result<Database> Database::open_as_is(const std::string& path)
+{
+    // "immutable" is an URI's parameter: https://www.sqlite.org/uri.html. Every other byte is escaped.
+    std::string uri = "file:";
+    for (const char c : path) uri += c == '/' ? "/" : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+    return open(uri + "?immutable=1", Duration::zero(), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
 result<Database> Database::open(const std::string& path, Duration busy_timeout, int flags)
 {
     sqlite3* handle = nullptr;
@@ -148,7 +156,10 @@ result<Statement> Database::prepare(std::string_view sql)
 result<void> Database::log_ahead(Synchronous synchronous)
 {
     const std::string level = synchronous == Synchronous::full ? "FULL" : "NORMAL";
-    if (auto done = execute("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=" + level); !done)
+    if (auto done = execute(fmt::format("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={}; "
+                                        "PRAGMA journal_size_limit={}",
+                                        level, log_bytes_kept));
+        !done)
         return done;
     const auto count = [](void* pages, sqlite3*, const char*, int in_log) {
         *static_cast<int*>(pages) = in_log;
@@ -164,6 +175,15 @@ result<void> Database::checkpoint()
     // Busy: a reader still needs older pages; the rest is for the next time.
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return failure(database_.get(), code, "checkpoint");
     *log_pages_ = 0;
+    return {};
+}
+
+result<void> Database::drop_log()
+{
+    const auto timeout = std::exchange(busy_->timeout, Duration::zero());
+    const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    busy_->timeout = timeout;
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return failure(database_.get(), code, "empty the log");
     return {};
 }
 

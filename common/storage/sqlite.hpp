@@ -62,16 +62,23 @@ public:
     static result<Database> open(const std::string& path, Duration busy_timeout);
     /// A connection that never writes, and therefore never checkpoints either. The file must exist.
     static result<Database> open_to_read(const std::string& path, Duration busy_timeout);
+    /// To look at a file that may be another program's: reads what the file itself holds at this moment. Takes no lock,
+    /// creates nothing, and ignores a log or journal beside it.
+    static result<Database> open_as_is(const std::string& path);
     void set_busy_timeout(Duration busy_timeout) noexcept { busy_->timeout = busy_timeout; }
 
     /// From now on commits go to a write-ahead log, and with `full` are durable when they return. Nothing moves them on
     /// to the file itself but checkpoint(). At most one connection per file may do this: SQLite 3.40 may corrupt a file
     /// that two of them checkpoint or write at once.
     result<void> log_ahead(Synchronous synchronous = Synchronous::full);
+    /// The size that the log's file goes back to when all of it is in the database.
+    static constexpr std::int64_t log_bytes_kept = 8 * 1024 * 1024;
     /// In the log and not known to be checkpointed, in pages of 4 KiB.
     int log_pages() const noexcept { return *log_pages_; }
     /// Copies what no reader needs any more from the log to the file, and makes it durable there.
     result<void> checkpoint();
+    /// Gives the log's disk space back, all of it, unless a reader needs the log at this moment: success as well.
+    result<void> drop_log();
 
     /// Rows that the latest INSERT, UPDATE or DELETE wrote.
     std::int64_t changes() const noexcept;

@@ -4,14 +4,9 @@
 
 #include <fmt/format.h>
 
-#include <sys/file.h>
-
 #include <array>
-#include <cerrno>
-#include <fcntl.h>
+#include <filesystem>
 #include <limits>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 
 namespace hotspare::orders {
@@ -44,6 +39,11 @@ constexpr auto schema = R"(
     PRAGMA user_version = 2;
 )";
 constexpr std::int64_t schema_version = 2; ///< 1 had a table of jobs
+
+const storage::FileFormat format{.name = "the orders of order_service",
+                                 .application_id = 0x68'73'6f'72, // "hsor"
+                                 .tables_without_id = {"events", "keys", "orders", "totals"},
+                                 .version_without_id = 2};
 
 /// As SQLite's own default: 4 MiB of log, which a checkpoint copies in some milliseconds.
 constexpr int checkpoint_pages = 1000;
@@ -92,29 +92,10 @@ result<void> finished(Run& statement)
 
 } // namespace
 
-class SqliteStore::FileLock {
-public:
-    explicit FileLock(const std::string& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644))
-    {
-        if (descriptor_ < 0)
-            throw StartupError(fmt::format("cannot open {}: {}", path, std::generic_category().message(errno)));
-        if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-        ::close(descriptor_);
-        throw StartupError(
-            fmt::format("{} is locked: another order_service uses these orders; give this one another --data", path));
-    }
-    ~FileLock() { ::close(descriptor_); }
-    FileLock(const FileLock&) = delete;
-    FileLock& operator=(const FileLock&) = delete;
-
-private:
-    int descriptor_;
-};
-
 class SqliteStore::Writer {
 public:
-    Writer(const std::string& path, const Options& options)
-        : database_(open(path, options.synchronous)), clock_(options.clock)
+    Writer(const storage::DatabaseFile& file, const std::string& path, const Options& options)
+        : database_(open(file, path, options.synchronous)), clock_(options.clock)
     {
         const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
         statements_.emplace(Statements{
@@ -236,14 +217,16 @@ private:
         Statement by_id, by_number, key, add_key, add_order, update_order, due, next_due, add_event, add_totals;
     };
 
-    static Database open(const std::string& path, storage::Synchronous synchronous)
+    static Database open(const storage::DatabaseFile& file, const std::string& path, storage::Synchronous synchronous)
     {
         auto database = started(Database::open(path, seconds(5)), path);
-        started(database.log_ahead(synchronous), path);
+        // Before the log: whose file it is must be in the file itself.
         auto transaction = started(storage::Transaction::begin(database), path);
+        file.claim(database);
         check_version(database, path);
         started(database.execute(schema), path);
         started(transaction.commit(), path);
+        started(database.log_ahead(synchronous), path);
         // What a killed process had written but not yet synced is in the log and is read as if it were durable. Before
         // a repetition of it is acknowledged it must be.
         started(database.checkpoint(), path);
@@ -480,18 +463,48 @@ private:
 };
 
 SqliteStore::SqliteStore(const std::string& path, std::function<void()> broken, Options options)
-    : lock_(std::make_unique<FileLock>(path + ".lock")), writer_(std::make_unique<Writer>(path, options)),
-      reader_(std::make_unique<Reader>(path)),
-      commit_(writer_->database(), {.after_commit = [writer = writer_.get()]() -> result<void> {
-                                        auto& database = writer->database();
-                                        if (database.log_pages() < checkpoint_pages) return {};
-                                        return database.checkpoint();
-                                    },
-                                    .broken = std::move(broken)})
+    : file_(path, format, storage::DatabaseFile::Use::alone), writer_(std::make_unique<Writer>(file_, path, options)),
+      reader_(open_reader()), commit_(writer_->database(), {.verify = [this] { return file_.verify(); },
+                                                            .after_commit = [this] { return checkpoint_when_long(); },
+                                                            .when_idle = [this] { return rest(); },
+                                                            .broken = std::move(broken)})
 {
 }
 
 SqliteStore::~SqliteStore() = default;
+
+/// With the first reader all files are there.
+std::unique_ptr<SqliteStore::Reader> SqliteStore::open_reader()
+{
+    auto reader = std::make_unique<Reader>(file_.path());
+    started(reader->totals(), file_.path());
+    file_.watch({"-wal", "-shm"});
+    return reader;
+}
+
+result<void> SqliteStore::checkpoint_when_long()
+{
+    auto& database = writer_->database();
+    return database.log_pages() < checkpoint_pages ? result<void>() : database.checkpoint();
+}
+
+/// A store that nothing is written to notices as well when its file is gone, and a log that a reader made long, a
+/// backup for example, is given back although no commit follows.
+result<void> SqliteStore::rest()
+{
+    if (!file_.verify()) return {}; // known to who asks for trouble()
+    std::error_code ignored;
+    const auto bytes = std::filesystem::file_size(file_.path() + "-wal", ignored);
+    if (ignored || bytes <= static_cast<std::uintmax_t>(Database::log_bytes_kept)) return {};
+    return writer_->database().drop_log();
+}
+
+/// What is not found by the store's path any more must not be answered from either.
+template <class T> result<T> SqliteStore::if_there(result<T> answer)
+{
+    if (const auto there = file_.verify(); !there) return there.error();
+    return answer;
+}
 
 asio::awaitable<result<Creation>> SqliteStore::create(NewOrder what, std::optional<std::string> key)
 {
@@ -531,19 +544,19 @@ asio::awaitable<result<std::uint64_t>> SqliteStore::clear()
 
 asio::awaitable<result<OrderFile>> SqliteStore::find(std::string order_id)
 {
-    auto work = [this, order_id = std::move(order_id)] { return reader_->find(order_id); };
+    auto work = [this, order_id = std::move(order_id)] { return if_there(reader_->find(order_id)); };
     co_return co_await reading_.run(std::move(work));
 }
 
 asio::awaitable<result<Listing>> SqliteStore::list(ListQuery query)
 {
-    auto work = [this, query] { return reader_->list(query); };
+    auto work = [this, query] { return if_there(reader_->list(query)); };
     co_return co_await reading_.run(std::move(work));
 }
 
 asio::awaitable<result<Totals>> SqliteStore::totals()
 {
-    auto work = [this] { return reader_->totals(); };
+    auto work = [this] { return if_there(reader_->totals()); };
     co_return co_await reading_.run(std::move(work));
 }
 

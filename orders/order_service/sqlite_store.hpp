@@ -1,10 +1,12 @@
 // The store of one order service on one machine: an SQLite file in WAL mode with synchronous=FULL. One connection
 // writes and checkpoints, on its own thread, many requests to a commit (common/storage/group_commit); another one
-// reads, so that reading goes on while the disk is full or slow. A lock on FILE.lock keeps a second process out.
+// reads, so that reading goes on while the disk is full or slow. A second process that opens the file is refused. While
+// the path does not lead to the open file, because that was deleted or replaced, nothing is answered from it.
 //
 // Thread: as Store. Owner: main.
 #pragma once
 
+#include "common/storage/database_file.hpp"
 #include "common/storage/group_commit.hpp"
 #include "common/storage/sqlite.hpp"
 #include "common/storage/worker.hpp"
@@ -12,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace hotspare::orders {
@@ -26,7 +29,8 @@ public:
     };
 
     /// Opens or creates `path`. `broken` is called, on another thread, once it is unknown what the file holds: the
-    /// process is to end, and the next one to find out. Throws StartupError.
+    /// process is to end, and the next one to find out. Throws StartupError, and UsageError if the file is another
+    /// program's.
     SqliteStore(const std::string& path, std::function<void()> broken, Options options);
     ~SqliteStore() override;
 
@@ -39,16 +43,20 @@ public:
     asio::awaitable<result<OrderFile>> find(std::string order_id) override;
     asio::awaitable<result<Listing>> list(ListQuery query) override;
     asio::awaitable<result<Totals>> totals() override;
-    std::optional<std::string> trouble() const override { return std::nullopt; }
+    std::optional<std::string> trouble() const override { return file_.trouble(); }
 
     storage::GroupCommit::Counts commits() const { return commit_.counts(); }
 
 private:
     class Writer; ///< the statements that change something; on the group commit's thread
     class Reader; ///< those that do not; on the reader's thread
-    class FileLock;
 
-    std::unique_ptr<FileLock> lock_;
+    std::unique_ptr<Reader> open_reader();
+    result<void> checkpoint_when_long();
+    result<void> rest();
+    template <class T> result<T> if_there(result<T> answer);
+
+    storage::DatabaseFile file_; ///< first: closed after the databases
     std::unique_ptr<Writer> writer_;
     std::unique_ptr<Reader> reader_;
     storage::GroupCommit commit_;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <optional>
@@ -169,6 +170,42 @@ TEST_F(DocumentStoreTest, RefusesAFileThatIsNone)
 {
     EXPECT_THROW(Client("/nonexistent/data.sqlite"), StartupError);
     EXPECT_THROW(Client(directory_.write("text", std::string(4096, 'x'))), StartupError);
+}
+
+TEST_F(DocumentStoreTest, RefusesTheFileOfAnotherProgram)
+{
+    {
+        auto other = Database::open(path_, seconds(1));
+        ASSERT_TRUE(other->execute("CREATE TABLE customers (name)"));
+    }
+    EXPECT_THROW(Client{path_}, UsageError);
+    auto other = Database::open(path_, seconds(1));
+    EXPECT_TRUE(other->execute("SELECT name FROM customers"));
+    EXPECT_FALSE(other->execute("SELECT key FROM documents"));
+}
+
+TEST_F(DocumentStoreTest, TakesAFileThatWasMadeBeforeFilesHadAnId)
+{
+    {
+        Client client(path_);
+        ASSERT_TRUE(client.put("a", "1"));
+        auto other = Database::open(path_, seconds(1));
+        ASSERT_TRUE(other->execute("PRAGMA application_id = 0"));
+    }
+    EXPECT_EQ(Client(path_).get("a")->value, "1");
+}
+
+TEST_F(DocumentStoreTest, AcknowledgesNothingOnceItsFileIsGone)
+{
+    Client client(path_);
+    ASSERT_TRUE(client.put("a", "1"));
+    const auto aside = path_ + ".aside";
+    std::filesystem::rename(path_, aside);
+    EXPECT_EQ(client.put("a", "2").error(), errc::unavailable);
+    EXPECT_EQ(client.get("a").error(), errc::unavailable);
+    std::filesystem::rename(aside, path_);
+    EXPECT_EQ(client.get("a")->value, "1");
+    EXPECT_TRUE(client.put("a", "2"));
 }
 
 /// Writes documents <name>-0, <name>-1, ... and reports each one on `report` once it was acknowledged. Never returns.

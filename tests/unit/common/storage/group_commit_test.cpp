@@ -151,6 +151,48 @@ TEST_F(GroupCommitTest, WritesNothingMoreOnceItIsUnknownWhatTheFileHolds)
     EXPECT_TRUE(test::eventually([&] { return broken == 1; }));
 }
 
+TEST_F(GroupCommitTest, AcknowledgesNothingThatCannotBeReadBack)
+{
+    std::atomic<int> asked = 0;
+    std::atomic<int> good = 0; // so often
+    GroupCommitOptions options;
+    options.verify = [&]() -> result<void> {
+        if (asked++ < good) return {};
+        return error_code(errc::unavailable);
+    };
+    GroupCommit group(database_, options);
+    const auto insert_one = [&] {
+        auto done = start(group, [this] { return insert(1); });
+        context_.restart();
+        context_.run();
+        return done.get();
+    };
+    EXPECT_EQ(insert_one().error(), errc::unavailable);
+    EXPECT_EQ(rows(), 0) << "nothing is written where it is lost";
+
+    good = asked + 1;
+    EXPECT_EQ(insert_one().error(), errc::unavailable) << "it went between the two looks";
+
+    good = asked + 2;
+    EXPECT_TRUE(insert_one());
+}
+
+TEST_F(GroupCommitTest, DoesWhatIsForIdleTimes)
+{
+    std::atomic<int> rests = 0;
+    GroupCommitOptions options;
+    options.idle_after = milliseconds(1);
+    options.when_idle = [&]() -> result<void> {
+        ++rests;
+        return {};
+    };
+    GroupCommit group(database_, options);
+    EXPECT_TRUE(test::eventually([&] { return rests > 1; }));
+    auto done = start(group, [this] { return insert(1); });
+    context_.run();
+    EXPECT_TRUE(done.get());
+}
+
 TEST_F(GroupCommitTest, RefusesMoreThanItsQueueHolds)
 {
     Blocker blocker;

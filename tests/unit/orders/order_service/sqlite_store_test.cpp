@@ -1,5 +1,7 @@
 #include "orders/order_service/sqlite_store.hpp"
 
+#include "common/storage/document_store.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -8,8 +10,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <future>
 #include <set>
 #include <string>
+#include <utility>
 
 namespace hotspare::orders {
 namespace {
@@ -17,6 +22,14 @@ namespace {
 // What every store promises is in tests/integration/orders/store_test.cpp.
 class SqliteStoreTest : public testing::Test {
 protected:
+    template <class T> T run(asio::awaitable<T> call)
+    {
+        asio::io_context context;
+        auto done = asio::co_spawn(context, std::move(call), asio::use_future);
+        context.run();
+        return done.get();
+    }
+
     test::TempDir directory_;
     std::string path_ = (directory_.path() / "orders.sqlite").string();
 };
@@ -30,9 +43,11 @@ TEST_F(SqliteStoreTest, LetsNoSecondProcessIn)
 TEST_F(SqliteStoreTest, RefusesAFileOfAnotherVersion)
 {
     {
+        const SqliteStore store(path_, [] {}, {});
+    }
+    {
         auto database = storage::Database::open(path_, seconds(1));
-        ASSERT_TRUE(database);
-        ASSERT_TRUE(database->execute("CREATE TABLE orders (number INTEGER); CREATE TABLE jobs (number INTEGER)"));
+        ASSERT_TRUE(database->execute("PRAGMA user_version = 1"));
     }
     try {
         const SqliteStore store(path_, [] {}, {});
@@ -40,6 +55,31 @@ TEST_F(SqliteStoreTest, RefusesAFileOfAnotherVersion)
     } catch (const StartupError& error) {
         EXPECT_NE(std::string(error.what()).find("another version"), std::string::npos) << error.what();
     }
+}
+
+TEST_F(SqliteStoreTest, RefusesTheFileOfABackendAndTheOtherWayRound)
+{
+    const auto documents = (directory_.path() / "data.sqlite").string();
+    {
+        const storage::DocumentStore backend(documents);
+    }
+    EXPECT_THROW(SqliteStore(documents, [] {}, {}), UsageError);
+    {
+        const SqliteStore store(path_, [] {}, {});
+    }
+    EXPECT_THROW(storage::DocumentStore{path_}, UsageError);
+}
+
+TEST_F(SqliteStoreTest, TakesAFileThatWasMadeBeforeFilesHadAnId)
+{
+    {
+        const SqliteStore store(path_, [] {}, {});
+    }
+    {
+        auto database = storage::Database::open(path_, seconds(1));
+        ASSERT_TRUE(database->execute("PRAGMA application_id = 0"));
+    }
+    EXPECT_NO_THROW(SqliteStore(path_, [] {}, {}));
 }
 
 asio::awaitable<void> create_many(Store& store, int from, int to, std::set<std::string>& created)
@@ -64,6 +104,50 @@ TEST_F(SqliteStoreTest, WritesManyOrdersWithOneCommit)
     const auto counts = store.commits();
     EXPECT_EQ(counts.pieces, 640U);
     EXPECT_LT(counts.commits, 320U) << "at least two share one, although the disk may be quick";
+}
+
+TEST_F(SqliteStoreTest, AnswersNothingOnceItsFileIsGone)
+{
+    SqliteStore store(path_, [] {}, {});
+    ASSERT_TRUE(run(store.create({"a", "x", 1}, std::nullopt)));
+    const auto aside = path_ + ".aside";
+    std::filesystem::rename(path_, aside);
+    EXPECT_TRUE(test::eventually([&] { return store.trouble().has_value(); })) << "also if nobody writes";
+    EXPECT_EQ(store.trouble(), "orders.sqlite was deleted or renamed");
+    EXPECT_EQ(run(store.create({"b", "x", 1}, std::nullopt)).error(), errc::unavailable);
+    EXPECT_EQ(run(store.find("a")).error(), errc::unavailable);
+
+    std::filesystem::rename(aside, path_);
+    EXPECT_TRUE(test::eventually([&] { return !store.trouble(); }));
+    EXPECT_TRUE(run(store.create({"b", "x", 1}, std::nullopt)));
+}
+
+TEST_F(SqliteStoreTest, AcknowledgesNothingOnceItsLogIsGone)
+{
+    SqliteStore store(path_, [] {}, {});
+    ASSERT_TRUE(run(store.create({"a", "x", 1}, std::nullopt)));
+    std::filesystem::remove(path_ + "-wal");
+    EXPECT_EQ(run(store.create({"b", "x", 1}, std::nullopt)).error(), errc::unavailable);
+    EXPECT_EQ(store.trouble(), "orders.sqlite-wal was deleted or renamed");
+}
+
+/// As a backup does, while orders come in: until it ends nothing can leave the log.
+TEST_F(SqliteStoreTest, GivesBackWhatTheLogGrewToWhileAReaderHeldIt)
+{
+    SqliteStore store(path_, [] {}, {});
+    const auto log_size = [this] { return std::filesystem::file_size(path_ + "-wal"); };
+    const auto kept = static_cast<std::uintmax_t>(storage::Database::log_bytes_kept);
+    auto backup = storage::Database::open_to_read(path_, seconds(1)).value();
+    ASSERT_TRUE(backup.execute("BEGIN; SELECT count(*) FROM orders"));
+    asio::io_context context;
+    std::set<std::string> created;
+    for (int i = 0; log_size() <= kept + kept / 2; i += 200) {
+        asio::co_spawn(context, create_many(store, i, i + 200, created), asio::use_future);
+        context.restart();
+        context.run();
+    }
+    ASSERT_TRUE(backup.execute("COMMIT"));
+    EXPECT_TRUE(test::eventually([&] { return log_size() <= kept; })) << log_size();
 }
 
 } // namespace

@@ -354,7 +354,8 @@ busy_ports() {
 # --- the supervisor ---------------------------------------------------------------------------------------------------
 
 # supervise DIRECTORY NAME COMMAND...: keeps one daemon running until SIGTERM. Exit codes 0 and 2 are the daemon's own
-# decision (asked to stop, bad usage): starting it again would not change its mind.
+# decision (asked to stop, bad usage): starting it again would not change its mind. An engine that exits with 0 was
+# stopped by its own tools (pg_ctl stop, redis-cli shutdown) or by a signal, and is started again: the services need it.
 #
 # A process that has just been forked can lose a SIGTERM. So whoever stops the instance first leaves the mark `stopping`
 # and then sends the signal; whoever is born looks at the mark once it would hear the signal. One of the two is seen.
@@ -377,7 +378,7 @@ supervise() {
         rm -f "$directory/$name.pid"
         must_stop "$directory" && break
         note "$directory" "$name" "$(describe_exit "$code") after $((SECONDS - started)) s"
-        if ((code == 0 || code == 2)); then break; fi
+        if ((code == 2)) || { ((code == 0)) && [[ ! -e $directory/$name.engine ]]; }; then break; fi
         if ((SECONDS - started >= HEALTHY_SECONDS)); then pause=$PAUSE_FIRST_MS; fi
         rest "$pause"
         pause=$((pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS))

@@ -426,12 +426,18 @@ TEST_F(RunSh, OrdersOnEnginesOutliveTheEngine)
     EXPECT_TRUE(std::regex_search(
         sh({"status"}).out, std::regex("postgres +pid [0-9]+ +ports " + std::to_string(port(5432)) + " +restarts 0")));
 
-    const pid_t crashed = recorded("orders-scaled", "postgres.pid");
-    ::kill(crashed, SIGKILL);
-    EXPECT_TRUE(eventually([&] {
-        const pid_t now = recorded("orders-scaled", "postgres.pid");
-        return now != 0 && now != crashed;
-    })) << "it is not started again";
+    // By the other two signals they exit with 0, as if they had been meant to stop.
+    const std::vector<std::pair<std::string, int>> ends{
+        {"postgres.pid", SIGKILL}, {"postgres.pid", SIGINT}, {"redis.pid", SIGTERM}};
+    for (const auto& [engine, signal] : ends) {
+        const pid_t ended = recorded("orders-scaled", engine);
+        ::kill(ended, signal);
+        EXPECT_TRUE(eventually([&, name = engine] {
+            const pid_t now = recorded("orders-scaled", name);
+            return now != 0 && now != ended;
+        })) << engine
+            << " is not started again after signal " << signal;
+    }
     EXPECT_TRUE(eventually([&] { return place("second") == 200; }));
     EXPECT_TRUE(eventually([&] { return status_of("second", 8080) == "Validated"; }));
     EXPECT_EQ(status_of("first", 8080), "Validated");

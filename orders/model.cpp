@@ -1,5 +1,7 @@
 #include "orders/model.hpp"
 
+#include "common/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,12 +23,6 @@ http::Problem wrong(std::string_view field, std::string_view is, std::string_vie
     return {422, fmt::format("the field '{}' {}, expected {}", field, is, expected), Json{{"field", field}}};
 }
 
-/// Control characters have no place in a name, and would break the lines of every log that it appears in.
-bool is_printable(std::string_view text) noexcept
-{
-    return std::ranges::none_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-}
-
 bool is_utf8(std::string_view text)
 {
     try {
@@ -39,14 +35,16 @@ bool is_utf8(std::string_view text)
 
 boost::system::result<std::string, http::Problem> text_field(const Json& body, std::string_view field, std::size_t most)
 {
-    const auto expected = fmt::format("a text of 1 to {} bytes without control characters", most);
+    const auto expected =
+        fmt::format("a text of 1 to {} bytes, without control characters or line separators and not only blanks", most);
     const auto found = body.find(field);
     if (found == body.end()) return wrong(field, "is missing", expected);
     if (!found->is_string()) return wrong(field, fmt::format("is a JSON {}", found->type_name()), expected);
     const auto& text = found->get_ref<const std::string&>();
     if (text.empty()) return wrong(field, "is empty", expected);
     if (text.size() > most) return wrong(field, fmt::format("has {} bytes", text.size()), expected);
-    if (!is_printable(text)) return wrong(field, "holds a control character", expected);
+    if (has_control_character(text)) return wrong(field, "holds a control character or a line separator", expected);
+    if (is_blank(text)) return wrong(field, "is blank", expected);
     return text;
 }
 
@@ -78,7 +76,7 @@ std::optional<Status> status_named(std::string_view word) noexcept
 
 bool may_be_order_id(std::string_view text)
 {
-    return !text.empty() && text.size() <= OrderLimits::order_id && is_printable(text) && is_utf8(text);
+    return !text.empty() && text.size() <= OrderLimits::order_id && is_utf8(text);
 }
 
 boost::system::result<NewOrder, http::Problem> parse_new_order(const Json& body)

@@ -58,13 +58,14 @@ struct OrderLimits {
     static constexpr std::size_t idempotency_key = 255; ///< bytes
 };
 
-/// Reads the body of POST /create_order. Strict: a field that is missing, empty, too long, of the wrong kind or unknown
-/// is a 422 that names it.
+/// Reads the body of POST /create_order. Strict: a field that is missing, blank, too long, of the wrong kind, unknown
+/// or that holds a control character or a line separator is a 422 that names it.
 boost::system::result<NewOrder, http::Problem> parse_new_order(const nlohmann::json& body);
 /// The value of the Idempotency-Key header: visible ASCII, not empty.
 boost::system::result<std::string, http::Problem> parse_idempotency_key(std::string_view value);
 
-/// Whether an order can have this name: what cannot be created need not be looked for.
+/// Whether a stored order can have this name: what cannot be stored need not be looked for. Wider than what
+/// parse_new_order() takes, as an earlier version of it may have taken more.
 bool may_be_order_id(std::string_view text);
 
 /// One line of an order's timeline.

@@ -108,7 +108,12 @@ boost::system::result<Fault, http::Problem> parse_fault(const std::vector<std::p
     if (!body.is_object())
         return http::Problem{422, R"(the body is not a JSON object such as {"mode":"error","for":"5s"})"};
     Json fields = Json::object();
-    for (const auto& [name, value] : query) fields[name] = value;
+    for (const auto& [name, value] : query) {
+        if (fields.contains(name))
+            return http::Problem{422, fmt::format("the parameter '{}' is given more than once, expected one", name),
+                                 Json{{"field", name}}};
+        fields[name] = value;
+    }
     fields.update(body);
     try {
         return read(fields, default_mode);

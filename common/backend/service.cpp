@@ -237,6 +237,7 @@ Response Service::fail(const Request& request)
 
 Response Service::recover(const Request& request)
 {
+    if (auto wrong = wrong_body(request)) return *std::move(wrong);
     fault_.clear();
     apply_fault();
     if (server_.suspended() && !stopping_)
@@ -249,8 +250,17 @@ Response Service::recover(const Request& request)
     return answer(200, std::move(body));
 }
 
+/// They need no body. One that is there all the same is read, so that a request that says two things is refused.
+std::optional<Response> Service::wrong_body(const Request& request)
+{
+    if (request.body().empty()) return std::nullopt;
+    if (const auto wrong = http::check_json(request.body())) return http::problem(*wrong, request.id);
+    return std::nullopt;
+}
+
 Response Service::simulate_cpu(const Request& request)
 {
+    if (auto wrong = wrong_body(request)) return *std::move(wrong);
     const auto& text = request.parameter("load");
     const auto load = config::parse_unsigned(text, 100);
     if (!load)
@@ -269,8 +279,9 @@ Response Service::simulate_cpu(const Request& request)
     return answer(200, std::move(body));
 }
 
-Response Service::simulate_corruption(const Request&)
+Response Service::simulate_corruption(const Request& request)
 {
+    if (auto wrong = wrong_body(request)) return *std::move(wrong);
     inject({.mode = Mode::data_error});
     auto body = self();
     body["message"] = "the data is corrupt from now on";

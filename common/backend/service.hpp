@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -60,6 +61,7 @@ private:
     http::Response echo(const http::Request& request);
     http::Response fail(const http::Request& request);
     http::Response recover(const http::Request& request);
+    static std::optional<http::Response> wrong_body(const http::Request& request);
     http::Response simulate_cpu(const http::Request& request);
     http::Response simulate_corruption(const http::Request& request);
     http::Response expose_metrics(const http::Request& request);

@@ -1,5 +1,7 @@
 #include "common/http/message.hpp"
 
+#include "common/json_document.hpp"
+
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/write.hpp>
 #include <boost/url/parse.hpp>
@@ -15,54 +17,6 @@ namespace hotspare::http {
 namespace {
 
 namespace urls = boost::urls;
-
-constexpr int max_json_depth = 64;
-
-/// Reads JSON without keeping it; remembers where it went wrong.
-class JsonChecker : public nlohmann::json_sax<Json> {
-public:
-    bool null() override { return true; }
-    bool boolean(bool) override { return true; }
-    bool number_integer(number_integer_t) override { return true; }
-    bool number_unsigned(number_unsigned_t) override { return true; }
-    bool number_float(number_float_t, const string_t&) override { return true; }
-    bool string(string_t&) override { return true; }
-    bool binary(binary_t&) override { return true; }
-    bool key(string_t&) override { return true; }
-    bool start_object(std::size_t) override { return ++depth_ <= max_json_depth; }
-    bool start_array(std::size_t) override { return ++depth_ <= max_json_depth; }
-    bool end_object() override { return --depth_ >= 0; }
-    bool end_array() override { return --depth_ >= 0; }
-
-    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override
-    {
-        byte_ = position;
-        reason_ = error.what();
-        // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ..." -> "syntax error ..."
-        if (const auto colon = reason_.find(": "); colon != std::string::npos) reason_.erase(0, colon + 2);
-        return false;
-    }
-
-    Problem problem(std::string_view text) const
-    {
-        if (depth_ > max_json_depth)
-            return {400, fmt::format("the JSON body is nested deeper than {} levels", max_json_depth)};
-        if (text.empty()) return {400, "the body is empty, expected JSON"};
-        const auto before = text.substr(0, byte_ > 0 ? byte_ - 1 : 0);
-        const auto line = 1 + std::ranges::count(before, '\n');
-        const auto newline = before.rfind('\n');
-        const auto column = before.size() - (newline == before.npos ? 0 : newline + 1) + 1;
-        return {
-            400,
-            fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", line, column, byte_, reason_),
-            Json{{"line", line}, {"column", column}, {"byte", byte_}}};
-    }
-
-private:
-    int depth_ = 0;
-    std::size_t byte_ = 0;
-    std::string reason_;
-};
 
 std::string_view view(beast::string_view text)
 {
@@ -157,9 +111,14 @@ Response problem(const Request& request, unsigned status, std::string detail, Js
 
 std::optional<Problem> check_json(std::string_view text)
 {
-    JsonChecker checker;
-    if (Json::sax_parse(text, &checker)) return std::nullopt;
-    return checker.problem(text);
+    if (text.empty()) return Problem{400, "the body is empty, expected JSON"};
+    const auto wrong = check_json_document(text);
+    if (!wrong) return std::nullopt;
+    if (wrong->byte == 0) return Problem{400, fmt::format("the body is not valid JSON: {}", wrong->what)};
+    return Problem{400,
+                   fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", wrong->line,
+                               wrong->column, wrong->byte, wrong->what),
+                   Json{{"line", wrong->line}, {"column", wrong->column}, {"byte", wrong->byte}}};
 }
 
 boost::system::result<Json, Problem> parse_json(std::string_view text)

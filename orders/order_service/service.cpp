@@ -83,6 +83,9 @@ boost::system::result<ListQuery, http::Problem> parse_list_query(const Request& 
     };
     ListQuery query;
     for (const auto& [name, value] : request.query_parameters) {
+        if (std::ranges::count(request.query_parameters, name, [](const auto& one) { return one.first; }) > 1)
+            return http::Problem{422, fmt::format("the parameter '{}' is given more than once, expected one", name),
+                                 nlohmann::json{{"field", name}}};
         if (name == "status") {
             query.status = status_named(value);
             if (!query.status) return wrong(name, "Processing | Validated | Rejected | Failed");
@@ -188,7 +191,11 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     auto what = parse_new_order(*body);
     if (!what) co_return http::problem(what.error(), request.id);
     std::optional<std::string> key;
-    if (request.find("Idempotency-Key") != request.end()) {
+    const auto keys = request.count("Idempotency-Key");
+    if (keys > 1)
+        co_return http::problem(request, 422, "the header 'Idempotency-Key' is given more than once, expected one key",
+                                {{"field", "Idempotency-Key"}});
+    if (keys == 1) {
         auto parsed = parse_idempotency_key(request.header("Idempotency-Key"));
         if (!parsed) co_return http::problem(parsed.error(), request.id);
         key = *std::move(parsed);

@@ -49,6 +49,14 @@ TEST(ParseFault, ReadsTheQueryAndLetsTheBodyOverrideIt)
     EXPECT_EQ(fault->lasts, seconds(2));
 }
 
+TEST(ParseFault, RefusesAParameterThatIsGivenTwice)
+{
+    const auto fault = parse_fault({{"mode", "slow"}, {"mode", "error"}}, Json::object(), Mode::error);
+    ASSERT_FALSE(fault);
+    EXPECT_EQ(fault.error().status, 422U);
+    EXPECT_EQ(fault.error().members["field"], "mode");
+}
+
 TEST(ParseFault, NamesTheFieldThatIsWrong)
 {
     const std::vector<std::pair<Json, std::string>> cases{

@@ -2,6 +2,7 @@
 
 #include "common/app.hpp"
 #include "common/http/address.hpp"
+#include "common/json_document.hpp"
 #include "common/time.hpp"
 #include "orders/validation_service/validator.hpp"
 #include "orders/wire.hpp"
@@ -153,7 +154,8 @@ asio::awaitable<void> ValidationService::call(Call call)
             ValidatorAnswer{response->result_int(), response->body(), std::string(response->header("Retry-After"))};
     else
         answer = response.error();
-    work_.call_ended(call.id, judge_answer(answer, std::chrono::system_clock::now()), began, wall, now);
+    work_.call_ended(call.id, judge_answer(answer, call.what.order_id, std::chrono::system_clock::now()), began, wall,
+                     now);
     proceed();
 }
 
@@ -214,7 +216,7 @@ asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::st
     } else if (answer->result_int() != 200) {
         trouble = fmt::format("status {}", answer->result_int());
     } else {
-        auto json = http::Json::parse(answer->body(), nullptr, false);
+        auto json = read_json_document(answer->body());
         if (!json.is_discarded()) {
             if (orders_trouble_) spdlog::info("the order service answers again");
             orders_trouble_.reset();

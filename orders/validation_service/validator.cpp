@@ -1,5 +1,6 @@
 #include "orders/validation_service/validator.hpp"
 
+#include "common/json_document.hpp"
 #include "common/resilience/retry.hpp"
 
 #include <boost/uuid/name_generator_sha1.hpp>
@@ -7,8 +8,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <algorithm>
 
 namespace hotspare::orders {
 namespace {
@@ -18,7 +17,7 @@ using Json = nlohmann::json;
 /// What the answer says went wrong, as far as it says so; never more than a line.
 std::string complaint(const ValidatorAnswer& answer)
 {
-    const auto body = Json::parse(answer.body, nullptr, false);
+    const auto body = read_json_document(answer.body);
     if (!body.is_object()) return {};
     for (const char* field : {"detail", "error", "message"}) {
         const auto found = body.find(field);
@@ -27,12 +26,14 @@ std::string complaint(const ValidatorAnswer& answer)
     return {};
 }
 
-CallEnd judge_verdict(const ValidatorAnswer& answer)
+CallEnd judge_verdict(const ValidatorAnswer& answer, const std::string& order_id)
 {
-    const auto body = Json::parse(answer.body, nullptr, false);
+    const auto body = read_json_document(answer.body);
     const auto valid = body.is_object() ? body.find("valid") : body.end();
     if (!body.is_object() || valid == body.end() || !valid->is_boolean())
         return {.kind = CallEnd::Kind::failed, .text = "status 200 without a verdict that can be read"};
+    if (const auto about = body.find("order_id"); about != body.end() && *about != order_id)
+        return {.kind = CallEnd::Kind::failed, .text = "status 200 with a verdict about another order"};
     const auto reason = body.find("reason");
     auto text = reason != body.end() && reason->is_string() ? reason->get<std::string>() : std::string();
     return {.kind = valid->get<bool>() ? CallEnd::Kind::valid : CallEnd::Kind::rejected, .text = std::move(text)};
@@ -61,7 +62,7 @@ std::string validation_body(const NewOrder& order)
     return Json{{"order_id", order.order_id}, {"product", order.product}, {"quantity", order.quantity}}.dump();
 }
 
-CallEnd judge_answer(const result<ValidatorAnswer>& answer, WallTime wall)
+CallEnd judge_answer(const result<ValidatorAnswer>& answer, const std::string& order_id, WallTime wall)
 {
     if (!answer) {
         namespace errors = boost::system::errc;
@@ -70,10 +71,9 @@ CallEnd judge_answer(const result<ValidatorAnswer>& answer, WallTime wall)
                             error == errors::network_unreachable || is_own_shortage(error);
         return {.kind = unsent ? CallEnd::Kind::unreachable : CallEnd::Kind::failed, .text = error.message()};
     }
-    if (answer->status == 200) return judge_verdict(*answer);
+    if (answer->status == 200) return judge_verdict(*answer, order_id);
     CallEnd end{.text = fmt::format("status {}{}", answer->status, complaint(*answer))};
-    const bool busy = answer->status == 408 || answer->status == 425 || answer->status == 429;
-    if (answer->status >= 400 && answer->status < 500 && !busy) end.kind = CallEnd::Kind::refused;
+    if (answer->status == 400 || answer->status == 422) end.kind = CallEnd::Kind::refused;
     if (!answer->retry_after.empty()) end.retry_after = resilience::parse_retry_after(answer->retry_after, wall);
     return end;
 }

@@ -1,11 +1,14 @@
-// PURE: how the validator is asked and what its answers mean (API.md "System orders", external_service).
+// PURE: how the validator is asked and what its answers mean (docs/orders.md, "What ends an order").
 //
 //     200 {"valid":true}                    its word: the order is good
 //     200 {"valid":false,"reason":"..."}    its word: it is not
-//     any other 4xx                         it does not take the request; asking again would change nothing
-//     408, 425, 429, 5xx                    it is ill or busy: again later, after Retry-After if it says so
+//     400, 422                              it does not take the request; asking again would change nothing
 //     refused, no route                     nothing was sent
 //     anything else, no answer              a failure of the call; what the validator did is unknown
+//
+// Only what the validator says about this order may end it. A 401, 403, 404, 409, 421 or 423 is as often the word of a
+// gateway, a wrong path or an expired token, and a verdict that names another order_id belongs to another call: both
+// are failures of the call, like a 5xx. The order is tried again later, after Retry-After if the answer has one.
 //
 // Thread: any.
 #pragma once
@@ -31,7 +34,8 @@ struct ValidatorAnswer {
     std::string retry_after; ///< the header; empty if there is none
 };
 
-/// `answer` may be the reason why there is none. `wall` is now, for a Retry-After that is a date.
-CallEnd judge_answer(const result<ValidatorAnswer>& answer, WallTime wall);
+/// What `answer` to the question about `order_id` means. It may be the reason why there is none. `wall` is now, for a
+/// Retry-After that is a date.
+CallEnd judge_answer(const result<ValidatorAnswer>& answer, const std::string& order_id, WallTime wall);
 
 } // namespace hotspare::orders

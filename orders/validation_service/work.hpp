@@ -38,9 +38,9 @@ struct CallEnd {
     enum class Kind : std::uint8_t {
         valid,       ///< its word: the order is good
         rejected,    ///< its word: it is not
-        failed,      ///< no answer, or one that says that it is ill: worth another try
+        failed,      ///< no answer, or none about this order: worth another try
         unreachable, ///< no connection, so that nothing was sent: whatever was wrong, it was not this order
-        refused,     ///< an answer that will be the same next time, and is no verdict: a request that it does not take
+        refused,     ///< the validator does not take the request: it would be the same next time
     };
     Kind kind = Kind::failed;
     std::string text{};                    ///< the reason, or what went wrong

@@ -12,6 +12,10 @@
 // away (putting the order back, an operator's word); only the holder of the present epoch may end the round. Whoever
 // was stopped, or cut off, past its lease changes nothing (a fencing token; Kleppmann, "How to do distributed locking",
 // 2016).
+//
+// A name is not an order: when all orders are cleared, their names may be used again. So each clearing begins a new
+// generation, which has a name of its own and epochs above those of all generations before it: what was held of an
+// order that is forgotten is nothing of the order that has its name now.
 #pragma once
 
 #include "common/clock.hpp"
@@ -24,12 +28,26 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hotspare::orders {
 
-/// Only grows, over all rounds of an order; 0 = never leased.
+/// Only grows, over all rounds of an order and over all orders of the same name.
 using Epoch = std::int64_t;
+
+/// The orders between two clearings.
+struct Generation {
+    std::string name{};     ///< random: no other generation of any store has it
+    Epoch first_epoch = 0;  ///< of an order that is created
+    std::int64_t after = 0; ///< it begins with the number behind this one; orders up to it are older than generations
+
+    /// More epochs than any order uses, and few enough that JavaScript still counts those of a million generations.
+    static constexpr Epoch epochs = Epoch{1} << 32;
+
+    /// That of the orders that are created when those of this one are forgotten.
+    Generation next(std::string its_name) const { return {std::move(its_name), first_epoch + epochs, 0}; }
+};
 
 enum class Status : std::uint8_t { processing = 0, validated = 1, rejected = 2, failed = 3 }; // stored: never renumber
 
@@ -92,7 +110,8 @@ std::string_view to_string(Event::Kind kind) noexcept;
 Event::Kind terminal_event(Status status) noexcept; ///< precondition: is_terminal(status)
 
 struct Order {
-    std::int64_t number = 0; ///< in the order of creation
+    std::int64_t number = 0;  ///< in the order of creation
+    std::string generation{}; ///< name of its generation; empty for one that was created before there were any
     NewOrder what;
     Status status = Status::processing;
     std::string reason{}; ///< why it ended so, or why it waits
@@ -108,6 +127,17 @@ struct Lease {
     Epoch epoch = 0;
     unsigned attempts = 0;
     WallTime created{};
+    std::string generation{};
+    Duration tried_for{}; ///< since the first attempt of this round that counted, by the store's clock
+};
+
+/// What a worker says that it holds.
+struct Held {
+    std::string order_id{};
+    Epoch epoch = 0;
+    std::string generation{}; ///< as Settlement::generation
+
+    bool operator==(const Held&) const = default;
 };
 
 /// One call of the validator, as its worker saw it.
@@ -133,6 +163,7 @@ struct Settlement {
     std::string reason{};
     Duration pause{};
     std::vector<Attempt> attempts{}; ///< made under this lease
+    std::string generation{};        ///< as leased; empty: whatever has this name and epoch is meant
 };
 
 /// Whether the settlement was taken, or why not.
@@ -143,6 +174,13 @@ enum class Settled : std::uint8_t {
     unknown,  ///< there is no such order
 };
 std::string_view to_string(Settled settled) noexcept;
+
+/// Whether what is said of an order of the generation `offered` is about one of the generation `held`. Workers of
+/// earlier versions do not name it: there the epoch decides alone.
+inline bool is_generation(const std::string& held, const std::string& offered) noexcept
+{
+    return offered.empty() || offered == held;
+}
 
 /// The single rule that every store follows: what becomes of an order in `status` with epoch `held` when a settlement
 /// for `offered` arrives that would end in `wanted` (nothing: it would be put back).

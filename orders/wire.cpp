@@ -1,5 +1,7 @@
 #include "orders/wire.hpp"
 
+#include "common/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,8 +14,13 @@
 namespace hotspare::orders::wire {
 namespace {
 
-constexpr std::size_t longest_text = 1'024; ///< worker, reason, outcome
-constexpr std::int64_t longest_ms = 24 * 60 * 60 * 1'000;
+constexpr std::size_t longest_text = 1'024; ///< reason, outcome
+/// The same as it is read: three times as long, should each byte of it be invalid and be replaced on its way.
+constexpr std::size_t longest_read = 3 * (longest_text + 3);
+/// Ten years, longer than any process waits or stands still.
+constexpr std::int64_t longest_ms = std::int64_t{10} * 366 * 24 * 60 * 60 * 1'000;
+/// The end of what WallTime can hold, in the year 2262.
+constexpr std::int64_t latest_ms = std::numeric_limits<std::int64_t>::max() / 1'000'000;
 constexpr std::size_t most_attempts = 64;
 
 /// A field that cannot be what it is; caught in read().
@@ -52,7 +59,7 @@ public:
         return *found;
     }
 
-    std::string text(std::string_view name, std::size_t most = longest_text) const
+    std::string text(std::string_view name, std::size_t most = longest_read) const
     {
         const auto expected = fmt::format("a text of at most {} bytes", most);
         const auto& value = any(name, expected);
@@ -93,10 +100,8 @@ public:
 
     Duration span(std::string_view name) const { return milliseconds(whole(name, 0, longest_ms)); }
     Epoch epoch() const { return whole("epoch", 0, std::numeric_limits<Epoch>::max()); }
-    WallTime moment(std::string_view name) const
-    {
-        return WallTime(milliseconds(whole(name, 0, std::numeric_limits<std::int32_t>::max() * std::int64_t{1'000})));
-    }
+    WallTime moment(std::string_view name) const { return WallTime(milliseconds(whole(name, 0, latest_ms))); }
+    std::string generation() const { return has("generation") ? text("generation", 64) : std::string(); }
 
 private:
     const Json& object_;
@@ -115,12 +120,13 @@ template <class F> auto read(F&& function) -> Parsed<std::invoke_result_t<F>>
 
 std::int64_t ms(Duration span)
 {
-    return std::chrono::ceil<milliseconds>(span).count();
+    return std::clamp<std::int64_t>(std::chrono::ceil<milliseconds>(span).count(), 0, longest_ms);
 }
 
+/// A clock that is before 1970 is taken for one that is at it.
 std::int64_t ms(WallTime at)
 {
-    return std::chrono::floor<milliseconds>(at.time_since_epoch()).count();
+    return std::clamp<std::int64_t>(std::chrono::floor<milliseconds>(at.time_since_epoch()).count(), 0, latest_ms);
 }
 
 std::string item(std::string_view list, std::size_t index)
@@ -134,9 +140,10 @@ constexpr std::array<std::pair<Settlement::Kind, std::string_view>, 3> kinds{
 Json to_json(const Attempt& attempt)
 {
     return {{"at_ms", ms(attempt.at)},
-            {"took_us", std::chrono::round<microseconds>(attempt.took).count()},
+            {"took_us",
+             std::clamp<std::int64_t>(std::chrono::round<microseconds>(attempt.took).count(), 0, longest_ms * 1'000)},
             {"counts", attempt.counts},
-            {"outcome", attempt.outcome}};
+            {"outcome", shortened(attempt.outcome, longest_text)}};
 }
 
 Attempt read_attempt(const Json& value, const std::string& place)
@@ -153,7 +160,8 @@ Json to_json(const Settlement& settlement)
     Json out{{"order_id", settlement.order_id},
              {"epoch", settlement.epoch},
              {"kind", kinds[static_cast<std::size_t>(settlement.kind)].second},
-             {"reason", settlement.reason}};
+             {"reason", shortened(settlement.reason, longest_text)}};
+    if (!settlement.generation.empty()) out["generation"] = settlement.generation;
     if (settlement.kind == Settlement::Kind::verdict)
         out["status"] = to_string(settlement.status);
     else
@@ -165,10 +173,12 @@ Json to_json(const Settlement& settlement)
 
 Settlement read_settlement(const Json& value, const std::string& place)
 {
-    const Fields fields(value, place, {"order_id", "epoch", "kind", "reason", "status", "pause_ms", "attempts"});
+    const Fields fields(value, place,
+                        {"order_id", "generation", "epoch", "kind", "reason", "status", "pause_ms", "attempts"});
     Settlement out;
     out.order_id = fields.order_id();
     out.epoch = fields.epoch();
+    out.generation = fields.generation();
     out.reason = fields.text("reason");
     const auto word = fields.text("kind");
     const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const auto& k) { return k.second == word; });
@@ -201,7 +211,8 @@ Parsed<LeaseCall> parse_lease_call(const Json& body)
         LeaseCall call{.worker = fields.text("worker", OrderLimits::order_id),
                        .most = static_cast<std::size_t>(fields.whole("most", 1, most_jobs)),
                        .wait = fields.span("wait_ms")};
-        if (call.worker.empty()) throw WrongField{"worker", "a name"};
+        if (is_blank(call.worker) || has_control_character(call.worker))
+            throw WrongField{"worker", "a name without control characters"};
         return call;
     });
 }
@@ -215,7 +226,9 @@ Json to_json(const LeaseAnswer& answer)
                         {"quantity", job.what.quantity},
                         {"epoch", job.epoch},
                         {"attempts", job.attempts},
-                        {"created_ms", ms(job.created)}});
+                        {"created_ms", ms(job.created)},
+                        {"generation", job.generation},
+                        {"tried_ms", ms(job.tried_for)}});
     return {{"jobs", std::move(jobs)}, {"lease_ms", ms(answer.lasts)}};
 }
 
@@ -233,28 +246,33 @@ Parsed<LeaseAnswer> parse_lease_answer(const Json& body)
                           job.whole("quantity", 1, OrderLimits::quantity)},
                  .epoch = job.epoch(),
                  .attempts = static_cast<unsigned>(job.whole("attempts", 0, std::numeric_limits<int>::max())),
-                 .created = job.moment("created_ms")});
+                 .created = job.moment("created_ms"),
+                 .generation = job.generation(),
+                 .tried_for = job.has("tried_ms") ? job.span("tried_ms") : Duration::zero()});
         }
         return answer;
     });
 }
 
-Json extend_call(const HeldJobs& held)
+Json extend_call(const std::vector<Held>& held)
 {
     Json jobs = Json::array();
-    for (const auto& [order_id, epoch] : held) jobs.push_back({{"order_id", order_id}, {"epoch", epoch}});
+    for (const auto& one : held) {
+        jobs.push_back({{"order_id", one.order_id}, {"epoch", one.epoch}});
+        if (!one.generation.empty()) jobs.back()["generation"] = one.generation;
+    }
     return {{"jobs", std::move(jobs)}};
 }
 
-Parsed<HeldJobs> parse_extend_call(const Json& body)
+Parsed<std::vector<Held>> parse_extend_call(const Json& body)
 {
     return read([&] {
         const Fields fields(body, {}, {"jobs"});
         const auto& jobs = fields.list("jobs", most_jobs);
-        HeldJobs held;
+        std::vector<Held> held;
         for (std::size_t i = 0; i < jobs.size(); ++i) {
-            const Fields job(jobs[i], item("jobs", i), {"order_id", "epoch"});
-            held.emplace_back(job.order_id(), job.epoch());
+            const Fields job(jobs[i], item("jobs", i), {"order_id", "generation", "epoch"});
+            held.push_back({job.order_id(), job.epoch(), job.generation()});
         }
         return held;
     });

@@ -1,6 +1,8 @@
 // PURE: what order_service and validation_service say to each other, as JSON (docs/orders.md, "The work protocol").
-// Each message is written and read here, so that the two sides cannot disagree. Reading is strict, and fails with a
-// problem that names the field.
+// Each message is written and read here, so that the two sides cannot disagree: what one writes the other reads,
+// however long a call took and whatever the clocks say, as the writer cuts down to the limits of the reader. Reading is
+// strict, and fails with a problem that names the field. `generation` and `tried_ms` may be left out, as earlier
+// versions do.
 //
 //     POST /jobs/lease   {"worker":"w1","most":64,"wait_ms":5000}      -> {"jobs":[...],"lease_ms":30000}
 //     POST /jobs/extend  {"jobs":[{"order_id":"a","epoch":3}]}         -> {"held":[true]}
@@ -14,7 +16,6 @@
 
 #include <cstddef>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace hotspare::orders::wire {
@@ -40,10 +41,8 @@ Parsed<LeaseCall> parse_lease_call(const Json& body);
 Json to_json(const LeaseAnswer& answer);
 Parsed<LeaseAnswer> parse_lease_answer(const Json& body);
 
-/// {order_id, epoch} of what is held.
-using HeldJobs = std::vector<std::pair<std::string, Epoch>>;
-Json extend_call(const HeldJobs& held);
-Parsed<HeldJobs> parse_extend_call(const Json& body);
+Json extend_call(const std::vector<Held>& held);
+Parsed<std::vector<Held>> parse_extend_call(const Json& body);
 Json extend_answer(const std::vector<bool>& held);
 Parsed<std::vector<bool>> parse_extend_answer(const Json& body, std::size_t expected);
 

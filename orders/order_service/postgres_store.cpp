@@ -9,7 +9,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <map>
 
@@ -28,36 +27,51 @@ constexpr Duration pause_after_failure = milliseconds(10);
 /// Of the patience: what one try may take, so that another one follows where a connection leads to nobody.
 constexpr int tries = 3;
 
-// Tables as in SqliteStore, but for the totals: many rows, of which each connection changes one and a reader adds up
-// all, as a single one would let only one transaction commit at a time. The advisory lock keeps services that start
-// together from creating the same table; where the tables exist, none of them is locked. The lock's numbers are
-// hotspare's own. Where an index must not be used, a term has a `+ 0`.
+// Tables as in SqliteStore, but for `tried`, which is a column, and the totals: many rows, of which each connection
+// changes one and a reader adds up all, as a single one would let only one transaction commit at a time. The advisory
+// lock keeps services that start together from creating the same table; where the tables exist, none of them is locked.
+// The lock's numbers are hotspare's own. Where an index must not be used, a term has a `+ 0`.
 constexpr auto schema = R"(
     SELECT pg_advisory_xact_lock(5403011, 1);
     DO $$ BEGIN
     IF to_regclass('orders') IS NULL THEN
         CREATE TABLE hotspare_schema (version integer NOT NULL);
-        INSERT INTO hotspare_schema VALUES (1);
+        INSERT INTO hotspare_schema VALUES (2);
         CREATE TABLE orders (
             number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id text NOT NULL UNIQUE, product text NOT NULL,
             quantity bigint NOT NULL, status smallint NOT NULL, reason text NOT NULL, epoch bigint NOT NULL,
             attempts integer NOT NULL, created bigint NOT NULL, updated bigint NOT NULL, events bigint NOT NULL,
-            due bigint NOT NULL, worker text NOT NULL)
+            due bigint NOT NULL, worker text NOT NULL, tried bigint)
             WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
         CREATE INDEX orders_due ON orders (due, number) INCLUDE (worker) WHERE status = 0;
-        CREATE INDEX orders_rejected ON orders (number) WHERE status = 2;
-        CREATE INDEX orders_failed ON orders (number) WHERE status = 3;
+        CREATE INDEX orders_by_status ON orders (status, number);
         CREATE TABLE keys (key text PRIMARY KEY, number bigint NOT NULL);
         CREATE TABLE events (
             number bigint, place bigint, kind smallint NOT NULL, at bigint NOT NULL, epoch bigint NOT NULL,
             detail text NOT NULL, PRIMARY KEY (number, place));
         CREATE TABLE totals (
             shard integer PRIMARY KEY, processing bigint NOT NULL, validated bigint NOT NULL, rejected bigint NOT NULL,
-            failed bigint NOT NULL);
-        INSERT INTO totals SELECT shard, 0, 0, 0, 0 FROM generate_series(0, 63) AS shard;
+            failed bigint NOT NULL, leased bigint NOT NULL DEFAULT 0);
+        INSERT INTO totals SELECT shard, 0, 0, 0, 0, 0 FROM generate_series(0, 63) AS shard;
+        CREATE TABLE state (
+            generation text NOT NULL, first_epoch bigint NOT NULL, after bigint NOT NULL, ahead bigint NOT NULL,
+            latest bigint NOT NULL);
+        INSERT INTO state VALUES (substr(md5(random()::text || clock_timestamp()::text), 1, 16), 0, 0, 0, 0);
     ELSIF to_regclass('hotspare_schema') IS NULL THEN
         RAISE EXCEPTION 'the table "orders" is not one of hotspare''s; give it a database of its own';
-    ELSIF (SELECT version FROM hotspare_schema) <> 1 THEN
+    ELSIF (SELECT version FROM hotspare_schema) = 1 THEN
+        ALTER TABLE orders ADD COLUMN tried bigint;
+        CREATE INDEX orders_by_status ON orders (status, number);
+        DROP INDEX orders_rejected, orders_failed;
+        ALTER TABLE totals ADD COLUMN leased bigint NOT NULL DEFAULT 0;
+        UPDATE totals SET leased = (SELECT count(*) FROM orders WHERE status = 0 AND worker <> '') WHERE shard = 0;
+        CREATE TABLE state (
+            generation text NOT NULL, first_epoch bigint NOT NULL, after bigint NOT NULL, ahead bigint NOT NULL,
+            latest bigint NOT NULL);
+        INSERT INTO state SELECT substr(md5(random()::text || clock_timestamp()::text), 1, 16), 0,
+            coalesce((SELECT max(number) FROM orders), 0), 0, 0;
+        UPDATE hotspare_schema SET version = 2;
+    ELSIF (SELECT version FROM hotspare_schema) <> 2 THEN
         RAISE EXCEPTION 'the tables were made by another version of hotspare; use that, or another database';
     END IF; END $$;
 )";
@@ -72,17 +86,22 @@ constexpr auto session = R"(
     SET idle_in_transaction_session_timeout = '5s';
 )";
 
-const std::string columns =
-    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker";
-constexpr int now_column = 13; ///< of what selects them and {now}
+const std::string columns = "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, "
+                            "events, due, worker, tried, "
+                            "(SELECT CASE WHEN number > after THEN generation ELSE '' END FROM state)";
+constexpr int now_column = 15; ///< of what selects them, {now} and {ahead}
 
 /// $1: milliseconds since 1970, or NULL for the server's clock.
 const std::string now_sql = "(SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint))";
 
-/// {columns} and {now} are put in.
+/// By how much the job clock is ahead of that one.
+const std::string ahead_sql = "(SELECT ahead FROM state)";
+
+/// {columns}, {now}, {ahead} and {job}, which is now by the job clock, are put in.
 std::string filled(std::string_view sql)
 {
-    return fmt::format(fmt::runtime(sql), fmt::arg("columns", columns), fmt::arg("now", now_sql));
+    return fmt::format(fmt::runtime(sql), fmt::arg("columns", columns), fmt::arg("now", now_sql),
+                       fmt::arg("ahead", ahead_sql), fmt::arg("job", fmt::format("({} + {})", now_sql, ahead_sql)));
 }
 
 constexpr auto begin_sql = "BEGIN";
@@ -94,7 +113,8 @@ const auto create_sql = filled(R"(
     WITH added AS (
         INSERT INTO orders (order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due,
                             worker)
-        SELECT $2, $3, $4::bigint, 0, '', 0, 0, now, now, 1, now, '' FROM {now} AS t (now)
+        SELECT $2, $3, $4::bigint, 0, '', first_epoch, 0, now, now, 1, now + ahead, ''
+        FROM {now} AS t (now), state
         ON CONFLICT (order_id) DO NOTHING RETURNING number, created),
     key AS (INSERT INTO keys SELECT $5, number FROM added WHERE $5::text IS NOT NULL),
     event AS (INSERT INTO events SELECT number, 0, 0, created, 0, '' FROM added),
@@ -102,56 +122,64 @@ const auto create_sql = filled(R"(
     SELECT number, created FROM added)");
 
 const auto by_id_sql = filled("SELECT {columns} FROM orders WHERE order_id = $1");
+const auto find_sql = filled("SELECT {columns}, {now}, {ahead} FROM orders WHERE order_id = $2");
 const auto by_key_sql = filled("SELECT {columns} FROM orders WHERE number = (SELECT number FROM keys WHERE key = $1)");
 constexpr auto add_key_sql = "INSERT INTO keys SELECT $1, number FROM orders WHERE number = $2 ON CONFLICT DO NOTHING";
 
-const auto due_sql = filled("SELECT {columns}, {now} FROM orders WHERE status = 0 AND due <= {now} "
+const auto due_sql = filled("SELECT {columns}, {now}, {ahead} FROM orders WHERE status = 0 AND due <= {job} "
                             "ORDER BY due, number LIMIT $2 FOR UPDATE SKIP LOCKED");
-const auto these_sql = filled("SELECT {columns}, {now} FROM orders WHERE number = ANY ($2::bigint[]) "
-                              "AND status + 0 = 0 AND due + 0 <= {now} ORDER BY number + 0 FOR UPDATE SKIP LOCKED");
-const auto next_due_sql = filled("SELECT min(due) - {now} FROM orders WHERE status = 0 AND due > {now}");
+const auto these_sql = filled("SELECT {columns}, {now}, {ahead} FROM orders WHERE number = ANY ($2::bigint[]) "
+                              "AND status + 0 = 0 AND due + 0 <= {job} ORDER BY number + 0 FOR UPDATE SKIP LOCKED");
+const auto next_due_sql = filled("SELECT min(due) - {job} FROM orders WHERE status = 0 AND due > {job}");
 const auto overdue_sql =
-    filled("SELECT number FROM orders WHERE status = 0 AND due <= {now} - $2::bigint ORDER BY due, number LIMIT $3");
+    filled("SELECT number FROM orders WHERE status = 0 AND due <= {job} - $2::bigint ORDER BY due, number LIMIT $3");
 // In one order, so that two that lock the same ones do not wait for each other.
-const auto lock_sql = filled("SELECT {columns}, {now} FROM orders WHERE order_id = ANY (ARRAY("
+const auto lock_sql = filled("SELECT {columns}, {now}, {ahead} FROM orders WHERE order_id = ANY (ARRAY("
                              "SELECT json_array_elements_text($2::json))) ORDER BY number + 0 FOR UPDATE");
 
 constexpr auto save_sql = R"(
     UPDATE orders SET status = new.status, reason = new.reason, epoch = new.epoch, attempts = new.attempts,
-        updated = new.updated, events = new.events, due = new.due, worker = new.worker
+        updated = new.updated, events = new.events, due = new.due, worker = new.worker, tried = new.tried
     FROM json_to_recordset($1::json) AS new (number bigint, status smallint, reason text, epoch bigint,
-        attempts integer, updated bigint, events bigint, due bigint, worker text)
+        attempts integer, updated bigint, events bigint, due bigint, worker text, tried bigint)
     WHERE orders.number = new.number)";
+/// Behind the timeline's end there may be an entry that a replay has taken back.
 constexpr auto add_events_sql = R"(
     INSERT INTO events SELECT * FROM json_to_recordset($1::json)
-        AS new (number bigint, place bigint, kind smallint, at bigint, epoch bigint, detail text))";
+        AS new (number bigint, place bigint, kind smallint, at bigint, epoch bigint, detail text)
+    ON CONFLICT (number, place) DO UPDATE SET kind = excluded.kind, at = excluded.at, epoch = excluded.epoch,
+        detail = excluded.detail)";
 constexpr auto count_sql = R"(
     UPDATE totals SET processing = processing + $1, validated = validated + $2, rejected = rejected + $3,
-        failed = failed + $4 WHERE shard = pg_backend_pid() % 64)";
+        failed = failed + $4, leased = leased + $5 WHERE shard = pg_backend_pid() % 64)";
 
-constexpr auto events_sql = "SELECT kind, at, epoch, detail FROM events "
-                            "WHERE number = (SELECT number FROM orders WHERE order_id = $1) ORDER BY place";
+/// As JobClock::at().
+const auto keep_clock_sql = filled("UPDATE state SET ahead = greatest(ahead, latest - {now}), "
+                                   "latest = greatest(latest, {now} + greatest(ahead, latest - {now}))");
+constexpr Duration clock_kept_every = seconds(1);
+
+constexpr auto events_sql = "SELECT kind, at, events.epoch, detail FROM events JOIN orders USING (number) "
+                            "WHERE order_id = $1 AND place < orders.events ORDER BY place";
 const auto list_sql = filled("SELECT {columns} FROM orders WHERE number < $1 ORDER BY number DESC LIMIT $2");
-/// By status, as a partial index serves only a status that is written in the statement: the few that are Processing,
-/// Rejected or Failed are found among millions that are not.
-const std::array<std::string, 4> list_status_sql{
-    filled("SELECT {columns} FROM orders WHERE number + 0 < $1 AND status = 0 ORDER BY number + 0 DESC LIMIT $2"),
-    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 1 ORDER BY number DESC LIMIT $2"),
-    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 2 ORDER BY number DESC LIMIT $2"),
-    filled("SELECT {columns} FROM orders WHERE number < $1 AND status = 3 ORDER BY number DESC LIMIT $2")};
+/// In the order of the index by status and number, which no other one has.
+const auto list_status_sql =
+    filled("SELECT {columns} FROM orders WHERE status = $3 AND number < $1 ORDER BY status DESC, number DESC LIMIT $2");
 constexpr auto totals_sql = R"(
-    SELECT t.*, q.leased, (SELECT created FROM orders WHERE number = q.first)
-    FROM (SELECT sum(processing)::bigint, sum(validated)::bigint, sum(rejected)::bigint, sum(failed)::bigint
-          FROM totals) AS t,
-         (SELECT count(*) FILTER (WHERE worker <> '') AS leased, min(number) AS first
-          FROM orders WHERE status = 0) AS q)";
+    SELECT sum(processing)::bigint, sum(validated)::bigint, sum(rejected)::bigint, sum(failed)::bigint,
+        greatest(sum(leased), 0)::bigint,
+        (SELECT created FROM orders WHERE status = 0 ORDER BY status, number LIMIT 1)
+    FROM totals)";
 
 // Nobody adds an order while all are counted and forgotten.
 constexpr auto patience_sql = "SET LOCAL lock_timeout = '500ms'"; // below that of whoever waits for an answer
 constexpr auto lock_all_sql = "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
 constexpr auto count_all_sql = "SELECT sum(processing + validated + rejected + failed)::bigint FROM totals";
 constexpr auto clear_sql = "TRUNCATE orders, keys, events";
-constexpr auto clear_totals_sql = "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0";
+constexpr auto clear_totals_sql =
+    "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0, leased = 0";
+/// As Generation::next().
+const auto next_generation_sql =
+    fmt::format("UPDATE state SET generation = $1, first_epoch = first_epoch + {}, after = 0", Generation::epochs);
 
 std::int64_t to_ms(WallTime at)
 {
@@ -163,10 +191,28 @@ WallTime from_ms(std::int64_t ms)
     return WallTime(milliseconds(ms));
 }
 
+JobTime job_time(std::int64_t ms)
+{
+    return JobTime(milliseconds(ms));
+}
+
+std::int64_t to_ms(JobTime at)
+{
+    return at.time_since_epoch().count();
+}
+
+/// Of a statement that selects `columns`, {now} and {ahead}.
+Now read_now(const Rows& rows, std::size_t row)
+{
+    const auto wall = rows.integer(row, now_column);
+    return {from_ms(wall), job_time(wall + rows.integer(row, now_column + 1))};
+}
+
 /// Of a statement that selects `columns`.
 Record read_record(const Rows& rows, std::size_t row)
 {
     return {.order = {.number = rows.integer(row, 0),
+                      .generation = std::string(rows.text(row, 14)),
                       .what = {std::string(rows.text(row, 1)), std::string(rows.text(row, 2)), rows.integer(row, 3)},
                       .status = static_cast<Status>(rows.integer(row, 4)),
                       .reason = std::string(rows.text(row, 5)),
@@ -174,9 +220,22 @@ Record read_record(const Rows& rows, std::size_t row)
                       .attempts = static_cast<unsigned>(rows.integer(row, 7)),
                       .created = from_ms(rows.integer(row, 8)),
                       .updated = from_ms(rows.integer(row, 9))},
-            .due = from_ms(rows.integer(row, 11)),
+            .due = job_time(rows.integer(row, 11)),
             .worker = std::string(rows.text(row, 12)),
+            .tried = rows.is_null(row, 13) ? std::nullopt : std::optional(job_time(rows.integer(row, 13))),
             .events = rows.integer(row, 10)};
+}
+
+Totals read_totals(const Rows& rows)
+{
+    const auto number = [&](int column) { return static_cast<std::uint64_t>(rows.integer(0, column)); };
+    Totals out{.processing = number(0),
+               .validated = number(1),
+               .rejected = number(2),
+               .failed = number(3),
+               .leased = number(4)};
+    if (!rows.is_null(0, 5)) out.oldest = from_ms(rows.integer(0, 5));
+    return out;
 }
 
 /// PostgreSQL's text cannot hold U+0000, which a validator's words may.
@@ -220,14 +279,14 @@ Record* PostgresStore::Locked::find(const std::string& order_id)
     return found == by_id.end() ? nullptr : &records[found->second];
 }
 
-/// Of a statement that selects `columns` and the clock.
+/// Of a statement that selects `columns` and the clocks.
 PostgresStore::Locked PostgresStore::read_locked(const Rows& rows)
 {
     Locked locked;
     for (std::size_t row = 0; row < rows.size(); ++row) {
         locked.records.push_back(read_record(rows, row));
         locked.by_id.emplace(locked.records.back().order.what.order_id, row);
-        locked.now = from_ms(rows.integer(row, now_column));
+        locked.now = read_now(rows, row);
     }
     return locked;
 }
@@ -250,6 +309,7 @@ asio::awaitable<result<T>> PostgresStore::repeat(Attempt<T, Arguments...> attemp
             auto connection = co_await pool_.borrow(until);
             if (!connection) co_return connection.error();
             const auto this_try = std::min(until, Clock::now() + options_.patience / tries);
+            if (Clock::now() >= keep_clock_at_) co_await keep_clock(**connection, this_try);
             auto out = co_await (this->*attempt)(**connection, this_try, arguments...);
             if (out || out.error() != errc::unavailable) co_return out;
             if (Clock::now() + pause_after_failure >= until) co_return out;
@@ -268,6 +328,16 @@ asio::awaitable<result<T>> PostgresStore::once(Attempt<T, Arguments...> attempt,
     co_return co_await (this->*attempt)(**connection, until, arguments...);
 }
 
+/// Notices, for all services, when the clock was set back. A failure is one of the connection, which the next statement
+/// meets as well.
+asio::awaitable<void> PostgresStore::keep_clock(Connection& connection, TimePoint until)
+{
+    keep_clock_at_ = Clock::now() + clock_kept_every;
+    std::vector<Command> commands;
+    commands.push_back({keep_clock_sql, {now()}});
+    (void)co_await connection.run(std::move(commands), until);
+}
+
 // --- Creation --------------------------------------------------------------------------------------------------------
 
 asio::awaitable<result<Creation>> PostgresStore::create(NewOrder what, std::optional<std::string> key)
@@ -283,7 +353,7 @@ asio::awaitable<result<Creation>> PostgresStore::try_create(Connection& connecti
     auto rows = co_await connection.run(std::move(commands), until);
     if (rows && rows->at(0).size() == 1) {
         Creation creation;
-        creation.order = created(what, from_ms(rows->at(0).integer(0, 1))).order;
+        creation.order = created(what, {}, {.wall = from_ms(rows->at(0).integer(0, 1))}).order;
         creation.order.number = rows->at(0).integer(0, 0);
         co_return creation;
     }
@@ -361,7 +431,9 @@ asio::awaitable<result<Leased>> PostgresStore::give(Connection& connection, Time
     Leased leased;
     leased.next_due_in = locked.next_due_in;
     for (auto& record : locked.records) {
+        const auto before = counts(record);
         leased.jobs.push_back(orders::lease(record, request.worker, request.lasts, locked.now));
+        locked.counts += counts(record) - before;
         locked.changed.insert(record.order.number);
     }
     const auto saved = co_await save(connection, until, std::move(locked));
@@ -382,9 +454,8 @@ asio::awaitable<result<PostgresStore::Locked>> PostgresStore::lock(Connection& c
     co_return locked;
 }
 
-/// Writes what has changed, adds `counts` to the totals by status, and commits.
-asio::awaitable<result<void>> PostgresStore::save(Connection& connection, TimePoint until, Locked locked,
-                                                  std::array<std::int64_t, 4> counts)
+/// Writes what has changed, adds it to the totals, and commits.
+asio::awaitable<result<void>> PostgresStore::save(Connection& connection, TimePoint until, Locked locked)
 {
     auto orders = Json::array();
     auto events = Json::array();
@@ -407,14 +478,15 @@ asio::awaitable<result<void>> PostgresStore::save(Connection& connection, TimePo
                           {"updated", to_ms(order.updated)},
                           {"events", place},
                           {"due", to_ms(record.due)},
-                          {"worker", storable(record.worker)}});
+                          {"worker", storable(record.worker)},
+                          {"tried", record.tried ? Json(to_ms(*record.tried)) : Json()}});
     }
     std::vector<Command> commands;
     if (!orders.empty()) commands.push_back({save_sql, {to_text(orders)}});
     if (!events.empty()) commands.push_back({add_events_sql, {to_text(events)}});
-    if (std::ranges::any_of(counts, [](auto count) { return count != 0; })) {
+    if (locked.counts != Counts{}) {
         commands.push_back({count_sql, {}});
-        for (const auto count : counts) commands.back().parameters.emplace_back(std::to_string(count));
+        for (const auto count : locked.counts) commands.back().parameters.emplace_back(std::to_string(count));
     }
     commands.push_back({commit_sql});
     const auto done = co_await connection.run(std::move(commands), until);
@@ -437,7 +509,7 @@ PostgresStore::try_extend(Connection& connection, TimePoint until, const std::ve
     std::vector<bool> still;
     for (const auto& one : held) {
         auto* const record = locked->find(one.order_id);
-        still.push_back(record && orders::extend(*record, one.epoch, locked->now + lasts));
+        still.push_back(record && orders::extend(*record, one.epoch, one.generation, lasts, locked->now));
         if (still.back()) locked->changed.insert(record->order.number);
     }
     const auto saved = co_await save(connection, until, std::move(*locked));
@@ -458,19 +530,18 @@ asio::awaitable<result<std::vector<Settled>>> PostgresStore::try_settle(Connecti
     auto locked = co_await lock(connection, until, std::move(order_ids));
     if (!locked) co_return locked.error();
     std::vector<Settled> out;
-    std::array<std::int64_t, 4> counts{};
     for (const auto& one : settlements) {
         auto* const record = locked->find(one.order_id);
         if (!record) {
             out.push_back(Settled::unknown);
             continue;
         }
-        --counts[static_cast<std::size_t>(record->order.status)];
+        const auto before = counts(*record);
         out.push_back(orders::settle(*record, one, locked->now));
         if (out.back() == Settled::applied) locked->changed.insert(record->order.number);
-        ++counts[static_cast<std::size_t>(record->order.status)];
+        locked->counts += counts(*record) - before;
     }
-    const auto saved = co_await save(connection, until, std::move(*locked), counts);
+    const auto saved = co_await save(connection, until, std::move(*locked));
     if (!saved) co_return saved.error();
     co_return out;
 }
@@ -502,30 +573,32 @@ asio::awaitable<result<Order>> PostgresStore::try_operate(Connection& connection
     }
     auto& record = locked->records[0];
     locked->changed.insert(record.order.number);
-    std::array<std::int64_t, 4> counts{};
-    --counts[static_cast<std::size_t>(record.order.status)];
+    const auto before = counts(record);
     if (!orders::operate(record, operation, locked->now)) {
         co_await roll_back(connection, until);
         co_return error_code(errc::conflict);
     }
-    ++counts[static_cast<std::size_t>(record.order.status)];
+    locked->counts += counts(record) - before;
     auto order = record.order;
-    const auto saved = co_await save(connection, until, std::move(*locked), counts);
+    const auto saved = co_await save(connection, until, std::move(*locked));
     if (!saved) co_return saved.error();
     co_return order;
 }
 
 asio::awaitable<result<std::uint64_t>> PostgresStore::clear()
 {
-    co_return co_await once(&PostgresStore::try_clear);
+    const auto name = random_generation();
+    co_return co_await once(&PostgresStore::try_clear, name);
 }
 
-asio::awaitable<result<std::uint64_t>> PostgresStore::try_clear(Connection& connection, TimePoint until)
+asio::awaitable<result<std::uint64_t>> PostgresStore::try_clear(Connection& connection, TimePoint until,
+                                                                const std::string& name)
 {
     std::vector<Command> commands;
-    for (const auto* sql :
-         {begin_sql, patience_sql, lock_all_sql, count_all_sql, clear_sql, clear_totals_sql, commit_sql})
+    for (const auto* sql : {begin_sql, patience_sql, lock_all_sql, count_all_sql, clear_sql, clear_totals_sql})
         commands.push_back({sql});
+    commands.push_back({next_generation_sql, {name}});
+    commands.push_back({commit_sql});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
     co_return static_cast<std::uint64_t>(rows->at(3).integer(0, 0));
@@ -543,7 +616,7 @@ asio::awaitable<result<OrderFile>> PostgresStore::try_find(Connection& connectio
 {
     std::vector<Command> commands;
     commands.push_back({begin_reading_sql});
-    commands.push_back({by_id_sql, {order_id}});
+    commands.push_back({find_sql, {now(), order_id}});
     commands.push_back({events_sql, {order_id}});
     commands.push_back({commit_sql});
     const auto rows = co_await connection.run(std::move(commands), until);
@@ -553,7 +626,8 @@ asio::awaitable<result<OrderFile>> PostgresStore::try_find(Connection& connectio
     OrderFile file;
     file.order = std::move(record.order);
     if (file.order.status == Status::processing) {
-        file.due = record.due;
+        const auto now = read_now(rows->at(1), 0);
+        file.due = now.wall + (record.due - now.job);
         file.worker = std::move(record.worker);
     }
     const auto& events = rows->at(2);
@@ -572,15 +646,22 @@ asio::awaitable<result<Listing>> PostgresStore::try_list(Connection& connection,
                                                          const ListQuery& query)
 {
     const auto before = query.before.value_or(std::numeric_limits<std::int64_t>::max());
-    const auto& sql = query.status ? list_status_sql.at(static_cast<std::size_t>(*query.status)) : list_sql;
     std::vector<Command> commands;
-    commands.push_back({sql, {std::to_string(before), std::to_string(query.most + 1)}});
+    commands.push_back({begin_reading_sql});
+    commands.push_back({list_sql, {std::to_string(before), std::to_string(query.most + 1)}});
+    if (query.status) {
+        commands.back().sql = list_status_sql;
+        commands.back().parameters.emplace_back(std::to_string(static_cast<int>(*query.status)));
+    }
+    commands.push_back({totals_sql});
+    commands.push_back({commit_sql});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
     Listing out;
-    out.more = rows->at(0).size() > query.most;
-    for (std::size_t row = 0; row < std::min(rows->at(0).size(), query.most); ++row)
-        out.orders.push_back(read_record(rows->at(0), row).order);
+    out.more = rows->at(1).size() > query.most;
+    for (std::size_t row = 0; row < std::min(rows->at(1).size(), query.most); ++row)
+        out.orders.push_back(read_record(rows->at(1), row).order);
+    out.totals = read_totals(rows->at(2));
     co_return out;
 }
 
@@ -595,16 +676,7 @@ asio::awaitable<result<Totals>> PostgresStore::try_totals(Connection& connection
     commands.push_back({totals_sql});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
-    const auto& row = rows->at(0);
-    const auto number = [&](int column) { return static_cast<std::uint64_t>(row.integer(0, column)); };
-    Totals out;
-    out.processing = number(0);
-    out.validated = number(1);
-    out.rejected = number(2);
-    out.failed = number(3);
-    out.leased = number(4);
-    if (!row.is_null(0, 5)) out.oldest = from_ms(row.integer(0, 5));
-    co_return out;
+    co_return read_totals(rows->at(0));
 }
 
 asio::awaitable<result<std::vector<std::int64_t>>> PostgresStore::due(std::size_t most, Duration since)

@@ -12,7 +12,6 @@
 #include "common/storage/sqlite.hpp"
 #include "orders/order_service/store.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -66,7 +65,8 @@ private:
         std::vector<Record> records;
         std::map<std::string, std::size_t> by_id; ///< -> index of records
         std::set<std::int64_t> changed;           ///< numbers of those that are to be written
-        WallTime now{};                           ///< of the clock that counts
+        Now now{};                                ///< by the clock that counts
+        Counts counts{};                          ///< what they change in the totals
         std::optional<Duration> next_due_in{};
 
         Record* find(const std::string& order_id); ///< null if it does not exist
@@ -91,7 +91,7 @@ private:
                                                              const std::vector<Settlement>& settlements);
     asio::awaitable<result<Order>> try_operate(Connection& connection, TimePoint until, const std::string& order_id,
                                                const Operation& operation);
-    asio::awaitable<result<std::uint64_t>> try_clear(Connection& connection, TimePoint until);
+    asio::awaitable<result<std::uint64_t>> try_clear(Connection& connection, TimePoint until, const std::string& name);
     asio::awaitable<result<OrderFile>> try_find(Connection& connection, TimePoint until, const std::string& order_id);
     asio::awaitable<result<Listing>> try_list(Connection& connection, TimePoint until, const ListQuery& query);
     asio::awaitable<result<Totals>> try_totals(Connection& connection, TimePoint until);
@@ -101,8 +101,8 @@ private:
     asio::awaitable<result<Locked>> lock(Connection& connection, TimePoint until, std::vector<std::string> order_ids);
     asio::awaitable<result<Leased>> give(Connection& connection, TimePoint until, Locked locked,
                                          const LeaseRequest& request);
-    asio::awaitable<result<void>> save(Connection& connection, TimePoint until, Locked locked,
-                                       std::array<std::int64_t, 4> counts = {});
+    asio::awaitable<result<void>> save(Connection& connection, TimePoint until, Locked locked);
+    asio::awaitable<void> keep_clock(Connection& connection, TimePoint until);
     static asio::awaitable<void> roll_back(Connection& connection, TimePoint until);
     static Locked read_locked(const Rows& rows);
     Parameter now() const;
@@ -111,7 +111,8 @@ private:
     asio::io_context& context_;
     const Options options_;
     storage::postgres::Pool pool_;
-    std::string failure_; ///< the latest that was logged
+    TimePoint keep_clock_at_{}; ///< the job clock is kept next
+    std::string failure_;       ///< the latest that was logged
 };
 
 } // namespace hotspare::orders

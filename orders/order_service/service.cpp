@@ -26,7 +26,6 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t longest_page = 1'000;
 constexpr Duration longest_wait = seconds(30);
-constexpr Duration totals_age = milliseconds(250);
 constexpr Duration trouble_memory = seconds(10);
 
 OrderedJson to_json(const Order& order)
@@ -66,6 +65,12 @@ Response placed(const Order& order)
                                                 {"product", order.what.product},
                                                 {"quantity", order.what.quantity},
                                                 {"created_at", format_rfc3339(order.created)}});
+}
+
+Duration oldest_age(const Totals& totals)
+{
+    if (!totals.oldest) return Duration::zero();
+    return std::max<Duration>(std::chrono::system_clock::now() - *totals.oldest, Duration::zero());
 }
 
 Response unavailable(const Request& request, std::string detail)
@@ -139,7 +144,7 @@ OrderService::OrderService(asio::io_context& context, OrderServiceSettings setti
 /// A store that cannot be reached is known, and in the log, before the first client asks.
 asio::awaitable<void> OrderService::look_at_store()
 {
-    (void)co_await totals();
+    (void)co_await store_.totals();
 }
 
 http::Router OrderService::make_routes()
@@ -250,15 +255,14 @@ asio::awaitable<Response> OrderService::list(const Request& request)
     if (!query) co_return http::problem(query.error(), request.id);
     const auto listing = co_await store_.list(*query);
     if (!listing) co_return store_failure(request, listing.error());
-    const auto totals = co_await this->totals();
-    if (!totals) co_return store_failure(request, totals.error());
+    const auto& totals = listing->totals;
     OrderedJson out{{"orders", OrderedJson::array()}};
     for (const auto& order : listing->orders) out["orders"].push_back(to_json(order));
     out["count"] = listing->orders.size();
-    out["totals"] = {{"Processing", totals->processing},
-                     {"Validated", totals->validated},
-                     {"Rejected", totals->rejected},
-                     {"Failed", totals->failed}};
+    out["totals"] = {{"Processing", totals.processing},
+                     {"Validated", totals.validated},
+                     {"Rejected", totals.rejected},
+                     {"Failed", totals.failed}};
     out["next"] = listing->more ? OrderedJson(std::to_string(listing->orders.back().number)) : OrderedJson();
     co_return http::json_response(200, out);
 }
@@ -275,7 +279,6 @@ asio::awaitable<Response> OrderService::clear(const Request& request)
 {
     const auto cleared = co_await store_.clear();
     if (!cleared) co_return store_failure(request, cleared.error());
-    totals_.reset();
     spdlog::warn("all orders cleared, {} of them", *cleared);
     co_return http::json_response(200, OrderedJson{{"message", "All orders cleared"}, {"cleared", *cleared}});
 }
@@ -289,7 +292,6 @@ asio::awaitable<Response> OrderService::operate(const Request& request, Operatio
     if (!order && order.error() == errc::conflict)
         co_return http::problem(request, 409, std::string(refusal(operation)));
     if (!order) co_return store_failure(request, order.error());
-    totals_.reset();
     store_works(true);
     if (operation != Operation::cancel) queue_.announce(order->number);
     spdlog::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
@@ -298,9 +300,9 @@ asio::awaitable<Response> OrderService::operate(const Request& request, Operatio
 
 asio::awaitable<Response> OrderService::show_queue(const Request& request)
 {
-    const auto totals = co_await this->totals();
+    const auto totals = co_await store_.totals();
     if (!totals) co_return store_failure(request, totals.error());
-    const auto age = totals->oldest ? std::chrono::system_clock::now() - *totals->oldest : Duration::zero();
+    const auto age = oldest_age(*totals);
     co_return http::json_response(200, OrderedJson{{"depth", totals->processing},
                                                    {"in_flight", totals->leased},
                                                    {"oldest_age_s", to_s(age)},
@@ -337,7 +339,7 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
     for (std::size_t i = 0; i < settled_.size(); ++i)
         out.counter("hotspare_orders_settled_total", "What workers came to, by whether it was taken",
                     {{"outcome", to_string(static_cast<Settled>(i))}}, settled_[i]);
-    const auto totals = co_await this->totals();
+    const auto totals = co_await store_.totals();
     if (totals) {
         const auto gauge = [&](Status status, std::uint64_t value) {
             out.gauge("hotspare_orders", "Orders by status", {{"status", to_string(status)}},
@@ -347,6 +349,8 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
         gauge(Status::validated, totals->validated);
         gauge(Status::rejected, totals->rejected);
         gauge(Status::failed, totals->failed);
+        out.gauge("hotspare_orders_oldest_age_seconds", "Age of the oldest order that is Processing; 0 = there is none",
+                  {}, to_s(oldest_age(*totals)));
         out.gauge("hotspare_orders_in_flight", "Jobs that a worker holds", {}, static_cast<double>(totals->leased));
     }
     queue_.expose(out);
@@ -373,11 +377,9 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
 
 asio::awaitable<Response> OrderService::extend(const Request& request)
 {
-    const auto call = parse_call(request, wire::parse_extend_call);
+    auto call = parse_call(request, wire::parse_extend_call);
     if (!call) co_return http::problem(call.error(), request.id);
-    std::vector<Held> held;
-    for (const auto& [order_id, epoch] : *call) held.push_back({order_id, epoch});
-    const auto still = co_await store_.extend(std::move(held), settings_.lease);
+    const auto still = co_await store_.extend(*std::move(call), settings_.lease);
     if (!still) co_return store_failure(request, still.error());
     co_return http::json_response(200, wire::extend_answer(*still));
 }
@@ -435,18 +437,6 @@ Response OrderService::store_failure(const Request& request, error_code error)
                        fmt::format("the store cannot be used at the moment ({}), nothing was changed; try again "
                                    "later",
                                    error.message()));
-}
-
-/// Not asked of the store more often than people can read.
-asio::awaitable<result<Totals>> OrderService::totals()
-{
-    if (!totals_ || Clock::now() - totals_at_ > totals_age) {
-        const auto fresh = co_await store_.totals();
-        if (!fresh) co_return fresh.error();
-        totals_ = *fresh;
-        totals_at_ = Clock::now();
-    }
-    co_return *totals_;
 }
 
 } // namespace hotspare::orders

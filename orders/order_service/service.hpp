@@ -63,8 +63,6 @@ private:
     void store_works(bool written);
     std::optional<std::string> trouble() const;
     http::Response store_failure(const http::Request& request, error_code error);
-    asio::awaitable<result<Totals>> totals();
-
     asio::io_context& context_;
     OrderServiceSettings settings_;
     Store& store_;
@@ -78,9 +76,6 @@ private:
         TimePoint at = Clock::now();
     };
     std::optional<Trouble> trouble_;
-
-    std::optional<Totals> totals_; ///< as of totals_at_
-    TimePoint totals_at_{};
 
     http::RequestCounts counts_;
     std::array<metrics::Counter, 4> created_; ///< by Creation::Kind

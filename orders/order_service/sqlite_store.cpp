@@ -17,8 +17,10 @@ using storage::Run;
 using storage::Statement;
 
 // An order that is Processing is a job: `due` is when it may be leased, which for a leased one is when its lease ends.
-// The partial index is the queue, and holds what is asked of it. totals has one row, so that nobody counts a million
-// orders. Moments are milliseconds since 1970.
+// orders_due is the queue; every list is read in the order of orders_by_status or of the numbers, so that none takes
+// longer because there are more orders. totals has one row, so that nobody counts a million orders. `state` has one row
+// as well: the present generation, and the job clock. `tried` has a row only for an order with a failed attempt that
+// counts. Moments are milliseconds since 1970; `due` and `tried` are the job clock's.
 constexpr auto schema = R"(
     CREATE TABLE IF NOT EXISTS orders (
         number INTEGER PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, product TEXT NOT NULL, quantity INTEGER NOT NULL,
@@ -26,19 +28,33 @@ constexpr auto schema = R"(
         created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL,
         due INTEGER NOT NULL, worker TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS orders_due ON orders (due, number, worker) WHERE status = 0;
-    CREATE INDEX IF NOT EXISTS orders_rejected ON orders (number) WHERE status = 2;
-    CREATE INDEX IF NOT EXISTS orders_failed ON orders (number) WHERE status = 3;
+    CREATE INDEX IF NOT EXISTS orders_by_status ON orders (status, number);
+    CREATE TABLE IF NOT EXISTS tried (number INTEGER PRIMARY KEY, at INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS events (
         number INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
         epoch INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (number, place)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS totals (
         id INTEGER PRIMARY KEY CHECK (id = 1), processing INTEGER NOT NULL, validated INTEGER NOT NULL,
-        rejected INTEGER NOT NULL, failed INTEGER NOT NULL);
-    INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0);
-    PRAGMA user_version = 2;
+        rejected INTEGER NOT NULL, failed INTEGER NOT NULL, leased INTEGER NOT NULL DEFAULT 0);
+    INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0, 0, 0);
+    CREATE TABLE IF NOT EXISTS state (
+        id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, first_epoch INTEGER NOT NULL,
+        after INTEGER NOT NULL, ahead INTEGER NOT NULL, latest INTEGER NOT NULL);
+    INSERT OR IGNORE INTO state
+        SELECT 1, lower(hex(randomblob(8))), 0, coalesce((SELECT max(number) FROM orders), 0), 0, 0;
+    PRAGMA user_version = 3;
 )";
-constexpr std::int64_t schema_version = 2; ///< 1 had a table of jobs
+constexpr std::int64_t schema_version = 3;
+
+/// From version 2, which had neither generations nor a count of the leased ones; run before `schema`. 1 had a table of
+/// jobs.
+constexpr auto from_version_2 = R"(
+    ALTER TABLE totals ADD COLUMN leased INTEGER NOT NULL DEFAULT 0;
+    UPDATE totals SET leased = (SELECT count(*) FROM orders WHERE status = 0 AND worker <> '');
+    DROP INDEX IF EXISTS orders_rejected;
+    DROP INDEX IF EXISTS orders_failed;
+)";
 
 const storage::FileFormat format{.name = "the orders of order_service",
                                  .application_id = 0x68'73'6f'72, // "hsor"
@@ -49,7 +65,13 @@ const storage::FileFormat format{.name = "the orders of order_service",
 constexpr int checkpoint_pages = 1000;
 
 constexpr auto columns =
-    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker";
+    "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker, "
+    "(SELECT at FROM tried WHERE tried.number = orders.number), "
+    "(SELECT CASE WHEN orders.number > after THEN generation ELSE '' END FROM state)";
+
+/// How often the latest moment of the job clock is kept: a clock that is set back while no service runs is noticed to
+/// within this.
+constexpr milliseconds clock_kept_every = seconds(1);
 
 std::int64_t to_ms(WallTime at)
 {
@@ -61,10 +83,21 @@ WallTime from_ms(std::int64_t ms)
     return WallTime(milliseconds(ms));
 }
 
+JobTime job_time(std::int64_t ms)
+{
+    return JobTime(milliseconds(ms));
+}
+
+std::int64_t to_ms(JobTime at)
+{
+    return at.time_since_epoch().count();
+}
+
 /// Of a statement that selects `columns`.
 Record read_record(const Statement& row)
 {
     return {.order = {.number = row.integer(0),
+                      .generation = std::string(row.text(14)),
                       .what = {std::string(row.text(1)), std::string(row.text(2)), row.integer(3)},
                       .status = static_cast<Status>(row.integer(4)),
                       .reason = std::string(row.text(5)),
@@ -72,8 +105,9 @@ Record read_record(const Statement& row)
                       .attempts = static_cast<unsigned>(row.integer(7)),
                       .created = from_ms(row.integer(8)),
                       .updated = from_ms(row.integer(9))},
-            .due = from_ms(row.integer(11)),
+            .due = job_time(row.integer(11)),
             .worker = std::string(row.text(12)),
+            .tried = row.is_null(13) ? std::nullopt : std::optional(job_time(row.integer(13))),
             .events = row.integer(10)};
 }
 
@@ -103,17 +137,27 @@ public:
             .by_number = prepare(fmt::format("SELECT {} FROM orders WHERE number = ?1", columns)),
             .key = prepare("SELECT number FROM keys WHERE key = ?1"),
             .add_key = prepare("INSERT INTO keys VALUES (?1, ?2)"),
-            .add_order = prepare("INSERT INTO orders VALUES (NULL, ?1, ?2, ?3, 0, '', 0, 0, ?4, ?4, 1, ?4, '') "
+            .add_order = prepare("INSERT INTO orders VALUES (NULL, ?1, ?2, ?3, 0, '', ?5, 0, ?4, ?4, 1, ?6, '') "
                                  "ON CONFLICT (order_id) DO NOTHING RETURNING number"),
             .update_order = prepare("UPDATE orders SET status = ?2, reason = ?3, epoch = ?4, attempts = ?5, "
                                     "updated = ?6, events = ?7, due = ?8, worker = ?9 WHERE number = ?1"),
             .due = prepare(fmt::format(
                 "SELECT {} FROM orders WHERE status = 0 AND due <= ?1 ORDER BY due, number LIMIT ?2", columns)),
             .next_due = prepare("SELECT min(due) FROM orders WHERE status = 0"),
-            .add_event = prepare("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+            // Behind the timeline's end there may be an entry that a replay has taken back.
+            .add_event = prepare("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
             .add_totals = prepare("UPDATE totals SET processing = processing + ?1, validated = validated + ?2, "
-                                  "rejected = rejected + ?3, failed = failed + ?4"),
+                                  "rejected = rejected + ?3, failed = failed + ?4, leased = leased + ?5"),
+            .add_tried = prepare("INSERT OR REPLACE INTO tried VALUES (?1, ?2)"),
+            .remove_tried = prepare("DELETE FROM tried WHERE number = ?1"),
+            .generation = prepare("SELECT generation, first_epoch, after FROM state"),
+            .set_generation = prepare("UPDATE state SET generation = ?1, first_epoch = ?2, after = ?3"),
+            .keep_clock = prepare("UPDATE state SET ahead = ?1, latest = ?2"),
         });
+        auto state = prepare("SELECT ahead, latest FROM state");
+        started(state.step(), path);
+        job_clock_ = JobClock({.ahead = milliseconds(state.integer(0)), .latest = job_time(state.integer(1))});
+        kept_ = job_clock_.state();
     }
 
     Database& database() noexcept { return database_; }
@@ -125,7 +169,11 @@ public:
             if (!number) return number.error();
             if (*number) return compare(find(**number), what, Creation::Kind::other_body);
         }
-        auto record = created(what, clock_());
+        const auto now = this->now();
+        if (!now) return now.error();
+        const auto generation = this->generation();
+        if (!generation) return generation.error();
+        auto record = created(what, *generation, *now);
         const auto number = insert(record);
         if (!number) return number.error();
         if (!*number) {
@@ -138,84 +186,144 @@ public:
         if (key)
             if (auto done = remember(*key, record.order.number); !done) return done.error();
         if (auto done = add_events(record); !done) return done.error();
-        if (auto done = count(std::nullopt, Status::processing); !done) return done.error();
+        if (auto done = count(counts(record)); !done) return done.error();
         return Creation{Creation::Kind::created, std::move(record.order)};
     }
 
     result<Leased> lease(const LeaseRequest& request)
     {
-        const auto now = clock_();
-        auto records = due(now, request.most);
+        const auto now = this->now();
+        if (!now) return now.error();
+        auto records = due(now->job, request.most);
         if (!records) return records.error();
         Leased leased;
+        Counts changes{};
         for (auto& record : *records) {
-            leased.jobs.push_back(orders::lease(record, request.worker, request.lasts, now));
-            if (auto done = save(record); !done) return done.error();
+            const Before before(record);
+            leased.jobs.push_back(orders::lease(record, request.worker, request.lasts, *now));
+            if (auto done = save(record, before, changes); !done) return done.error();
         }
+        if (auto done = count(changes); !done) return done.error();
         if (leased.jobs.size() < request.most) {
             Run next(statements_->next_due);
             const auto found = next->step();
             if (!found) return found.error();
-            if (!next->is_null(0)) leased.next_due_in = from_ms(next->integer(0)) - now;
+            if (!next->is_null(0)) leased.next_due_in = job_time(next->integer(0)) - now->job;
         }
         return leased;
     }
 
     result<std::vector<bool>> extend(const std::vector<Held>& held, Duration lasts)
     {
-        const auto until = clock_() + lasts;
+        const auto now = this->now();
+        if (!now) return now.error();
         std::vector<bool> still;
         still.reserve(held.size());
+        Counts changes{};
         for (const auto& one : held) {
             auto record = find(one.order_id);
             if (!record && record.error() != errc::not_found) return record.error();
-            still.push_back(record && orders::extend(*record, one.epoch, until));
+            if (!record) {
+                still.push_back(false);
+                continue;
+            }
+            const Before before(*record);
+            still.push_back(orders::extend(*record, one.epoch, one.generation, lasts, *now));
             if (!still.back()) continue;
-            if (auto done = save(*record); !done) return done.error();
+            if (auto done = save(*record, before, changes); !done) return done.error();
         }
         return still;
     }
 
     result<std::vector<Settled>> settle(const std::vector<Settlement>& settlements)
     {
-        const auto now = clock_();
+        const auto now = this->now();
+        if (!now) return now.error();
         std::vector<Settled> out;
         out.reserve(settlements.size());
+        Counts changes{};
         for (const auto& settlement : settlements) {
             auto record = find(settlement.order_id);
             if (!record && record.error() != errc::not_found) return record.error();
-            out.push_back(record ? orders::settle(*record, settlement, now) : Settled::unknown);
+            if (!record) {
+                out.push_back(Settled::unknown);
+                continue;
+            }
+            const Before before(*record);
+            out.push_back(orders::settle(*record, settlement, *now));
             if (out.back() != Settled::applied) continue;
-            if (auto done = save(*record, Status::processing); !done) return done.error();
+            if (auto done = save(*record, before, changes); !done) return done.error();
         }
+        if (auto done = count(changes); !done) return done.error();
         return out;
     }
 
     result<Order> operate(const std::string& order_id, Operation operation)
     {
+        const auto now = this->now();
+        if (!now) return now.error();
         auto record = find(order_id);
         if (!record) return record.error();
-        const auto before = record->order.status;
-        if (!orders::operate(*record, operation, clock_())) return error_code(errc::conflict);
-        if (auto done = save(*record, before); !done) return done.error();
+        const Before before(*record);
+        if (!orders::operate(*record, operation, *now)) return error_code(errc::conflict);
+        Counts changes{};
+        if (auto done = save(*record, before, changes); !done) return done.error();
+        if (auto done = count(changes); !done) return done.error();
         return std::move(record->order);
     }
 
-    result<std::uint64_t> clear()
+    /// `name`: of the generation that begins now.
+    result<std::uint64_t> clear(const std::string& name)
     {
+        const auto generation = this->generation();
+        if (!generation) return generation.error();
         if (auto done = database_.execute("DELETE FROM orders"); !done) return done.error();
         const auto count = static_cast<std::uint64_t>(database_.changes());
-        if (auto done = database_.execute("DELETE FROM keys; DELETE FROM events; "
-                                          "UPDATE totals SET processing = 0, validated = 0, rejected = 0, failed = 0");
+        if (auto done = database_.execute("DELETE FROM keys; DELETE FROM events; DELETE FROM tried; UPDATE totals SET "
+                                          "processing = 0, validated = 0, rejected = 0, failed = 0, leased = 0");
             !done)
             return done.error();
+        const auto next = generation->next(name);
+        Run set(statements_->set_generation);
+        set->bind(1, next.name).bind(2, next.first_epoch).bind(3, next.after);
+        if (auto done = finished(set); !done) return done.error();
         return count;
     }
 
 private:
     struct Statements {
-        Statement by_id, by_number, key, add_key, add_order, update_order, due, next_due, add_event, add_totals;
+        Statement by_id, by_number, key, add_key, add_order, update_order, due, next_due, add_event, add_totals,
+            add_tried, remove_tried, generation, set_generation, keep_clock;
     };
+
+    /// What save() must know of a record as it was read.
+    struct Before {
+        explicit Before(const Record& record) : counts(orders::counts(record)), tried(record.tried) {}
+        Counts counts;
+        std::optional<JobTime> tried;
+    };
+
+    /// Keeps the job clock in the present transaction, from time to time. One that is taken back leaves an older
+    /// moment, until the next second.
+    result<Now> now()
+    {
+        const auto now = job_clock_.at(clock_());
+        const auto& state = job_clock_.state();
+        if (state.ahead == kept_.ahead && state.latest - kept_.latest < clock_kept_every) return now;
+        Run keep(statements_->keep_clock);
+        keep->bind(1, std::int64_t{state.ahead.count()}).bind(2, to_ms(state.latest));
+        if (auto done = finished(keep); !done) return done.error();
+        kept_ = state;
+        return now;
+    }
+
+    result<Generation> generation()
+    {
+        Run select(statements_->generation);
+        const auto row = select->step();
+        if (!row) return row.error();
+        return Generation{std::string(select->text(0)), select->integer(1), select->integer(2)};
+    }
 
     static Database open(const storage::DatabaseFile& file, const std::string& path, storage::Synchronous synchronous)
     {
@@ -223,7 +331,7 @@ private:
         // Before the log: whose file it is must be in the file itself.
         auto transaction = started(storage::Transaction::begin(database), path);
         file.claim(database);
-        check_version(database, path);
+        if (check_version(database, path) == 2) started(database.execute(from_version_2), path);
         started(database.execute(schema), path);
         started(transaction.commit(), path);
         started(database.log_ahead(synchronous), path);
@@ -233,17 +341,20 @@ private:
         return database;
     }
 
-    static void check_version(Database& database, const std::string& path)
+    /// The version of the orders that are there; the present one if there are none.
+    static std::int64_t check_version(Database& database, const std::string& path)
     {
         auto orders = started(database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'orders'"), path);
         auto version = started(database.prepare("PRAGMA user_version"), path);
         started(orders.step(), path);
         started(version.step(), path);
-        if (orders.integer(0) > 0 && version.integer(0) != schema_version)
+        if (orders.integer(0) == 0) return schema_version;
+        if (version.integer(0) != schema_version && version.integer(0) != 2)
             throw StartupError(
                 fmt::format("the orders in {} were written by another version of hotspare; move the file "
                             "away, or use that version",
                             path));
+        return version.integer(0);
     }
 
     result<Record> find(const std::string& order_id)
@@ -289,6 +400,7 @@ private:
         const auto& what = record.order.what;
         Run add(statements_->add_order);
         add->bind(1, what.order_id).bind(2, what.product).bind(3, what.quantity).bind(4, to_ms(record.order.created));
+        add->bind(5, record.order.epoch).bind(6, to_ms(record.due));
         const auto row = add->step();
         if (!row) return row.error();
         return *row ? std::optional(add->integer(0)) : std::nullopt;
@@ -301,7 +413,7 @@ private:
         return finished(add);
     }
 
-    result<std::vector<Record>> due(WallTime now, std::size_t most)
+    result<std::vector<Record>> due(JobTime now, std::size_t most)
     {
         std::vector<Record> records;
         Run select(statements_->due);
@@ -326,8 +438,8 @@ private:
         return {};
     }
 
-    /// `before`: the status that it had, if that may have changed.
-    result<void> save(const Record& record, std::optional<Status> before = std::nullopt)
+    /// Adds what it changes in the totals to `changes`.
+    result<void> save(const Record& record, const Before& before, Counts& changes)
     {
         const Order& order = record.order;
         Run update(statements_->update_order);
@@ -336,23 +448,29 @@ private:
         update->bind(7, record.events + static_cast<std::int64_t>(record.add.size()));
         update->bind(8, to_ms(record.due)).bind(9, record.worker);
         if (auto done = finished(update); !done) return done;
-        if (auto done = add_events(record); !done) return done;
-        return before && *before != order.status ? count(before, order.status) : result<void>();
+        if (record.tried != before.tried) {
+            Run tried(record.tried ? statements_->add_tried : statements_->remove_tried);
+            tried->bind(1, order.number);
+            if (record.tried) tried->bind(2, to_ms(*record.tried));
+            if (auto done = finished(tried); !done) return done;
+        }
+        changes += counts(record) - before.counts;
+        return add_events(record);
     }
 
-    result<void> count(std::optional<Status> from, std::optional<Status> to)
+    result<void> count(const Counts& changes)
     {
+        if (changes == Counts{}) return {};
         Run add(statements_->add_totals);
-        for (int i = 0; i < 4; ++i) {
-            const auto status = static_cast<Status>(i);
-            add->bind(i + 1, std::int64_t{to == status} - std::int64_t{from == status});
-        }
+        for (std::size_t i = 0; i < changes.size(); ++i) add->bind(static_cast<int>(i) + 1, changes.at(i));
         return finished(add);
     }
 
     Database database_;
     std::optional<Statements> statements_;
     WallClock clock_;
+    JobClock job_clock_;
+    JobClock::State kept_{}; ///< of job_clock_, in the file
 };
 
 class SqliteStore::Reader {
@@ -360,25 +478,20 @@ public:
     explicit Reader(const std::string& path) : database_(started(Database::open_to_read(path, seconds(5)), path))
     {
         const auto prepare = [&](const std::string& sql) { return started(database_.prepare(sql), path); };
-        const auto listing = [](std::string_view index, std::string_view term) {
-            return fmt::format("SELECT {} FROM orders {} WHERE number < ?1 {} ORDER BY number DESC LIMIT ?2", columns,
-                               index, term);
-        };
         statements_.emplace(Statements{
             .by_id = prepare(fmt::format("SELECT {} FROM orders WHERE order_id = ?1", columns)),
-            .events = prepare("SELECT kind, at, epoch, detail FROM events WHERE number = ?1 ORDER BY place"),
-            .list = prepare(listing("", "")),
-            // A partial index serves only a status that is written in the statement: the few that are Processing,
-            // Rejected or Failed are found among millions that are not.
-            .list_status = {prepare(listing("INDEXED BY orders_due", "AND status = 0")),
-                            prepare(listing("", "AND status = 1")),
-                            prepare(listing("INDEXED BY orders_rejected", "AND status = 2")),
-                            prepare(listing("INDEXED BY orders_failed", "AND status = 3"))},
-            // The inner question is answered from the queue's index alone.
-            .totals = prepare("SELECT processing, validated, rejected, failed, leased, "
-                              "(SELECT created FROM orders WHERE number = first) FROM totals, "
-                              "(SELECT count(*) FILTER (WHERE worker <> '') AS leased, min(number) AS first "
-                              "FROM orders WHERE status = 0)"),
+            .ahead = prepare("SELECT ahead FROM state"),
+            .events = prepare("SELECT kind, at, epoch, detail FROM events WHERE number = ?1 AND place < ?2 "
+                              "ORDER BY place"),
+            .list =
+                prepare(fmt::format("SELECT {} FROM orders WHERE number < ?1 ORDER BY number DESC LIMIT ?2", columns)),
+            .list_status =
+                prepare(fmt::format("SELECT {} FROM orders INDEXED BY orders_by_status WHERE status = ?3 AND "
+                                    "number < ?1 ORDER BY number DESC LIMIT ?2",
+                                    columns)),
+            .totals = prepare("SELECT processing, validated, rejected, failed, max(leased, 0), "
+                              "(SELECT created FROM orders INDEXED BY orders_by_status WHERE status = 0 "
+                              "ORDER BY number LIMIT 1) FROM totals"),
         });
     }
 
@@ -393,21 +506,16 @@ public:
 
     result<Listing> list(const ListQuery& query)
     {
-        Run select(query.status ? statements_->list_status.at(static_cast<std::size_t>(*query.status))
-                                : statements_->list);
-        select->bind(1, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
-        select->bind(2, static_cast<std::int64_t>(query.most) + 1);
-        Listing out;
-        while (true) {
-            const auto row = select->step();
-            if (!row) return row.error();
-            if (!*row) return out;
-            if (out.orders.size() == query.most) {
-                out.more = true;
-                return out;
-            }
-            out.orders.push_back(read_record(*select.operator->()).order);
+        if (auto begun = database_.execute("BEGIN"); !begun) return begun.error();
+        auto out = page(query);
+        if (out) {
+            if (const auto totals = this->totals())
+                out->totals = *totals;
+            else
+                out = totals.error();
         }
+        if (auto ended = database_.execute("END"); !ended) return ended.error();
+        return out;
     }
 
     result<Totals> totals()
@@ -427,14 +535,32 @@ public:
 
 private:
     struct Statements {
-        Statement by_id, events, list;
-        std::array<Statement, 4> list_status; ///< by Status
-        Statement totals;
+        Statement by_id, ahead, events, list, list_status, totals;
     };
+
+    result<Listing> page(const ListQuery& query)
+    {
+        Run select(query.status ? statements_->list_status : statements_->list);
+        if (query.status) select->bind(3, static_cast<std::int64_t>(*query.status));
+        select->bind(1, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
+        select->bind(2, static_cast<std::int64_t>(query.most) + 1);
+        Listing out;
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return out;
+            if (out.orders.size() == query.most) {
+                out.more = true;
+                return out;
+            }
+            out.orders.push_back(read_record(*select.operator->()).order);
+        }
+    }
 
     result<OrderFile> read(const std::string& order_id)
     {
         OrderFile file;
+        std::int64_t events = 0;
         {
             Run select(statements_->by_id);
             const auto row = select->bind(1, order_id).step();
@@ -442,13 +568,16 @@ private:
             if (!*row) return error_code(errc::not_found);
             auto record = read_record(*select.operator->());
             file.order = std::move(record.order);
+            events = record.events;
             if (file.order.status == Status::processing) {
-                file.due = record.due;
+                Run ahead(statements_->ahead);
+                if (const auto found = ahead->step(); !found) return found.error();
+                file.due = from_ms(to_ms(record.due) - ahead->integer(0));
                 file.worker = std::move(record.worker);
             }
         }
         Run select(statements_->events);
-        select->bind(1, file.order.number);
+        select->bind(1, file.order.number).bind(2, events);
         while (true) {
             const auto row = select->step();
             if (!row) return row.error();
@@ -464,10 +593,11 @@ private:
 
 SqliteStore::SqliteStore(const std::string& path, std::function<void()> broken, Options options)
     : file_(path, format, storage::DatabaseFile::Use::alone), writer_(std::make_unique<Writer>(file_, path, options)),
-      reader_(open_reader()), commit_(writer_->database(), {.verify = [this] { return file_.verify(); },
-                                                            .after_commit = [this] { return checkpoint_when_long(); },
-                                                            .when_idle = [this] { return rest(); },
-                                                            .broken = std::move(broken)})
+      reader_(open_reader()), lister_(std::make_unique<Reader>(file_.path())),
+      commit_(writer_->database(), {.verify = [this] { return file_.verify(); },
+                                    .after_commit = [this] { return checkpoint_when_long(); },
+                                    .when_idle = [this] { return rest(); },
+                                    .broken = std::move(broken)})
 {
 }
 
@@ -538,7 +668,7 @@ asio::awaitable<result<Order>> SqliteStore::operate(std::string order_id, Operat
 
 asio::awaitable<result<std::uint64_t>> SqliteStore::clear()
 {
-    auto work = [this] { return writer_->clear(); };
+    auto work = [this, name = random_generation()] { return writer_->clear(name); };
     co_return co_await commit_.run(std::move(work));
 }
 
@@ -550,8 +680,8 @@ asio::awaitable<result<OrderFile>> SqliteStore::find(std::string order_id)
 
 asio::awaitable<result<Listing>> SqliteStore::list(ListQuery query)
 {
-    auto work = [this, query] { return if_there(reader_->list(query)); };
-    co_return co_await reading_.run(std::move(work));
+    auto work = [this, query] { return if_there(lister_->list(query)); };
+    co_return co_await listing_.run(std::move(work));
 }
 
 asio::awaitable<result<Totals>> SqliteStore::totals()

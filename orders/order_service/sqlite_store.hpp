@@ -1,7 +1,8 @@
 // The store of one order service on one machine: an SQLite file in WAL mode with synchronous=FULL. One connection
-// writes and checkpoints, on its own thread, many requests to a commit (common/storage/group_commit); another one
-// reads, so that reading goes on while the disk is full or slow. A second process that opens the file is refused. While
-// the path does not lead to the open file, because that was deleted or replaced, nothing is answered from it.
+// writes and checkpoints, on its own thread, many requests to a commit (common/storage/group_commit). Two others read
+// only, each on a thread of its own, so that reading goes on while the disk is full or slow, and one order is read
+// while a list is. A second process that opens the file is refused. While the path does not lead to the open file,
+// because that was deleted or replaced, nothing is answered from it.
 //
 // Thread: as Store. Owner: main.
 #pragma once
@@ -59,8 +60,10 @@ private:
     storage::DatabaseFile file_; ///< first: closed after the databases
     std::unique_ptr<Writer> writer_;
     std::unique_ptr<Reader> reader_;
+    std::unique_ptr<Reader> lister_;
     storage::GroupCommit commit_;
-    storage::Worker reading_; ///< last, as commit_: joined before what they work on goes
+    storage::Worker reading_; ///< last, as commit_ and listing_: joined before what they work on goes
+    storage::Worker listing_;
 };
 
 } // namespace hotspare::orders

@@ -49,11 +49,6 @@ struct Leased {
     std::optional<Duration> next_due_in{}; ///< if there are fewer than wanted: until another is due
 };
 
-struct Held {
-    std::string order_id;
-    Epoch epoch = 0;
-};
-
 /// Everything about one order.
 struct OrderFile {
     Order order;
@@ -68,16 +63,20 @@ struct ListQuery {
     std::size_t most = 100;
 };
 
-struct Listing {
-    std::vector<Order> orders; ///< the newest first
-    bool more = false;
-};
-
 struct Totals {
     std::uint64_t processing = 0, validated = 0, rejected = 0, failed = 0;
     std::uint64_t leased = 0;         ///< of those Processing
     std::optional<WallTime> oldest{}; ///< creation of the oldest that is Processing
 };
+
+struct Listing {
+    std::vector<Order> orders; ///< the newest first
+    bool more = false;
+    Totals totals{}; ///< of the same moment
+};
+
+/// A name for a generation that no other has.
+std::string random_generation();
 
 class Store {
 public:

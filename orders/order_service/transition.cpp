@@ -2,79 +2,142 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <utility>
 
 namespace hotspare::orders {
 namespace {
 
-void add(Record& record, Event event)
+bool has_room(const Record& record)
 {
-    const bool routine = event.kind == Event::Kind::leased || event.kind == Event::Kind::snoozed ||
-                         event.kind == Event::Kind::retry || event.kind == Event::Kind::attempt;
-    if (routine && record.events + static_cast<std::int64_t>(record.add.size()) >= most_routine_events) return;
-    record.add.push_back(std::move(event));
+    return record.events + static_cast<std::int64_t>(record.add.size()) < most_events;
+}
+
+/// Whether the lease with this epoch was listed when it was given. A lease and what ends it raise the epoch by one
+/// each, so of two epochs in a row one is a lease's.
+bool is_listed(Epoch epoch)
+{
+    const auto ordinal = static_cast<std::uint64_t>(epoch % Generation::epochs);
+    return ordinal <= 20 || std::has_single_bit(ordinal) || std::has_single_bit(ordinal - 1);
 }
 
 /// The round is over.
-void end(Record& record, Status status, WallTime now)
+void end(Record& record, Status status, const Now& now)
 {
     Order& order = record.order;
     order.status = status;
-    order.updated = now;
+    order.updated = now.wall;
     record.worker.clear();
-    add(record, {terminal_event(status), now, order.epoch, order.reason});
+    record.tried.reset();
+    record.add.push_back({terminal_event(status), now.wall, order.epoch, order.reason});
 }
 
-void put_back(Record& record, WallTime due)
+void put_back(Record& record, JobTime due)
 {
     record.due = due;
     record.worker.clear();
 }
 
-std::int64_t in_ms(Duration span)
+milliseconds in_ms(Duration span)
 {
-    return std::chrono::ceil<milliseconds>(span).count();
+    return std::chrono::ceil<milliseconds>(span);
+}
+
+/// What the timeline says of a lease that was settled. Returns whether its end belongs there, too.
+bool list_attempts(Record& record, const Settlement& settlement, const Now& now)
+{
+    const auto epoch = record.order.epoch;
+    const bool ends = settlement.kind == Settlement::Kind::verdict;
+    bool matters = ends;
+    for (const auto& attempt : settlement.attempts) matters = matters || attempt.counts;
+    const bool listed = is_listed(epoch);
+    // A verdict of the validator is the last that the timeline gets: how it came about always fits.
+    const bool is_last = ends && settlement.status != Status::failed;
+    if (!is_last && !(has_room(record) && (listed || matters))) return false;
+    if (!listed) {
+        const auto since = settlement.attempts.empty() ? now.wall : settlement.attempts.front().at;
+        record.add.push_back({Event::Kind::leased, since, epoch, "by " + record.worker});
+    }
+    for (const auto& attempt : settlement.attempts)
+        record.add.push_back(
+            {Event::Kind::attempt, attempt.at, epoch,
+             fmt::format("{} ms{}: {}", to_ms(attempt.took), attempt.counts ? "" : ", not counted", attempt.outcome)});
+    return true;
 }
 
 } // namespace
 
-Record created(NewOrder what, WallTime now)
+Counts counts(const Record& record)
 {
-    Record record{.order = {.what = std::move(what), .created = now, .updated = now}, .due = now};
-    add(record, {Event::Kind::created, now, 0, {}});
+    Counts out{};
+    out[static_cast<std::size_t>(record.order.status)] = 1;
+    out[leased_count] = record.order.status == Status::processing && !record.worker.empty() ? 1 : 0;
+    return out;
+}
+
+Counts operator-(const Counts& after, const Counts& before)
+{
+    Counts out{};
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = after[i] - before[i];
+    return out;
+}
+
+Counts& operator+=(Counts& sum, const Counts& more)
+{
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+    return sum;
+}
+
+Record created(NewOrder what, const Generation& generation, const Now& now)
+{
+    Record record{.order = {.generation = generation.name,
+                            .what = std::move(what),
+                            .epoch = generation.first_epoch,
+                            .created = now.wall,
+                            .updated = now.wall},
+                  .due = now.job};
+    record.add.push_back({Event::Kind::created, now.wall, 0, {}});
     return record;
 }
 
-Lease lease(Record& record, const std::string& worker, Duration lasts, WallTime now)
+Lease lease(Record& record, const std::string& worker, Duration lasts, const Now& now)
 {
     Order& order = record.order;
     ++order.epoch;
-    record.due = now + lasts;
+    record.due = now.job + in_ms(lasts);
     record.worker = worker;
-    add(record, {Event::Kind::leased, now, order.epoch, "by " + worker});
-    return {.what = order.what, .epoch = order.epoch, .attempts = order.attempts, .created = order.created};
+    if (is_listed(order.epoch)) record.add.push_back({Event::Kind::leased, now.wall, order.epoch, "by " + worker});
+    return {.what = order.what,
+            .epoch = order.epoch,
+            .attempts = order.attempts,
+            .created = order.created,
+            .generation = order.generation,
+            .tried_for = record.tried ? Duration(now.job - *record.tried) : Duration::zero()};
 }
 
-bool extend(Record& record, Epoch epoch, WallTime until)
+bool extend(Record& record, Epoch epoch, const std::string& generation, Duration lasts, const Now& now)
 {
-    if (record.order.status != Status::processing || record.order.epoch != epoch || record.worker.empty()) return false;
-    record.due = until;
+    const Order& order = record.order;
+    if (order.status != Status::processing || order.epoch != epoch || record.worker.empty()) return false;
+    if (!is_generation(order.generation, generation)) return false;
+    record.due = now.job + in_ms(lasts);
     return true;
 }
 
-Settled settle(Record& record, const Settlement& settlement, WallTime now)
+Settled settle(Record& record, const Settlement& settlement, const Now& now)
 {
     Order& order = record.order;
+    if (!is_generation(order.generation, settlement.generation)) return Settled::unknown;
     const bool ends = settlement.kind == Settlement::Kind::verdict;
     const auto settled = judge_settlement(order.status, order.epoch, settlement.epoch,
                                           ends ? std::optional(settlement.status) : std::nullopt);
     if (settled != Settled::applied) return settled;
 
+    const bool list = list_attempts(record, settlement, now);
     for (const auto& attempt : settlement.attempts) {
-        order.attempts += attempt.counts ? 1 : 0;
-        add(record,
-            {Event::Kind::attempt, attempt.at, order.epoch,
-             fmt::format("{} ms{}: {}", to_ms(attempt.took), attempt.counts ? "" : ", not counted", attempt.outcome)});
+        if (!attempt.counts) continue;
+        ++order.attempts;
+        if (!record.tried) record.tried = now.job;
     }
     order.reason = settlement.reason;
     if (ends) {
@@ -82,23 +145,27 @@ Settled settle(Record& record, const Settlement& settlement, WallTime now)
         return settled;
     }
     const auto pause = in_ms(settlement.pause);
-    add(record,
-        {settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed, now, order.epoch,
-         fmt::format("{}: {}", pause == 0 ? "for anybody" : fmt::format("for {} ms", pause), settlement.reason)});
-    order.updated = now;
+    if (list)
+        record.add.push_back(
+            {settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed, now.wall,
+             order.epoch,
+             fmt::format("{}: {}", pause.count() == 0 ? "for anybody" : fmt::format("for {} ms", pause.count()),
+                         settlement.reason)});
+    order.updated = now.wall;
     ++order.epoch; // a repetition of this settlement must change nothing
-    put_back(record, now + milliseconds(pause));
+    put_back(record, now.job + pause);
     return settled;
 }
 
-bool operate(Record& record, Operation operation, WallTime now)
+bool operate(Record& record, Operation operation, const Now& now)
 {
     Order& order = record.order;
+    const auto list = [&](Event::Kind kind) { record.add.push_back({kind, now.wall, order.epoch, "by an operator"}); };
     switch (operation) {
     case Operation::retry_now:
         if (order.status != Status::processing || !record.worker.empty()) return false;
-        add(record, {Event::Kind::hastened, now, order.epoch, "by an operator"});
-        put_back(record, now);
+        if (has_room(record)) list(Event::Kind::hastened);
+        put_back(record, now.job);
         break;
     case Operation::cancel:
         if (order.status != Status::processing) return false;
@@ -109,14 +176,19 @@ bool operate(Record& record, Operation operation, WallTime now)
     case Operation::replay:
         if (order.status != Status::failed) return false;
         ++order.epoch;
-        add(record, {Event::Kind::replayed, now, order.epoch, "by an operator"});
+        if (has_room(record))
+            list(Event::Kind::replayed);
+        else if (record.add.empty())
+            --record.events; // the end of the round before
+        else
+            record.add.pop_back();
         order.status = Status::processing;
         order.reason.clear();
         order.attempts = 0;
-        put_back(record, now);
+        put_back(record, now.job);
         break;
     }
-    order.updated = now;
+    order.updated = now.wall;
     return true;
 }
 

@@ -6,9 +6,12 @@
 #pragma once
 
 #include "orders/model.hpp"
+#include "orders/order_service/job_clock.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +20,11 @@ namespace hotspare::orders {
 /// An order and all that a store keeps beside it.
 struct Record {
     Order order;
-    WallTime due{};           ///< Processing: when it may be leased, which for a leased one is when its lease ends
-    std::string worker{};     ///< Processing: who holds it; empty: nobody
-    std::int64_t events = 0;  ///< that its timeline has
-    std::vector<Event> add{}; ///< what the timeline gets, from place `events` on
+    JobTime due{};        ///< Processing: when it may be leased, which for a leased one is when its lease ends
+    std::string worker{}; ///< Processing: who holds it; empty: nobody
+    std::optional<JobTime> tried{}; ///< Processing: when the first attempt of this round that counted was reported
+    std::int64_t events = 0;        ///< that its timeline has; those behind them are forgotten
+    std::vector<Event> add{};       ///< what the timeline gets, from place `events` on
 };
 
 /// What an operator may do to one order.
@@ -30,23 +34,33 @@ enum class Operation : std::uint8_t {
     replay,    ///< a new round; refused unless Failed
 };
 
-/// An order that is tried each second while its validator is away for days must not fill the disk with it: so many of
-/// what happens by itself are listed. What ends a round, or is an operator's, always is.
-inline constexpr std::int64_t most_routine_events = 300;
+/// An order that is tried each second while its validator is away for days, or cancelled and replayed without end, must
+/// not fill the disk with it. All leases of the first ten are listed, with what came of them; of those that brought
+/// neither an attempt that counts nor an end, later only the ones at each doubling. From so many entries on, leases and
+/// the round's end are all that is listed, and a replay takes the end before it back.
+inline constexpr std::int64_t most_events = 100;
 
-/// A new order, due at once. Its number is the store's affair.
-Record created(NewOrder what, WallTime now);
+/// Of how many orders each is true: by Status, and held by a worker.
+using Counts = std::array<std::int64_t, 5>;
+inline constexpr std::size_t leased_count = 4; ///< index of those held
+/// 1 for what is true of `record`, 0 for the rest.
+Counts counts(const Record& record);
+Counts operator-(const Counts& after, const Counts& before);
+Counts& operator+=(Counts& sum, const Counts& more);
+
+/// A new order of `generation`, due at once. Its number is the store's affair.
+Record created(NewOrder what, const Generation& generation, const Now& now);
 
 /// Gives it to `worker`. Precondition: it is Processing, and `due` has come.
-Lease lease(Record& record, const std::string& worker, Duration lasts, WallTime now);
+Lease lease(Record& record, const std::string& worker, Duration lasts, const Now& now);
 
 /// Prolongs the lease with this epoch; false if it is not the present one.
-bool extend(Record& record, Epoch epoch, WallTime until);
+bool extend(Record& record, Epoch epoch, const std::string& generation, Duration lasts, const Now& now);
 
 /// Takes what a worker has come to, if judge_settlement() does; otherwise nothing changes.
-Settled settle(Record& record, const Settlement& settlement, WallTime now);
+Settled settle(Record& record, const Settlement& settlement, const Now& now);
 
 /// False if the order is not in a state for it: nothing changes.
-bool operate(Record& record, Operation operation, WallTime now);
+bool operate(Record& record, Operation operation, const Now& now);
 
 } // namespace hotspare::orders

@@ -3,6 +3,7 @@
 #include "common/app.hpp"
 #include "common/http/address.hpp"
 #include "common/json_document.hpp"
+#include "common/text.hpp"
 #include "common/time.hpp"
 #include "orders/validation_service/validator.hpp"
 #include "orders/wire.hpp"
@@ -30,9 +31,13 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// For the order service to answer anything but a request for jobs: its own limit for a write, and the way.
 constexpr Duration orders_timeout = seconds(5);
+/// Of the reason why it refuses something, in bytes.
+constexpr std::size_t longest_detail = 300;
 constexpr std::uint64_t largest_answer = 1024 * 1024;
 /// A core that is not woken by anything else looks around this often.
 constexpr Duration longest_sleep = seconds(10);
+/// A report that was given up is trouble for so long: until its order has been leased and reported again.
+constexpr Duration given_up_memory = seconds(60);
 
 std::string describe(const resilience::BreakerTransition& change)
 {
@@ -144,7 +149,7 @@ asio::awaitable<void> ValidationService::call(Call call)
     const auto began = Clock::now();
     const auto wall = std::chrono::system_clock::now();
     auto request = http::make_request(verb::post, "/validate", validation_body(call.what), "application/json");
-    request.set("Idempotency-Key", validation_key(call.what.order_id));
+    request.set("Idempotency-Key", validation_key(call.what.order_id, call.generation));
     const auto response = co_await validator_.send(std::move(request), {.deadline = settings_.call_timeout});
     const auto now = Clock::now();
     calls_.observe(now - began);
@@ -164,8 +169,8 @@ asio::awaitable<void> ValidationService::lease(std::size_t most)
     const auto body = wire::to_json(wire::LeaseCall{.worker = worker_, .most = most, .wait = settings_.poll});
     const auto answer = co_await ask_orders("/jobs/lease", body, settings_.poll + orders_timeout);
     const auto now = Clock::now();
-    if (answer) {
-        auto leased = wire::parse_lease_answer(*answer);
+    if (answer.json) {
+        auto leased = wire::parse_lease_answer(*answer.json);
         if (leased) {
             work_.leased(std::move(leased->jobs), leased->lasts, now);
             proceed();
@@ -181,21 +186,24 @@ asio::awaitable<void> ValidationService::settle(std::vector<Settlement> settleme
 {
     const auto answer = co_await ask_orders("/jobs/settle", wire::settle_call(settlements), orders_timeout);
     const auto now = Clock::now();
-    const auto settled = answer ? wire::parse_settle_answer(*answer, settlements.size())
-                                : wire::Parsed<std::vector<Settled>>(http::Problem{});
+    const auto settled = answer.json ? wire::parse_settle_answer(*answer.json, settlements.size())
+                                     : wire::Parsed<std::vector<Settled>>(http::Problem{});
     if (settled)
         work_.settled(*settled, now);
+    else if (answer.refused)
+        work_.settle_refused(now);
     else
         work_.settle_failed(now);
+    log_given_up();
     proceed();
 }
 
-asio::awaitable<void> ValidationService::extend(std::vector<std::pair<std::string, Epoch>> held)
+asio::awaitable<void> ValidationService::extend(std::vector<Held> held)
 {
     const auto answer = co_await ask_orders("/jobs/extend", wire::extend_call(held), orders_timeout);
     const auto now = Clock::now();
-    const auto still =
-        answer ? wire::parse_extend_answer(*answer, held.size()) : wire::Parsed<std::vector<bool>>(http::Problem{});
+    const auto still = answer.json ? wire::parse_extend_answer(*answer.json, held.size())
+                                   : wire::Parsed<std::vector<bool>>(http::Problem{});
     if (still)
         work_.extended(*still, now);
     else
@@ -203,24 +211,32 @@ asio::awaitable<void> ValidationService::extend(std::vector<std::pair<std::strin
     proceed();
 }
 
-/// The answer's JSON if it is a 200; nothing otherwise, and why is logged, once per trouble.
-asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::string path, http::Json body,
-                                                                         Duration deadline)
+/// Why there is no answer that can be used is logged, once per trouble.
+asio::awaitable<ValidationService::OrdersAnswer> ValidationService::ask_orders(std::string path, http::Json body,
+                                                                               Duration deadline)
 {
     auto request = http::make_request(verb::post, path, body.dump(-1, ' ', false, http::Json::error_handler_t::replace),
                                       "application/json");
     const auto answer = co_await orders_.send(std::move(request), {.deadline = deadline, .max_body = largest_answer});
     std::string trouble;
+    bool refused = false;
     if (!answer) {
         trouble = answer.error().message();
     } else if (answer->result_int() != 200) {
-        trouble = fmt::format("status {}", answer->result_int());
+        const auto status = answer->result_int();
+        // By its own word it cannot read what it was sent; everything else may be over the next time.
+        refused = status == 400 || status == 413 || status == 422;
+        const auto problem = read_json_document(answer->body());
+        const auto detail = problem.is_object() ? problem.find("detail") : problem.end();
+        trouble = fmt::format("status {} to {}", status, path);
+        if (problem.is_object() && detail != problem.end() && detail->is_string())
+            trouble += ": " + shortened(detail->get<std::string>(), longest_detail);
     } else {
         auto json = read_json_document(answer->body());
         if (!json.is_discarded()) {
             if (orders_trouble_) spdlog::info("the order service answers again");
             orders_trouble_.reset();
-            co_return json;
+            co_return OrdersAnswer{.json = std::move(json)};
         }
         trouble = "an answer that is not JSON";
     }
@@ -228,7 +244,18 @@ asio::awaitable<std::optional<http::Json>> ValidationService::ask_orders(std::st
         spdlog::warn("the order service at {} cannot be asked ({}); it is tried until it can", settings_.orders,
                      trouble);
     orders_trouble_ = trouble;
-    co_return std::nullopt;
+    co_return OrdersAnswer{.refused = refused};
+}
+
+void ValidationService::log_given_up()
+{
+    for (const auto& report : work_.take_given_up()) {
+        given_up_at_ = Clock::now();
+        spdlog::error(
+            "gave up the report about order '{}' (epoch {}), which the order service refuses to read ({}); the "
+            "order is leased again when its lease ends",
+            report.order_id, report.epoch, orders_trouble_.value_or("no reason given"));
+    }
 }
 
 void ValidationService::log_transitions()
@@ -252,6 +279,8 @@ Response ValidationService::health(const Request&)
         trouble = "paused by an operator";
     else if (breaker.in_trouble(now))
         trouble = fmt::format("the circuit breaker is {}", to_string(breaker.state));
+    else if (given_up_at_ && now - *given_up_at_ < given_up_memory)
+        trouble = "the order service refuses to read a report; see the log";
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble.empty() ? "healthy" : "degraded"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
@@ -278,7 +307,8 @@ Response ValidationService::queue(const Request&)
                                                 {"retried", counters.retried},
                                                 {"snoozed", counters.snoozed},
                                                 {"fenced", counters.fenced},
-                                                {"leases_lost", counters.lost}});
+                                                {"leases_lost", counters.lost},
+                                                {"reports_given_up", counters.given_up}});
 }
 
 Response ValidationService::pause(const Request& request)
@@ -366,6 +396,7 @@ Response ValidationService::expose_metrics(const Request&)
     settled("retried", work.retried);
     settled("snoozed", work.snoozed);
     settled("fenced", work.fenced);
+    settled("given_up", work.given_up);
     const auto gauge = [&](std::string_view name, std::string_view help, std::size_t value) {
         out.gauge(name, help, {}, static_cast<double>(value));
     };

@@ -48,9 +48,15 @@ private:
     asio::awaitable<void> call(Call call);
     asio::awaitable<void> lease(std::size_t most);
     asio::awaitable<void> settle(std::vector<Settlement> settlements);
-    asio::awaitable<void> extend(std::vector<std::pair<std::string, Epoch>> held);
-    asio::awaitable<std::optional<http::Json>> ask_orders(std::string path, http::Json body, Duration deadline);
+    asio::awaitable<void> extend(std::vector<Held> held);
+    /// What the order service answered: its JSON, or that it refuses to read what it was sent, or neither.
+    struct OrdersAnswer {
+        std::optional<http::Json> json{};
+        bool refused = false;
+    };
+    asio::awaitable<OrdersAnswer> ask_orders(std::string path, http::Json body, Duration deadline);
     void log_transitions();
+    void log_given_up();
 
     // Operators.
     http::Response health(const http::Request& request);
@@ -72,6 +78,7 @@ private:
     http::Client orders_;
     http::Client validator_;
     std::optional<std::string> orders_trouble_; ///< why the order service could not be asked; none if it could
+    std::optional<TimePoint> given_up_at_;      ///< a report was, the last time
     metrics::Histogram calls_;                  ///< how long they took
 
     asio::steady_timer wake_;     ///< when proceed() is due although nothing happened

@@ -42,7 +42,8 @@ void fields(config::Fields& field, WorkSettings& s)
 {
     field("concurrency", s.concurrency, "maximum number of concurrent calls to the validator",
           {std::size_t{1}, std::size_t{256}});
-    field("give_up_after", s.give_up_after, "time limit for an order; a failure after it is final",
+    field("give_up_after", s.give_up_after,
+          "time limit since the first failed attempt of a round; a failure after it is final",
           {milliseconds(1), std::chrono::hours(24 * 365)});
     field("retry_ratio", s.retry_ratio, "retry budget: retries as a share of orders, plus retries_per_second",
           {0., 10.});

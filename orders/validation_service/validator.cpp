@@ -41,8 +41,10 @@ CallEnd judge_verdict(const ValidatorAnswer& answer, const std::string& order_id
 
 } // namespace
 
-std::string validation_key(const std::string& order_id)
+std::string validation_key(const std::string& order_id, const std::string& generation)
 {
+    // Behind a percent sign that is encoded below there are two digits, so no order_id ends in what looks like this.
+    const auto suffix = generation.empty() ? std::string() : "%." + generation;
     std::string key;
     for (const char c : order_id) {
         const auto byte = static_cast<unsigned char>(c);
@@ -51,10 +53,10 @@ std::string validation_key(const std::string& order_id)
         else
             key += fmt::format("%{:02X}", byte);
     }
-    if (key.size() <= OrderLimits::idempotency_key) return key;
+    if (key.size() + suffix.size() <= OrderLimits::idempotency_key) return key + suffix;
     // Two percent signs: what is encoded above never has them, so a digest is nobody's order_id.
     const boost::uuids::name_generator_sha1 digest(boost::uuids::ns::oid());
-    return "%%" + to_string(digest(order_id));
+    return "%%" + to_string(digest(order_id)) + suffix;
 }
 
 std::string validation_body(const NewOrder& order)

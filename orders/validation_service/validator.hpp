@@ -22,8 +22,10 @@
 namespace hotspare::orders {
 
 /// The Idempotency-Key of an order: its order_id in visible ASCII, or a digest of that where it would be longer than a
-/// key may be. It is the same for all its attempts, workers and rounds: a validator that honours it acts once.
-std::string validation_key(const std::string& order_id);
+/// key may be, and the generation that it belongs to, if it has one. It is the same for all its attempts, workers and
+/// rounds, so a validator that honours it acts once; and it is another one for an order that has the name of one that
+/// was cleared.
+std::string validation_key(const std::string& order_id, const std::string& generation);
 /// The body of POST /validate.
 std::string validation_body(const NewOrder& order);
 

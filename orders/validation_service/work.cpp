@@ -47,7 +47,7 @@ std::string_view word(CallEnd::Kind kind)
 
 Work::Work(const WorkSettings& settings, std::uint64_t seed, TimePoint now)
     : settings_(settings), random_(seed), breaker_(settings.breaker, seed, now), retry_(settings.retry),
-      budget_(settings.retry_ratio, settings.retries_per_second)
+      budget_(settings.retry_ratio, settings.retries_per_second), report_most_(most_at_once)
 {
 }
 
@@ -56,15 +56,16 @@ Actions Work::next(TimePoint now)
     Actions actions;
     start_calls(actions, now);
     if (reporting_ == 0 && !reports_.empty() && now >= report_at_) {
-        reporting_ = std::min(reports_.size(), most_at_once);
+        reporting_ = std::min(reports_.size(), report_most_);
         actions.settle.assign(reports_.begin(), reports_.begin() + static_cast<std::ptrdiff_t>(reporting_));
     }
     if (extending_.empty() && now >= extend_at_) {
         for (const auto& [id, job] : jobs_) {
             if (extending_.size() == most_at_once) break;
             extending_.push_back(id);
-            actions.extend.emplace_back(job.lease.what.order_id, job.lease.epoch);
+            actions.extend.push_back({job.lease.what.order_id, job.lease.epoch, job.lease.generation});
         }
+        extending_since_ = now;
         extend_at_ = extending_.empty() ? TimePoint::max() : now + lasts_ / 3;
     }
     if (!leasing_ && now >= lease_at_) actions.lease = wanted(now);
@@ -103,7 +104,7 @@ void Work::start_calls(Actions& actions, TimePoint now)
         job.permit = std::move(*admission.permit);
         ++calling_;
         if (job.lease.attempts == 0) budget_.deposit(now);
-        actions.call.push_back({id, job.lease.what});
+        actions.call.push_back({id, job.lease.what, job.lease.generation});
     }
 }
 
@@ -120,6 +121,7 @@ void Work::put_back(CallId id, std::string reason, Duration pause)
 
 void Work::report(CallId id, Settlement settlement)
 {
+    settlement.generation = jobs_.at(id).lease.generation;
     reports_.push_back(std::move(settlement));
     jobs_.erase(id);
 }
@@ -156,7 +158,7 @@ void Work::leased(std::vector<Lease> jobs, Duration lasts, TimePoint now)
     if (!jobs.empty() && extend_at_ == TimePoint::max()) extend_at_ = now + lasts_ / 3;
     for (auto& lease : jobs) {
         const auto id = ++last_id_;
-        jobs_.emplace(id, Job{.lease = std::move(lease)});
+        jobs_.emplace(id, Job{.lease = std::move(lease), .since = now, .until = now + lasts});
         ready_.push_back(id);
     }
 }
@@ -178,7 +180,9 @@ void Work::call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, Ti
     note(breaker_.report(std::move(job.permit), outcome_of(end.kind), took, now));
 
     end.text = shortened(std::move(end.text), longest_reason);
-    const bool counts = end.kind != CallEnd::Kind::unreachable && !(probe && end.kind == CallEnd::Kind::failed);
+    const bool failed = end.kind == CallEnd::Kind::failed;
+    const bool held = now < job.until;
+    const bool counts = end.kind != CallEnd::Kind::unreachable && !(failed && (probe || !held));
     Attempt attempt{.at = wall,
                     .took = took,
                     .counts = counts,
@@ -194,16 +198,13 @@ void Work::call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, Ti
         settlement.reason = "the validator does not take the request: " + end.text;
         break;
     case CallEnd::Kind::failed:
-    case CallEnd::Kind::unreachable:
-        settlement = after_failure(job, end, counts, std::move(settlement), wall + took, now);
-        break;
+    case CallEnd::Kind::unreachable: settlement = after_failure(job, end, counts, std::move(settlement), now); break;
     }
     settlement.attempts.push_back(std::move(attempt));
     report(id, std::move(settlement));
 }
 
-Settlement Work::after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, WallTime wall,
-                               TimePoint now)
+Settlement Work::after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, TimePoint now)
 {
     settlement.kind = Settlement::Kind::retry;
     if (!counts) {
@@ -215,11 +216,12 @@ Settlement Work::after_failure(const Job& job, const CallEnd& end, bool counts, 
         return settlement;
     }
     const auto attempts = job.lease.attempts + 1;
-    const auto age = std::max(std::chrono::duration_cast<Duration>(wall - job.lease.created), Duration::zero());
+    // The first attempt starts the round's time, so it never uses it up.
+    const auto tried_for = job.lease.attempts == 0 ? Duration::zero() : job.lease.tried_for + (now - job.since);
     const auto decision = retry_.decide({.attempts = attempts,
                                          .retry_after = end.retry_after,
                                          .now = now,
-                                         .deadline = now + (settings_.give_up_after - age),
+                                         .deadline = now + (settings_.give_up_after - tried_for),
                                          .draw = draw()},
                                         budget_);
     if (decision) {
@@ -271,6 +273,17 @@ void Work::settled(const std::vector<Settled>& results, TimePoint now)
     }
     reporting_ = 0;
     report_at_ = now;
+    report_most_ = std::min(most_at_once, 2 * report_most_);
+}
+
+void Work::settle_refused(TimePoint now)
+{
+    report_at_ = now;
+    report_most_ = std::max<std::size_t>(1, reporting_ / 2);
+    if (std::exchange(reporting_, 0) != 1) return;
+    ++counters_.given_up;
+    given_up_.push_back(std::move(reports_.front()));
+    reports_.pop_front();
 }
 
 void Work::settle_failed(TimePoint now)
@@ -282,8 +295,13 @@ void Work::settle_failed(TimePoint now)
 void Work::extended(const std::vector<bool>& held, TimePoint)
 {
     for (std::size_t i = 0; i < extending_.size() && i < held.size(); ++i) {
+        const auto job = jobs_.find(extending_[i]);
+        if (job == jobs_.end()) continue;
         // A call under way goes on: whether its result still counts is for the order service to say.
-        if (!held[i] && jobs_.contains(extending_[i])) ++counters_.lost;
+        if (held[i])
+            job->second.until = extending_since_ + lasts_;
+        else
+            ++counters_.lost;
     }
     extending_.clear();
 }

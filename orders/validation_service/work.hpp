@@ -10,7 +10,11 @@
 //  3. While the breaker is open nothing is leased, and what is held but not called goes back without an attempt.
 //  4. What says nothing about the order goes into its history and costs no attempt: a call that found nobody to connect
 //     to, and one that failed after a half-open breaker let it through to see whether the validator is back.
-//  5. What was come to is reported until the order service has taken or refused it.
+//  5. What was come to is reported until the order service has taken it. A report that it refuses to read is sent again
+//     in halves; a single settlement that it refuses is given up, so that it cannot stand in the way of those behind
+//     it. Its order is leased again when its lease ends.
+//  6. A worker that stood still for longer than its lease holds nothing any more. What it saw meanwhile never fails an
+//     order, and costs it no attempt.
 //
 // Thread: one; `now` never goes back. Owner: the service.
 #pragma once
@@ -49,7 +53,7 @@ struct CallEnd {
 
 struct WorkSettings {
     std::size_t concurrency = 64;                    ///< calls at once, at least 1
-    Duration give_up_after = std::chrono::hours(24); ///< since the order was created
+    Duration give_up_after = std::chrono::hours(24); ///< since the first attempt of the round that counted
     resilience::BreakerSettings breaker{};
     /// Slower than the library's defaults: nobody waits for a validation, and a validator that is ill for a second must
     /// not cost an order all of its attempts.
@@ -67,15 +71,16 @@ using CallId = std::uint64_t;
 struct Call {
     CallId id = 0;
     NewOrder what;
+    std::string generation{};
 };
 
 /// What to do now. Each list is to be carried out as one request; its end is to be told.
 struct Actions {
     std::vector<Call> call;
-    std::size_t lease = 0;                             ///< so many at most; 0 = do not ask
-    std::vector<Settlement> settle;                    ///< end: settled() or settle_failed()
-    std::vector<std::pair<std::string, Epoch>> extend; ///< end: extended() or extend_failed()
-    TimePoint wake_at{};                               ///< ask again then, if nothing happened before
+    std::size_t lease = 0;          ///< so many at most; 0 = do not ask
+    std::vector<Settlement> settle; ///< end: settled(), settle_refused() or settle_failed()
+    std::vector<Held> extend;       ///< end: extended() or extend_failed()
+    TimePoint wake_at{};            ///< ask again then, if nothing happened before
 };
 
 /// Since the start.
@@ -84,6 +89,7 @@ struct WorkCounters {
     std::uint64_t retried = 0, snoozed = 0;                ///< the same
     std::uint64_t fenced = 0;                              ///< settlements that came too late
     std::uint64_t lost = 0;                                ///< leases that could not be extended
+    std::uint64_t given_up = 0;                            ///< settlements that the order service refused to read
 };
 
 class Work {
@@ -98,6 +104,8 @@ public:
     void call_ended(CallId id, CallEnd end, TimePoint began, WallTime wall, TimePoint now);
     /// Of the settlements that next() gave out last, one for each.
     void settled(const std::vector<Settled>& results, TimePoint now);
+    /// The order service says that it cannot read them, and would say so the next time.
+    void settle_refused(TimePoint now);
     void settle_failed(TimePoint now);
     void extended(const std::vector<bool>& held, TimePoint now);
     void extend_failed(TimePoint now);
@@ -116,6 +124,9 @@ public:
     /// Changes of the breaker since the last call.
     std::vector<resilience::BreakerTransition> take_transitions() { return std::exchange(transitions_, {}); }
 
+    /// Settlements that were given up since the last call.
+    std::vector<Settlement> take_given_up() { return std::exchange(given_up_, {}); }
+
     std::size_t held() const noexcept { return jobs_.size(); }
     std::size_t calling() const noexcept { return calling_; }
     std::size_t to_report() const noexcept { return reports_.size(); }
@@ -124,6 +135,8 @@ public:
 private:
     struct Job {
         Lease lease;
+        TimePoint since{}; ///< it is held
+        TimePoint until{}; ///< its lease ends, unless it is extended
         bool calling = false;
         resilience::Permit permit{};
     };
@@ -131,8 +144,7 @@ private:
     void start_calls(Actions& actions, TimePoint now);
     void put_back(CallId id, std::string reason, Duration pause);
     void report(CallId id, Settlement settlement);
-    Settlement after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, WallTime wall,
-                             TimePoint now);
+    Settlement after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, TimePoint now);
     std::size_t wanted(TimePoint now);
     double draw();
     void note(std::optional<resilience::BreakerTransition> transition);
@@ -151,13 +163,16 @@ private:
 
     std::deque<Settlement> reports_; ///< come to and not yet taken
     std::size_t reporting_ = 0;      ///< so many of the first are on their way
-    TimePoint report_at_{};          ///< not before
+    std::size_t report_most_;        ///< in one request: fewer after one was refused
+    std::vector<Settlement> given_up_;
+    TimePoint report_at_{}; ///< not before
 
     bool leasing_ = false; ///< one request is on its way
     TimePoint lease_at_{}; ///< not before
     Duration lasts_ = seconds(30);
 
     std::vector<CallId> extending_; ///< on its way
+    TimePoint extending_since_{};
     TimePoint extend_at_ = TimePoint::max();
 
     bool paused_ = false;

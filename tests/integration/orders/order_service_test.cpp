@@ -94,6 +94,27 @@ TEST_F(OrderServiceTest, AWaitingWorkerGetsWhatIsPutBackWhenItIsDue)
     EXPECT_LT(soonest, milliseconds(600)) << "it is told, and does not only look around once a second";
 }
 
+TEST_F(OrderServiceTest, ShowsOrdersAndTotalsOfTheSameMomentWithAllThatWasAnsweredBefore)
+{
+    EXPECT_EQ(get(service_.port(), "/get_orders").json()["totals"]["Processing"], 0);
+    for (int i = 1; i <= 10; ++i) {
+        create("a" + std::to_string(i));
+        const auto page = get(service_.port(), "/get_orders").json();
+        EXPECT_EQ(page["count"], i);
+        EXPECT_EQ(page["totals"]["Processing"], i);
+        EXPECT_EQ(get(service_.port(), "/queue").json()["depth"], i);
+    }
+}
+
+TEST_F(OrderServiceTest, RefusesWhatIsSaidTwice)
+{
+    EXPECT_EQ(get(service_.port(), "/get_orders?limit=1&limit=2").status(), 422);
+    EXPECT_EQ(post(service_.port(), "/create_order", R"({"order_id":"a","order_id":"b","product":"x","quantity":1})")
+                  .status(),
+              400);
+    EXPECT_EQ(get(service_.port(), "/orders/b").status(), 404);
+}
+
 TEST_F(OrderServiceTest, SendsAWorkerAwayThatWaitedInVain)
 {
     EXPECT_TRUE(lease(milliseconds(50)).empty());

@@ -215,8 +215,8 @@ TEST_P(StoreTest, ProlongsWhatIsStillHeld)
     const auto leased = shop.lease(2);
     shop.settle(verdict(leased.jobs[1], Status::validated));
     pass(seconds(20));
-    const auto still = shop.run(
-        shop.store().extend({{"a", leased.jobs[0].epoch}, {"b", leased.jobs[1].epoch}, {"c", 1}}, seconds(30)));
+    const auto still = shop.run(shop.store().extend(
+        {{"a", leased.jobs[0].epoch, {}}, {"b", leased.jobs[1].epoch, {}}, {"c", 1, {}}}, seconds(30)));
     EXPECT_EQ(still.value(), (std::vector<bool>{true, false, false}));
     pass(seconds(20));
     EXPECT_TRUE(shop.lease().jobs.empty());
@@ -313,6 +313,15 @@ TEST_P(StoreTest, ListsTheNewestFirstPageByPage)
     page = list({.status = Status::failed});
     ASSERT_EQ(page.orders.size(), 1U);
     EXPECT_EQ(page.orders[0].what.order_id, "o1");
+    page = list({.status = Status::processing, .most = 3});
+    ASSERT_EQ(page.orders.size(), 3U);
+    EXPECT_EQ(page.orders[0].what.order_id, "o5");
+    EXPECT_TRUE(page.more);
+    page = list({.status = Status::processing, .before = page.orders[2].number, .most = 3});
+    ASSERT_EQ(page.orders.size(), 1U);
+    EXPECT_EQ(page.orders[0].what.order_id, "o2");
+    EXPECT_FALSE(page.more);
+    EXPECT_TRUE(list({.status = Status::validated}).orders.empty());
 }
 
 TEST_P(StoreTest, ForgetsEverythingWhenToldSo)
@@ -325,6 +334,118 @@ TEST_P(StoreTest, ForgetsEverythingWhenToldSo)
     EXPECT_TRUE(shop.lease().jobs.empty());
     EXPECT_EQ(shop.totals().processing, 0U);
     EXPECT_EQ(shop.create(order_, "k").kind, Creation::Kind::created);
+}
+
+TEST_P(StoreTest, GivesNothingOfAClearedOrderToTheOneWithItsName)
+{
+    Lease old;
+    {
+        Shop shop(ground_);
+        shop.create(order_);
+        old = shop.lease().jobs.at(0);
+        EXPECT_EQ(shop.run(shop.store().clear()).value(), 1U);
+    }
+    Shop shop(ground_); // also after a restart
+    shop.create(order_);
+    const auto job = shop.lease().jobs.at(0);
+    EXPECT_FALSE(old.generation.empty());
+    EXPECT_NE(job.generation, old.generation) << "the validator is asked with another key";
+    EXPECT_GT(job.epoch, old.epoch);
+    for (const auto& generation : {old.generation, std::string()}) {
+        auto late = verdict(old, Status::rejected);
+        late.generation = generation;
+        EXPECT_NE(shop.settle(late), Settled::applied);
+        EXPECT_FALSE(shop.run(shop.store().extend({{"a", old.epoch, generation}}, seconds(30))).value().at(0));
+    }
+    EXPECT_EQ(shop.find("a").order.status, Status::processing);
+    EXPECT_EQ(shop.settle(verdict(job, Status::validated)), Settled::applied);
+}
+
+TEST_P(StoreTest, MakesNothingWaitBecauseTheClockWasSetBack)
+{
+    const auto begun = now_ms.load();
+    {
+        Shop shop(ground_);
+        shop.create(order_);
+        shop.create({"b", "x", 1});
+        shop.settle(back(shop.lease(1).jobs.at(0), Settlement::Kind::retry, seconds(20)));
+        EXPECT_EQ(shop.lease(1).jobs.size(), 1U); // b, for 30 s
+        pass(-std::chrono::hours(1));
+        shop.create({"c", "x", 1});
+        EXPECT_EQ(shop.lease(1).jobs.at(0).what.order_id, "c") << "created by the old clock, due at once";
+        pass(seconds(20));
+        EXPECT_EQ(shop.lease(1).jobs.at(0).what.order_id, "a") << "20 s have passed, whatever the clock says";
+        pass(seconds(2)); // with which it is kept that it was so late
+        shop.create({"d", "x", 1});
+        EXPECT_LE(shop.find("d").due.value(), test_clock()) << "for people by the wall clock";
+    }
+    pass(-std::chrono::hours(2));
+    Shop shop(ground_); // set back once more, while no service ran
+    EXPECT_EQ(shop.lease().jobs.at(0).what.order_id, "d");
+    pass(seconds(31));
+    std::set<std::string> due;
+    for (const auto& job : shop.lease().jobs) due.insert(job.what.order_id);
+    EXPECT_EQ(due, (std::set<std::string>{"a", "b", "c", "d"})) << "after one lease at the latest";
+    now_ms = begun;
+}
+
+TEST_P(StoreTest, TellsHowLongARoundHasBeenTriedAlsoWhenItIsOpenedAgain)
+{
+    const Attempt attempt{.at = test_clock(), .took = milliseconds(5), .counts = true, .outcome = "failed"};
+    {
+        Shop shop(ground_);
+        shop.create(order_);
+        pass(std::chrono::hours(25));
+        const auto job = shop.lease().jobs.at(0);
+        EXPECT_EQ(job.tried_for, Duration::zero());
+        shop.settle(back(job, Settlement::Kind::retry, seconds(1), {attempt}));
+    }
+    Shop shop(ground_);
+    pass(seconds(90));
+    const auto job = shop.lease().jobs.at(0);
+    EXPECT_EQ(job.tried_for, Duration(seconds(90)));
+    shop.settle(verdict(job, Status::failed));
+    ASSERT_TRUE(shop.operate("a", Operation::replay));
+    EXPECT_EQ(shop.lease().jobs.at(0).tried_for, Duration::zero());
+}
+
+TEST_P(StoreTest, KeepsTheTimelineShortWhatsoeverOperatorsDo)
+{
+    Shop shop(ground_);
+    shop.create(order_);
+    for (int i = 0; i < 80; ++i) {
+        ASSERT_TRUE(shop.operate("a", Operation::cancel));
+        ASSERT_EQ(kinds(shop.find("a")).back(), "failed");
+        ASSERT_TRUE(shop.operate("a", Operation::replay));
+    }
+    EXPECT_LE(shop.find("a").timeline.size(), static_cast<std::size_t>(most_events));
+    shop.settle(verdict(shop.lease().jobs.at(0), Status::validated));
+    EXPECT_EQ(kinds(shop.find("a")).back(), "validated");
+}
+
+TEST_P(StoreTest, CountsItsOwnWritesAtOnce)
+{
+    Shop shop(ground_);
+    for (int i = 1; i <= 10; ++i) {
+        shop.create({"o" + std::to_string(i), "x", i});
+        EXPECT_EQ(shop.totals().processing, static_cast<std::uint64_t>(i));
+    }
+    const auto leased = shop.lease(4);
+    EXPECT_EQ(shop.totals().leased, 4U);
+    shop.settle(verdict(leased.jobs[0], Status::failed));
+    shop.settle(back(leased.jobs[1], Settlement::Kind::snooze, seconds(0)));
+    ASSERT_TRUE(shop.operate("o3", Operation::cancel));
+    EXPECT_EQ(shop.totals().leased, 1U);
+    pass(seconds(31));
+    EXPECT_EQ(shop.lease(1, seconds(30), "another").jobs.size(), 1U);
+    ASSERT_TRUE(shop.operate("o1", Operation::replay));
+    const auto listing = shop.run(shop.store().list({.status = Status::processing})).value();
+    EXPECT_EQ(listing.orders.size(), 9U);
+    EXPECT_EQ(listing.totals.processing, 9U);
+    EXPECT_EQ(listing.totals.failed, 1U);
+    shop.run(shop.store().clear()).value();
+    EXPECT_EQ(shop.totals().leased, 0U);
+    EXPECT_FALSE(shop.totals().oldest);
 }
 
 TEST_P(StoreTest, KeepsWhateverAValidatorMaySay)

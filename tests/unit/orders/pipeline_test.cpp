@@ -1,10 +1,12 @@
 // The order pipeline without a process, a socket or a second of waiting: real workers (orders/validation_service/work)
 // before a store that follows orders/model, a network that loses and delays messages, workers that are killed, stopped
-// and started again, and a validator that is slow, ill, busy or gone. Thousands of random histories, each from one
-// seed.
+// and started again, a validator that is slow, failing, busy or gone, a gateway before it that answers 404 or with the
+// verdict about another order, clocks that are set, reports that cannot be read, days without power, and orders that
+// are cleared and created again under the same names. Thousands of random histories, each from one seed.
 #include "orders/model.hpp"
 #include "orders/order_service/dispatch_window.hpp"
 #include "orders/order_service/transition.hpp"
+#include "orders/validation_service/validator.hpp"
 #include "orders/validation_service/work.hpp"
 
 #include <gtest/gtest.h>
@@ -15,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <random>
 #include <set>
@@ -30,21 +33,36 @@ constexpr std::int64_t stock = 1'000; ///< the validator rejects larger quantiti
 /// What a store is, as simply as it can be said: records, and the transitions that all stores share.
 class PlainStore {
 public:
-    void create(const NewOrder& what, WallTime now) { orders_.emplace(what.order_id, created(what, now)); }
+    void create(const NewOrder& what, WallTime wall)
+    {
+        orders_.emplace(what.order_id, created(what, generation_, clock_.at(wall)));
+    }
+
+    void clear()
+    {
+        orders_.clear();
+        generation_ = generation_.next("g" + std::to_string(++clearings_));
+    }
 
     /// `only`: of these; null: of all.
-    std::vector<Lease> lease(std::size_t most, WallTime now, const std::vector<std::string>* only = nullptr)
+    std::vector<Lease> lease(std::size_t most, WallTime wall, const std::vector<std::string>* only = nullptr)
     {
+        const auto now = clock_.at(wall);
         std::vector<Lease> jobs;
-        for (const auto& id : due(most, now, only)) {
+        for (const auto& id : due(most, now.job, only)) {
             auto& record = orders_.at(id);
             jobs.push_back(orders::lease(record, "w", seconds(30), now));
         }
         return jobs;
     }
 
+    std::vector<std::string> overdue(std::size_t most, Duration since, WallTime wall)
+    {
+        return due(most, clock_.at(wall).job - std::chrono::ceil<milliseconds>(since), nullptr);
+    }
+
     /// The order_ids of those that are due, which waited longest first.
-    std::vector<std::string> due(std::size_t most, WallTime now, const std::vector<std::string>* only = nullptr) const
+    std::vector<std::string> due(std::size_t most, JobTime now, const std::vector<std::string>* only) const
     {
         std::vector<const Record*> found;
         for (const auto& [id, record] : orders_)
@@ -58,18 +76,26 @@ public:
         return ids;
     }
 
-    std::vector<Settled> settle(const std::vector<Settlement>& settlements, WallTime now)
+    std::vector<Settled> settle(const std::vector<Settlement>& settlements, WallTime wall)
     {
+        const auto now = clock_.at(wall);
         std::vector<Settled> out;
-        for (const auto& settlement : settlements)
-            out.push_back(orders::settle(orders_.at(settlement.order_id), settlement, now));
+        for (const auto& settlement : settlements) {
+            const auto found = orders_.find(settlement.order_id);
+            out.push_back(found == orders_.end() ? Settled::unknown : orders::settle(found->second, settlement, now));
+        }
         return out;
     }
 
-    std::vector<bool> extend(const std::vector<std::pair<std::string, Epoch>>& held, WallTime now)
+    std::vector<bool> extend(const std::vector<Held>& held, WallTime wall)
     {
+        const auto now = clock_.at(wall);
         std::vector<bool> out;
-        for (const auto& [id, epoch] : held) out.push_back(orders::extend(orders_.at(id), epoch, now + seconds(30)));
+        for (const auto& one : held) {
+            const auto found = orders_.find(one.order_id);
+            out.push_back(found != orders_.end() &&
+                          orders::extend(found->second, one.epoch, one.generation, seconds(30), now));
+        }
         return out;
     }
 
@@ -82,6 +108,9 @@ public:
 
 private:
     std::map<std::string, Record> orders_;
+    Generation generation_{.name = "g0"};
+    JobClock clock_;
+    int clearings_ = 0;
 };
 
 /// What Redis is to the order services: a stream of hints, which may be lost, repeated or gone altogether.
@@ -97,7 +126,7 @@ struct HintStream {
     }
 };
 
-enum class Mode { normal, slow, down, error, busy, hang };
+enum class Mode { normal, slow, down, error, busy, hang, missing, foreign };
 
 class World {
 public:
@@ -105,24 +134,46 @@ public:
     {
         loss_ = chance(0.5) ? 0.0 : uniform(0.0, 0.2);
         dispatched_ = chance(0.5);
+        day_out_ = chance(0.05);
+        if (day_out_) trouble_ += day_;
         const auto workers = 1 + pick(3);
         for (std::size_t i = 0; i < workers; ++i) workers_.push_back({});
         for (auto& worker : workers_) start(worker);
 
         const auto orders = 1 + pick(60);
-        for (std::size_t i = 0; i < orders; ++i)
-            at(within(trouble_), [this, i] {
-                const auto quantity = static_cast<std::int64_t>(1 + pick(2 * stock));
-                const auto id = "o" + std::to_string(i);
-                store_.create({id, "x", quantity}, wall());
-                if (dispatched_ && !stream_.down && !chance(loss_) && window_.admit()) stream_.entries.push_back(id);
+        for (std::size_t i = 0; i < orders; ++i) at(moment(), [this, i] { create(i); });
+        for (auto clearings = chance(0.3) ? 1 + pick(2) : 0; clearings > 0; --clearings)
+            at(moment(), [this, orders] {
+                store_.clear();
+                for (std::size_t i = 0; i < orders; ++i)
+                    if (chance(0.7)) at(now_ + within(seconds(3)), [this, i] { create(i); });
             });
+        for (auto steps = pick(4); steps > 0; --steps)
+            at(moment(), [this] {
+                const Duration step = within(std::chrono::hours(2));
+                clock_error_ += chance(0.5) ? step : -step;
+            });
+        if (chance(0.2)) {
+            refused_ = "o" + std::to_string(pick(9));
+            at(trouble_, [this] { refused_.clear(); });
+        }
+        if (day_out_) {
+            at(half_, [this] {
+                for (auto& worker : workers_) {
+                    worker.work.reset();
+                    ++worker.life;
+                }
+            });
+            at(half_ + day_, [this] {
+                for (auto& worker : workers_)
+                    if (!worker.work) start(worker);
+            });
+        }
         if (dispatched_) {
             sweep();
-            for (auto flushes = pick(3); flushes > 0; --flushes)
-                at(within(trouble_), [this] { stream_.entries.clear(); });
+            for (auto flushes = pick(3); flushes > 0; --flushes) at(moment(), [this] { stream_.entries.clear(); });
             for (auto outages = pick(3); outages > 0; --outages) {
-                const auto from = within(trouble_);
+                const auto from = moment();
                 at(from, [this] {
                     stream_.down = true;
                     stream_.entries.clear();
@@ -131,9 +182,8 @@ public:
             }
         }
         for (auto changes = pick(8); changes > 0; --changes)
-            at(within(trouble_), [this] { mode_ = static_cast<Mode>(pick(6)); });
-        for (auto harms = pick(6); harms > 0; --harms)
-            at(within(trouble_), [this] { harm(workers_[pick(workers_.size())]); });
+            at(moment(), [this] { mode_ = static_cast<Mode>(pick(8)); });
+        for (auto harms = pick(6); harms > 0; --harms) at(moment(), [this] { harm(workers_[pick(workers_.size())]); });
         at(trouble_, [this] {
             mode_ = Mode::normal;
             loss_ = 0;
@@ -157,7 +207,9 @@ public:
     TimePoint healed() const { return healed_; }
     TimePoint now() const { return now_; }
     const PlainStore& store() const { return store_; }
-    const std::set<std::string>& effects() const { return effects_; }
+    /// The quantity that the validator acted on, by idempotency key.
+    const std::map<std::string, std::int64_t>& effects() const { return effects_; }
+    bool had_a_day_out() const { return day_out_; }
 
 private:
     struct Event {
@@ -181,7 +233,23 @@ private:
     double uniform(double from, double to) { return std::uniform_real_distribution<double>(from, to)(random_); }
     std::size_t pick(std::size_t count) { return random_() % count; }
     Duration within(Duration span) { return Duration(static_cast<Duration::rep>(random_() % span.count())); }
-    WallTime wall() const { return WallTime(seconds(1'700'000'000)) + (now_ - start_); }
+    WallTime wall() const { return WallTime(seconds(1'700'000'000)) + (now_ - start_) + clock_error_; }
+
+    /// Some time while there is trouble, and power.
+    Duration moment()
+    {
+        const auto at = within(2 * half_);
+        return day_out_ && at >= half_ ? at + day_ : at;
+    }
+    bool is_dark() const { return day_out_ && now_ >= start_ + half_ && now_ < start_ + half_ + day_; }
+
+    void create(std::size_t i)
+    {
+        const auto quantity = static_cast<std::int64_t>(1 + pick(2 * stock));
+        const auto id = "o" + std::to_string(i);
+        store_.create({id, "x", quantity}, wall());
+        if (dispatched_ && !stream_.down && !chance(loss_) && window_.admit()) stream_.entries.push_back(id);
+    }
 
     void at(Duration after_start, std::function<void()> what) { at(start_ + after_start, std::move(what)); }
     void at(TimePoint when, std::function<void()> what) { events_.push({when, ++numbers_, std::move(what)}); }
@@ -212,12 +280,12 @@ private:
     /// As RedisQueue::sweep() does it: what is due and was not told, or was told in vain, is told again.
     void sweep()
     {
-        at(now_ + milliseconds(100), [this] { sweep(); });
-        if (stream_.down) return;
+        at(now_ + (is_dark() ? Duration(seconds(60)) : milliseconds(100)), [this] { sweep(); });
+        if (stream_.down || is_dark()) return;
         window_.measured(stream_.entries.size());
         if (!window_.is_low()) return;
         std::vector<std::int64_t> due;
-        for (const auto& id : store_.due(DispatchWindow::most, wall() - milliseconds(200)))
+        for (const auto& id : store_.overdue(DispatchWindow::most, milliseconds(200), wall()))
             due.push_back(std::stoll(id.substr(1)));
         std::set<std::int64_t> told;
         for (const auto& id : stream_.entries) told.insert(std::stoll(id.substr(1)));
@@ -241,7 +309,7 @@ private:
         worker.work.reset();
         ++worker.life;
         at(now_ + within(seconds(5)), [this, &worker] {
-            if (!worker.work) start(worker);
+            if (!worker.work && !is_dark()) start(worker);
         });
     }
 
@@ -278,9 +346,14 @@ private:
                 },
                 [this](Work& work) { work.lease_failed(now_); });
         if (!actions.settle.empty())
-            ask_store<std::vector<Settled>>(
-                index, [this, settlements = actions.settle] { return store_.settle(settlements, wall()); },
-                [this](Work& work, const std::vector<Settled>& settled) { work.settled(settled, now_); },
+            ask_store<std::optional<std::vector<Settled>>>(
+                index, [this, settlements = actions.settle] { return settle(settlements); },
+                [this](Work& work, const std::optional<std::vector<Settled>>& settled) {
+                    if (settled)
+                        work.settled(*settled, now_);
+                    else
+                        work.settle_refused(now_);
+                },
                 [this](Work& work) { work.settle_failed(now_); });
         if (!actions.extend.empty())
             ask_store<std::vector<bool>>(
@@ -291,6 +364,23 @@ private:
             worker.wakes = actions.wake_at;
             deliver(index, worker.life, actions.wake_at, [](Work&) {});
         }
+    }
+
+    /// None if the request cannot be read.
+    std::optional<std::vector<Settled>> settle(const std::vector<Settlement>& settlements)
+    {
+        if (std::ranges::any_of(settlements, [&](const auto& one) { return one.order_id == refused_; }))
+            return std::nullopt;
+        return store_.settle(settlements, wall());
+    }
+
+    /// A validator that honours the key.
+    ValidatorAnswer validate(const Call& call)
+    {
+        const auto key = validation_key(call.what.order_id, call.generation);
+        const auto effect = effects_.emplace(key, call.what.quantity).first;
+        if (effect->second != call.what.quantity) return {422, R"({"detail":"the key came with another body"})", {}};
+        return {200, call.what.quantity <= stock ? R"({"valid":true})" : R"({"valid":false,"reason":"stock"})", {}};
     }
 
     void call(std::size_t index, Call call)
@@ -311,21 +401,32 @@ private:
             return end(milliseconds(2), {.kind = CallEnd::Kind::failed, .text = "429", .retry_after = seconds(1)});
         if (mode_ == Mode::error) {
             // The worst of errors: it acts, and then fails to say so.
-            if (chance(0.5)) effects_.insert(call.what.order_id);
+            if (chance(0.5)) (void)validate(call);
             return end(milliseconds(2), {.kind = CallEnd::Kind::failed, .text = "500"});
         }
-        effects_.insert(call.what.order_id); // it honours the key: once
-        const auto kind = call.what.quantity <= stock ? CallEnd::Kind::valid : CallEnd::Kind::rejected;
+        const auto judged = [&](const ValidatorAnswer& answer) {
+            return judge_answer(answer, call.what.order_id, wall());
+        };
+        if (mode_ == Mode::missing)
+            return end(milliseconds(2), judged({chance(0.5) ? 404U : 401U, R"({"valid":false})", {}}));
+        if (mode_ == Mode::foreign)
+            return end(milliseconds(2), judged({200, R"({"order_id":"another","valid":false})", {}}));
+        const auto answer = validate(call);
         const auto took = mode_ == Mode::slow ? Duration(seconds(3)) : within(milliseconds(10));
         if (chance(loss_)) return end(timeout, {.kind = CallEnd::Kind::failed, .text = "timed out"});
-        end(took, {.kind = kind});
+        end(took, judged(answer));
     }
 
     std::mt19937_64 random_;
     const TimePoint start_{seconds(10'000)};
     TimePoint now_ = start_;
     TimePoint healed_{};
-    const Duration trouble_ = seconds(90);
+    const Duration half_ = seconds(45);
+    const Duration day_ = std::chrono::hours(25);
+    Duration trouble_ = 2 * half_;
+    bool day_out_ = false;   ///< the power fails for a day, in the middle of the trouble
+    Duration clock_error_{}; ///< of the wall clock
+    std::string refused_;    ///< reports about this order cannot be read
     WorkSettings settings_{.concurrency = 8};
     double loss_ = 0;
     Mode mode_ = Mode::normal;
@@ -337,7 +438,7 @@ private:
     HintStream stream_;
     DispatchWindow window_;
     std::vector<Worker> workers_;
-    std::set<std::string> effects_;
+    std::map<std::string, std::int64_t> effects_; ///< idempotency key -> quantity
 };
 
 void expect_kept_promises(const World& world)
@@ -355,10 +456,14 @@ void expect_kept_promises(const World& world)
         const bool good = entry.order.what.quantity <= stock;
         ASSERT_LE(entry.order.attempts, 3U);
         if (entry.order.status == Status::failed) {
-            ASSERT_EQ(entry.order.attempts, 3U) << entry.order.reason;
+            const bool too_late = entry.order.reason.starts_with("the deadline has passed");
+            ASSERT_TRUE(entry.order.attempts == 3 || (too_late && world.had_a_day_out() && entry.order.attempts > 0))
+                << entry.order.reason;
         } else {
             ASSERT_EQ(entry.order.status, good ? Status::validated : Status::rejected);
-            ASSERT_TRUE(world.effects().contains(id)) << "a verdict out of nothing";
+            const auto effect = world.effects().find(validation_key(id, entry.order.generation));
+            ASSERT_NE(effect, world.effects().end()) << "a verdict out of nothing";
+            ASSERT_EQ(effect->second, entry.order.what.quantity) << "a verdict about another order";
         }
     }
     // A lease (30 s) may have been given to a worker that was stopped or killed in the last moment of the trouble, for

@@ -70,16 +70,58 @@ TEST_F(SqliteStoreTest, RefusesTheFileOfABackendAndTheOtherWayRound)
     EXPECT_THROW(storage::DocumentStore{path_}, UsageError);
 }
 
-TEST_F(SqliteStoreTest, TakesAFileThatWasMadeBeforeFilesHadAnId)
+/// As version 2 made it, with an order that a worker holds and one that has failed.
+constexpr auto version_2 = R"(
+    CREATE TABLE orders (
+        number INTEGER PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, product TEXT NOT NULL, quantity INTEGER NOT NULL,
+        status INTEGER NOT NULL, reason TEXT NOT NULL, epoch INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        created INTEGER NOT NULL, updated INTEGER NOT NULL, events INTEGER NOT NULL,
+        due INTEGER NOT NULL, worker TEXT NOT NULL);
+    CREATE INDEX orders_due ON orders (due, number, worker) WHERE status = 0;
+    CREATE INDEX orders_rejected ON orders (number) WHERE status = 2;
+    CREATE INDEX orders_failed ON orders (number) WHERE status = 3;
+    CREATE TABLE keys (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE events (
+        number INTEGER NOT NULL, place INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (number, place)) WITHOUT ROWID;
+    CREATE TABLE totals (
+        id INTEGER PRIMARY KEY CHECK (id = 1), processing INTEGER NOT NULL, validated INTEGER NOT NULL,
+        rejected INTEGER NOT NULL, failed INTEGER NOT NULL);
+    INSERT INTO totals VALUES (1, 1, 0, 0, 1);
+    INSERT INTO orders VALUES (1, 'a', 'x', 1, 0, '', 1, 0, 1000, 1000, 2, 31000, 'w');
+    INSERT INTO orders VALUES (2, 'b', 'x', 1, 3, 'why', 3, 3, 1000, 1000, 1, 0, '');
+    INSERT INTO events VALUES (1, 0, 0, 1000, 0, ''), (1, 1, 1, 1000, 1, 'by w'), (2, 0, 0, 1000, 0, '');
+    PRAGMA user_version = 2;
+)";
+
+TEST_F(SqliteStoreTest, TakesOverAFileOfTheVersionBefore)
 {
     {
-        const SqliteStore store(path_, [] {}, {});
-    }
-    {
         auto database = storage::Database::open(path_, seconds(1));
-        ASSERT_TRUE(database->execute("PRAGMA application_id = 0"));
+        ASSERT_TRUE(database);
+        ASSERT_TRUE(database->execute(version_2));
     }
-    EXPECT_NO_THROW(SqliteStore(path_, [] {}, {}));
+    asio::io_context context;
+    const auto run = [&](auto call) {
+        context.restart();
+        auto done = asio::co_spawn(context, std::move(call), asio::use_future);
+        context.run();
+        return done.get();
+    };
+    SqliteStore store(path_, [] {}, {});
+    const auto totals = run(store.totals()).value();
+    EXPECT_EQ(totals.processing, 1U);
+    EXPECT_EQ(totals.leased, 1U);
+    EXPECT_EQ(totals.failed, 1U);
+    EXPECT_EQ(run(store.list({.status = Status::failed})).value().orders.at(0).what.order_id, "b");
+    EXPECT_EQ(run(store.settle({{.order_id = "a", .epoch = 1, .status = Status::validated}})).value().at(0),
+              Settled::applied)
+        << "a worker that held it may end it";
+    EXPECT_EQ(run(store.operate("b", Operation::replay)).value().generation, "")
+        << "the validator knows it by the key that it had";
+    NewOrder order{"c", "x", 1};
+    EXPECT_FALSE(run(store.create(std::move(order), std::nullopt)).value().order.generation.empty());
+    EXPECT_EQ(run(store.find("a")).value().timeline.size(), 3U);
 }
 
 asio::awaitable<void> create_many(Store& store, int from, int to, std::set<std::string>& created)

@@ -58,9 +58,9 @@ TEST(Validator, IsAskedWithAKeyThatItTakesWhateverTheOrderIsCalled)
     auto others = umlauts;
     others.back() = '\xb6';
     for (const auto& id : {umlauts, others, std::string(OrderLimits::order_id, '%'), std::string("a")})
-        EXPECT_TRUE(parse_idempotency_key(validation_key(id))) << id;
-    EXPECT_NE(validation_key(umlauts), validation_key(others));
-    EXPECT_EQ(validation_key(umlauts), validation_key(umlauts));
+        EXPECT_TRUE(parse_idempotency_key(validation_key(id, "0123456789abcdef"))) << id;
+    EXPECT_NE(validation_key(umlauts, "g"), validation_key(others, "g"));
+    EXPECT_EQ(validation_key(umlauts, "g"), validation_key(umlauts, "g"));
 }
 
 TEST(Validator, SaysWhenToComeBack)
@@ -71,12 +71,23 @@ TEST(Validator, SaysWhenToComeBack)
     EXPECT_FALSE(judged(503, "").retry_after);
 }
 
+TEST(Validator, IsAskedWithAnotherKeyForAnotherOrderOfTheSameName)
+{
+    for (const auto& id : {std::string("a"), std::string(128, '%')}) {
+        EXPECT_EQ(validation_key(id, "g1"), validation_key(id, "g1"));
+        EXPECT_NE(validation_key(id, "g1"), validation_key(id, "g2"));
+        EXPECT_NE(validation_key(id, "g1"), validation_key(id, ""));
+    }
+    EXPECT_NE(validation_key("a", "g1"), validation_key("a%.g1", ""));
+    EXPECT_NE(validation_key("a", "g1"), validation_key("a.g1", ""));
+}
+
 TEST(Validator, IsAskedWithTheSameKeyEachTime)
 {
     const NewOrder order{"a b%\xc3\xa4", "x", 1};
-    EXPECT_EQ(validation_key(order.order_id), "a%20b%25%C3%A4");
+    EXPECT_EQ(validation_key(order.order_id, ""), "a%20b%25%C3%A4") << "as before there were generations";
     EXPECT_EQ(nlohmann::json::parse(validation_body(order))["order_id"], order.order_id);
-    EXPECT_NE(validation_key("a b"), validation_key("a%20b"));
+    EXPECT_NE(validation_key("a b", ""), validation_key("a%20b", ""));
 }
 
 } // namespace

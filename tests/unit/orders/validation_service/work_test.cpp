@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace hotspare::orders {
@@ -133,15 +134,73 @@ TEST(Work, ComesBackWhenTheValidatorSays)
     EXPECT_LE(settlement.pause, seconds(8));
 }
 
-TEST(Work, GivesUpPastTheDeadline)
+TEST(Work, GivesUpPastTheDeadlineWhichRunsFromTheFirstAttempt)
 {
     Bench b({.give_up_after = seconds(10)});
-    b.lease(1);
+    const auto outcome = [&](unsigned attempts, Duration tried_for, Duration took) {
+        std::vector<Lease> jobs{{.what = {"a", "x", 1},
+                                 .epoch = 1,
+                                 .attempts = attempts,
+                                 .created = b.wall() - std::chrono::hours(25),
+                                 .tried_for = tried_for}};
+        b.work.leased(std::move(jobs), seconds(30), b.now);
+        b.end(b.work.next(b.now).call.at(0).id, CallEnd::Kind::failed, took);
+        return b.report();
+    };
+    EXPECT_EQ(outcome(0, seconds(0), milliseconds(3)).kind, Settlement::Kind::retry) << "however old the order is";
+    EXPECT_EQ(outcome(0, seconds(0), seconds(11)).kind, Settlement::Kind::retry) << "the first one starts the time";
+    EXPECT_EQ(outcome(1, seconds(1), milliseconds(3)).kind, Settlement::Kind::retry);
+    for (const auto& settlement : {outcome(1, seconds(11), milliseconds(3)), outcome(1, seconds(5), seconds(6))}) {
+        EXPECT_EQ(settlement.kind, Settlement::Kind::verdict);
+        EXPECT_EQ(settlement.status, Status::failed);
+        EXPECT_NE(settlement.reason.find("deadline"), std::string::npos);
+    }
+}
+
+TEST(Work, FailsNoOrderForWhatItSawAfterItsLeaseHadEnded)
+{
+    Bench b;
+    b.lease(1, 2); // its last attempt
     const auto call = b.work.next(b.now).call.at(0);
-    b.end(call.id, CallEnd::Kind::failed, seconds(11));
+    b.end(call.id, CallEnd::Kind::failed, std::chrono::hours(25)); // it was stopped over a weekend
     const auto settlement = b.report();
-    EXPECT_EQ(settlement.status, Status::failed);
-    EXPECT_NE(settlement.reason.find("deadline"), std::string::npos);
+    EXPECT_EQ(settlement.kind, Settlement::Kind::retry);
+    EXPECT_FALSE(settlement.attempts.at(0).counts);
+
+    b.lease(1, 2);
+    const auto extended = b.work.next(b.now).call.at(0);
+    b.now += seconds(20);
+    ASSERT_EQ(b.work.next(b.now).extend.size(), 1U);
+    b.work.extended({true}, b.now);
+    b.end(extended.id, CallEnd::Kind::failed, seconds(20)); // 40 s after it was leased, 20 s after it was extended
+    EXPECT_EQ(b.report().kind, Settlement::Kind::verdict);
+}
+
+TEST(Work, SendsARefusedReportInHalvesAndGivesUpTheOneThatIsRefused)
+{
+    Bench b({.concurrency = 100});
+    b.lease(64);
+    for (const auto& call : b.work.next(b.now).call) b.end(call.id, CallEnd::Kind::valid, Duration::zero());
+    std::size_t taken = 0;
+    int requests = 0;
+    while (b.work.to_report() > 0) {
+        ASSERT_LT(++requests, 100);
+        const auto actions = b.work.next(b.now);
+        const bool refused = std::ranges::any_of(actions.settle, [](const auto& one) { return one.order_id == "o33"; });
+        if (refused) {
+            b.work.settle_refused(b.now);
+        } else {
+            taken += actions.settle.size();
+            b.work.settled(std::vector<Settled>(actions.settle.size(), Settled::applied), b.now);
+        }
+    }
+    EXPECT_EQ(taken, 63U) << "it stood in nobody's way";
+    EXPECT_EQ(b.work.counters().given_up, 1U);
+    const auto given_up = b.work.take_given_up();
+    ASSERT_EQ(given_up.size(), 1U);
+    EXPECT_EQ(given_up[0].order_id, "o33");
+    EXPECT_TRUE(b.work.take_given_up().empty());
+    EXPECT_EQ(b.work.held(), 0U);
 }
 
 TEST(Work, StopsLeasingWhileTheBreakerIsOpen)

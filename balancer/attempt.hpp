@@ -1,17 +1,23 @@
-// The attempt ledger: what has been tried for one request, and whether it may be sent again, and where (DESIGN §4).
+// The attempt ledger: what has been tried for one request, and whether it may be sent again, and where.
 //
 // PURE. The proxy reports what happened to each attempt; the ledger answers with the next move. It never says "send"
 // twice for a request that a backend may already have executed, unless repeating it is harmless by RFC 9110 §9.2.2
-// (safe and idempotent methods), by the client's own word (Idempotency-Key), or by the word of whoever set up the
-// route.
+// (safe and idempotent methods), by the client's own word (Idempotency-Key), or by the route's configuration.
+//
+// A request can be what makes a backend fail. Therefore a backend that the request was sent to and that failed does not
+// get it again, however long the request waits, and the second backend that breaks under it is the last. Attempts of
+// which no byte was sent cost nothing and are not limited in number.
 #pragma once
 
+#include "balancer/config.hpp"
 #include "balancer/routing.hpp"
 #include "common/clock.hpp"
 #include "common/resilience/budget.hpp"
 
 #include <array>
+#include <bitset>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -31,6 +37,7 @@ enum class Outcome : std::uint8_t {
     refused,  ///< connection refused, no route
     connect_timeout,
     reset,          ///< reset or closed without a complete response
+    stale,          ///< its pooled connection had ended before the request: the backend has not seen it
     timed_out,      ///< silent past the deadline
     malformed,      ///< not HTTP
     failing_status, ///< a status that counts as a failure
@@ -58,7 +65,7 @@ enum class Move : std::uint8_t {
 };
 
 /// Why a request could not be sent again.
-enum class Reason : std::uint8_t { none, not_repeatable, body_gone, budget, attempts };
+enum class Reason : std::uint8_t { none, not_repeatable, body_gone, budget, attempts, breaks_backends };
 std::string_view to_string(Reason) noexcept; ///< a clause for the error message
 
 struct Verdict {
@@ -67,6 +74,7 @@ struct Verdict {
 };
 
 struct Attempt {
+    std::uint32_t id = 0;
     BackendIndex backend = 0;
     Stage stage = Stage::not_sent;
     Outcome outcome = Outcome::pending;
@@ -79,13 +87,19 @@ struct Attempt {
 
 class AttemptLedger {
 public:
-    /// An attempt costs a backend work, so their number is bounded whatever the budget says.
-    static constexpr std::size_t max_attempts = 8;
+    /// The backend that breaks under a request once another one has: it is not sent to a third.
+    static constexpr unsigned most_broken = 2;
+    /// Every attempt that was sent, the stale one among them, two that are running, and some that were not sent.
+    static constexpr std::size_t trail_size = most_attempts + 4;
 
-    using Id = std::uint8_t;
+    using Id = std::uint32_t;
 
     AttemptLedger() = default;
-    explicit AttemptLedger(RequestFacts facts) noexcept : facts_(facts) {}
+    /// `attempts`: how often the request may be sent (1 to most_attempts), hedges included.
+    explicit AttemptLedger(RequestFacts facts, unsigned attempts = most_attempts) noexcept { restart(facts, attempts); }
+
+    /// Forgets everything: another request begins.
+    void restart(RequestFacts facts, unsigned attempts) noexcept;
 
     const RequestFacts& facts() const noexcept { return facts_; }
 
@@ -99,9 +113,16 @@ public:
     void body_gone() noexcept { body_gone_ = true; }
 
     /// The attempt ended without a response that was passed on; for Outcome::failing_status the caller passes the
-    /// response on after all (answering()) if the verdict is to give up. Draws on `budget` when the request goes out
-    /// again although a backend may have worked on it.
+    /// response on after all (answering()) if the verdict is to give up. Outcome::stale only if may_be_stale(). Draws
+    /// on `budget` when the request goes out again although a backend may have worked on it.
     Verdict failed(Id id, Outcome outcome, TimePoint now, resilience::RetryBudget& budget) noexcept;
+
+    /// Whether a 408 as the first answer to `id` says that its connection was stale (RFC 9110 §15.5.9), and the request
+    /// can go out again: it is then as if it had not been sent.
+    bool may_be_stale(Id id) const noexcept { return (*this)[id].reused_connection && !body_gone_; }
+
+    /// Whether the request may be sent once more.
+    bool may_send() const noexcept { return sends_ < attempts_allowed_ && broken_ < most_broken; }
 
     /// Whether a second attempt may run beside the one that is silent. Does not draw on the budget.
     bool may_hedge() const noexcept;
@@ -109,26 +130,37 @@ public:
     /// Whether the attempt may be given up for another backend: its own has been declared down.
     bool may_move(Id id) const noexcept;
 
-    /// Backends that this request has tried in the current round.
-    bool tried(BackendIndex backend) const noexcept;
-    /// The request waited until a backend returned: every backend may be tried again.
-    void new_round() noexcept { round_start_ = count_; }
+    /// Backends that this request has tried in the current round, or that it was sent to in any.
+    bool tried(BackendIndex backend) const noexcept { return tried_[backend]; }
+    /// Backends that the request was sent to: they do not get it again.
+    bool sent_to(BackendIndex backend) const noexcept { return sent_to_[backend]; }
+    /// The request waited until a backend returned: every backend that it was not sent to may be tried again.
+    void new_round() noexcept { tried_ = sent_to_; }
 
+    /// The attempts in the order in which they began. Where there are more than trail_size, the oldest of those that
+    /// were not sent are missing.
     std::span<const Attempt> trail() const noexcept { return {attempts_.data(), count_}; }
-    const Attempt& operator[](Id id) const noexcept { return attempts_[id]; }
-    bool exhausted() const noexcept { return count_ >= max_attempts; }
+    const Attempt& operator[](Id id) const noexcept { return attempts_[position(id)]; }
 
 private:
-    bool repeatable_after(Stage stage) const noexcept;
+    std::size_t position(Id id) const noexcept;
+    void make_room() noexcept;
+    bool broke_its_backend(const Attempt& attempt) const noexcept;
     Reason obstacle(Stage stage) const noexcept;
     bool others_pending(Id id) const noexcept;
 
     RequestFacts facts_{};
     bool body_gone_ = false;
-    bool fresh_used_ = false;
-    std::uint8_t count_ = 0;
-    std::uint8_t round_start_ = 0;
-    std::array<Attempt, max_attempts> attempts_{};
+    bool ever_sent_ = false;
+    std::optional<BackendIndex> checked_; ///< was tried on a fresh connection after a reset of a pooled one
+    unsigned attempts_allowed_ = most_attempts;
+    unsigned sends_ = 0;
+    unsigned broken_ = 0;
+    std::uint32_t next_id_ = 0;
+    std::size_t count_ = 0;
+    std::bitset<most_backends> tried_;
+    std::bitset<most_backends> sent_to_;
+    std::array<Attempt, trail_size> attempts_; ///< the first count_ of them
 };
 
 } // namespace hotspare::balancer

@@ -1,6 +1,7 @@
 #include "balancer/body_relay.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace hotspare::balancer {
 namespace {
@@ -33,6 +34,12 @@ void BodyRelay::begin(Framing framing, std::uint64_t length, bool chunked)
         decoder_.emplace();
     else
         decoder_.reset();
+}
+
+std::uint64_t BodyRelay::owed() const noexcept
+{
+    if (complete_) return 0;
+    return framing_ == Framing::length ? left_ : std::numeric_limits<std::uint64_t>::max();
 }
 
 std::uint64_t BodyRelay::content_bytes() const noexcept

@@ -40,6 +40,8 @@ public:
     void begin(Framing framing, std::uint64_t length, bool chunked);
 
     bool complete() const noexcept { return complete_; } ///< the whole body has been taken
+    /// Bytes that the source still owes: none once complete(), the largest number where only the end will tell.
+    std::uint64_t owed() const noexcept;
     /// Bytes of content taken so far, without the framing of chunks.
     std::uint64_t content_bytes() const noexcept;
 

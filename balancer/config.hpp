@@ -14,6 +14,11 @@
 
 namespace hotspare::balancer {
 
+/// An upper bound of Config::backends: sets of backends are fixed storage.
+constexpr std::size_t most_backends = 256;
+/// The same of RetryConfig::attempts.
+constexpr unsigned most_attempts = 16;
+
 struct StatusRange {
     unsigned first = 200;
     unsigned last = 299;
@@ -73,6 +78,7 @@ struct PassiveConfig {
 struct RetryConfig {
     /// Count as failures of an attempt when the request may be replayed (docs/decisions/0003).
     std::vector<StatusRange> statuses{{500, 500}, {502, 504}};
+    unsigned attempts = 8; ///< times one request is sent, hedges included; attempts of which no byte was sent are free
     double budget_ratio = 0.2;     ///< retries and hedges per request ...
     double budget_per_second = 10; ///< ... plus this many, so that a quiet service may retry too
     std::size_t replay_buffer = 64 * 1024;

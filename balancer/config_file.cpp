@@ -60,7 +60,6 @@ namespace {
 
 using std::chrono::hours;
 
-constexpr std::size_t max_backends = 256;
 constexpr Duration shortest = milliseconds(1);
 constexpr Duration longest = hours(24);
 
@@ -85,7 +84,7 @@ bool is_field_match(const std::string& text)
 
 bool is_backend_list(const std::vector<BackendConfig>& list)
 {
-    return !list.empty() && list.size() <= max_backends;
+    return !list.empty() && list.size() <= most_backends;
 }
 constexpr auto a_backend_list = "1 to 256 backends, as the key `backends` or as --backend NAME=URL";
 
@@ -192,6 +191,9 @@ static void fields(config::Fields& field, RetryConfig& c)
 {
     field("statuses", c.statuses,
           "response statuses that are retried on another backend if the request may be repeated");
+    field("attempts", c.attempts,
+          "maximum number of times one request is sent, hedges included; failed connections do not count",
+          {1, most_attempts});
     field("budget_ratio", c.budget_ratio,
           "retry budget: retries and hedges as a share of requests, plus budget_per_second", {0.0, 100.0});
     field("budget_per_second", c.budget_per_second, "retry budget: retries and hedges per second, plus budget_ratio",
@@ -308,7 +310,8 @@ static std::string assign_backends(ConfigFile& file, const std::vector<std::stri
                 .message;
         backends.push_back(std::move(backend));
     }
-    if (backends.size() > max_backends) return fmt::format("{} backends, expected {}", backends.size(), a_backend_list);
+    if (backends.size() > most_backends)
+        return fmt::format("{} backends, expected {}", backends.size(), a_backend_list);
     file.backends = std::move(backends);
     return {};
 }

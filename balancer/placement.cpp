@@ -9,7 +9,7 @@ namespace hotspare::balancer {
 Placement::Placement(const Config& config, std::uint32_t seed)
     : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0), random_(seed)
 {
-    // Until the monitor has spoken every backend is unknown, and everything may be served from it (DESIGN §3).
+    // Until the first Routing arrives every backend is unknown, and each of them may be tried.
     auto initial = std::make_shared<Routing>();
     initial->backends.resize(config.backends.size());
     for (const PoolConfig& pool : config.pools) {
@@ -102,6 +102,13 @@ bool Placement::alternative(PoolIndex pool, const AttemptLedger& ledger) const n
     for (const Candidate& c : routing_->pools[pool].candidates)
         if (c.tier != Tier::excluded && !suspect(c.backend) && !ledger.tried(c.backend)) return true;
     return false;
+}
+
+bool Placement::used_up(PoolIndex pool, const AttemptLedger& ledger) const noexcept
+{
+    for (const Candidate& c : routing_->pools[pool].candidates)
+        if (!ledger.sent_to(c.backend)) return false;
+    return true;
 }
 
 bool Placement::can_serve(PoolIndex pool) const noexcept

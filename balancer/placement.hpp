@@ -32,6 +32,9 @@ public:
     /// Whether a backend is left that the request has not tried and that is not known to fail.
     bool alternative(PoolIndex pool, const AttemptLedger& ledger) const noexcept;
 
+    /// Whether no backend of the pool is left that may still get the request: it was sent to all of them.
+    bool used_up(PoolIndex pool, const AttemptLedger& ledger) const noexcept;
+
     /// Whether pick() could find a backend for a request that has tried none, other than one known to fail.
     bool can_serve(PoolIndex pool) const noexcept;
 

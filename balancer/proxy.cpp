@@ -17,6 +17,11 @@ constexpr std::size_t fair_share = 4 * relay_window;
 /// What a reused Exchange keeps of its buffers, and what one in use keeps for the next rest that a slow client leaves.
 constexpr std::size_t kept_buffer = 32 * 1024;
 constexpr std::size_t kept_rest = 128 * 1024;
+/// Interim responses of one attempt that wait for its final one; more of them are dropped.
+constexpr std::size_t most_interim = 16 * 1024;
+/// Silence after which a connection counts as closed that one side has finished: a tunnel, or a response without an end
+/// whose client sent FIN after it had begun.
+constexpr Duration closing_grace = milliseconds(500);
 
 const LimitConfig& response_limits()
 {
@@ -63,6 +68,8 @@ void Exchange::reset() noexcept
     for (Upstream& up : upstreams_) {
         up.in.clear();
         up.in.trim(kept_buffer);
+        up.interim.clear();
+        up.interim.trim(kept_buffer);
     }
     scanner.reset();
     client_ = nullptr;
@@ -80,15 +87,18 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     pool_ = route.pool;
     began_ = last_progress_ = now;
     parked_at_ = TimePoint{};
-    client_eof_ = false;
+    client_eof_ = unlimited_ = abandonable_ = continued_ = false;
+    abandoned_at_ = TimePoint::max();
     winner_ = nullptr;
 
     method_ = head.method;
     version_ = head.version;
     keep_alive_ = head.keep_alive;
     upgrade_ = head.upgrade;
-    ledger_ = AttemptLedger({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
-                             .repeatable = head.idempotent() || head.idempotency_key || route.repeatable});
+    expects_continue_ = head.expect_continue;
+    ledger_.restart({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
+                     .repeatable = head.idempotent() || head.idempotency_key || route.repeatable},
+                    plane_.config.pools[pool_].retry.attempts);
 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
@@ -130,8 +140,8 @@ void Exchange::reject(Stream& client, std::string_view client_ip, const Rejectio
     method_ = parsed ? head.method : beast_http::verb::unknown;
     // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
     keep_alive_ = parsed && head.keep_alive && !plane_.draining;
-    request_body_.begin(parsed ? head.framing : Framing::until_close, head.content_length, false);
-    ledger_ = AttemptLedger{};
+    request_body_.begin(parsed ? head.framing : Framing::none, head.content_length, false);
+    ledger_.restart({}, 0);
     pool_ = no_pool;
     bytes_in_ = bytes_out_ = 0;
     if (plane_.access_log != nullptr) open_record(client_ip, parsed ? head.method_name : "", parsed ? head.target : "");
@@ -199,9 +209,9 @@ TimePoint Exchange::next_deadline() const noexcept
         }
         return request_body_.complete() ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
     }
-    case Phase::relaying:
+    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + plane_.config.timeouts.body_idle);
     case Phase::failing: return last_progress_ + plane_.config.timeouts.body_idle;
-    case Phase::tunnel: return last_progress_ + plane_.config.timeouts.tunnel_idle;
+    case Phase::tunnel: return last_progress_ + tunnel_patience();
     default: return TimePoint::max();
     }
 }
@@ -211,10 +221,14 @@ TimePoint Exchange::next_deadline() const noexcept
 void Exchange::place(TimePoint now)
 {
     if (now >= deadline_) return fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
-    if (ledger_.exhausted())
-        return fail(502, Lost::no_backend, "the limit of attempts is reached: " + describe_attempts(), now);
     const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active);
-    if (!backend) return park(now);
+    if (!backend) {
+        // No backend that returns would get it: each has had it, and failed.
+        if (plane_.placement.used_up(pool_, ledger_))
+            return fail(ledger_.trail().back().outcome == Outcome::timed_out ? 504 : 502, Lost::no_backend,
+                        describe_attempts() + "; " + std::string(to_string(Reason::none)), now);
+        return park(now);
+    }
     phase_ = Phase::waiting;
     start(*backend, false, false, now);
 }
@@ -252,13 +266,8 @@ unsigned Exchange::running() const noexcept
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
     Upstream& up = *free_slot();
-    bool reused = false;
-    if (!fresh) {
-        // A request that must not be sent twice is not risked on a connection that the backend has closed meanwhile.
-        do up.stream = plane_.upstreams.take(backend);
-        while (up.stream && !ledger_.facts().repeatable && up.stream->is_stale());
-        reused = up.stream != nullptr;
-    }
+    if (!fresh) up.stream = plane_.upstreams.take(backend);
+    const bool reused = up.stream != nullptr;
     if (reused)
         up.stream->listen(listener_);
     else
@@ -269,6 +278,7 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     up.sent = 0;
     up.send_failed = false;
     up.in.clear();
+    up.interim.clear();
     up.scanner.reset();
     up.sent_at = now;
     up.hedge_at = now + plane_.hedge_delays[pool_].current();
@@ -277,14 +287,14 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     plane_.counters.backends[backend].active.add();
 }
 
-void Exchange::release(Upstream& up, bool reusable, TimePoint now)
+void Exchange::release(Upstream& up, Fate fate, TimePoint now)
 {
     --plane_.active[up.backend];
     plane_.counters.backends[up.backend].active.sub();
-    if (reusable)
+    if (fate == Fate::pooled)
         plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
     else
-        up.stream->close();
+        up.stream->close(fate == Fate::reset);
     up.stream = nullptr;
 }
 
@@ -294,6 +304,7 @@ void Exchange::release(Upstream& up, bool reusable, TimePoint now)
 void Exchange::take_request_bytes(TimePoint now)
 {
     if (request_body_.complete()) return;
+    if (phase_ == Phase::relaying && (winner_ == nullptr || winner_->send_failed)) return drop_request_bytes(now);
     // Connect first: while nothing was read, a request with any body can still go anywhere.
     Upstream* const up = upstreams_[0].stream ? &upstreams_[0] : &upstreams_[1];
     const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
@@ -345,10 +356,32 @@ void Exchange::take_request_bytes(TimePoint now)
     }
 }
 
+/// The response has been chosen, and its backend does not take the rest of the body. It is read all the same: a client
+/// that sends its whole request before it reads would never get to the response (RFC 9112 §9.6).
+void Exchange::drop_request_bytes(TimePoint now)
+{
+    const BodyRelay::Step step = request_body_.read(*client_, client_in, request_out_);
+    request_out_.clear();
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return client_gone(now);
+    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    }
+    if (request_body_.complete()) client_->await_readable();
+    if (step.taken == 0) return;
+    moved_ += step.taken;
+    bytes_in_ += step.taken;
+    last_progress_ = now;
+}
+
 /// While a complete request is being served, the client can only pipeline its next one, half-close, or vanish.
 void Exchange::watch_client(TimePoint now)
 {
-    if (!request_body_.complete() || client_eof_) return;
+    if (!request_body_.complete()) return;
+    if (client_eof_) {
+        if (client_->has_broken()) client_gone(now);
+        return;
+    }
     if (!client_->readable()) return client_->await_readable();
     if (client_in.size() >= plane_.config.limits.header) return; // it will be asked again when this request is done
     const IoResult io = client_->read(client_in.prepare(read_ahead));
@@ -358,7 +391,13 @@ void Exchange::watch_client(TimePoint now)
         client_->await_readable();
         break;
     case Io::blocked: break;
-    case Io::eof: client_eof_ = true; break; // a half-close is not an abort: it waits for its answer
+    case Io::eof:
+        // A half-close is not an abort: the client waits for its response. One that has closed altogether answers what
+        // we write with RST; of a response without an end that is silent, its FIN must do.
+        client_eof_ = true;
+        client_->await_break();
+        if (abandonable_) abandoned_at_ = now + closing_grace;
+        break;
     case Io::failed: client_gone(now); break;
     }
 }
@@ -423,7 +462,7 @@ bool Exchange::wait_for_response(TimePoint now)
             // One that was only asked a moment ago has not been silent.
             if (all_sent(up) && now - up.sent_at >= patience) plane_.observe(up.backend, EvidenceKind::timed_out, now);
             ledger_.failed(up.id, Outcome::timed_out, now, plane_.budgets[pool_]);
-            release(up, false, now);
+            release(up, Fate::reset, now);
         }
         fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
         return true;
@@ -458,12 +497,13 @@ void Exchange::drive(Upstream& up, TimePoint now)
 
     send_request(up, now);
     if (up.send_failed && up.sent == 0) return attempt_failed(up, Outcome::reset, now);
-    while (up.stream && phase_ == Phase::waiting) {
+    const auto id = up.id; // another attempt may begin in the same place
+    while (up.stream && up.id == id && phase_ == Phase::waiting) {
         const IoResult io = up.stream->read(up.in.prepare(read_ahead));
         if (io.io == Io::blocked) return;
         if (io.io != Io::done) return attempt_failed(up, Outcome::reset, now);
         up.in.commit(io.bytes);
-        while (up.stream && phase_ == Phase::waiting && take_head(up, now)) {
+        while (up.stream && up.id == id && phase_ == Phase::waiting && take_head(up, now)) {
         }
     }
 }
@@ -491,20 +531,13 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
 {
     const std::size_t size = up.scanner.head_size();
     if (head.status / 100 == 1 && head.status != 101) {
-        // RFC 9110 §15.2: forwarded, except to a 1.0 client; of two racing attempts neither speaks for the other.
-        if (version_ >= 11 && running() == 1)
-            write_response(head,
-                           {.served_by = plane_.config.backends[up.backend].name,
-                            .request_id = request_id_,
-                            .client_version = version_,
-                            .keep_alive = true,
-                            .chunked = false},
-                           response_out_);
+        take_interim(up, head);
         up.in.consume(size);
         up.scanner.reset();
         return;
     }
     if (head.status == 101 && !upgrade_) return attempt_failed(up, Outcome::malformed, now);
+    if (head.status == 408 && ledger_.may_be_stale(up.id)) return attempt_failed(up, Outcome::stale, now);
 
     const PoolConfig& pool = plane_.config.pools[pool_];
     const Duration latency = now - up.sent_at;
@@ -518,9 +551,9 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
         (running() == 2 || plane_.placement.alternative(pool_, ledger_))) {
         const Verdict verdict = ledger_.failed(up.id, Outcome::failing_status, now, plane_.budgets[pool_]);
         if (verdict.move == Move::elsewhere || verdict.move == Move::wait) {
-            const bool all_here = head.framing == Framing::none ||
+            const bool all_here = (head.framing == Framing::none && up.in.size() == size) ||
                                   (head.framing == Framing::length && up.in.size() == size + head.content_length);
-            release(up, head.keep_alive && all_here && all_sent(up), now);
+            release(up, head.keep_alive && all_here && all_sent(up) ? Fate::pooled : Fate::reset, now);
             if (verdict.move == Move::elsewhere) {
                 plane_.counters.pools[pool_].retries.add();
                 phase_ = Phase::placing;
@@ -531,6 +564,26 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
     choose(up, head, now);
 }
 
+/// An interim response (RFC 9110 §15.2) waits for the final one of its attempt: of an attempt that is given up the
+/// client must not hear. Only a 100 that the client waits for, or it would not send its body, goes out at once, and
+/// only one.
+void Exchange::take_interim(Upstream& up, const ResponseHead& head)
+{
+    if (version_ < 11 || up.interim.size() >= most_interim) return;
+    bool at_once = false;
+    if (head.status == 100) {
+        if (std::exchange(continued_, true)) return;
+        at_once = expects_continue_ && !request_body_.complete();
+    }
+    write_response(head,
+                   {.served_by = plane_.config.backends[up.backend].name,
+                    .request_id = request_id_,
+                    .client_version = version_,
+                    .keep_alive = true,
+                    .chunked = false},
+                   at_once ? response_out_ : up.interim);
+}
+
 /// This attempt's response is the one the client gets.
 void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
 {
@@ -538,7 +591,7 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
         if (&rival == &up || !rival.stream) continue;
         ledger_.failed(rival.id, Outcome::outpaced, now, plane_.budgets[pool_]);
         if (ledger_[up.id].hedge) plane_.observe(rival.backend, EvidenceKind::outpaced, now);
-        release(rival, false, now);
+        release(rival, Fate::reset, now);
     }
     ledger_.answering(up.id, head.status);
     // Only what could have been hedged says how long the next such request should wait.
@@ -553,6 +606,10 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     const bool delimited = version_ >= 11 || head.framing == Framing::none || head.framing == Framing::length;
     if (!delimited || plane_.draining) keep_alive_ = false;
 
+    if (!up.interim.empty()) {
+        response_out_.append(up.interim.text());
+        up.interim.clear();
+    }
     write_response(head,
                    {.served_by = plane_.config.backends[up.backend].name,
                     .request_id = request_id_,
@@ -572,6 +629,7 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
         return;
     }
     response_body_.begin(head.framing, head.content_length, chunked);
+    unlimited_ = (head.framing == Framing::chunked || head.framing == Framing::until_close) && !client_eof_;
     phase_ = Phase::relaying;
 }
 
@@ -617,13 +675,15 @@ bool Exchange::relay(TimePoint now)
     std::size_t before;
     do {
         before = moved_;
+        take_request_bytes(now);
+        if (phase_ != Phase::relaying) return true;
         if (winner_ != nullptr) {
-            take_request_bytes(now);
-            if (phase_ != Phase::relaying) return true;
             send_request(*winner_, now);
             take_response_bytes(now);
             if (phase_ != Phase::relaying) return true;
         }
+        // Before the client sees the head: a FIN that is there by now is a half-close behind the request.
+        if (std::exchange(unlimited_, false) && !response_body_.complete()) abandonable_ = !client_->is_stale();
         const bool flushed = flush_response(now);
         if (phase_ != Phase::relaying) return true;
         if (response_body_.complete() && flushed) {
@@ -641,6 +701,13 @@ bool Exchange::relay(TimePoint now)
         cancel_attempts(now);
         if (phase_ == Phase::relaying) finish(Progress::abort, now);
         return true;
+    }
+    if (now >= abandoned_at_) {
+        // What was written after its FIN has not been answered with RST: it still reads.
+        if (last_progress_ + closing_grace > abandoned_at_)
+            abandoned_at_ = TimePoint::max();
+        else
+            client_gone(now);
     }
     watch_client(now);
     return phase_ != Phase::relaying;
@@ -664,7 +731,9 @@ void Exchange::take_response_bytes(TimePoint now)
     if (!response_body_.complete()) return;
     ledger_.finished(up.id, now);
     winner_ = nullptr;
-    release(up, upstream_reusable_ && all_sent(up) && !up.send_failed && up.in.empty(), now);
+    // Bytes behind the response belong to no request: what follows on that connection cannot be told from them.
+    const bool whole = all_sent(up) && !up.send_failed && up.in.empty();
+    release(up, !whole ? Fate::reset : upstream_reusable_ ? Fate::pooled : Fate::closed, now);
 }
 
 /// Whether another request may follow: of a client that has half-closed, one that it sent before.
@@ -706,7 +775,9 @@ bool Exchange::pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffe
             last_progress_ = now;
         }
         if (body.complete()) {
-            if (!std::exchange(closed, true)) to.shutdown_send();
+            if (std::exchange(closed, true)) return true;
+            to.shutdown_send();
+            last_progress_ = now;
             return true;
         }
         const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window());
@@ -724,13 +795,26 @@ bool Exchange::run_tunnel(TimePoint now)
     const bool sound = pump(request_body_, *client_, client_in, backend, request_out_, tunnel_client_eof_, now) &&
                        pump(response_body_, backend, winner_->in, *client_, response_out_, tunnel_backend_eof_, now);
     const bool over = tunnel_client_eof_ && tunnel_backend_eof_;
-    const bool silent = now >= last_progress_ + plane_.config.timeouts.tunnel_idle;
+    const bool silent = now >= last_progress_ + tunnel_patience();
     if (sound && !over && !silent) return false;
-    ledger_.finished(winner_->id, now);
-    release(*winner_, false, now);
-    winner_ = nullptr;
-    finish(sound ? Progress::close : Progress::abort, now);
+    end_tunnel(sound && over ? Fate::closed : Fate::reset, sound ? Progress::close : Progress::abort, now);
     return true;
+}
+
+/// A side that has finished sending has most likely closed (RFC 6455 has no half-closed connections): the other one
+/// gets a moment for its last bytes.
+Duration Exchange::tunnel_patience() const noexcept
+{
+    return tunnel_client_eof_ || tunnel_backend_eof_ ? closing_grace : plane_.config.timeouts.tunnel_idle;
+}
+
+void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
+{
+    ledger_.finished(winner_->id, now);
+    release(*winner_, fate, now);
+    winner_ = nullptr;
+    request_body_.begin(Framing::none, 0, false);
+    finish(how, now);
 }
 
 // --------------------------------------------------------------------------------------------------------------- ends
@@ -765,7 +849,7 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
         }
     }
     if (winner_ == &up) winner_ = nullptr;
-    release(up, false, now);
+    release(up, Fate::reset, now);
 
     PoolCounters& pool = plane_.counters.pools[pool_];
     switch (verdict.move) {
@@ -798,10 +882,10 @@ void Exchange::run_short(Upstream& up, TimePoint now)
     const std::string what = up.stream->connect_error().message();
     const BackendIndex backend = up.backend;
     ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
-    release(up, false, now);
+    release(up, Fate::reset, now);
     plane_.counters.backends[backend].connect_failures.add();
     if (running() > 0) return;
-    if (!ledger_.exhausted() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
+    if (ledger_.may_send() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
     fail(503, Lost::no_backend, "the balancer cannot open a connection: " + what, now);
 }
 
@@ -809,6 +893,11 @@ bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint no
 {
     bool moved = false;
     for (const BackendIndex backend : down) {
+        if (phase_ == Phase::tunnel && winner_->backend == backend) {
+            flush_response(now); // what the backend did send is the client's
+            if (phase_ == Phase::tunnel) end_tunnel(Fate::reset, Progress::close, now);
+            return true;
+        }
         for (Upstream& up : upstreams_) {
             if (phase_ != Phase::waiting || !up.stream || up.backend != backend || !ledger_.may_move(up.id)) continue;
             if (running() == 1 && !plane_.placement.alternative(pool_, ledger_)) continue;
@@ -825,9 +914,16 @@ void Exchange::cancel_attempts(TimePoint now)
     for (Upstream& up : upstreams_) {
         if (!up.stream) continue;
         ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
-        release(up, false, now);
+        release(up, Fate::reset, now);
     }
     winner_ = nullptr;
+}
+
+std::uint64_t Exchange::unread_request() const noexcept
+{
+    const std::uint64_t owed = request_body_.owed();
+    return owed -
+           (owed == std::numeric_limits<std::uint64_t>::max() ? 0 : std::min<std::uint64_t>(owed, client_in.size()));
 }
 
 void Exchange::client_gone(TimePoint now)
@@ -861,7 +957,7 @@ void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
 {
     status_ = status;
     last_progress_ = now;
-    // Bytes of a body that nobody will read must not be taken for the next request.
+    // Bytes of a body that is not read must not be taken for the next request.
     if (plane_.draining || !request_body_.complete()) keep_alive_ = false;
     write_problem(status, detail, status == 503);
     phase_ = Phase::failing;

@@ -58,12 +58,16 @@ public:
     /// When advance() must be called even if nothing else happens.
     TimePoint next_deadline() const noexcept;
 
-    /// Backends that have just gone down: what waits for them and may be sent again moves on. True if it did: call
-    /// advance().
+    /// Backends that have just gone down: what waits for them and may be sent again moves on, and tunnels to them end,
+    /// so that their clients connect again. True if something changed: call advance().
     bool backends_down(const std::vector<BackendIndex>& down, TimePoint now);
 
-    /// The client has reset its connection: nobody wants the answer.
+    /// The client has reset its connection: the response is not wanted any more.
     void client_gone(TimePoint now);
+
+    /// Bytes of the request that the client has not sent yet although the response is out; the largest number if only
+    /// the end of the body will tell.
+    std::uint64_t unread_request() const noexcept;
 
     /// Returns to the state of a new Exchange; buffers are kept up to a small size.
     void reset() noexcept;
@@ -82,8 +86,18 @@ private:
         TimePoint sent_at{}; ///< the latest byte
         TimePoint hedge_at{};
         TimePoint connect_deadline{};
-        Buffer in; ///< from the backend
+        Buffer in;      ///< from the backend
+        Buffer interim; ///< its interim responses, as the client gets them
         HeadScanner scanner;
+    };
+
+    /// What becomes of a connection to a backend that the request needs no more.
+    enum class Fate : std::uint8_t {
+        pooled, ///< its response was complete: the next request may have it
+        closed, ///< its response was complete, but it takes no other request
+        /// Its response is not wanted. RST, so that the backend can stop working on it, and so that TIME_WAIT does not
+        /// use up our ports towards it.
+        reset,
     };
 
     void unpark() override;
@@ -97,6 +111,7 @@ private:
 
     // The request's way to the backends
     void take_request_bytes(TimePoint now);
+    void drop_request_bytes(TimePoint now);
     void watch_client(TimePoint now);
     void send_request(Upstream& up, TimePoint now);
     bool all_sent(const Upstream& up) const noexcept;
@@ -107,6 +122,7 @@ private:
     void drive(Upstream& up, TimePoint now);
     bool take_head(Upstream& up, TimePoint now);
     void on_head(Upstream& up, const ResponseHead& head, TimePoint now);
+    void take_interim(Upstream& up, const ResponseHead& head);
     void choose(Upstream& up, const ResponseHead& head, TimePoint now);
     bool wait_for_response(TimePoint now);
     bool relay(TimePoint now);
@@ -114,11 +130,13 @@ private:
     bool flush_response(TimePoint now);
     bool may_reuse_client() const noexcept;
     bool run_tunnel(TimePoint now);
+    void end_tunnel(Fate fate, Progress how, TimePoint now);
+    Duration tunnel_patience() const noexcept;
     bool pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now);
 
     // Ends
     void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
-    void release(Upstream& up, bool reusable, TimePoint now);
+    void release(Upstream& up, Fate fate, TimePoint now);
     void run_short(Upstream& up, TimePoint now);
     TimePoint hedge_time(const Upstream& up) const noexcept;
     void hedge(TimePoint now);
@@ -150,13 +168,18 @@ private:
     TimePoint last_progress_{}; ///< of a body or tunnel
     bool released_ = false;
     bool client_eof_ = false;
-    std::size_t moved_ = 0; ///< bytes moved in this call of advance()
+    bool unlimited_ = false;   ///< the response has no length, and it was not looked yet whether its client half-closed
+    bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun
+    TimePoint abandoned_at_ = TimePoint::max(); ///< when a client that closed behind a silent response counts as gone
+    std::size_t moved_ = 0;                     ///< bytes moved in this call of advance()
 
     // Facts of the request that outlive its head
     beast_http::verb method_ = beast_http::verb::unknown;
     unsigned version_ = 11;
     bool keep_alive_ = true;
     bool upgrade_ = false;
+    bool expects_continue_ = false;
+    bool continued_ = false; ///< one 100 is enough
     std::string request_id_;
 
     // The request's bytes: head and framed body, from position out_base_ on

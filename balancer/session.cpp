@@ -2,14 +2,19 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 
 namespace hotspare::balancer {
 namespace {
 
-/// How long a connection that we want to close is read on, so that the client gets our last response before it sees the
-/// end (RFC 9112 §9.6), and how much of what it still sends is thrown away meanwhile.
+// A connection that we want to close is read on: bytes that arrive at a closed socket are answered with RST, which
+// destroys our last response before a client that is still sending has read it (RFC 9112 §9.6).
+/// Silence that ends this where nothing of the request is missing. While its body is, timeouts.body_idle does.
 constexpr Duration linger_time = seconds(2);
+/// However steadily it comes, of one body no more than this is read and thrown away.
+constexpr Duration longest_linger = std::chrono::minutes(5);
+constexpr std::uint64_t most_dropped = std::uint64_t{1} << 30;
 constexpr std::size_t read_size = 4096;
 /// Requests and answers of our own that a pipelining client gets at one go before others have their turn.
 constexpr int most_turns = 16;
@@ -53,6 +58,12 @@ void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now
 
 void Session::drain(TimePoint now)
 {
+    if (state_ == State::lingering) {
+        linger_until_ = std::min(linger_until_, now + linger_time);
+        deadline_ = std::min(deadline_, linger_until_);
+        plane_.wheel.arm(*this, deadline_);
+        return;
+    }
     if (state_ != State::reading || exchange_) return;
     deadline_ = now + drain_idle_grace;
     plane_.wheel.arm(*this, deadline_);
@@ -205,10 +216,12 @@ Session::Step Session::exchange(TimePoint now)
     case Exchange::Progress::busy: owner_.call_again(*this); return Step::wait;
     case Exchange::Progress::reusable: finish_request(now); return Step::again;
     case Exchange::Progress::close:
+        unread_ = std::min(exchange_->unread_request(), most_dropped);
         plane_.give_back(std::move(exchange_));
         client_->shutdown_send();
-        deadline_ = now + linger_time;
         state_ = State::lingering;
+        linger_until_ = now + (plane_.draining ? linger_time : longest_linger);
+        extend_linger(now);
         return Step::again;
     case Exchange::Progress::abort: reset_on_close_ = true; return Step::over;
     }
@@ -222,7 +235,7 @@ void Session::finish_request(TimePoint now)
     if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));
 }
 
-/// Reads and drops until the client closes too, so that it is not sent a RST that would destroy our last response.
+/// Reads and drops until the client closes too.
 Session::Step Session::linger(TimePoint now)
 {
     if (now >= deadline_) return Step::over;
@@ -231,9 +244,19 @@ Session::Step Session::linger(TimePoint now)
         const IoResult io = client_->read(dropped);
         if (io.io == Io::blocked) return Step::wait;
         if (io.io != Io::done) return Step::over;
+        unread_ -= std::min<std::uint64_t>(unread_, io.bytes);
+        extend_linger(now);
     }
     owner_.call_again(*this);
     return Step::wait;
+}
+
+/// A client that makes progress gets more time, a request's body as much as if a backend took it.
+void Session::extend_linger(TimePoint now)
+{
+    // What follows a whole request is no upload: it gets the time of a header.
+    if (unread_ == 0) linger_until_ = std::min(linger_until_, now + plane_.config.timeouts.header);
+    deadline_ = std::min(linger_until_, now + (unread_ > 0 ? plane_.config.timeouts.body_idle : linger_time));
 }
 
 } // namespace hotspare::balancer

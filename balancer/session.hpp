@@ -71,6 +71,7 @@ private:
     Step take_request(TimePoint now);
     Step exchange(TimePoint now);
     Step linger(TimePoint now);
+    void extend_linger(TimePoint now);
     void finish_request(TimePoint now);
     void count_idle(bool idle) noexcept;
 
@@ -80,6 +81,8 @@ private:
     std::unique_ptr<Exchange> exchange_;
     std::string client_ip_;
     TimePoint deadline_{};
+    TimePoint linger_until_{};
+    std::uint64_t unread_ = 0; ///< bytes that an upload still owes while its connection lingers
     State state_ = State::reading;
     bool idle_ = false;
     bool reset_on_close_ = false;

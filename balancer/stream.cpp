@@ -45,19 +45,26 @@ struct Stream::Ready {
 
     void operator()(const error_code& ec) const
     {
-        if (write) {
-            stream->write_armed_ = false;
-            stream->writable_ = true;
-        } else {
+        switch (what) {
+        case Socket::wait_read:
             stream->read_armed_ = false;
             stream->readable_ = true;
+            break;
+        case Socket::wait_write:
+            stream->write_armed_ = false;
+            stream->writable_ = true;
+            break;
+        case Socket::wait_error:
+            stream->break_armed_ = false;
+            stream->broken_ = ec != asio::error::operation_aborted;
+            break;
         }
         if (ec == asio::error::operation_aborted) return;
         if (stream->listener_ != nullptr) stream->listener_->stream_ready(*stream);
     }
 
     Ptr stream;
-    bool write;
+    Socket::wait_type what;
 };
 
 struct Stream::Connected {
@@ -159,14 +166,21 @@ void Stream::await_readable()
     if (read_armed_ || !socket_.is_open()) return;
     read_armed_ = true;
     readable_ = false;
-    socket_.async_wait(Socket::wait_read, Ready{Ptr(this), false});
+    socket_.async_wait(Socket::wait_read, Ready{Ptr(this), Socket::wait_read});
 }
 
 void Stream::await_writable()
 {
     if (write_armed_ || !socket_.is_open()) return;
     write_armed_ = true;
-    socket_.async_wait(Socket::wait_write, Ready{Ptr(this), true});
+    socket_.async_wait(Socket::wait_write, Ready{Ptr(this), Socket::wait_write});
+}
+
+void Stream::await_break()
+{
+    if (break_armed_ || broken_ || !socket_.is_open()) return;
+    break_armed_ = true;
+    socket_.async_wait(Socket::wait_error, Ready{Ptr(this), Socket::wait_error});
 }
 
 bool Stream::is_stale()

@@ -55,7 +55,7 @@ public:
     explicit Stream(Socket socket);
     static Ptr make(Socket socket) { return Ptr(std::make_unique<Stream>(std::move(socket)).release()); }
 
-    /// Who is told; nullptr = nobody. The listener must detach itself before it dies.
+    /// Who is told; nullptr = no one. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }
 
     /// Starts to connect. The listener is told when it is over: connecting() is then false and connect_error() says
@@ -73,8 +73,12 @@ public:
     /// Whether a read may find something. False while a wait is pending.
     bool readable() const noexcept { return readable_; }
 
-    /// Whether the peer has closed or reset the connection, or sent bytes nobody asked for: one system call, for the
-    /// request that must not be sent into a dead connection.
+    /// Asks to be told when the connection breaks (RST), for a stream that has been read to its end. has_broken() is
+    /// true from then on.
+    void await_break();
+    bool has_broken() const noexcept { return broken_; }
+
+    /// Whether the peer has closed or reset the connection, or sent bytes that were not read yet. One system call.
     bool is_stale();
 
     /// No more writes: sends FIN after what was written.
@@ -107,6 +111,8 @@ private:
     bool writable_ = true;
     bool read_armed_ = false;
     bool write_armed_ = false;
+    bool break_armed_ = false;
+    bool broken_ = false;
     bool op_memory_used_ = false;
     alignas(std::max_align_t) std::byte op_memory_[op_size];
 };

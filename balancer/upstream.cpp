@@ -19,13 +19,19 @@ UpstreamPools::~UpstreamPools()
 Stream::Ptr UpstreamPools::take(BackendIndex backend)
 {
     auto& idle = idle_[backend];
-    if (idle.empty()) return nullptr;
-    Stream::Ptr stream = std::move(idle.back().stream);
-    idle.pop_back();
-    counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
-    counters_.backends[backend].reused.add();
-    stream->listen(nullptr);
-    return stream;
+    while (!idle.empty()) {
+        Stream::Ptr stream = std::move(idle.back().stream);
+        idle.pop_back();
+        counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
+        if (stream->is_stale()) {
+            stream->close();
+            continue;
+        }
+        counters_.backends[backend].reused.add();
+        stream->listen(nullptr);
+        return stream;
+    }
+    return nullptr;
 }
 
 Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listener)
@@ -53,7 +59,9 @@ void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoin
 
 void UpstreamPools::drop(BackendIndex backend)
 {
-    for (Idle& entry : idle_[backend]) entry.stream->close();
+    // With RST: after a FIN of ours the local port would stay taken in TIME_WAIT, or in FIN_WAIT2 while the backend
+    // hangs.
+    for (Idle& entry : idle_[backend]) entry.stream->close(true);
     idle_[backend].clear();
     counters_.backends[backend].idle.set(0);
 }

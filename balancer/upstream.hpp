@@ -1,8 +1,9 @@
 // One worker's keep-alive connections to the backends.
 //
-// An idle connection is watched: when the backend closes it, it leaves the pool at once, so that a request rarely meets
-// a dead one (and if it does, the attempt ledger knows what to do). The most recently used connection goes out first,
-// so that the surplus of a busy moment ages and is closed.
+// An idle connection is watched: when the backend closes it or sends something, it leaves the pool. Before one goes out
+// its socket is looked at once more, because the event loop may hold that event behind the request's: bytes from before
+// a request are not its response (RFC 9112 §9.2), and a response that a backend sends twice must not reach another
+// client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is closed.
 //
 // Thread: its worker's. Owner: the Worker.
 #pragma once
@@ -22,7 +23,7 @@ public:
                   DeadlineWheel& wheel, WorkerCounters& counters);
     ~UpstreamPools();
 
-    /// An idle connection to `backend`, or null.
+    /// An idle connection to `backend` that is open and has nothing to read, or null. One system call.
     Stream::Ptr take(BackendIndex backend);
 
     /// A new connection, connecting. The caller becomes its listener.
@@ -31,9 +32,9 @@ public:
     /// Keeps a connection whose last response was complete for the next request.
     void give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now);
 
-    /// Closes the idle connections to a backend that went down: they would only fail one by one.
+    /// Resets the idle connections to a backend that went down: they would only fail one by one.
     void drop(BackendIndex backend);
-    std::size_t close_all(); ///< how many there were
+    std::size_t close_all(); ///< the same for every backend; returns how many there were
 
 private:
     struct Idle {

@@ -23,7 +23,7 @@ struct PlacementTest : ::testing::Test {
         return c;
     }();
     Placement placement{config, 7};
-    AttemptLedger ledger;
+    AttemptLedger ledger{RequestFacts{}};
     std::vector<unsigned> active{0, 0, 0};
 
     std::shared_ptr<Routing> route(Policy policy, std::vector<Candidate> candidates, TimePoint good = now)
@@ -50,6 +50,22 @@ TEST_F(PlacementTest, FailoverTakesTheActiveThenTheStandbysInOrder)
     ledger.begin(0, false, false, now);
     EXPECT_EQ(placement.pick(0, ledger, active), 2);
     ledger.begin(2, false, false, now);
+    EXPECT_EQ(placement.pick(0, ledger, active), std::nullopt);
+}
+
+TEST_F(PlacementTest, APoolIsUsedUpWhenEveryBackendWasSentTheRequest)
+{
+    placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::excluded, 1}}));
+    auto budget = resilience::RetryBudget{1.0, 1000};
+    for (const BackendIndex backend : {0, 1}) {
+        EXPECT_FALSE(placement.used_up(0, ledger));
+        const auto id = ledger.begin(backend, false, false, now);
+        EXPECT_FALSE(placement.used_up(0, ledger)) << "tried is not sent";
+        ledger.sent(id);
+        ledger.failed(id, Outcome::reset, now, budget);
+    }
+    EXPECT_TRUE(placement.used_up(0, ledger));
+    ledger.new_round();
     EXPECT_EQ(placement.pick(0, ledger, active), std::nullopt);
 }
 

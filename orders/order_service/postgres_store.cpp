@@ -156,7 +156,6 @@ constexpr auto count_sql = R"(
 /// As JobClock::at().
 const auto keep_clock_sql = filled("UPDATE state SET ahead = greatest(ahead, latest - {now}), "
                                    "latest = greatest(latest, {now} + greatest(ahead, latest - {now}))");
-constexpr Duration clock_kept_every = seconds(1);
 
 constexpr auto events_sql = "SELECT kind, at, events.epoch, detail FROM events JOIN orders USING (number) "
                             "WHERE order_id = $1 AND place < orders.events ORDER BY place";
@@ -332,7 +331,7 @@ asio::awaitable<result<T>> PostgresStore::once(Attempt<T, Arguments...> attempt,
 /// meets as well.
 asio::awaitable<void> PostgresStore::keep_clock(Connection& connection, TimePoint until)
 {
-    keep_clock_at_ = Clock::now() + clock_kept_every;
+    keep_clock_at_ = Clock::now() + options_.keep_clock;
     std::vector<Command> commands;
     commands.push_back({keep_clock_sql, {now()}});
     (void)co_await connection.run(std::move(commands), until);

@@ -30,7 +30,8 @@ public:
         storage::Synchronous synchronous = storage::Synchronous::full;
         std::size_t connections = 8;
         Duration patience = milliseconds(1500);
-        WallClock clock = nullptr; ///< null: the database's
+        WallClock clock = nullptr;        ///< null: the database's
+        Duration keep_clock = seconds(1); ///< how often it is looked whether that was set back
     };
 
     /// Connects when it is first asked, and creates its tables then, if they are not there.

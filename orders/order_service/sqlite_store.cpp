@@ -141,9 +141,10 @@ public:
                                  "ON CONFLICT (order_id) DO NOTHING RETURNING number"),
             .update_order = prepare("UPDATE orders SET status = ?2, reason = ?3, epoch = ?4, attempts = ?5, "
                                     "updated = ?6, events = ?7, due = ?8, worker = ?9 WHERE number = ?1"),
-            .due = prepare(fmt::format(
-                "SELECT {} FROM orders WHERE status = 0 AND due <= ?1 ORDER BY due, number LIMIT ?2", columns)),
-            .next_due = prepare("SELECT min(due) FROM orders WHERE status = 0"),
+            .due = prepare(fmt::format("SELECT {} FROM orders INDEXED BY orders_due WHERE status = 0 AND due <= ?1 "
+                                       "ORDER BY due, number LIMIT ?2",
+                                       columns)),
+            .next_due = prepare("SELECT min(due) FROM orders INDEXED BY orders_due WHERE status = 0"),
             // Behind the timeline's end there may be an entry that a replay has taken back.
             .add_event = prepare("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
             .add_totals = prepare("UPDATE totals SET processing = processing + ?1, validated = validated + ?2, "

@@ -129,6 +129,11 @@ void ValidationService::proceed()
 {
     if (ended_) return;
     const auto now = Clock::now();
+    if (now - proceeded_at_ > 2 * longest_sleep)
+        spdlog::warn("this process stood still for {} s; {} jobs were held, and those whose lease has ended are leased "
+                     "again",
+                     to_s(now - proceeded_at_), work_.held());
+    proceeded_at_ = now;
     auto actions = work_.next(now);
     log_transitions();
     for (auto& one : actions.call) tasks_.spawn("call", call(std::move(one)));

@@ -78,6 +78,7 @@ private:
     http::Client orders_;
     http::Client validator_;
     std::optional<std::string> orders_trouble_; ///< why the order service could not be asked; none if it could
+    TimePoint proceeded_at_ = Clock::now();     ///< the last time
     std::optional<TimePoint> given_up_at_;      ///< a report was, the last time
     metrics::Histogram calls_;                  ///< how long they took
 

@@ -55,8 +55,9 @@ public:
             return std::make_unique<SqliteStore>((directory_.path() / "orders.sqlite").string(),
                                                  [] { FAIL() << "the store broke"; },
                                                  SqliteStore::Options{.clock = test_clock});
-        return std::make_unique<PostgresStore>(context, storage::postgres::resolve(server_->url(), "--store"),
-                                               PostgresStore::Options{.patience = seconds(20), .clock = test_clock});
+        return std::make_unique<PostgresStore>(
+            context, storage::postgres::resolve(server_->url(), "--store"),
+            PostgresStore::Options{.patience = seconds(20), .clock = test_clock, .keep_clock = Duration::zero()});
     }
 
 private:

@@ -31,7 +31,7 @@ void BodyRelay::begin(Framing framing, std::uint64_t length, bool chunked)
     content_ = 0;
     piece_ = relay_window;
     if (framing == Framing::chunked)
-        decoder_.emplace();
+        decoder_.emplace(sender_);
     else
         decoder_.reset();
 }

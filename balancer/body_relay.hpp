@@ -36,6 +36,9 @@ public:
         std::size_t sent = 0;  ///< bytes that the sink took
     };
 
+    /// `sender` says how strictly chunks are read.
+    explicit BodyRelay(http::Sender sender) noexcept : sender_(sender) {}
+
     /// Starts a body of `length` bytes (for Framing::length). With `chunked` it leaves framed in chunks.
     void begin(Framing framing, std::uint64_t length, bool chunked);
 
@@ -58,6 +61,7 @@ private:
     Step read_chunks(Stream& source, Buffer& in, Buffer& out);
     void count(std::size_t taken) noexcept;
 
+    const http::Sender sender_;
     Framing framing_ = Framing::none;
     bool chunked_ = false;
     bool complete_ = true;

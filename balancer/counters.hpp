@@ -18,8 +18,14 @@ enum class Lost : std::uint8_t { no_backend, not_replayable, budget, deadline, t
 std::string_view to_string(Saved) noexcept;
 std::string_view to_string(Lost) noexcept;
 
+/// Where a status is counted. One from 600 on has no class: it counts as a server error (RFC 9110 §15).
+constexpr std::size_t code_class(unsigned status) noexcept
+{
+    return status < 600 ? status / 100 : 5;
+}
+
 struct BackendCounters {
-    std::array<metrics::Counter, 6> responses; ///< by status / 100; [0] = no response
+    std::array<metrics::Counter, 6> responses; ///< by code_class(); [0] = no response
     metrics::Histogram latency;                ///< request sent -> response header
     metrics::Counter connects, connect_failures, reused;
     metrics::Gauge active; ///< requests in flight there
@@ -29,7 +35,7 @@ struct BackendCounters {
 struct PoolCounters {
     metrics::Counter requests;
     std::array<metrics::Counter, 6>
-        responses; ///< what the clients got, by status / 100; [0] = connection closed instead
+        responses; ///< what the clients got, by code_class(); [0] = connection closed instead
     std::array<metrics::Counter, static_cast<std::size_t>(Saved::count_)> saved;
     std::array<metrics::Counter, static_cast<std::size_t>(Lost::count_)> lost;
     metrics::Counter retries, hedges, moves, budget_exhausted;

@@ -1,4 +1,4 @@
-// Message heads at the proxy: found in the byte stream, parsed by Beast, judged, and written anew for the other side.
+// Message heads at the proxy: parsed by the rules of common/http/head, and written anew for the other side.
 //
 // Sans-I/O: bytes in, bytes out. Parsing and writing are separate because a Connection field may name, and so remove, a
 // field that came before it. Nothing that a backend could read differently than we did passes (RFC 9112 §11.2): heads
@@ -7,6 +7,8 @@
 
 #include "balancer/buffer.hpp"
 #include "balancer/config.hpp"
+#include "common/http/chunks.hpp"
+#include "common/http/head.hpp"
 
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/verb.hpp>
@@ -14,50 +16,28 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace hotspare::balancer {
 
 namespace beast_http = boost::beast::http;
 
-/// Why a message was refused: the status for the client and one sentence. 204: nothing was wrong with it, and there is
-/// nothing to say.
-struct Rejection {
-    unsigned status = 400;
-    std::string_view detail;
-};
+using http::Framing;
+using http::HeadScanner;
+using http::Rejection;
 
-/// Finds the end of a head, resumably, and refuses what the line structure alone gives away: bare LF and obs-fold
-/// (RFC 9112 §2.2, §5.2), lines and heads over the limits.
-class HeadScanner {
-public:
-    enum class Found : std::uint8_t { incomplete, complete, rejected };
-
-    /// `bytes` is everything received so far from the first byte of the message; call again with more when incomplete.
-    Found scan(std::string_view bytes, const LimitConfig& limits);
-
-    std::size_t head_size() const noexcept { return line_start_; } ///< blank line included; when complete
-    const Rejection& rejection() const noexcept { return rejection_; }
-    void reset() noexcept { *this = HeadScanner{}; }
-
-private:
-    Found reject(unsigned status, std::string_view detail)
-    {
-        rejection_ = {status, detail};
-        return Found::rejected;
-    }
-
-    std::size_t line_start_ = 0;
-    std::size_t lines_ = 0;
-    Rejection rejection_;
-};
-
-enum class Framing : std::uint8_t { none, length, chunked, until_close };
+/// The part of the configuration that HeadScanner needs.
+inline http::HeadLimits head_limits(const LimitConfig& limits) noexcept
+{
+    return {.request_line = limits.request_line, .head = limits.header, .fields = limits.fields};
+}
 
 struct Field {
     beast_http::field id = beast_http::field::unknown;
     std::string_view name;
     std::string_view value;
+    bool ends_here = false; ///< concerns this hop only, or is ours to write: not forwarded
 };
 
 /// The fields of one head, in order. Fixed storage: part of a pooled object.
@@ -65,29 +45,30 @@ class FieldList {
 public:
     static constexpr std::size_t max_fields = most_fields;
 
-    void clear() noexcept { count_ = nominated_ = 0; }
-    bool add(beast_http::field id, std::string_view name, std::string_view value) noexcept; ///< false when full
+    void clear() noexcept { count_ = 0; }
+    /// False when full. A field that always concerns one hop (RFC 9110 §7.6.1) ends here from the start.
+    bool add(beast_http::field id, std::string_view name, std::string_view value) noexcept;
     const Field* begin() const noexcept { return fields_.data(); }
     const Field* end() const noexcept { return fields_.data() + count_; }
+    Field& back() noexcept { return fields_[count_ - 1]; }
 
-    /// Records a Connection option: the field of that name is hop-by-hop (RFC 9110 §7.6.1). False if there are too
-    /// many.
-    bool nominate(std::string_view option) noexcept;
-    bool nominated(std::string_view name) const noexcept;
-    /// Whether `field` concerns this hop only and must not be forwarded as it is.
-    bool hop_by_hop(const Field& field) const noexcept;
+    /// Lets the fields end here that Connection names, however many those are: in about linear time.
+    void end_nominated() noexcept;
 
 private:
     std::array<Field, max_fields> fields_;
-    std::array<std::string_view, 8> nominated_names_;
     std::size_t count_ = 0;
-    std::size_t nominated_ = 0;
 };
 
 struct RequestHead {
+    RequestHead() = default;
+    RequestHead(const RequestHead&) = delete; // `target` may point into it
+    RequestHead& operator=(const RequestHead&) = delete;
+
     beast_http::verb method = beast_http::verb::unknown;
     std::string_view method_name;
     std::string_view target; ///< origin-form or "*"; an absolute-form target is reduced to its origin-form
+    bool dotted = false;     ///< without this, `target` has no dot segment
     std::string_view host;
     unsigned version = 11;
     Framing framing = Framing::none;
@@ -102,6 +83,7 @@ struct RequestHead {
     /// here (RFC 9110 §7.6.2).
     std::optional<std::uint64_t> max_forwards;
     FieldList fields;
+    std::string path_added; ///< storage of a `target` that does not stand in the head: "/" before a query
 
     std::string_view path() const noexcept { return target.substr(0, target.find('?')); }
     bool safe() const noexcept;       ///< RFC 9110 §9.2.1
@@ -124,7 +106,8 @@ struct ResponseHead {
 /// Parses a complete head (as found by HeadScanner). Nothing, or why it is refused: 400, 414, 417, 431, 501, 505.
 std::optional<Rejection> parse_request(std::string_view head, const LimitConfig& limits, RequestHead& out);
 
-/// Parses a complete response head; `to_head` if the request was HEAD. Nothing, or what is wrong with it.
+/// Parses a complete response head as a server's (http::Sender::server); `to_head` if the request was HEAD. Nothing, or
+/// what is wrong with it.
 std::optional<std::string_view> parse_response(std::string_view head, bool to_head, ResponseHead& out);
 
 /// What the proxy adds to a request.
@@ -149,21 +132,19 @@ struct ResponseExtras {
 void write_response(const ResponseHead& head, const ResponseExtras& extras, Buffer& out);
 
 /// Decodes a chunked body and frames it anew, so that a chunk extension or a sloppy size never reaches the other side.
-/// Trailers are dropped: no field in them may be needed to understand the message (RFC 9110 §6.5.1).
 class ChunkDecoder {
 public:
     enum class State : std::uint8_t { more, done, malformed };
 
-    ChunkDecoder();
-    ~ChunkDecoder();
+    explicit ChunkDecoder(http::Sender sender) noexcept : reader_(sender) {}
 
     /// Takes what it can from `in` and appends to `out`: chunks, or the bare content if not `chunked`.
     State decode(Buffer& in, Buffer& out, bool chunked);
-    std::uint64_t content_bytes() const noexcept;
+    std::uint64_t content_bytes() const noexcept { return content_; }
 
 private:
-    class Parser;
-    std::unique_ptr<Parser> parser_;
+    http::ChunkReader reader_;
+    std::uint64_t content_ = 0;
 };
 
 } // namespace hotspare::balancer

@@ -23,17 +23,8 @@ constexpr std::size_t most_interim = 16 * 1024;
 /// whose client sent FIN after it had begun.
 constexpr Duration closing_grace = milliseconds(500);
 
-const LimitConfig& response_limits()
-{
-    static const LimitConfig limits = [] {
-        LimitConfig l;
-        l.request_line = longest_response_header;
-        l.header = longest_response_header;
-        l.fields = FieldList::max_fields;
-        return l;
-    }();
-    return limits;
-}
+constexpr http::HeadLimits response_limits{
+    .request_line = longest_response_header, .head = longest_response_header, .fields = FieldList::max_fields};
 
 bool contains(const std::vector<StatusRange>& ranges, unsigned status) noexcept
 {
@@ -148,7 +139,7 @@ void Exchange::reject(Stream& client, std::string_view client_ip, const Rejectio
     std::array<char, 32> id;
     request_id_.assign(plane_.new_request_id(id));
     response_out_.clear();
-    answer(why.status, why.detail, now);
+    answer(why.status, http::to_sentence(why), now);
 }
 
 // ------------------------------------------------------------------------------------------------------- the main loop
@@ -512,7 +503,7 @@ void Exchange::drive(Upstream& up, TimePoint now)
 bool Exchange::take_head(Upstream& up, TimePoint now)
 {
     if (up.in.empty()) return false;
-    switch (up.scanner.scan(up.in.text(), response_limits())) {
+    switch (up.scanner.scan(up.in.text(), response_limits)) {
     case HeadScanner::Found::incomplete: return false;
     case HeadScanner::Found::rejected: attempt_failed(up, Outcome::malformed, now); return false;
     case HeadScanner::Found::complete: break;
@@ -542,7 +533,7 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
     const PoolConfig& pool = plane_.config.pools[pool_];
     const Duration latency = now - up.sent_at;
     BackendCounters& counters = plane_.counters.backends[up.backend];
-    counters.responses[head.status / 100].add();
+    counters.responses[code_class(head.status)].add();
     counters.latency.observe(latency);
     const bool failing = pool.passive.failing_status.contains(head.status);
     plane_.observe(up.backend, failing ? EvidenceKind::failing_status : EvidenceKind::success, now, latency);
@@ -992,7 +983,7 @@ void Exchange::finish(Progress how, TimePoint now)
     if (pool_ == no_pool) return log_request(how, now); // refused before it had a pool
 
     PoolCounters& pool = plane_.counters.pools[pool_];
-    pool.responses[how == Progress::abort ? 0 : status_ / 100].add();
+    pool.responses[how == Progress::abort ? 0 : code_class(status_)].add();
     pool.latency.observe(now - began_);
     const bool answered = how != Progress::abort && status_ > 0 && status_ < 500;
     if (answered && (ledger_.trail().size() > 1 || parked_at_ != TimePoint{})) {

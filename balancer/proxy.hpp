@@ -88,7 +88,7 @@ private:
         TimePoint connect_deadline{};
         Buffer in;      ///< from the backend
         Buffer interim; ///< its interim responses, as the client gets them
-        HeadScanner scanner;
+        HeadScanner scanner{http::Sender::server};
     };
 
     /// What becomes of a connection to a backend that the request needs no more.
@@ -187,14 +187,14 @@ private:
     std::uint64_t out_base_ = 0;
     std::size_t head_bytes_ = 0;
     bool retained_ = true; ///< request_out_ still begins at position 0
-    BodyRelay request_body_;
+    BodyRelay request_body_{http::Sender::client};
 
     std::array<Upstream, 2> upstreams_;
     Upstream* winner_ = nullptr;
 
     // The response's bytes
     Buffer response_out_;
-    BodyRelay response_body_;
+    BodyRelay response_body_{http::Sender::server};
     bool upstream_reusable_ = false;
     std::uint64_t bytes_in_ = 0;
     std::uint64_t bytes_out_ = 0;

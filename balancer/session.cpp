@@ -160,7 +160,7 @@ Session::Step Session::take_request(TimePoint now)
 {
     Exchange& x = *exchange_;
     // RFC 9112 §2.2: an empty line before a request is left over from a sloppy client's last body.
-    if (x.client_in.text().starts_with("\r\n")) x.client_in.consume(2);
+    while (x.client_in.text().starts_with("\r\n")) x.client_in.consume(2);
     if (x.client_in.empty() || x.client_in.text() == "\r") return Step::wait;
 
     const auto refuse = [&](const Rejection& why, bool parsed) {
@@ -170,7 +170,7 @@ Session::Step Session::take_request(TimePoint now)
         return Step::again;
     };
 
-    switch (x.scanner.scan(x.client_in.text(), plane_.config.limits)) {
+    switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.config.limits))) {
     case HeadScanner::Found::incomplete: return Step::wait;
     case HeadScanner::Found::rejected: return refuse(x.scanner.rejection(), false);
     case HeadScanner::Found::complete: break;

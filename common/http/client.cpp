@@ -1,14 +1,15 @@
 #include "common/http/client.hpp"
 
 #include "common/deadline.hpp"
+#include "common/http/chunks.hpp"
+#include "common/http/grammar.hpp"
+#include "common/http/head.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 
 #include <algorithm>
@@ -86,6 +87,102 @@ asio::awaitable<error_code> connect(Line& line, const tcp::endpoint& endpoint)
     co_return error;
 }
 
+std::string_view buffered(const Line& line)
+{
+    const auto data = line.buffer.data();
+    return {static_cast<const char*>(data.data()), data.size()};
+}
+
+asio::awaitable<error_code> fill(Line& line)
+{
+    constexpr std::size_t piece = 16 * 1024;
+    const auto [error, count] = co_await line.socket.async_read_some(line.buffer.prepare(piece), no_throw);
+    line.buffer.commit(count);
+    co_return error;
+}
+
+/// A head as the balancer reads it from a server, so that a server whose responses it passes on also passes its probe.
+struct ResponseHead {
+    Response response;
+    FramingFields fields;
+    Framing framing = Framing::none;
+};
+
+bool read_head(std::string_view text, bool to_head, ResponseHead& out)
+{
+    StatusLine line;
+    if (read_status_line(text, line)) return false;
+    out.response.version(10 + line.minor);
+    out.response.result(line.status);
+    out.response.reason(beast::string_view(line.reason.data(), line.reason.size()));
+    while (!at_end(text)) {
+        FieldLine field;
+        if (read_field(text, Sender::server, field)) return false;
+        const beast::string_view name(field.name.data(), field.name.size());
+        out.response.insert(name, beast::string_view(field.value.data(), field.value.size()));
+        if (equals_ignoring_case(field.name, "content-length")) out.fields.add_content_length(field.value);
+        if (equals_ignoring_case(field.name, "transfer-encoding")) out.fields.add_transfer_encoding(field.value);
+    }
+    return !out.fields.judge_response(line.status, to_head, out.framing);
+}
+
+/// Reads one response, interim or final. The error is as it came; what is not HTTP is a Beast error.
+asio::awaitable<result<Response>> receive(Line& line, bool to_head, std::uint64_t max_body)
+{
+    constexpr HeadLimits limits{.request_line = 16 * 1024, .head = 16 * 1024, .fields = 1000};
+    HeadScanner scanner(Sender::server);
+    auto found = scanner.scan(buffered(line), limits);
+    while (found == HeadScanner::Found::incomplete) {
+        const auto error = co_await fill(line);
+        if (error == asio::error::eof && line.buffer.size() == 0)
+            co_return error_code(beast::http::error::end_of_stream);
+        if (error) co_return error;
+        found = scanner.scan(buffered(line), limits);
+    }
+    ResponseHead head;
+    if (found == HeadScanner::Found::rejected)
+        co_return error_code(scanner.rejection().status == 414 || scanner.rejection().status == 431
+                                 ? beast::http::error::header_limit
+                                 : beast::http::error::bad_field);
+    if (!read_head(buffered(line).substr(0, scanner.head_size()), to_head, head))
+        co_return error_code(beast::http::error::bad_field);
+    line.buffer.consume(scanner.head_size());
+
+    if (head.framing == Framing::length && head.fields.content_length() > max_body)
+        co_return error_code(beast::http::error::body_limit);
+    std::string& body = head.response.body();
+    ChunkReader chunks(Sender::server);
+    bool complete = head.framing == Framing::none;
+    while (!complete) {
+        const auto there = buffered(line);
+        if (there.empty()) {
+            const auto error = co_await fill(line);
+            complete = error == asio::error::eof && head.framing == Framing::until_close;
+            if (error && !complete) co_return error;
+            continue;
+        }
+        std::size_t used = there.size();
+        if (head.framing == Framing::chunked) {
+            const auto step = chunks.read(there);
+            if (step.state == ChunkReader::State::malformed) co_return error_code(beast::http::error::bad_chunk);
+            complete = step.state == ChunkReader::State::done;
+            used = step.used;
+            body.append(step.content);
+        } else if (head.framing == Framing::length) {
+            const auto missing = head.fields.content_length() - body.size();
+            used = static_cast<std::size_t>(std::min<std::uint64_t>(missing, used));
+            complete = used == missing;
+            body.append(there.substr(0, used));
+        } else {
+            body.append(there);
+        }
+        line.buffer.consume(used);
+        if (body.size() > max_body) co_return error_code(beast::http::error::body_limit);
+    }
+    if (head.framing == Framing::until_close) head.response.keep_alive(false);
+    co_return std::move(head.response);
+}
+
 /// Sends the request and reads its answer. The error is as it came, not yet classified.
 asio::awaitable<result<Response>> exchange(Line& line, Request& request, const FetchOptions& options)
 {
@@ -98,13 +195,9 @@ asio::awaitable<result<Response>> exchange(Line& line, Request& request, const F
         co_return write_error;
 
     while (true) {
-        beast::http::response_parser<beast::http::string_body> parser;
-        parser.header_limit(16 * 1024);
-        parser.body_limit(options.max_body);
-        parser.skip(request.method() == verb::head);
-        const auto [error, read] = co_await beast::http::async_read(line.socket, line.buffer, parser, no_throw);
-        if (error) co_return write_error ? write_error : error;
-        if (parser.get().result_int() >= 200) co_return Response(parser.release());
+        auto answer = co_await receive(line, request.method() == verb::head, options.max_body);
+        if (!answer) co_return write_error ? write_error : answer.error();
+        if (answer->result_int() >= 200) co_return answer;
     }
 }
 
@@ -112,18 +205,38 @@ asio::awaitable<result<Response>> exchange(Line& line, Request& request, const F
 
 asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options)
 {
-    complete(request, endpoint, false);
-    Line line(co_await asio::this_coro::executor);
-    line.deadline.arm(options.deadline);
+    return fetch(std::vector{endpoint}, std::move(request), options, nullptr);
+}
+
+asio::awaitable<result<Response>> fetch(std::vector<tcp::endpoint> addresses, Request request, FetchOptions options,
+                                        tcp::endpoint* connected)
+{
+    const auto give_up = Clock::now() + options.deadline;
+    const auto executor = co_await asio::this_coro::executor;
     const auto cancellation = co_await asio::this_coro::cancellation_state;
-    const auto failure = [&](error_code error) {
-        return classify(error, line.deadline, cancellation.cancelled() != asio::cancellation_type::none);
-    };
-    const auto error = co_await connect(line, endpoint);
-    if (error) co_return failure(error);
-    auto answer = co_await exchange(line, request, options);
-    if (!answer) co_return failure(answer.error());
-    co_return answer;
+    error_code first = asio::error::host_not_found;
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+        Line line(executor);
+        const auto failure = [&](error_code error) {
+            return classify(error, line.deadline, cancellation.cancelled() != asio::cancellation_type::none);
+        };
+        const auto left = std::max<Duration>(give_up - Clock::now(), Duration::zero());
+        line.deadline.arm(left / static_cast<std::int64_t>(addresses.size() - i));
+        const auto error = co_await connect(line, addresses[i]);
+        if (error) {
+            const auto why = failure(error);
+            if (i == 0) first = why;
+            if (why == errc::cancelled || is_own_shortage(first)) co_return why;
+            continue;
+        }
+        if (connected != nullptr) *connected = addresses[i];
+        line.deadline.arm(std::max<Duration>(give_up - Clock::now(), Duration::zero()));
+        complete(request, addresses[i], false);
+        auto answer = co_await exchange(line, request, options);
+        if (!answer) co_return failure(answer.error());
+        co_return answer;
+    }
+    co_return first;
 }
 
 struct Client::Connection : Line {

@@ -34,6 +34,13 @@ Request make_request(verb method, std::string target, std::string body = {}, std
 /// errc::too_large       the body exceeds max_body (or the header 16 KiB)
 asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options = {});
 
+/// The same to the first of several addresses that a connection is made to. Each gets its share of the time that is
+/// left, so that one that swallows packets does not cost the others theirs. `connected` (may be null; must outlive the
+/// call) becomes the address that the request was sent to. Without any connection the first address's failure is the
+/// result; without any address asio::error::host_not_found.
+asio::awaitable<result<Response>> fetch(std::vector<tcp::endpoint> addresses, Request request, FetchOptions options,
+                                        tcp::endpoint* connected);
+
 class Client {
 public:
     explicit Client(tcp::endpoint endpoint);

@@ -1,7 +1,7 @@
 #include "common/http/connection.hpp"
 
+#include "common/http/chunks.hpp"
 #include "common/http/grammar.hpp"
-#include "common/http/head.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
@@ -14,9 +14,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <limits>
 
 #include <sys/socket.h>
 
@@ -27,10 +29,9 @@ namespace websocket = beast::websocket;
 
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-/// What we read at once, and how much may wait unparsed: a line of a chunked body that is longer than this is an
-/// attack.
 constexpr std::size_t read_size = 16 * 1024;
-constexpr std::size_t buffer_limit = 64 * 1024;
+/// Longest message of a WebSocket.
+constexpr std::size_t longest_message = 64 * 1024;
 
 /// How long we keep reading from a peer that was told that we close. Closing at once with bytes unread would make the
 /// kernel send RST, which may destroy the answer before the peer has read it (RFC 9112 §9.6).
@@ -48,10 +49,21 @@ template <class Callback, class Argument> bool notify(const Callback& callback, 
     }
 }
 
-Problem body_problem(error_code error, std::uint64_t limit)
+Problem too_large(std::uint64_t limit)
 {
-    if (error == beast::http::error::body_limit) return {413, fmt::format("the body is larger than {} bytes", limit)};
-    return {400, "the request is not valid HTTP: " + error.message()};
+    return {413, fmt::format("the body is larger than {} bytes", limit)};
+}
+
+Problem to_problem(const Rejection& why)
+{
+    return {why.status, to_sentence(why)};
+}
+
+/// Beast knows HTTP/1.0 and 1.1 only; a later minor version is read as 1.1 (RFC 9110 §2.5).
+void lower_version(std::string& head)
+{
+    char& minor = head[head.find('\r') - 1];
+    if (minor > '1') minor = '1';
 }
 
 } // namespace
@@ -144,14 +156,15 @@ std::string_view Connection::buffered() const
 
 asio::awaitable<Connection::Received> Connection::receive()
 {
-    HeadScanner scanner(server_.options_.limits.head);
+    HeadScanner scanner;
     deadline_.arm(buffer_.size() == 0 ? server_.options_.timeouts.idle : server_.options_.timeouts.header);
     while (true) {
         // An empty line before the request line is forgiven (RFC 9112 §2.2).
         while (buffered().starts_with("\r\n")) buffer_.consume(2);
         if (buffered() != "\r") {
-            if (auto wrong = scanner.feed(buffered())) co_return *std::move(wrong);
-            if (scanner.size() > 0) break;
+            const auto found = scanner.scan(buffered(), server_.options_.limits.head);
+            if (found == HeadScanner::Found::complete) break;
+            if (found == HeadScanner::Found::rejected) co_return to_problem(scanner.rejection());
         }
         idle_ = buffer_.size() == 0;
         if (idle_ && stopping_) co_return Gone{};
@@ -163,13 +176,16 @@ asio::awaitable<Connection::Received> Connection::receive()
         idle_ = false;
     }
     deadline_.disarm();
-    head_ = buffered().substr(0, scanner.size());
-    buffer_.consume(scanner.size());
-    if (auto wrong = check_head(head_)) co_return *std::move(wrong);
-    co_return co_await receive_body();
+    head_ = buffered().substr(0, scanner.head_size());
+    buffer_.consume(scanner.head_size());
+    RequestRules::Target target;
+    if (const auto wrong = check_head(head_, target)) co_return to_problem(*wrong);
+    lower_version(head_);
+    co_return co_await receive_body(std::string(target.no_path ? "/" : "").append(target.path_and_query));
 }
 
-asio::awaitable<Connection::Received> Connection::receive_body()
+/// Beast takes the head apart; where the body ends is what check_head() saw.
+asio::awaitable<Connection::Received> Connection::receive_body(std::string target)
 {
     const auto& options = server_.options_;
     beast::http::request_parser<beast::http::string_body> parser;
@@ -177,39 +193,53 @@ asio::awaitable<Connection::Received> Connection::receive_body()
     parser.body_limit(options.limits.body);
     error_code error;
     parser.put(asio::buffer(head_), error);
-    if (error) co_return body_problem(error, options.limits.body);
-    if (parser.get().method() == verb::unknown || parser.get().method() == verb::connect)
+    if (error == beast::http::error::body_limit) co_return too_large(options.limits.body);
+    if (error && error != beast::http::error::need_more)
+        co_return Problem{400, "the request is not valid HTTP: " + error.message()};
+    Request request(std::move(parser.get()));
+    if (request.method() == verb::unknown || request.method() == verb::connect)
         co_return Problem{501, "the method is not implemented"};
 
-    // Trailers would be merged into the header behind the checks that were made on it; they are dropped (RFC 9110
-    // §6.5.1).
-    const auto header = parser.get().base();
-    parser.eager(true);
+    const bool chunked = parser.chunked();
+    std::uint64_t left = chunked ? 0 : parser.content_length().value_or(0);
+    ChunkReader chunks;
+    bool complete = !chunked && left == 0;
     deadline_.arm(options.timeouts.body);
-    if (!parser.is_done() && buffer_.size() == 0 && parser.get().version() == 11 && header.count(field::expect) > 0) {
+    if (!complete && buffer_.size() == 0 && request.version() == 11 && request.count(field::expect) > 0) {
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         const auto [failed, count] = co_await asio::async_write(socket_, asio::buffer(go_on), no_throw);
         if (failed) co_return Gone{};
     }
-    while (!parser.is_done()) {
-        const auto used = buffer_.size() > 0 ? parser.put(buffer_.data(), error) : 0;
-        if (error == beast::http::error::need_more) error = {};
-        if (error) co_return body_problem(error, options.limits.body);
-        buffer_.consume(used);
-        if (used > 0) continue;
-        if (buffer_.size() >= buffer_limit) co_return Problem{400, "a chunk's header is too long"};
+    while (!complete) {
+        if (buffer_.size() > 0 && chunked) {
+            const auto step = chunks.read(buffered());
+            if (step.state == ChunkReader::State::malformed) co_return Problem{400, "the chunked body is malformed"};
+            if (request.body().size() + step.content.size() > options.limits.body)
+                co_return too_large(options.limits.body);
+            request.body().append(step.content);
+            buffer_.consume(step.used);
+            complete = step.state == ChunkReader::State::done;
+            continue;
+        }
+        if (buffer_.size() > 0) {
+            const auto piece = buffered().substr(
+                0, static_cast<std::size_t>(std::min<std::uint64_t>(left, std::numeric_limits<std::size_t>::max())));
+            request.body().append(piece);
+            left -= piece.size();
+            buffer_.consume(piece.size());
+            complete = left == 0;
+            continue;
+        }
         const bool more = co_await fill();
         if (!more && deadline_.passed()) co_return Problem{408, "the request body did not arrive in time"};
         if (!more) co_return Gone{};
     }
     deadline_.disarm();
 
-    Request request(parser.release());
-    request.base() = header;
-    auto target = parse_target(std::string_view(request.target()));
-    if (!target) co_return target.error();
-    request.path = std::move(target->path);
-    request.query_parameters = std::move(target->query);
+    auto parts = parse_target(target);
+    if (!parts) co_return parts.error();
+    request.path = std::move(parts->path);
+    request.query_parameters = std::move(parts->query);
     const auto id = request.header("X-Request-Id");
     request.id = is_request_id(id) ? std::string(id) : server_.next_request_id();
     request.peer = peer_;
@@ -336,7 +366,7 @@ asio::awaitable<void> Connection::serve_websocket(WebSocket handlers)
     const auto& timeouts = server_.options_.timeouts;
     WebSocketStream stream(socket_);
     stream.set_option(websocket::stream_base::timeout{timeouts.header, 2 * timeouts.heartbeat, true});
-    stream.read_message_max(buffer_limit);
+    stream.read_message_max(longest_message);
     stream.text(true);
     const auto handshake = head_ + std::string(buffered());
     buffer_.clear();

@@ -37,7 +37,7 @@ private:
 
     asio::awaitable<bool> exchange();
     asio::awaitable<Received> receive();
-    asio::awaitable<Received> receive_body();
+    asio::awaitable<Received> receive_body(std::string target);
     asio::awaitable<Response> answer(Request& request);
     asio::awaitable<bool> write(Response response, const Request& request, bool keep);
     asio::awaitable<void> linger();

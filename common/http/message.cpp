@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 namespace hotspare::http {
@@ -28,12 +29,17 @@ std::string_view view(beast::string_view text)
 boost::system::result<Target, Problem> parse_target(std::string_view target)
 {
     if (target == "*") return Target{"*", {}};
-    const auto url = target.starts_with('/') ? urls::parse_origin_form(target) : urls::parse_absolute_uri(target);
+    std::string encoded;
+    for (const char c : target) {
+        if (std::string_view("\"<>\\^`{|}").find(c) == std::string_view::npos)
+            encoded += c;
+        else
+            fmt::format_to(std::back_inserter(encoded), "%{:02X}", static_cast<unsigned char>(c));
+    }
+    const auto url = urls::parse_origin_form(encoded);
     if (!url) return Problem{400, "the request target is not a valid URL: " + url.error().message()};
-    if (!target.starts_with('/') && (url->scheme_id() != urls::scheme::http || url->host().empty()))
-        return Problem{400, "the request target must be a path or an http URL"};
     Target out;
-    out.path = url->encoded_path().empty() ? "/" : std::string(url->encoded_path());
+    out.path = std::string(url->encoded_path());
     for (const auto& parameter : url->params()) out.query.emplace_back(parameter.key, parameter.value);
     return out;
 }

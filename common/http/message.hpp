@@ -40,13 +40,14 @@ class Outbox; // stream.hpp
 /// Decoded names and values in the order of the query string; a name may repeat.
 using QueryParameters = std::vector<std::pair<std::string, std::string>>;
 
-/// A request target in pieces (RFC 9112 §3.2; origin-form, absolute-form or "*").
+/// A request target in pieces (RFC 9112 §3.2; origin-form or "*": head.hpp reduces an absolute-form one).
 struct Target {
     std::string path; ///< as received, percent-encoded, never empty
     QueryParameters query;
 };
 
-/// Fails with a 400 whose detail says what is wrong with the target.
+/// Fails with a 400 whose detail says what is wrong with the target. The characters that browsers leave as they are
+/// although RFC 3986 does not allow them ("|", "{", ...) are read as if they were percent-encoded.
 boost::system::result<Target, Problem> parse_target(std::string_view target);
 
 /// Decodes %XX; nothing else is translated ('+' stays). nullopt when an escape is broken or decodes to NUL.

@@ -30,9 +30,9 @@ struct Decoded {
     std::size_t rest = 0; ///< bytes behind the body that were not taken; when done
 };
 
-Decoded decode(std::string_view bytes, std::size_t longest_piece, bool chunked)
+Decoded decode(std::string_view bytes, http::Sender sender, std::size_t longest_piece, bool chunked)
 {
-    ChunkDecoder decoder;
+    ChunkDecoder decoder(sender);
     Buffer in;
     Buffer out;
     Decoded result;
@@ -124,24 +124,31 @@ void check_reframed(const std::string& reframed, const std::string& content)
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     using namespace hotspare::fuzz;
+    using hotspare::http::Sender;
     const auto bytes = text_of(data, std::min(size, longest_input));
-    const Decoded whole = decode(bytes, bytes.size() + 1, false);
-    check(whole.content == whole.out.size(), "the content is counted");
-    for (const std::size_t longest : {std::size_t{1}, std::size_t{5}, bytes.size() + 1}) {
-        const Decoded plain = decode(bytes, longest, false);
-        check(plain.state == whole.state, "how a body is delivered does not decide whether it is accepted", bytes);
-        check(plain.out == whole.out || whole.state == State::malformed, "nor what its content is", bytes);
-        check(plain.rest == whole.rest || whole.state != State::done, "nor where it ends", bytes);
+    const auto plain_reading = read_plainly(bytes);
+    for (const Sender sender : {Sender::client, Sender::server}) {
+        const Decoded whole = decode(bytes, sender, bytes.size() + 1, false);
+        check(whole.content == whole.out.size(), "the content is counted");
+        for (const std::size_t longest : {std::size_t{1}, std::size_t{5}, bytes.size() + 1}) {
+            const Decoded plain = decode(bytes, sender, longest, false);
+            check(plain.state == whole.state, "how a body is delivered does not decide whether it is accepted", bytes);
+            check(plain.out == whole.out || whole.state == State::malformed, "nor what its content is", bytes);
+            check(plain.rest == whole.rest || whole.state != State::done, "nor where it ends", bytes);
 
-        const Decoded framed = decode(bytes, longest, true);
-        check(framed.state == whole.state, "how a body is framed anew does not decide whether it is accepted", bytes);
-        if (whole.state == State::done) check_reframed(framed.out, whole.out);
-        if (whole.state == State::more) check_reframed(framed.out + "0\r\n\r\n", whole.out);
+            const Decoded framed = decode(bytes, sender, longest, true);
+            check(framed.state == whole.state, "how a body is framed anew does not decide whether it is accepted",
+                  bytes);
+            if (whole.state == State::done) check_reframed(framed.out, whole.out);
+            if (whole.state == State::more) check_reframed(framed.out + "0\r\n\r\n", whole.out);
+        }
+        if (whole.state == State::done)
+            check(plain_reading && plain_reading->content == whole.out && plain_reading->rest == whole.rest,
+                  "what we accept means the same by the letter of the grammar", bytes);
+        if (whole.state == State::more) check(!plain_reading, "a body that is complete is known to be", bytes);
+        if (sender == Sender::client && whole.state == State::done)
+            check(decode(bytes, Sender::server, bytes.size() + 1, false).state == State::done,
+                  "a server may write what a client may", bytes);
     }
-    const auto plain = read_plainly(bytes);
-    if (whole.state == State::done)
-        check(plain && plain->content == whole.out && plain->rest == whole.rest,
-              "what we accept means the same by the letter of the grammar", bytes);
-    if (whole.state == State::more) check(!plain, "a body that is complete is known to be", bytes);
     return 0;
 }

@@ -27,13 +27,13 @@ struct Scanned {
     std::size_t size = 0;
 };
 
-Scanned scan(std::string_view bytes, const LimitConfig& limits, std::size_t longest_piece)
+Scanned scan(std::string_view bytes, const LimitConfig& limits, http::Sender sender, std::size_t longest_piece)
 {
-    HeadScanner scanner;
+    HeadScanner scanner(sender);
     std::string received;
     for (const std::string_view piece : pieces(bytes, longest_piece)) {
         received += piece;
-        const auto found = scanner.scan(received, limits);
+        const auto found = scanner.scan(received, balancer::head_limits(limits));
         if (found == HeadScanner::Found::rejected) {
             check(scanner.rejection().status >= 400 && !scanner.rejection().detail.empty(), "a refusal has a reason");
             return {found, 0};
@@ -79,15 +79,17 @@ bool PlainHead::hop_by_hop(std::string_view name) const
     return !same_name(name, "Host") && !same_name(name, "Content-Length") && connection_lists(name);
 }
 
-PlainHead read_plainly(std::string_view bytes)
+PlainHead read_plainly(std::string_view bytes, http::Sender sender)
 {
     const std::string_view all = bytes;
     PlainHead head;
     for (bool first = true;; first = false) {
-        const auto end = bytes.find("\r\n");
-        check(end != std::string_view::npos, "every line ends with CRLF", all);
-        const std::string_view line = bytes.substr(0, end);
-        bytes.remove_prefix(end + 2);
+        const auto end = bytes.find('\n');
+        check(end != std::string_view::npos, "every line ends", all);
+        const bool crlf = end > 0 && bytes[end - 1] == '\r';
+        check(crlf || sender == http::Sender::server, "every line ends with CRLF", all);
+        const std::string_view line = bytes.substr(0, crlf ? end - 1 : end);
+        bytes.remove_prefix(end + 1);
         check(std::none_of(line.begin(), line.end(),
                            [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; }),
               "no line holds a control character", all);
@@ -106,20 +108,29 @@ PlainHead read_plainly(std::string_view bytes)
     return head;
 }
 
-std::optional<std::size_t> head_in(std::string_view bytes, const LimitConfig& limits)
+FoundHead head_in(std::string_view bytes, const LimitConfig& limits, http::Sender sender)
 {
-    HeadScanner at_once;
-    const auto found = at_once.scan(bytes, limits);
+    HeadScanner at_once(sender);
+    const auto found = at_once.scan(bytes, balancer::head_limits(limits));
+    bool refused_early = false;
     for (const std::size_t longest : {std::size_t{1}, std::size_t{7}, bytes.size() + 1}) {
-        const Scanned pieced = scan(bytes, limits, longest);
+        const Scanned pieced = scan(bytes, limits, sender, longest);
+        // The lines of a head that arrives in one piece are not looked at before it is parsed.
+        if (found == HeadScanner::Found::complete && pieced.found == HeadScanner::Found::rejected) {
+            refused_early = true;
+            continue;
+        }
         check(pieced.found == found, "how a head is delivered does not decide whether it is accepted", bytes);
         if (found == HeadScanner::Found::complete)
             check(pieced.size == at_once.head_size(), "how a head is delivered does not decide where it ends", bytes);
     }
-    if (found != HeadScanner::Found::complete) return std::nullopt;
+    if (found != HeadScanner::Found::complete) return {};
     check(at_once.head_size() <= limits.header, "no accepted head is larger than the limit");
-    check(bytes.substr(0, at_once.head_size()).ends_with("\r\n\r\n"), "a head ends with a blank line", bytes);
-    return at_once.head_size();
+    const auto head = bytes.substr(0, at_once.head_size());
+    check(head.ends_with("\r\n\r\n") ||
+              (sender == http::Sender::server && (head.ends_with("\n\n") || head.ends_with("\n\r\n"))),
+          "a head ends with a blank line", bytes);
+    return {at_once.head_size(), refused_early};
 }
 
 LimitConfig generous_limits()

@@ -30,13 +30,18 @@ struct PlainHead {
 
 bool same_name(std::string_view a, std::string_view b);
 
-/// The head in `bytes`, blank line included. Aborts unless every line ends with CRLF, no byte is a control character
-/// (but a tab), and every field has a name without blanks.
-PlainHead read_plainly(std::string_view bytes);
+/// The head in `bytes`, blank line included. Aborts unless every line ends with CRLF (of a server: or LF), no byte is a
+/// control character (but a tab), and every field has a name without blanks.
+PlainHead read_plainly(std::string_view bytes, http::Sender sender = http::Sender::client);
 
-/// Scans `bytes` in one piece and in others. Aborts unless all deliveries come to the same end. The size of the head,
-/// or nothing if there is none: incomplete or refused.
-std::optional<std::size_t> head_in(std::string_view bytes, const balancer::LimitConfig& limits);
+/// What scanning `bytes` came to.
+struct FoundHead {
+    std::optional<std::size_t> size; ///< nothing if there is no head: incomplete or refused
+    /// Some delivery was refused before the head was complete: whoever parses it must refuse it, too.
+    bool refused_early = false;
+};
+/// Scans `bytes` in one piece and in others. Aborts unless all deliveries come to the same end, early refusals apart.
+FoundHead head_in(std::string_view bytes, const balancer::LimitConfig& limits, http::Sender sender);
 
 /// Limits that no head of the fuzzer exceeds.
 balancer::LimitConfig generous_limits();

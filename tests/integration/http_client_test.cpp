@@ -63,6 +63,45 @@ TEST(Fetch, UnderstandsEveryFraming)
               204u);
 }
 
+TEST(Fetch, ReadsASloppyServerAsTheBalancerDoes)
+{
+    for (const std::string text :
+         {"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+          "HTTP/1.2 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0\t\r\n\r\n"}) {
+        const auto answer = fetch_from(text, End::hold);
+        ASSERT_TRUE(answer) << text << answer.error().message();
+        EXPECT_EQ(answer->result_int(), 200U) << text;
+        EXPECT_EQ(answer->body(), "ok") << text;
+    }
+    EXPECT_EQ(fetch_from("HTTP/1.1 999 Denied\r\n\r\nno", End::close)->body(), "no");
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", End::hold).error(),
+              errc::malformed);
+    EXPECT_EQ(fetch_from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok", End::hold).error(),
+              errc::malformed);
+}
+
+TEST(Fetch, GoesToTheFirstOfSeveralAddressesThatTakesIt)
+{
+    OneShotPeer peer("HTTP/1.1 204 No Content\r\n\r\n", End::hold);
+    const auto closed = test::bind_loopback(0);
+    const std::vector<tcp::endpoint> addresses{{asio::ip::make_address("127.0.0.1"), test::local_port(closed)},
+                                               endpoint_of(peer)};
+    asio::io_context context;
+    tcp::endpoint connected;
+    auto answer =
+        asio::co_spawn(context, fetch(addresses, make_request(verb::get, "/"), {}, &connected), asio::use_future);
+    context.run();
+    ASSERT_TRUE(answer.get());
+    EXPECT_EQ(connected, addresses[1]);
+
+    context.restart();
+    auto none = asio::co_spawn(context, fetch(std::vector<tcp::endpoint>{}, make_request(verb::get, "/"), {}, nullptr),
+                               asio::use_future);
+    context.run();
+    EXPECT_EQ(none.get().error(), asio::error::host_not_found);
+}
+
 TEST(Fetch, TellsItsFailuresApart)
 {
     const FetchOptions hasty{.deadline = milliseconds(50)};

@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/websocket.hpp>
 
 #include <gtest/gtest.h>
@@ -144,6 +145,19 @@ TEST_F(HttpServerTest, ServesManyRequestsOnOneConnection)
     }
 }
 
+TEST_F(HttpServerTest, TakesLaterMinorVersionsAndAbsoluteTargets)
+{
+    start();
+    RawClient client(port_);
+    for (const std::string line :
+         {"GET /hello HTTP/1.9", "GET http://a/hello HTTP/1.1", "GET HTTP://a:80/hello?x={|} HTTP/1.2"}) {
+        client.send(line + "\r\nHost: a\r\n\r\n");
+        EXPECT_EQ(client.read_response().message.body, "hello") << line;
+    }
+    client.send("GET http://a?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(client.read_response().status(), 404) << "the path is /, which this server does not have";
+}
+
 TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder)
 {
     start();
@@ -222,7 +236,16 @@ TEST_F(HttpServerTest, RefusesWhatIsNotARequest)
         {"GET /hello HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400},
-        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;k=\"v\r\n", 400},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 9\n", 400},
+        {"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET https://a/hello HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET /hello HTTP/1,1\r\nHost: a\r\n\r\n", 400},
+        {"GET /hello HTTP/1.1\r\nHost: :80\r\n\r\n", 400},
+        {"hello world\r\n", 400},
+        {std::string(100, 'M'), 501},
         {"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", 501},
         {"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501},
         {"GET /hello HTTP/3.0\r\nHost: a\r\n\r\n", 505},
@@ -233,16 +256,11 @@ TEST_F(HttpServerTest, RefusesWhatIsNotARequest)
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + std::string(2000, 'x') +
              "\r\n0\r\n\r\n",
          413},
-        {"\x16\x03\x01\x02", 0},
+        {"\x16\x03\x01\x02", 400},
     };
     for (const auto& [bytes, status] : cases) {
         RawClient client(port_);
         client.send(bytes);
-        if (status == 0) {
-            client.finish_sending(); // not one line: there is nothing to answer
-            EXPECT_TRUE(client.closed_by_peer());
-            continue;
-        }
         const auto answer = client.read_response();
         EXPECT_EQ(answer.status(), status) << bytes.substr(0, 60);
         EXPECT_EQ(answer.message.header("Content-Type"), "application/problem+json");

@@ -17,7 +17,7 @@ unsigned judge(std::string text, RequestHead& head)
     static std::string bytes;
     bytes = std::move(text);
     HeadScanner scanner;
-    switch (scanner.scan(bytes, limits)) {
+    switch (scanner.scan(bytes, head_limits(limits))) {
     case HeadScanner::Found::incomplete: return 1;
     case HeadScanner::Found::rejected: return scanner.rejection().status;
     case HeadScanner::Found::complete: break;
@@ -76,16 +76,26 @@ TEST(RequestHead, RefusesWhatCouldBeReadInTwoWays)
          400},
         {"two Transfer-Encodings",
          "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-        {"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+        {"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400},
+        {"empty coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400},
+        {"coding with parameters", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;a\r\n\r\n", 400},
+        {"unknown coding beside a length",
+         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 400},
         {"coding before chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
-        {"chunked not last", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 501},
-        {"disguised coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501},
+        {"chunked not last", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400},
+        {"disguised coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 400},
         {"chunks in 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {"bad method", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"no version", "GET /\r\nHost: a\r\n\r\n", 400},
         {"version 2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
-        {"version 1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505},
+        {"version with a comma", "GET / HTTP/1,1\r\nHost: a\r\n\r\n", 400},
+        {"no request line", "hello world\r\n", 400},
+        {"long method", std::string(10'000, 'M') + " / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
+        {"port without a host", "GET / HTTP/1.1\r\nHost: :8080\r\n\r\n", 400},
+        {"open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400},
+        {"raw bytes in the target", "GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"a field behind a bare CR", "GET / HTTP/1.1\r\nHost: a\r\n\rContent-Length: 5\r\n\r\n", 400},
         {"CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501},
         {"relative target", "GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
@@ -107,8 +117,10 @@ TEST(RequestHead, IsFoundInWhateverPiecesItArrives)
     const std::string bytes = "GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\nrest";
     HeadScanner scanner;
     for (std::size_t n = 0; n < bytes.size() - 4; ++n)
-        ASSERT_EQ(scanner.scan(std::string_view(bytes).substr(0, n), limits), HeadScanner::Found::incomplete) << n;
-    EXPECT_EQ(scanner.scan(bytes, limits), HeadScanner::Found::complete);
+        ASSERT_EQ(scanner.scan(std::string_view(bytes).substr(0, n), head_limits(limits)),
+                  HeadScanner::Found::incomplete)
+            << n;
+    EXPECT_EQ(scanner.scan(bytes, head_limits(limits)), HeadScanner::Found::complete);
     EXPECT_EQ(scanner.head_size(), bytes.size() - 4);
 }
 
@@ -145,6 +157,20 @@ TEST(RequestHead, AnAbsoluteTargetReplacesHost)
     EXPECT_EQ(head.target, "/x?y");
     EXPECT_EQ(judge("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", head), 0U);
     EXPECT_EQ(head.target, "/");
+    EXPECT_EQ(judge("GET http://b?q=1 HTTP/1.1\r\nHost: a\r\n\r\n", head), 0U);
+    EXPECT_EQ(head.target, "/?q=1");
+    EXPECT_EQ(head.host, "b");
+    EXPECT_EQ(judge("OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", head), 0U);
+    EXPECT_EQ(head.target, "*");
+}
+
+TEST(RequestHead, ReadsALaterMinorVersionAs11)
+{
+    RequestHead head;
+    EXPECT_EQ(judge("GET / HTTP/1.9\r\nHost: a\r\n\r\n", head), 0U);
+    EXPECT_EQ(head.version, 11U);
+    EXPECT_TRUE(head.keep_alive);
+    EXPECT_TRUE(rewritten("GET / HTTP/1.2\r\nHost: a\r\n\r\n").starts_with("GET / HTTP/1.1\r\n"));
 }
 
 TEST(RequestHead, OnlySafeIdempotentOrKeyedRequestsAreRepeatable)
@@ -169,6 +195,41 @@ TEST(RequestRewrite, RemovesWhatConcernsThisHopOnly)
     EXPECT_EQ(out.find("Upgrade"), std::string::npos);
     EXPECT_EQ(out.find("Connection"), std::string::npos);
     EXPECT_NE(out.find("X-Stays: 2\r\n"), std::string::npos);
+}
+
+TEST(RequestRewrite, RemovesAllThatConnectionNamesHoweverMuchThatIs)
+{
+    std::string options;
+    for (int i = 0; i < 60; ++i) options += (i > 0 ? ", X-" : "X-") + std::to_string(i);
+    std::string bytes =
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: " + options +
+        "\r\nConnection: ,, x-again , Host, content-length,\r\nX-Again: 1\r\nx-AGAIN: 2\r\nX-60: stays\r\n";
+    for (int i = 0; i < 60; ++i) bytes += "x-" + std::to_string(i) + ": gone\r\n";
+    const std::string out = rewritten(bytes + "\r\n");
+    EXPECT_EQ(out.find("gone"), std::string::npos) << out;
+    EXPECT_EQ(out.find("gain: "), std::string::npos) << out;
+    EXPECT_NE(out.find("\r\nX-60: stays\r\n"), std::string::npos) << out;
+    EXPECT_NE(out.find("\r\nContent-Length: 1\r\n"), std::string::npos) << out;
+}
+
+TEST(RequestRewrite, LetsNoClientSayWhomItSpeaksFor)
+{
+    const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=10.0.0.1\r\nX-Real-IP: 10.0.0.2\r\n"
+                              "x-real-ip: 10.0.0.3\r\nX-Forwarded-Port: 444\r\nX-Forwarded-Prefix: /evil\r\n"
+                              "X-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil\r\nX-Realm: stays\r\n\r\n";
+    for (const bool forwarded : {false, true}) {
+        RequestHead head;
+        ASSERT_EQ(judge(bytes, head), 0U);
+        Buffer out;
+        write_request(
+            head, {.target = head.target, .client_ip = "192.0.2.1", .request_id = "id", .forwarded = forwarded}, out);
+        for (const char* theirs : {"10.0.0.", "444", "evil", "gopher"})
+            EXPECT_EQ(out.text().find(theirs), std::string_view::npos) << out.text();
+        EXPECT_EQ(out.text().find("\r\nForwarded: for=192.0.2.1;host=\"a\";proto=http\r\n") != std::string_view::npos,
+                  forwarded)
+            << out.text();
+        EXPECT_NE(out.text().find("\r\nX-Realm: stays\r\n"), std::string_view::npos) << out.text();
+    }
 }
 
 std::string upgrade(const std::string& method, const std::string& field)
@@ -327,6 +388,10 @@ TEST(ResponseHead, RefusesWhatCouldBeReadInTwoWays)
     EXPECT_TRUE(
         parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", false, head));
+    EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", false, head));
+    EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", false, head));
+    EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", false, head));
+    EXPECT_TRUE(parse_response("HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("HTTP/1.1 20 OK\r\n\r\n", false, head));
     EXPECT_TRUE(parse_response("ICY 200 OK\r\n\r\n", false, head));
 }
@@ -391,12 +456,26 @@ TEST(ResponseRewrite, SaysWhichVersionItReceived)
               std::string::npos);
 }
 
+TEST(ResponseRewrite, WritesOutCleanWhatAServerWroteSloppily)
+{
+    const std::string clean = rewritten_response("HTTP/1.1 200\nContent-Length: 5\nX:y \ncontent-length:\t5\r\n\n");
+    EXPECT_TRUE(clean.starts_with("HTTP/1.1 200 \r\nContent-Length: 5\r\nX: y\r\nVia: 1.1 hotspare\r\n")) << clean;
+    EXPECT_TRUE(rewritten_response("HTTP/1.2  999  Denied\r\nContent-Length: 0\r\n\r\n")
+                    .starts_with("HTTP/1.1 999 Denied\r\n"));
+    std::string options = "Connection: a1";
+    for (int i = 2; i < 40; ++i) options += ", a" + std::to_string(i);
+    const std::string many =
+        rewritten_response("HTTP/1.1 200 OK\r\n" + options + "\r\nA39: x\r\nA40: y\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(many.find("A39"), std::string::npos) << many;
+    EXPECT_NE(many.find("\r\nA40: y\r\n"), std::string::npos) << many;
+}
+
 std::string decode(std::string_view bytes, bool chunked, ChunkDecoder::State expected)
 {
     // In one piece and byte by byte: the result must be the same content.
     std::string whole;
     for (const std::size_t step : {bytes.size(), std::size_t{1}}) {
-        ChunkDecoder decoder;
+        ChunkDecoder decoder(http::Sender::client);
         Buffer in;
         Buffer out;
         auto state = ChunkDecoder::State::more;

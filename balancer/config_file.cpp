@@ -234,7 +234,8 @@ static void fields(config::Fields& field, RouteSettings& c)
 {
     field("path", c.path, "match this path exactly", {is_path_or_empty, a_path});
     field("prefix", c.prefix, "match this path and every path below it", {is_path_or_empty, a_path});
-    field("rewrite", c.rewrite, "replacement for the matched part of the path; empty = unchanged",
+    field("rewrite", c.rewrite,
+          "replacement for the matched part of the path; one slash joins it to the rest; empty = unchanged",
           {is_path_or_empty, a_path});
     field("repeatable", c.repeatable,
           "requests may be repeated after a failure, whatever their method; set it only if a repeated request has no "
@@ -534,11 +535,6 @@ private:
         if (route.pool.empty()) route.pool = known.front();
         if (std::find(known.begin(), known.end(), route.pool) == known.end())
             unknown_name(path + ".pool", "pool", route.pool, known);
-        // The rest of the path is appended to the rewrite as it is: /old/x with /old -> /new/ would become /new//x.
-        if (!route.rewrite.empty() && !route.prefix.empty() &&
-            route.prefix.ends_with('/') != route.rewrite.ends_with('/'))
-            fail(path + ".rewrite", fmt::format("'{}' for the prefix '{}', expected both or neither to end with '/'",
-                                                route.rewrite, route.prefix));
     }
 
     /// Unless the file has a route for the same path.

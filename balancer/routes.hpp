@@ -1,5 +1,8 @@
 // Which route serves a path: exact matches before prefixes, longer prefixes before shorter ones.
 //
+// A route is a boundary: who may ask for what lies below /public must not reach /admin by asking for /public/../admin.
+// A path goes on as it was written, but only where it leads the same way however its dot segments are resolved.
+//
 // PURE. Built once from the configuration, immutable afterwards; shared by all workers.
 #pragma once
 
@@ -11,6 +14,16 @@
 
 namespace hotspare::balancer {
 
+/// How a server may resolve dot segments.
+enum class Resolving : std::uint8_t {
+    plain,  ///< by RFC 3986 §5.2.4, with %2e read as '.'
+    lenient ///< and %2f, '\' and %5c read as slashes, several slashes as one, "..;x" as ".."
+};
+/// Whether `path` holds a dot segment in either reading.
+bool has_dot_segment(std::string_view path) noexcept;
+/// `path` without its dot segments.
+std::string resolve_dot_segments(std::string_view path, Resolving how = Resolving::plain);
+
 class RouteTable {
 public:
     explicit RouteTable(std::vector<RouteConfig> routes);
@@ -18,7 +31,12 @@ public:
     /// The route for a path (no query), or nullptr.
     const RouteConfig* match(std::string_view path) const noexcept;
 
-    /// `target` (path and query) as the route's backend shall see it. `scratch` holds the result if it differs.
+    /// Whether the dot segments of `path` lead out of `route`, which match() found for it, or out of what its rewrite
+    /// stands for. Never true of a path without any of '.', '%' and '\'.
+    bool leaves(const RouteConfig* route, std::string_view path) const;
+
+    /// `target` (path and query) as the route's backend shall see it: the rewrite in place of what the route matched,
+    /// and one slash between it and the rest. `scratch` holds the result if it differs.
     static std::string_view rewrite(const RouteConfig& route, std::string_view target, std::string& scratch);
 
 private:

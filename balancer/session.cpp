@@ -192,7 +192,10 @@ Session::Step Session::take_request(TimePoint now)
                                 ? Rejection{204, {}}
                                 : Rejection{501, "the balancer does not answer TRACE itself"});
     // "OPTIONS *" asks about the server as a whole: whoever serves its root answers.
-    const RouteConfig* const route = plane_.routes.match(head.target == "*" ? "/" : head.path());
+    const std::string_view path = head.target == "*" ? "/" : head.path();
+    const RouteConfig* const route = plane_.routes.match(path);
+    if (head.dotted && plane_.routes.leaves(route, path))
+        return refuse_whole({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) return refuse_whole({404, "no route for this path"});
     if (route->builtin != Builtin::none) {
         Handover handover{.descriptor = -1,

@@ -4,6 +4,7 @@
 #include "tests/support/fleet.hpp"
 #include "tests/support/gate.hpp"
 #include "tests/support/origin.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
 
@@ -446,6 +447,32 @@ TEST_F(Http, PassesUnknownMethodsOn)
     const int status = request(port(), "OPTIONS", "*").status();
     EXPECT_TRUE(status == 200 || status == 404) << status;
     for (const Message& m : origin_.requests()) EXPECT_EQ(m.target(), "*");
+}
+
+TEST(HttpRoutes, AreBoundariesForDotSegments)
+{
+    Origin open("open");
+    Origin closed("closed");
+    TempDir dir;
+    auto balancer = Balancer::configured(
+        dir.write("balancer.yaml",
+                  "listen: 127.0.0.1:0\nworkers: 2\nbackends:\n  - {name: open, url: \"" + open.url() +
+                      "\"}\n  - {name: closed, url: \"" + closed.url() +
+                      "\"}\npools:\n  - {name: open, backends: [open]}\n  - {name: closed, backends: [closed]}\n"
+                      "routes:\n  - {prefix: /public, pool: open}\n  - {prefix: /static, pool: open, rewrite: /}\n"
+                      "  - {prefix: /private, pool: closed}\n"));
+    ASSERT_TRUE(balancer.wait_for("open", "healthy"));
+    ASSERT_TRUE(balancer.wait_for("closed", "healthy"));
+    for (const std::string target : {"/public/../private", "/public/%2e%2E/admin", "/public/..%2fadmin",
+                                     "/public/../health", "/static/../admin", "http://h/public/../admin"})
+        EXPECT_EQ(get(balancer.port(), target).status(), 400) << target;
+    EXPECT_EQ(open.seen() + closed.seen(), 0U);
+    for (const auto& [target, sent] : {std::pair<std::string, std::string>{"/public/a/../b", "/public/a/../b"},
+                                       {"/static/a.css?v", "/a.css?v"},
+                                       {"/static", "/"}}) {
+        EXPECT_EQ(get(balancer.port(), target).status(), 200) << target;
+        EXPECT_EQ(open.requests().back().target(), sent);
+    }
 }
 
 TEST_F(Http, RemovesWhatConcernsOnlyTheHop)

@@ -271,8 +271,6 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
          "f.yaml:2:50: routes[0].repeatable: together with `builtin`, expected none"},
         {head + "routes: [{path: /x, builtin: health, timeout: 1s}]",
          "f.yaml:2:47: routes[0].timeout: together with `builtin`, expected none"},
-        {head + "routes: [{prefix: /x, rewrite: /}]",
-         "f.yaml:2:32: routes[0].rewrite: '/' for the prefix '/x', expected both or neither to end with '/'"},
         {head + "routes: [{path: /x}, {path: /x}]", "f.yaml:2:22: routes[1]: a second route for '/x', expected one"},
         {head + "timeouts: {connect: 0s}", "f.yaml:2:21: timeouts.connect: '0s' is not allowed, expected a duration"},
         {head + "timeouts: {connect: 1m}",

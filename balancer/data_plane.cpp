@@ -16,12 +16,11 @@ std::uint64_t splitmix64(std::uint64_t& state) noexcept
 } // namespace
 
 DataPlane::DataPlane(asio::io_context& context, const Config& cfg, const RouteTable& route_table,
-                     std::vector<tcp::endpoint> endpoints, WorkerCounters& worker_counters,
-                     AccessLog::Writer* log_writer, unsigned workers, std::uint32_t seed, Report report,
-                     std::function<void()> earlier_deadline)
+                     std::vector<Addresses> addresses, WorkerCounters& worker_counters, AccessLog::Writer* log_writer,
+                     unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline)
     : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
       wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
-      upstreams(context, cfg, std::move(endpoints), wheel, worker_counters), active(cfg.backends.size(), 0),
+      upstreams(context, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
       report_(std::move(report)), tallies_(cfg.backends.size()), lots_(cfg.pools.size())
 {
     for (const PoolConfig& pool : cfg.pools) {

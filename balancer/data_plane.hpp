@@ -47,7 +47,7 @@ public:
     using Report = std::function<void(std::vector<Evidence>)>;
 
     DataPlane(asio::io_context& context, const Config& config, const RouteTable& routes,
-              std::vector<tcp::endpoint> endpoints, WorkerCounters& counters, AccessLog::Writer* access_log,
+              std::vector<Addresses> addresses, WorkerCounters& counters, AccessLog::Writer* access_log,
               unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline);
     ~DataPlane();
 

@@ -39,13 +39,13 @@ constexpr auto first_round = milliseconds(50);
 void serve(App& app, const Config& config)
 {
     const unsigned count = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
-    const auto endpoints = resolve_backends(config);
+    const auto addresses = resolve_backends(config);
     const Listeners listeners = open_listeners(app.io(), config, count);
     const RouteTable routes(config.routes);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) access_log.emplace(config.access_log, config);
 
-    Monitor monitor(config, endpoints, std::random_device{}());
+    Monitor monitor(config, addresses, std::random_device{}());
 
     auto open = asio::make_work_guard(app.io()); // until the last worker has drained
     unsigned draining = count;
@@ -61,12 +61,15 @@ void serve(App& app, const Config& config)
                 if (--draining == 0) open.reset();
             });
         };
-        workers.push_back(std::make_unique<Worker>(config, routes, endpoints, access_log ? &*access_log : nullptr, i,
+        workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
                                                    count, listeners.descriptors[i], listeners.endpoint.protocol(),
                                                    std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));
+        });
+        monitor.subscribe_addresses([worker = workers.back().get()](BackendIndex backend, const Addresses& found) {
+            worker->readdress(backend, found);
         });
     }
     admin.emplace(config, monitor, counters);

@@ -1,5 +1,6 @@
 #include "balancer/monitor.hpp"
 
+#include "common/config.hpp"
 #include "common/http/client.hpp"
 #include "common/log.hpp"
 
@@ -42,6 +43,28 @@ std::string start_of_ids()
 {
     return fmt::format(
         "{:x}", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+/// RFC 9110 §7.2: without the port that http has by default.
+std::string host_field(const BackendConfig& target)
+{
+    std::string authority = config::format_host_port({target.host, target.port});
+    if (target.port == 80) authority.resize(authority.rfind(':'));
+    return authority;
+}
+
+std::string to_text(const Addresses& addresses)
+{
+    std::string text;
+    for (const auto& address : addresses)
+        text += fmt::format("{}{}", text.empty() ? "" : ", ",
+                            config::format_host_port({address.address().to_string(), address.port()}));
+    return text;
+}
+
+std::string in_brackets(const std::string& reason)
+{
+    return reason.empty() ? "" : fmt::format(" ({})", reason);
 }
 
 ProbeOutcome outcome_of(const error_code& error)
@@ -117,11 +140,11 @@ spdlog::level::level_enum level_of(const Event& event)
 
 } // namespace
 
-Monitor::Monitor(const Config& config, std::vector<asio::ip::tcp::endpoint> endpoints, std::uint32_t seed)
-    : config_(config), endpoints_(std::move(endpoints)), context_(1), work_(context_.get_executor()), tasks_(context_),
-      ending_(context_), timer_(context_), core_(config, seed), events_(start_of_ids()),
-      last_failover_(config.pools.size()), failover_time_(config.pools.size()), started_(Clock::now()),
-      wall_offset_(wall_less_steady()), suspended_(slept())
+Monitor::Monitor(const Config& config, std::vector<Addresses> addresses, std::uint32_t seed)
+    : config_(config), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
+      work_(context_.get_executor()), tasks_(context_), ending_(context_), timer_(context_), resolver_(context_),
+      core_(config, seed), events_(start_of_ids()), last_failover_(config.pools.size()),
+      failover_time_(config.pools.size()), started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(slept())
 {
 }
 
@@ -134,6 +157,11 @@ Monitor::~Monitor()
 void Monitor::subscribe(Publish publish)
 {
     subscribers_.push_back(std::move(publish));
+}
+
+void Monitor::subscribe_addresses(std::function<void(BackendIndex, const Addresses&)> publish)
+{
+    address_subscribers_.push_back(std::move(publish));
 }
 
 void Monitor::before_stop(std::function<asio::awaitable<void>()> close)
@@ -233,10 +261,56 @@ asio::awaitable<std::optional<result<http::Response>>> Monitor::ask(BackendIndex
     const ProbeConfig& settings = core_.probe_config(backend);
     auto request = http::make_request(http::verb::get, settings.path);
     const BackendConfig& target = config_.backends[backend];
-    request.set(http::field::host, target.port == 80 ? target.host : fmt::format("{}:{}", target.host, target.port));
-    auto answer = co_await http::fetch(endpoints_[backend], std::move(request), {.deadline = settings.timeout});
+    request.set(http::field::host, host_field(target));
+    asio::ip::tcp::endpoint connected;
+    const http::FetchOptions options{.deadline = settings.timeout};
+    auto answer = co_await http::fetch(addresses_[backend], std::move(request), options, &connected);
     if (!answer && answer.error() == errc::cancelled) co_return std::nullopt;
+
+    Addresses& addresses = addresses_[backend]; // as they are now
+    const auto used = std::find(addresses.begin(), addresses.end(), connected);
+    if (used != addresses.begin() && used != addresses.end()) {
+        std::rotate(addresses.begin(), used, used + 1);
+        publish_addresses(backend);
+    }
+    if (connected == asio::ip::tcp::endpoint{}) look_up(backend);
     co_return answer;
+}
+
+void Monitor::publish_addresses(BackendIndex backend)
+{
+    for (const auto& publish : address_subscribers_) publish(backend, addresses_[backend]);
+}
+
+/// Nothing could be connected to where the backend was: its name may lead elsewhere by now.
+void Monitor::look_up(BackendIndex backend)
+{
+    Lookup& lookup = lookups_[backend];
+    const TimePoint now = Clock::now();
+    if (stopping_ || lookup.running || now < lookup.next) return;
+    error_code not_an_address;
+    const BackendConfig& target = config_.backends[backend];
+    asio::ip::make_address(target.host, not_an_address);
+    if (!not_an_address) return;
+    lookup.running = true;
+    resolver_.look_up(target.host, target.port,
+                      [this, backend](result<Addresses> found) { looked_up(backend, std::move(found)); });
+}
+
+void Monitor::looked_up(BackendIndex backend, result<Addresses> found)
+{
+    Lookup& lookup = lookups_[backend];
+    lookup.running = false;
+    lookup.next = Clock::now() + lookup_interval;
+    lookup.error = found ? "" : found.error().message();
+    // A name server that is gone takes nothing away that was known.
+    if (!found || stopping_) return;
+    Addresses& addresses = addresses_[backend];
+    if (std::is_permutation(addresses.begin(), addresses.end(), found->begin(), found->end())) return;
+    addresses = std::move(*found);
+    spdlog::info("the name '{}' of backend '{}' resolves to {}", config_.backends[backend].host,
+                 config_.backends[backend].name, to_text(addresses));
+    publish_addresses(backend);
 }
 
 asio::awaitable<void> Monitor::probe(BackendIndex backend)
@@ -251,6 +325,9 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
             hindrance = answer->error().message();
         else
             assess(report, *answer, core_.probe_config(backend));
+        if (addresses_[backend].empty())
+            report.detail = fmt::format("the name '{}' does not resolve{}", config_.backends[backend].host,
+                                        in_brackets(lookups_[backend].error));
     } catch (const std::exception& e) {
         hindrance = e.what();
     }

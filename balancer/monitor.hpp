@@ -10,6 +10,7 @@
 #include "balancer/config.hpp"
 #include "balancer/events.hpp"
 #include "balancer/failover.hpp"
+#include "balancer/resolver.hpp"
 #include "common/http/message.hpp"
 #include "common/task_group.hpp"
 
@@ -35,8 +36,9 @@ class Monitor {
 public:
     using Publish = std::function<void(std::shared_ptr<const Routing>)>;
 
-    /// `endpoints` are the resolved addresses of Config::backends, in their order. `config` must outlive the Monitor.
-    Monitor(const Config& config, std::vector<asio::ip::tcp::endpoint> endpoints, std::uint32_t seed);
+    /// `addresses` are those of Config::backends, in their order, as far as they are known. `config` must outlive the
+    /// Monitor.
+    Monitor(const Config& config, std::vector<Addresses> addresses, std::uint32_t seed);
     /// Stops and joins if that has not been done.
     ~Monitor();
 
@@ -45,6 +47,10 @@ public:
 
     /// `publish` gets every Routing, on the monitor's thread; it must not block or throw (Worker::publish posts).
     void subscribe(Publish publish);
+    /// `publish` is told on the monitor's thread where a backend can be reached when that changes: its name resolves
+    /// otherwise, or a probe had to go to another of its addresses, which then stands in front. It must not block or
+    /// throw.
+    void subscribe_addresses(std::function<void(BackendIndex, const Addresses&)> publish);
     /// `close` is awaited on the monitor's thread when it stops, before its last breath; it needs a bound of its own.
     void before_stop(std::function<asio::awaitable<void>()> close);
 
@@ -85,14 +91,27 @@ private:
     asio::awaitable<void> end();
     asio::awaitable<void> probe(BackendIndex backend);
     asio::awaitable<std::optional<result<http::Response>>> ask(BackendIndex backend);
+    void look_up(BackendIndex backend);
+    void looked_up(BackendIndex backend, result<Addresses> found);
+    void publish_addresses(BackendIndex backend);
     void tick();
     void take_evidence();
     void react(Reaction reaction);
     void check_clocks();
 
     const Config& config_;
-    std::vector<asio::ip::tcp::endpoint> endpoints_;
+    /// A backend's name is looked up again while nothing can be reached there, but not more often than this.
+    static constexpr Duration lookup_interval = seconds(1);
+    struct Lookup {
+        bool running = false;
+        TimePoint next{};
+        std::string error; ///< of the last one
+    };
+
+    std::vector<Addresses> addresses_; ///< by backend
+    std::vector<Lookup> lookups_;      ///< by backend
     std::vector<Publish> subscribers_;
+    std::vector<std::function<void(BackendIndex, const Addresses&)>> address_subscribers_;
     std::vector<std::function<asio::awaitable<void>()>> closers_;
 
     asio::io_context context_;
@@ -100,6 +119,7 @@ private:
     TaskGroup tasks_;  ///< probes
     TaskGroup ending_; ///< the one task that ends them
     asio::steady_timer timer_;
+    Resolver resolver_;
     TimePoint timer_at_ = TimePoint::max();
 
     Failover core_;

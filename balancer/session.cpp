@@ -198,8 +198,9 @@ Session::Step Session::take_request(TimePoint now)
         return refuse_whole({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) return refuse_whole({404, "no route for this path"});
     if (route->builtin != Builtin::none) {
+        error_code unknown;
         Handover handover{.descriptor = -1,
-                          .protocol = client_ip_.find(':') == std::string::npos ? tcp::v4() : tcp::v6(),
+                          .protocol = client_->socket().local_endpoint(unknown).protocol(),
                           .bytes = std::string(x.client_in.text()),
                           .builtin = route->builtin};
         x.client_in.clear();

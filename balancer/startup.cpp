@@ -1,13 +1,17 @@
 #include "balancer/startup.hpp"
 
+#include "common/config.hpp"
 #include "common/error.hpp"
 #include "common/http/address.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
+
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <sys/socket.h>
 
-#include <algorithm>
+#include <utility>
 
 namespace hotspare::balancer {
 namespace {
@@ -18,12 +22,32 @@ using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>
 
 } // namespace
 
-std::vector<tcp::endpoint> resolve_backends(const Config& config)
+std::vector<Addresses> resolve_backends(const Config& config)
 {
-    std::vector<tcp::endpoint> endpoints;
-    for (const BackendConfig& backend : config.backends)
-        endpoints.push_back(http::resolve(backend.host, backend.port, backend.source));
-    return endpoints;
+    constexpr Duration patience = seconds(2);
+    asio::io_context context(1);
+    const auto open = asio::make_work_guard(context);
+    std::vector<result<Addresses>> found(config.backends.size(), result<Addresses>(error_code(asio::error::timed_out)));
+    std::size_t missing = config.backends.size();
+    Resolver resolver(context);
+    for (std::size_t i = 0; i < config.backends.size(); ++i)
+        resolver.look_up(config.backends[i].host, config.backends[i].port, [&found, &missing, i](auto answer) {
+            found[i] = std::move(answer);
+            --missing;
+        });
+    const auto until = Clock::now() + patience;
+    while (missing > 0 && context.run_one_until(until) > 0) {
+    }
+
+    std::vector<Addresses> addresses;
+    for (std::size_t i = 0; i < config.backends.size(); ++i) {
+        const BackendConfig& backend = config.backends[i];
+        addresses.push_back(found[i] ? std::move(*found[i]) : Addresses{});
+        if (!found[i])
+            spdlog::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
+                         backend.source, backend.host, backend.name, found[i].error().message());
+    }
+    return addresses;
 }
 
 Listeners open_listeners(asio::io_context& context, const Config& config, unsigned count)
@@ -33,9 +57,9 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
     result.endpoint = http::resolve(config.listen_host, config.listen_port, source);
 
     const auto refuse = [&](const error_code& ec) {
-        throw UsageError(
-            fmt::format("{}: cannot listen on {}:{}: {}; expected an address of this machine and a free port", source,
-                        config.listen_host, config.listen_port, ec.message()));
+        throw UsageError(fmt::format("{}: cannot listen on {}: {}; expected an address of this machine and a free port",
+                                     source, config::format_host_port({config.listen_host, config.listen_port}),
+                                     ec.message()));
     };
     const auto open = [&](bool share) {
         tcp::acceptor acceptor(context);

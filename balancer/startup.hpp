@@ -1,9 +1,11 @@
-// What must succeed before the balancer serves: every backend's name resolves, and the port is ours alone.
+// What happens before the balancer serves: the backends' names are looked up, and the port is made sure to be ours
+// alone.
 //
 // Main thread, before any other exists. Failures are UsageErrors that name the flag or the place in the file.
 #pragma once
 
 #include "balancer/config.hpp"
+#include "balancer/resolver.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -12,8 +14,9 @@
 
 namespace hotspare::balancer {
 
-/// The address of each backend, by BackendIndex. Names are resolved once: a backend that moves needs a restart.
-std::vector<boost::asio::ip::tcp::endpoint> resolve_backends(const Config& config);
+/// The addresses of each backend, by BackendIndex. A name that does not resolve, or not within 2 s, is warned of and
+/// has none: its backend is down until the monitor finds it.
+std::vector<Addresses> resolve_backends(const Config& config);
 
 /// Listening sockets on one port, one per worker; the kernel spreads connections over them (SO_REUSEPORT).
 struct Listeners {

@@ -71,8 +71,15 @@ struct Stream::Connected {
     void operator()(const error_code& ec) const
     {
         if (!stream->connecting_) return;
+        if (ec && !stream->connect_error_) stream->connect_error_ = ec; // the preferred address's tells most
+        if (ec && !stream->further_.empty() && !is_own_shortage(stream->connect_error_)) {
+            const auto next = stream->further_.back();
+            stream->further_.pop_back();
+            error_code ignored;
+            stream->socket_.close(ignored);
+            return stream->connect_to(next);
+        }
         stream->connecting_ = false;
-        stream->connect_error_ = ec;
         if (!ec) stream->prepare_connected();
         if (stream->listener_ != nullptr) stream->listener_->stream_ready(*stream);
     }
@@ -88,18 +95,28 @@ Stream::Stream(Socket socket) : socket_(std::move(socket))
     }
 }
 
-void Stream::connect(const tcp::endpoint& endpoint)
+void Stream::connect(std::span<const tcp::endpoint> addresses)
 {
     connecting_ = true;
+    if (addresses.empty()) {
+        asio::post(socket_.get_executor(), [self = Ptr(this)] { Connected{self}(asio::error::host_not_found); });
+        return;
+    }
+    further_.assign(addresses.rbegin(), addresses.rend() - 1);
+    connect_to(addresses.front());
+}
+
+void Stream::connect_to(const tcp::endpoint& address)
+{
     error_code ec;
-    socket_.open(endpoint.protocol(), ec);
+    socket_.open(address.protocol(), ec);
     if (!ec) socket_.non_blocking(true, ec);
     if (ec) {
         // EMFILE and the like: reported through the listener as every other failure, never from inside connect().
         asio::post(socket_.get_executor(), [self = Ptr(this), ec] { Connected{self}(ec); });
         return;
     }
-    socket_.async_connect(endpoint, Connected{Ptr(this)});
+    socket_.async_connect(address, Connected{Ptr(this)});
 }
 
 void Stream::prepare_connected()

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace hotspare::balancer {
 
@@ -58,9 +59,10 @@ public:
     /// Who is told; nullptr = no one. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }
 
-    /// Starts to connect. The listener is told when it is over: connecting() is then false and connect_error() says
-    /// how.
-    void connect(const tcp::endpoint& endpoint);
+    /// Starts to connect to the first address that takes the connection; without any, the error is that of the first
+    /// one, or host_not_found. The listener is told when it is over: connecting() is then false and connect_error()
+    /// says how.
+    void connect(std::span<const tcp::endpoint> addresses);
     bool connecting() const noexcept { return connecting_; }
     const error_code& connect_error() const noexcept { return connect_error_; }
 
@@ -97,6 +99,7 @@ private:
     struct Connected;
     template <class T> struct OpAllocator;
 
+    void connect_to(const tcp::endpoint& address);
     void prepare_connected();
 
     // Memory for the one pending read wait, so that arming it allocates nothing. 128 bytes hold Asio 1.26's wait
@@ -106,6 +109,7 @@ private:
     Socket socket_;
     StreamListener* listener_ = nullptr;
     error_code connect_error_;
+    std::vector<tcp::endpoint> further_; ///< still to try, the last one first
     bool connecting_ = false;
     bool readable_ = true;
     bool writable_ = true;

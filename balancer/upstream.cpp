@@ -4,9 +4,9 @@
 
 namespace hotspare::balancer {
 
-UpstreamPools::UpstreamPools(asio::io_context& context, const Config& config, std::vector<tcp::endpoint> endpoints,
+UpstreamPools::UpstreamPools(asio::io_context& context, const Config& config, std::vector<Addresses> addresses,
                              DeadlineWheel& wheel, WorkerCounters& counters)
-    : context_(context), config_(config), endpoints_(std::move(endpoints)), wheel_(wheel), counters_(counters),
+    : context_(context), config_(config), addresses_(std::move(addresses)), wheel_(wheel), counters_(counters),
       idle_(config.backends.size())
 {
 }
@@ -38,7 +38,7 @@ Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listene
 {
     Stream::Ptr stream = Stream::make(Stream::Socket(context_.get_executor()));
     stream->listen(&listener);
-    stream->connect(endpoints_[backend]);
+    stream->connect(addresses_[backend]);
     counters_.backends[backend].connects.add();
     return stream;
 }

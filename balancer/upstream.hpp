@@ -11,17 +11,22 @@
 #include "balancer/config.hpp"
 #include "balancer/counters.hpp"
 #include "balancer/deadline_wheel.hpp"
+#include "balancer/resolver.hpp"
 #include "balancer/stream.hpp"
 
+#include <utility>
 #include <vector>
 
 namespace hotspare::balancer {
 
 class UpstreamPools final : public StreamListener, public Deadline {
 public:
-    UpstreamPools(asio::io_context& context, const Config& config, std::vector<tcp::endpoint> endpoints,
+    UpstreamPools(asio::io_context& context, const Config& config, std::vector<Addresses> addresses,
                   DeadlineWheel& wheel, WorkerCounters& counters);
     ~UpstreamPools();
+
+    /// Where new connections to `backend` go from now on.
+    void set_addresses(BackendIndex backend, Addresses addresses) { addresses_[backend] = std::move(addresses); }
 
     /// An idle connection to `backend` that is open and has nothing to read, or null. One system call.
     Stream::Ptr take(BackendIndex backend);
@@ -47,7 +52,7 @@ private:
 
     asio::io_context& context_;
     const Config& config_;
-    std::vector<tcp::endpoint> endpoints_;
+    std::vector<Addresses> addresses_; ///< by backend
     DeadlineWheel& wheel_;
     WorkerCounters& counters_;
     std::vector<std::vector<Idle>> idle_; ///< by backend, oldest first

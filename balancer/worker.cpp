@@ -1,5 +1,7 @@
 #include "balancer/worker.hpp"
 
+#include "common/http/address.hpp"
+
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
@@ -32,12 +34,12 @@ std::size_t descriptors_for_clients(unsigned workers)
 
 } // namespace
 
-Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<tcp::endpoint>& endpoints,
+Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
                AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks)
     : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
       counters_(config), context_(1), work_(context_.get_executor()),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
-      plane_(context_, config, routes, endpoints, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
+      plane_(context_, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),
       acceptor_(context_, protocol, listener), timer_(context_), accept_pause_(context_)
 {
@@ -69,6 +71,13 @@ void Worker::publish(std::shared_ptr<const Routing> routing)
         if (!down.empty())
             for (Session& session : sessions_) session.backends_down(down, now);
         plane_.release_parked(now);
+    });
+}
+
+void Worker::readdress(BackendIndex backend, Addresses addresses)
+{
+    asio::post(context_, [this, backend, addresses = std::move(addresses)]() mutable {
+        plane_.upstreams.set_addresses(backend, std::move(addresses));
     });
 }
 
@@ -114,7 +123,7 @@ bool Worker::accept_some()
         socket.set_option(tcp::no_delay(true), ec);
         counters_.connections_accepted.add();
         auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(socket),
-                                                 peer.address().to_string());
+                                                 http::plain_address(peer.address()).to_string());
         sessions_.push_back(*session);
         session.release()->step(Clock::now());
     }

@@ -32,7 +32,7 @@ public:
     };
 
     /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.
-    Worker(const Config& config, const RouteTable& routes, const std::vector<tcp::endpoint>& endpoints,
+    Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
            AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks);
     ~Worker();
 
@@ -40,6 +40,9 @@ public:
 
     /// A new truth from the monitor. Any thread.
     void publish(std::shared_ptr<const Routing> routing);
+
+    /// Where a backend can be reached has changed. Any thread.
+    void readdress(BackendIndex backend, Addresses addresses);
 
     /// Takes no new connections, finishes what is in flight, lets idle connections send one last request; then calls
     /// Hooks::drained. After `limit` the rest is cut off. Any thread.

@@ -1,5 +1,6 @@
 #include "common/http/connection.hpp"
 
+#include "common/http/address.hpp"
 #include "common/http/chunks.hpp"
 #include "common/http/grammar.hpp"
 
@@ -73,7 +74,8 @@ Connection::Connection(Server& server, tcp::socket socket, std::string already_r
       readers_(server.context_)
 {
     error_code ignored;
-    peer_ = socket_.remote_endpoint(ignored);
+    const auto peer = socket_.remote_endpoint(ignored);
+    peer_ = {plain_address(peer.address()), peer.port()};
     socket_.set_option(tcp::no_delay(true), ignored);
     const auto space = buffer_.prepare(already_read.size());
     if (!already_read.empty()) std::memcpy(space.data(), already_read.data(), already_read.size());

@@ -131,11 +131,11 @@ protected:
         return c;
     }
 
-    static std::vector<asio::ip::tcp::endpoint> endpoints(const Config& c)
+    static std::vector<Addresses> addresses(const Config& c)
     {
-        std::vector<asio::ip::tcp::endpoint> result;
+        std::vector<Addresses> result;
         for (const BackendConfig& backend : c.backends)
-            result.emplace_back(asio::ip::make_address(backend.host), backend.port);
+            result.push_back({{asio::ip::make_address(backend.host), backend.port}});
         return result;
     }
 
@@ -164,7 +164,7 @@ protected:
     Origin primary{"primary"}, spare{"spare"};
     Config config;
     WorkerCounters first{config}, second{config};
-    Monitor monitor{config, endpoints(config), 1};
+    Monitor monitor{config, addresses(config), 1};
     Admin admin{config, monitor, {&first, &second}};
     FrontDoor door{admin, config.routes};
 };

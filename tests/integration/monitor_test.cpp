@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <future>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@ namespace {
 using test::eventually;
 using test::Fault;
 using test::Gate;
+using test::Message;
 using test::Origin;
 using test::Reply;
 
@@ -57,8 +59,8 @@ Config config_of(const std::vector<Target>& targets)
 /// A running monitor and a worker that only listens.
 class Watched {
 public:
-    explicit Watched(const Config& settings) : Watched(settings, endpoints(settings)) {}
-    Watched(Config settings, std::vector<asio::ip::tcp::endpoint> addresses)
+    explicit Watched(const Config& settings) : Watched(settings, addresses(settings)) {}
+    Watched(Config settings, std::vector<Addresses> addresses)
         : config(std::move(settings)), monitor(config, std::move(addresses), 1)
     {
         monitor.subscribe([this](std::shared_ptr<const Routing> routing) {
@@ -66,7 +68,18 @@ public:
             if (routing->version != latest_.version + 1) skipped_ = true;
             latest_ = *routing;
         });
+        monitor.subscribe_addresses([this](BackendIndex backend, const Addresses& found) {
+            const std::lock_guard lock(mutex_);
+            told_[backend] = found;
+        });
         monitor.start();
+    }
+
+    /// What the workers were told; empty if nothing.
+    Addresses addresses_of(BackendIndex backend)
+    {
+        const std::lock_guard lock(mutex_);
+        return told_[backend];
     }
 
     Routing routing()
@@ -121,11 +134,11 @@ public:
         return static_cast<std::size_t>(std::count(all.begin(), all.end(), kind));
     }
 
-    static std::vector<asio::ip::tcp::endpoint> endpoints(const Config& config)
+    static std::vector<Addresses> addresses(const Config& config)
     {
-        std::vector<asio::ip::tcp::endpoint> result;
+        std::vector<Addresses> result;
         for (const BackendConfig& backend : config.backends)
-            result.emplace_back(asio::ip::make_address(backend.host), backend.port);
+            result.push_back({{asio::ip::make_address(backend.host), backend.port}});
         return result;
     }
 
@@ -133,6 +146,7 @@ private:
     std::mutex mutex_;
     Routing latest_;
     bool skipped_ = false;
+    std::map<BackendIndex, Addresses> told_;
 
 public:
     Config config;
@@ -328,11 +342,55 @@ TEST(Monitor, goes_on_probing_a_backend_that_could_not_be_asked)
     Origin a("primary"), b("spare");
     Config config = config_of({{"primary", a.port()}, {"spare", b.port()}});
     config.backends[primary].host = std::string(70'000, 'a'); // more than a field of Beast's can hold
-    Watched w(config, Watched::endpoints(config_of({{"primary", a.port()}, {"spare", b.port()}})));
+    Watched w(config, Watched::addresses(config_of({{"primary", a.port()}, {"spare", b.port()}})));
     ASSERT_TRUE(eventually([&] { return w.serves(spare); }));
     EXPECT_EQ(w.status(primary), Status::unknown) << "nothing was learned about it";
     w.ask([&] { return w.config.backends[primary].host = "127.0.0.1", true; });
     EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+}
+
+TEST(Monitor, names_an_ipv6_backend_in_brackets)
+{
+    Origin a("primary");
+    Config config = config_of({{"primary", a.port()}});
+    config.backends[primary].host = "::1";      // what it is asked for, wherever it is
+    a.probe_script([](const Message& request) { // as strict servers do
+        const bool sound = request.header("Host").value_or("").starts_with("[::1]:");
+        return Reply::text("", sound ? 200 : 400);
+    });
+    Watched w(config, Watched::addresses(config_of({{"primary", a.port()}})));
+    EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; })) << w.evidence(primary);
+}
+
+TEST(Monitor, finds_the_address_that_works_and_tells_where_it_is)
+{
+    Origin a("primary");
+    Gate closed(a.port());
+    closed.set(Fault::refuse());
+    const Config config = config_of({{"primary", a.port()}});
+    const auto there = [](std::uint16_t port) {
+        return asio::ip::tcp::endpoint(asio::ip::make_address("127.0.0.1"), port);
+    };
+    Watched w(config, {{there(closed.port()), there(a.port())}});
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    EXPECT_TRUE(eventually([&] {
+        return w.addresses_of(primary) == Addresses{there(a.port()), there(closed.port())};
+    }));
+}
+
+TEST(Monitor, looks_a_name_up_again_while_its_backend_is_down)
+{
+    Origin a("primary");
+    Config config = config_of({{"primary", a.port()}});
+    config.backends[primary].host = "nowhere.invalid";
+    Watched w(config, {Addresses{}});
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::down; }));
+    EXPECT_TRUE(eventually([&] {
+        return w.evidence(primary).find("the name 'nowhere.invalid' does not resolve") != std::string::npos;
+    })) << w.evidence(primary);
+    w.ask([&] { return w.config.backends[primary].host = "localhost", true; }); // as if it had been entered
+    EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    EXPECT_FALSE(w.addresses_of(primary).empty());
 }
 
 TEST(Monitor, stops_at_once_with_probes_under_way_and_closes_what_asked_for_it)

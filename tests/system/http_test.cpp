@@ -1073,6 +1073,17 @@ TEST(HttpReplayBuffer, ALongerBodyIsStreamed)
     EXPECT_EQ(second.requests().front().body_hash, Pattern::hash(size));
 }
 
+TEST(HttpNames, OneThatDoesNotResolveIsABackendThatIsDown)
+{
+    Origin origin("primary");
+    Balancer balancer({{"primary", origin.port()}}, {"--backend", "later=http://not-there-yet.invalid:8080"});
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
+    ASSERT_TRUE(balancer.wait_for("later", "down"));
+    EXPECT_EQ(get(balancer.port(), "/x").status(), 200);
+    EXPECT_NE(balancer.status().dump().find("'not-there-yet.invalid' does not resolve"), std::string::npos)
+        << balancer.status();
+}
+
 double cpu_seconds(pid_t pid)
 {
     std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");

@@ -29,18 +29,27 @@ Action FaultState::decide(double draw, TimePoint now) const noexcept
     case Mode::error: return Action::error;
     case Mode::data_error: return Action::data_error;
     case Mode::hang: return Action::hang;
-    case Mode::slow: return Action::delay;
+    case Mode::slow:
+    case Mode::cpu: return Action::delay;
     case Mode::reset: return Action::reset;
     case Mode::truncate: return Action::truncate;
     case Mode::corrupt: return Action::corrupt;
     case Mode::flap: return (now - since_) % fault.period < fault.period / 2 ? Action::error : Action::serve;
     // What gets in through a closed port is a connection that was established before: it is served to its end.
     case Mode::refuse:
-    case Mode::cpu:
     case Mode::crash:
     case Mode::none: return Action::serve;
     }
     return Action::serve;
+}
+
+Duration FaultState::delay(Asked asked, TimePoint now) const noexcept
+{
+    const auto& fault = active(now);
+    if (fault.mode == Mode::slow) return fault.delay;
+    if (fault.mode != Mode::cpu) return Duration::zero();
+    if (asked == Asked::page) return milliseconds(50) * fault.load; // load/20 s
+    return asked == Asked::health && fault.load > 50 ? seconds(2) : Duration::zero();
 }
 
 unsigned FaultState::cpu_load(TimePoint now) const noexcept

@@ -5,7 +5,7 @@
 //
 //     mode        what a request meets, on every path but /fail, /recover and /simulate/...
 //     error       503, /health included
-//     data_error  500 with code DATA_ERR, /health 503 (set by /simulate/corruption)
+//     data_error  500 with the detail DATA_ERR, /health 503 (set by /simulate/corruption)
 //     hang        no answer at all; the connection stays open until the client leaves or the fault ends
 //     slow        `delay`, then the ordinary answer
 //     reset       the ordinary answer cut after `bytes`, then TCP RST
@@ -13,7 +13,9 @@
 //     corrupt     the ordinary answer with a body of wrong bytes
 //     refuse      nothing: the port is closed
 //     flap        `error` for the first half of every `period`, healthy for the second
-//     cpu         the ordinary answer, later: one thread burns `load` percent of a core
+//     cpu         the ordinary answer, while one thread burns `load` percent of a core; as from an overloaded server,
+//     that
+//                 to / takes load/20 s longer, and above 50 percent that to a health check 2 s longer
 //     crash       nothing, once: the process exits with 1
 #pragma once
 
@@ -67,6 +69,13 @@ struct Fault {
         std::nullopt; ///< reset, truncate: sent at all; nullopt = header and half of the body
 };
 
+/// What a request asks for, as far as a fault distinguishes.
+enum class Asked : std::uint8_t {
+    page,   ///< GET /
+    health, ///< /health, and what Kubernetes calls it
+    other
+};
+
 /// What to do with one request.
 enum class Action : std::uint8_t { serve, error, data_error, hang, delay, reset, truncate, corrupt };
 
@@ -80,6 +89,8 @@ public:
 
     /// `draw` is uniform in [0, 1): the request's luck.
     Action decide(double draw, TimePoint now) const noexcept;
+    /// How much later than usual a request is answered for which decide() says `delay`.
+    Duration delay(Asked asked, TimePoint now) const noexcept;
 
     /// Whether the service listens on its port at `now`.
     bool listens(TimePoint now) const noexcept { return active(now).mode != Mode::refuse; }

@@ -39,19 +39,30 @@ bool is_control(std::string_view route)
     return route == "/fail" || route == "/recover" || route.starts_with("/simulate/");
 }
 
+bool is_health_check(std::string_view route)
+{
+    for (const char* path : {"/health", "/healthz", "/livez", "/readyz"})
+        if (route == path) return true;
+    return false;
+}
+
 /// Asked by those who watch the service, not by its clients.
 bool is_observation(std::string_view route)
 {
-    for (const char* path : {"/health", "/healthz", "/livez", "/readyz", "/metrics"})
-        if (route == path) return true;
-    return false;
+    return is_health_check(route) || route == "/metrics";
+}
+
+Asked asked(std::string_view route)
+{
+    if (route == "/") return Asked::page;
+    return is_health_check(route) ? Asked::health : Asked::other;
 }
 
 } // namespace
 
 Service::Service(asio::io_context& context, Settings settings, std::function<void()> crash)
     : context_(context), settings_(std::move(settings)), crash_(std::move(crash)), fault_end_(context),
-      documents_(settings_.data), ledger_(settings_.ledger), router_(make_routes()),
+      delayed_(context), documents_(settings_.data), ledger_(settings_.ledger), router_(make_routes()),
       server_(context, [this](Request& request) { return handle(request); },
               {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
       control_(context, [this](Request& request) { return handle_control(request); },
@@ -100,6 +111,7 @@ void Service::stop()
     fault_.clear();
     fault_end_.cancel();
     burner_.set_load(0);
+    delayed_.wake_all();
     error_code ignored;
     for (auto* socket : hung_) socket->cancel(ignored);
     tasks_.spawn("drain", drain());
@@ -121,15 +133,18 @@ asio::awaitable<Response> Service::handle(Request& request)
     case Action::error:
         co_return fault_answer(request, 503, "the service fails because it was told to", Json::object());
     case Action::data_error:
-        co_return fault_answer(request, 500, "DATA_ERR: the data is corrupt because the service was told so",
-                               Json{{"code", "DATA_ERR"}});
+        co_return fault_answer(request, 500, "DATA_ERR", // clients compare the detail, so the sentence stands beside it
+                               Json{{"code", "DATA_ERR"},
+                                    {"message", "the data is corrupt since POST /simulate/corruption, "
+                                                "expected POST /simulate/reset to repair it"}});
     case Action::hang: {
         http::RawSession session = [this](tcp::socket& socket) { return hang(socket); };
         co_return Response(std::move(session));
     }
     case Action::delay: {
-        asio::steady_timer delay(context_, fault_.active(Clock::now()).delay);
-        co_await delay.async_wait(asio::use_awaitable);
+        const auto now = Clock::now();
+        const auto delay = fault_.delay(asked(request.route), now);
+        if (delay > Duration::zero()) co_await delayed_.wait(now + delay);
         break;
     }
     case Action::reset:
@@ -319,14 +334,15 @@ void Service::inject(const Fault& fault)
     apply_fault();
 }
 
-/// Makes the listener, the CPU load and the hung connections what the present fault wants them to be, and comes back
-/// when that changes by itself.
+/// Makes the listener, the CPU load, and the hung and delayed requests what the present fault wants them to be, and
+/// comes back when that changes by itself.
 void Service::apply_fault()
 {
     if (stopping_) return;
     const auto now = Clock::now();
     const auto& fault = fault_.active(now);
     burner_.set_load(fault_.cpu_load(now));
+    if (fault.mode != Mode::slow && fault.mode != Mode::cpu) delayed_.wake_all();
     if (fault.mode != Mode::hang) {
         error_code ignored;
         for (auto* socket : hung_) socket->cancel(ignored);

@@ -1,5 +1,5 @@
-// The service that primary and spare both run (API.md "Backend"): data, shared documents, health, metrics, and every
-// fault that it can be told to have, for real. Which fault does what to a request is decided in fault.hpp; here it is
+// The service that primary and spare both run (docs/api.md): data, shared documents, health, metrics, and every fault
+// that it can be told to have, for real. Which fault does what to a request is decided in fault.hpp; here it is
 // done.
 //
 // Two listeners serve the same paths. On the control listener no fault is applied to a request, so that everything
@@ -18,6 +18,7 @@
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
 #include "common/task_group.hpp"
+#include "common/wait_list.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>
@@ -53,7 +54,7 @@ private:
     asio::awaitable<http::Response> execute(http::Request& request);
     asio::awaitable<void> drain();
 
-    // Handlers, in the order of API.md.
+    // Handlers, in the order of docs/api.md.
     http::Response data(const http::Request& request);
     http::Response health(const http::Request& request);
     http::Response ready(const http::Request& request);
@@ -90,6 +91,7 @@ private:
     FaultState fault_;
     asio::steady_timer fault_end_;
     std::list<asio::ip::tcp::socket*> hung_; ///< connections of hang(), each on its coroutine's frame
+    WaitList delayed_;                       ///< requests whose answer a fault delays
     CpuBurner burner_;
     metrics::Counter faults_injected_;
 

@@ -1,4 +1,4 @@
-// The backend service over its two listeners: every request of API.md "Backend", every fault, every validation rule.
+// The backend service over its two listeners: every request, every fault, every validation rule.
 #include "common/backend/service.hpp"
 #include "common/storage/sqlite.hpp"
 
@@ -361,30 +361,59 @@ TEST_F(BackendTest, FlapAlternates)
 
 TEST_F(BackendTest, CpuBurnsForReal)
 {
+    const auto load = [&] { return test::get(service_.control_port(), "/").json()["load"]; };
     const auto answer = post("/simulate/cpu/50");
     EXPECT_EQ(answer.status(), 200);
-    EXPECT_EQ(get("/").json()["load"], "%50");
+    EXPECT_EQ(load(), "%50");
     const auto before = std::clock();
     EXPECT_TRUE(
         test::eventually([&] { return std::clock() - before > CLOCKS_PER_SEC / 5; }, test::patience, milliseconds(20)));
     EXPECT_EQ(get("/health").status(), 200);
     EXPECT_EQ(post("/simulate/cpu/0").status(), 200);
-    EXPECT_EQ(get("/").json()["load"], "%0");
+    EXPECT_EQ(load(), "%0");
     ASSERT_EQ(post("/fail?mode=cpu&load=30").status(), 200);
-    EXPECT_EQ(get("/").json()["load"], "%30");
+    EXPECT_EQ(load(), "%30");
     expect_recovers();
-    EXPECT_EQ(get("/").json()["load"], "%0");
+    EXPECT_EQ(load(), "%0");
     for (const char* path : {"/simulate/cpu/101", "/simulate/cpu/-1", "/simulate/cpu/x"})
         expect_field_problem(post(path), "load");
+}
+
+TEST_F(BackendTest, CpuAnswersAsAnOverloadedServerDoes)
+{
+    ASSERT_EQ(post("/simulate/cpu/4").status(), 200);
+    const auto begun = Clock::now();
+    EXPECT_EQ(get("/").status(), 200);
+    EXPECT_GE(Clock::now() - begun, milliseconds(200));
+
+    ASSERT_EQ(post("/simulate/cpu/100").status(), 200);
+    const std::string head = " HTTP/1.1\r\nHost: a\r\n\r\n";
+    RawClient page(service_.port());
+    RawClient health(service_.port());
+    page.send("GET /" + head);
+    health.send("GET /health" + head);
+    EXPECT_EQ(get("/data").status(), 200) << "what waits holds nothing else up";
+    EXPECT_EQ(health.read_some(1, milliseconds(300)), "");
+    EXPECT_EQ(page.read_some(1, milliseconds(0)), "");
+
+    // The end of the fault ends what it delays.
+    const auto recovered = Clock::now();
+    EXPECT_EQ(post("/simulate/reset").status(), 200);
+    EXPECT_EQ(page.read_response().status(), 200);
+    EXPECT_EQ(health.read_response().status(), 200);
+    EXPECT_LT(Clock::now() - recovered, seconds(1));
 }
 
 TEST_F(BackendTest, CorruptionAnswersDataErr)
 {
     ASSERT_EQ(post("/simulate/corruption").status(), 200);
-    const auto data = get("/data");
-    expect_problem(data, 500);
-    EXPECT_EQ(data.json()["code"], "DATA_ERR");
-    EXPECT_NE(data.message.body.find("DATA_ERR"), std::string::npos);
+    for (const char* path : {"/", "/data"}) {
+        const auto data = get(path);
+        expect_problem(data, 500);
+        EXPECT_EQ(data.json()["detail"], "DATA_ERR");
+        EXPECT_EQ(data.json()["code"], "DATA_ERR");
+        EXPECT_NE(data.json()["message"].get<std::string>().find("/simulate/reset"), std::string::npos);
+    }
     EXPECT_EQ(get("/health").status(), 503);
     EXPECT_EQ(get("/health").json()["status"], "unhealthy");
     EXPECT_EQ(post("/simulate/reset").status(), 200);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -92,6 +93,62 @@ TEST(Rules, FailureModesNameEveryExperiment)
     for (const auto& entry : std::filesystem::directory_iterator(test::source_file("experiment/library")))
         if (entry.path().stem() != "demo") existing.insert(entry.path().stem());
     EXPECT_EQ(named, existing);
+}
+
+/// "GET /health" of every cell such as "GET `/health`, `/metrics`, POST `/fail`" in a table of the document.
+std::set<std::string> requests_in(const std::string& document)
+{
+    std::set<std::string> result;
+    static const std::regex row(R"re((?:^|\n)\| ((?:GET|POST|PUT|DELETE) [^|]*)\|)re");
+    static const std::regex word(R"re(\b(GET|POST|PUT|DELETE)\b|`(/[^`?]*)`)re");
+    for (std::sregex_iterator r(document.begin(), document.end(), row); r != std::sregex_iterator(); ++r) {
+        const std::string cell = (*r)[1];
+        std::string method;
+        for (std::sregex_iterator w(cell.begin(), cell.end(), word); w != std::sregex_iterator(); ++w) {
+            if ((*w)[1].matched) method = (*w)[1];
+            if ((*w)[2].matched) result.insert(method + " " + (*w)[2].str());
+        }
+    }
+    return result;
+}
+
+/// The same of every route that the text of a source file adds to a router.
+std::set<std::string> routes_in(const std::string& source)
+{
+    std::set<std::string> result;
+    static const std::regex route(
+        R"re(\w*(?:add|on|on_for)\((?:[\w:]+, )?(?:http::)?verb::(get|post|put|delete)_?,\s*(mount \+ )?"(/[^"]*)")re");
+    for (std::sregex_iterator m(source.begin(), source.end(), route); m != std::sregex_iterator(); ++m) {
+        std::string method = (*m)[1];
+        std::transform(method.begin(), method.end(), method.begin(), [](char c) { return static_cast<char>(c - 32); });
+        result.insert(method + " " + ((*m)[2].matched ? "/admin" : "") + (*m)[3].str());
+    }
+    return result;
+}
+
+TEST(Rules, EveryEndpointIsDocumented)
+{
+    const auto documented = requests_in(house().read("docs/api.md"));
+    std::size_t routes = 0;
+    for (const char* folder : {"common/backend/", "orders/", "balancer/"})
+        for (const SourceFile& file : house().files()) {
+            if (!file.path.starts_with(folder)) continue;
+            for (const std::string& route : routes_in(file.text)) {
+                if (route.find("...") != std::string::npos) continue; // whatever path the configuration gives a page
+                ++routes;
+                EXPECT_TRUE(documented.contains(route)) << route << " of " << file.path << " is not in docs/api.md";
+            }
+        }
+    EXPECT_GT(routes, 40U) << "the routes of the sources are no longer recognised";
+}
+
+TEST(Rules, AnEndpointThatIsNotDocumentedIsFound)
+{
+    EXPECT_EQ(requests_in("| request | answer |\n|---|---|\n| GET `/a`, `/b/{id}`, POST `/c` | `/d` |\n"),
+              (std::set<std::string>{"GET /a", "GET /b/{id}", "POST /c"}));
+    EXPECT_EQ(routes_in("routes.add(verb::get, \"/a\", x); on(verb::delete_, \"/b/{id}\", y);\n"
+                        "add(Builtin::admin, http::verb::post, mount + \"/c\", z); make_request(verb::get, \"/no\");"),
+              (std::set<std::string>{"GET /a", "DELETE /b/{id}", "POST /admin/c"}));
 }
 
 /// Commands that speak to a running system are executed by tests/system/readme_test.cpp, those of run.sh by

@@ -114,7 +114,7 @@ TEST(Systems, Versions)
     EXPECT_EQ(post(system.port(8001), "/simulate/corruption").status(), 200);
     const Answer broken = get(system.port(8001), "/");
     EXPECT_EQ(broken.status(), 500);
-    EXPECT_NE(broken.message.body.find("DATA_ERR"), std::string::npos) << broken.message.body;
+    EXPECT_EQ(broken.json()["detail"], "DATA_ERR") << broken.message.body;
     ASSERT_TRUE(eventually([&] { return active() == "v2"; })) << get(port, "/status").message.body;
     EXPECT_EQ(get(port, "/").json()["version"], "v2");
 
@@ -130,6 +130,22 @@ TEST(Systems, Versions)
     EXPECT_EQ(post(system.port(8002), "/simulate/cpu/10").status(), 200);
     EXPECT_NE(get(system.port(8002), "/").json().value("load", ""), "%0");
     EXPECT_EQ(post(system.port(8002), "/simulate/reset").status(), 200);
+}
+
+TEST(Systems, VersionsMoveOnFromAnOverloadedOne)
+{
+    RunningSystem system("versions");
+    const auto port = system.port(8010);
+    EXPECT_EQ(get(port, "/").json()["version"], "v1");
+    ASSERT_TRUE(eventually([&] { return get(port, "/status").json().value("v2_healthy", false); }));
+
+    EXPECT_EQ(post(system.port(8001), "/simulate/cpu/100").status(), 200);
+    EXPECT_TRUE(eventually([&] { return get(port, "/status").json().value("active", "") == "v2"; }))
+        << get(port, "/status").message.body;
+    const auto asked = Clock::now();
+    EXPECT_EQ(get(port, "/").json()["version"], "v2");
+    EXPECT_LT(Clock::now() - asked, seconds(2));
+    EXPECT_EQ(get(system.port(8001), "/data").status(), 200) << "it is late, not stuck";
 }
 
 TEST(Systems, OrdersScaled)

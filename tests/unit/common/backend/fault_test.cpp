@@ -34,7 +34,7 @@ TEST(FaultState, EveryModeHasItsAction)
     const std::vector<std::pair<Mode, Action>> expected{
         {Mode::error, Action::error},          {Mode::hang, Action::hang},         {Mode::slow, Action::delay},
         {Mode::reset, Action::reset},          {Mode::truncate, Action::truncate}, {Mode::corrupt, Action::corrupt},
-        {Mode::refuse, Action::serve},         {Mode::flap, Action::error},        {Mode::cpu, Action::serve},
+        {Mode::refuse, Action::serve},         {Mode::flap, Action::error},        {Mode::cpu, Action::delay},
         {Mode::data_error, Action::data_error}};
     for (const auto& [mode, action] : expected)
         EXPECT_EQ(with({.mode = mode}).decide(0, start), action) << to_string(mode);
@@ -50,6 +50,35 @@ TEST(FaultState, OnlyCpuBurns)
 {
     for (const auto& [word, mode] : mode_names)
         EXPECT_EQ(with({.mode = mode, .load = 40}).cpu_load(start), mode == Mode::cpu ? 40u : 0u) << word;
+}
+
+TEST(FaultState, SlowDelaysEveryAnswerAlike)
+{
+    const auto state = with({.mode = Mode::slow, .delay = milliseconds(300)});
+    for (const auto asked : {Asked::page, Asked::health, Asked::other})
+        EXPECT_EQ(state.delay(asked, start), milliseconds(300));
+}
+
+TEST(FaultState, CpuDelaysThePageByItsLoadAndHealthChecksAboveHalfACore)
+{
+    const auto delay = [](unsigned load, Asked asked) {
+        return with({.mode = Mode::cpu, .load = load}).delay(asked, start);
+    };
+    EXPECT_EQ(delay(0, Asked::page), Duration::zero());
+    EXPECT_EQ(delay(1, Asked::page), milliseconds(50));
+    EXPECT_EQ(delay(50, Asked::page), milliseconds(2500));
+    EXPECT_EQ(delay(100, Asked::page), seconds(5));
+    EXPECT_EQ(delay(50, Asked::health), Duration::zero());
+    EXPECT_EQ(delay(51, Asked::health), seconds(2));
+    EXPECT_EQ(delay(100, Asked::health), seconds(2));
+    EXPECT_EQ(delay(100, Asked::other), Duration::zero());
+}
+
+TEST(FaultState, NothingIsDelayedOnceTheFaultIsOver)
+{
+    const auto state = with({.mode = Mode::cpu, .lasts = seconds(1), .load = 100});
+    EXPECT_EQ(state.delay(Asked::page, start + seconds(1)), Duration::zero());
+    EXPECT_EQ(state.decide(0, start + seconds(1)), Action::serve);
 }
 
 TEST(FaultState, EndsByItself)

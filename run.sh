@@ -7,10 +7,10 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# For tests: a place of their own for what runs, and programs that are already built (then nothing is built here).
-RUN=${HOTSPARE_RUN_DIR:-$ROOT/.run}
 PRESET=release
-BUILD=${HOTSPARE_BUILD_DIR:-$ROOT/build/$PRESET}
+absolute() { if [[ $1 == /* ]]; then echo "$1"; else echo "$PWD/$1"; fi; } # daemons start in $ROOT
+RUN=$(absolute "${HOTSPARE_RUN_DIR:-$ROOT/.run}")
+BUILD=$(absolute "${HOTSPARE_BUILD_DIR:-$ROOT/build/$PRESET}")
 OFFSET=0
 
 # The Debian 12 packages of each task; nothing else is ever installed or fetched.
@@ -42,7 +42,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     of its services (default: --engine sqlite, which needs none)
   status            what runs
   logs [-f] [NAME]  the daemons' logs, or one's; -f follows
-  stop [SYSTEM]     end everything that `up` started
+  stop [NAME]       end everything that `up` started, or one system or daemon,
+                    by a name that `status` prints
   demo              kill the primary under load and watch nobody notice
   experiment ARGS   inject a fault, measure it, judge it: run NAME, list,
                     check, compare (experiment --help)
@@ -65,6 +66,12 @@ usage: ./run.sh [COMMAND] [--port-offset N]
 
 --port-offset N adds N to every port. Exit codes: 0 done, 1 failed, 2 bad usage
 or a busy port.
+
+Environment:
+  HOTSPARE_RUN_DIR    folder for logs, data and process records (default: .run
+                      beside this script)
+  HOTSPARE_BUILD_DIR  folder with programs that are built already; then nothing
+                      is built
 TEXT
     echo
     echo "Systems: $(systems)"
@@ -72,7 +79,8 @@ TEXT
 
 asks_for_help() { [[ $1 == -h || $1 == --help ]]; }
 
-say() { printf '%s\n' "$*"; }
+# A reader that left (`up | head -1`) or a full disk ends no command: what it started stays, and it says nothing more.
+say() { printf '%s\n' "$*" 2>/dev/null || true; }
 complain() { printf 'run.sh: %s\n' "${*//$'\n'/$'\n'run.sh: }" >&2; } # every line of it
 fail() { complain "$@"; exit 1; }
 refuse() { complain "$@"; exit 2; }
@@ -83,6 +91,29 @@ systems() {
         [[ -e $file ]] && names+=("$(basename "$file" .system)")
     done
     echo "${names[*]}"
+}
+
+make_folder() { # FOLDER
+    local why
+    why=$(mkdir -p -- "$1" 2>&1) && why=$(mktemp -u -p "$1" 2>&1 >/dev/null) && [[ -w $1 ]] && return
+    fail "cannot write to $1${why:+ (${why##*: })}: run this as the owner of the folder, or choose others by" \
+        "HOTSPARE_RUN_DIR and HOTSPARE_BUILD_DIR (./run.sh help)"
+}
+
+# Logs, data and records are for their owner alone, and in the folder of another user that one could replace them.
+make_run_folder() {
+    (umask 077 && make_folder "$RUN")
+    [[ -O $RUN ]] || fail "$RUN belongs to $(stat -Lc %U "$RUN"): run this as that user, or set HOTSPARE_RUN_DIR" \
+        "to a folder of your own"
+    chmod go= "$RUN"
+}
+
+close_inherited() { # every descriptor above 2: what the caller has open is no business of a daemon
+    local fd
+    for fd in /proc/self/fd/*; do
+        fd=${fd##*/}
+        if ((fd > 2)); then eval "exec $fd>&-"; fi
+    done
 }
 
 # --- installing and building ------------------------------------------------------------------------------------------
@@ -104,8 +135,8 @@ ensure_packages() {
     if ((EUID != 0)) && ! command -v sudo >/dev/null; then
         fail "missing packages, and neither root nor sudo to install them: apt-get install ${missing[*]}"
     fi
-    say "installing: ${missing[*]}" | fmt -w 80
-    mkdir -p "$RUN"
+    say "installing: ${missing[*]}" | fmt -w 80 || true
+    make_run_folder
     {
         as_root apt-get update -q &&
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
@@ -141,7 +172,8 @@ ensure_peers() {
 build() { # TARGET...: configures if need be and builds these targets of $PRESET
     [[ -z ${HOTSPARE_BUILD_DIR:-} ]] || return 0
     ensure_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}"
-    mkdir -p "$RUN"
+    make_run_folder
+    make_folder "$BUILD"
     local log=$RUN/build-$PRESET.log
     say "building $PRESET$([[ -e $BUILD/build.ninja ]] || echo ', the first time takes minutes')"
     local begun=$SECONDS
@@ -200,11 +232,9 @@ system_file() {
 # The directory of a running system; one that is shifted has its own, so both can run.
 instance_dir() { if ((OFFSET)); then echo "$RUN/$1+$OFFSET"; else echo "$RUN/$1"; fi; }
 
-# A description's ${port:N} is N shifted by the offset (so ${port:0} is the offset itself); its paths below .run/SYSTEM/
-# belong to the instance.
+# A description's ${port:N} is N shifted by the offset (so ${port:0} is the offset itself).
 daemon_lines() { # SYSTEM [NAME]... -> "NAME COMMAND-LINE" of each daemon, or of these
-    local line directory
-    directory=$(instance_dir "$1")
+    local line
     while IFS= read -r line || [[ -n $line ]]; do
         line=${line%%#*}
         [[ $line =~ ^([^[:space:]]+) ]] || continue
@@ -212,7 +242,7 @@ daemon_lines() { # SYSTEM [NAME]... -> "NAME COMMAND-LINE" of each daemon, or of
         while [[ $line =~ \$\{port:([0-9]+)\} ]]; do
             line=${line//"${BASH_REMATCH[0]}"/$((BASH_REMATCH[1] + OFFSET))}
         done
-        echo "${line//.run\/$1\//$directory/}"
+        echo "$line"
     done <"$(system_file "$1")"
 }
 
@@ -458,10 +488,12 @@ start_daemons() {
     for i in "${!lines[@]}"; do
         read -ra words <<<"${lines[i]}"
         # A session of its own: ^C and a closed terminal are for this script, which then decides what ends. The lock on
-        # descriptor 9 is not inherited, or it would be held for as long as the daemon lives.
+        # descriptor 9 is not inherited either, or it would be held for as long as the daemon lives.
         name=${words[0]}
-        (cd "$ROOT" && exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "${programs[i]}" "${words[@]:2}" \
-            </dev/null >>"$2/$name.log" 2>&1 9>&-) &
+        words=("${words[@]//.run\/$1\//"$2/"}") # a description's paths below .run/SYSTEM/ belong to the instance
+        (cd "$ROOT" && close_inherited && umask 077 &&
+            exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "${programs[i]}" "${words[@]:2}") \
+            </dev/null >>"$2/$name.log" 2>&1 &
         record "$2/$name.supervisor" $!
     done
     trap 'interrupted' INT TERM HUP
@@ -511,8 +543,8 @@ report_failure() { # DIRECTORY NAME TEXT
     tail -n 5 "$1/$2.log" >&2
 }
 
-# bring_up SYSTEM: starts it and waits until it answers. Until the caller says that it may stay (`trap - EXIT`), the end
-# of this script, for whatever reason, is the end of the system.
+# bring_up SYSTEM: starts it and waits until it answers. Until it does, the end of this script, for whatever reason, is
+# the end of the system; from then on it stays, whatever becomes of this script.
 bring_up() {
     local directory busy target programs targets=()
     directory=$(instance_dir "$1")
@@ -523,6 +555,7 @@ bring_up() {
     if ((${#targets[@]} < ${#programs[@]})); then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
     build "${targets[@]}"
     for target in "${targets[@]}"; do program_path "$target" >/dev/null; done
+    umask 077
     mkdir -p "$directory"
     rm -f "$directory/stopping"
     trap 'ignore_signals; stop_instance "$(instance_dir "'"$1"'")"' EXIT
@@ -531,6 +564,8 @@ bring_up() {
         ignore_signals
         fail "$1 did not start; logs: ${directory#"$PWD"/}"
     fi
+    ignore_signals
+    trap - EXIT
 }
 
 up() { # [SYSTEM] [--engine NAME]
@@ -572,11 +607,10 @@ up() { # [SYSTEM] [--engine NAME]
     bring_up "$system"
     say "$system is up:"
     show_instance "$directory"
-    printf "\nTry:\n"
-    suggestions "$system"
+    say
+    say "Try:"
+    say "$(suggestions "$system")"
     say "  ./run.sh logs -f      ./run.sh stop"
-    ignore_signals
-    trap - EXIT
 }
 
 # complete SYSTEM DIRECTORY: starts what a running system lacks: every daemon without a supervisor, whether it has ended
@@ -593,6 +627,7 @@ complete() {
         return
     fi
     say "$1 runs, but not all of it; starting again: ${lacking[*]}"
+    umask 077
     for name in "${lacking[@]}"; do
         if pid=$(live_pid "$2/$name.pid"); then end_process "$2/$name.pid" "$pid"; fi
     done
@@ -614,7 +649,7 @@ end_process() { # FILE PID: the process that is recorded there, by force if it t
 }
 
 take_lock() { # two `up` at once would both find the ports free
-    mkdir -p "$RUN"
+    make_run_folder
     exec 9>"$RUN/lock"
     flock -w 600 9 || fail "another run.sh holds $RUN/lock"
 }
@@ -628,11 +663,11 @@ show_instance() { # DIRECTORY
         name=$(basename "$file" .log)
         restarts=$(wc -l 2>/dev/null <"$1/$name.restarts") || restarts=0
         if pid=$(live_pid "$1/$name.pid"); then
-            printf '  %-20s pid %-8s ports %-14s restarts %s\n' "$name" "$pid" "$(ports_of "$pid")" "$restarts"
+            say "$(printf '  %-20s pid %-8s ports %-14s restarts %s' "$name" "$pid" "$(ports_of "$pid")" "$restarts")"
         else
             state=$(cat "$1/$name.state" 2>/dev/null || echo stopped)
             if ! live_pid "$1/$name.supervisor" >/dev/null; then state+="; ./run.sh up starts it again"; fi
-            printf '  %-20s down: %s\n' "$name" "$state"
+            say "$(printf '  %-20s down: %s' "$name" "$state")"
         fi
     done
 }
@@ -643,13 +678,13 @@ ports_of() { # PID -> the ports that it listens on
 
 status() {
     take_at_most 0 status "$@"
-    local directory found=false
-    for directory in $(running_instances); do
-        found=true
+    local directory directories
+    mapfile -t directories < <(running_instances)
+    for directory in "${directories[@]}"; do
         say "$(basename "$directory"):"
         show_instance "$directory"
     done
-    $found || say "nothing runs"
+    ((${#directories[@]})) || say "nothing runs"
 }
 
 logs() { # of what runs; if nothing does, those that are left from the last time
@@ -682,18 +717,19 @@ logs() { # of what runs; if nothing does, those that are left from the last time
 # What uses an engine has ended, with what it still had to write, before the engine does.
 stop_instance() { # DIRECTORY
     [[ ! -d $1 ]] || : >"$1/stopping"
-    end_recorded "$1" but-engines
-    end_recorded "$1"
+    end_recorded "$1" '*' but-engines
+    end_recorded "$1" '*'
 }
 
-records() { # DIRECTORY [but-engines] -> its records of processes
+records() { # DIRECTORY NAME|'*' [but-engines] -> its records of processes, or those of one daemon
     local file
     for file in "$1"/*.supervisor "$1"/*.pid; do
-        if [[ -e $file && ! (${2:-} == but-engines && -e ${file%.*}.engine) ]]; then echo "$file"; fi
+        [[ -e $file && ($2 == '*' || $(basename "${file%.*}") == "$2") ]] || continue
+        [[ ${3:-} == but-engines && -e ${file%.*}.engine ]] || echo "$file"
     done
 }
 
-# end_recorded DIRECTORY [but-engines]: supervisors first, each ends its own daemon; then whoever is left, by force. A
+# end_recorded DIRECTORY NAME|'*' [but-engines]: supervisors first, each ends its own daemon; then whoever is left, by force. A
 # supervisor hears the signal again and again, as the first one may have come too early for it; a daemon once, as it
 # counts them.
 end_recorded() {
@@ -720,20 +756,43 @@ end_recorded() {
     done
 }
 
-stop() {
+stop() { # [NAME]: of a system, an instance or a daemon, as `status` prints it
     take_at_most 1 stop "$@"
-    local directory found=false
-    [[ $# == 0 ]] || system_file "$1" >/dev/null
-    for directory in $(running_instances); do
-        if (($#)) && [[ $directory != "$(instance_dir "$1")" ]]; then continue; fi
-        found=true
-        stop_instance "$directory"
-        say "stopped $(basename "$directory")"
+    local directory directories matching=() name=${1:-}
+    mapfile -t directories < <(running_instances)
+    for directory in "${directories[@]}"; do
+        if [[ -z $name || $directory == "$RUN/$name" || $directory == "$(instance_dir "$name")" ]]; then
+            matching+=("$directory")
+        fi
     done
-    if $found; then return; fi
-    directory=$(running_instances | xargs -r -n 1 basename | paste -sd ' ')
-    say "nothing runs${directory:+ by that name; what runs: $directory}"
+    if ((${#matching[@]})); then
+        for directory in "${matching[@]}"; do
+            stop_instance "$directory"
+            say "stopped $(basename "$directory")"
+        done
+        return
+    fi
+    for directory in "${directories[@]}"; do # no system has the name; a daemon may
+        if ((!OFFSET)) || [[ $directory == *+$OFFSET ]]; then
+            [[ -z $(records "$directory" "$name") ]] || matching+=("$directory")
+        fi
+    done
+    ((${#matching[@]} < 2)) ||
+        refuse "$name runs in $(names_of "${matching[@]}"): stop one of them, or say which by --port-offset"
+    if ((${#matching[@]})); then
+        end_recorded "${matching[0]}" "$name"
+        say "stopped $name of $(names_of "${matching[@]}")"
+        return
+    fi
+    local system=${name%%+*} what="nothing runs${name:+ as $name}"
+    if ((OFFSET)); then what+=" with --port-offset $OFFSET"; fi
+    if ((${#directories[@]})); then what+="; what runs: $(names_of "${directories[@]}")"; fi
+    # What has ended already is no mistake, an unknown name is one.
+    [[ -z $name || " $(systems) " == *" $system "* ]] || refuse "$what; systems: $(systems)"
+    say "$what"
 }
+
+names_of() { basename -a -- "$@" | paste -sd ' '; } # DIRECTORY... -> the instances
 
 # --- experiments, test, fuzz, bench -----------------------------------------------------------------------------------
 
@@ -871,6 +930,7 @@ set_offset() { # TEXT
 
 main() {
     local arguments=() command
+    trap : PIPE # not ignored, which daemons would inherit: say() goes on when its reader has left
     while (($#)); do
         case $1 in
         --port-offset | --port-offset=*)

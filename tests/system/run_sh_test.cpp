@@ -263,6 +263,108 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     EXPECT_NE(sh({"logs", "primary"}).out.find("stopped"), std::string::npos) << "the last words can still be read";
 }
 
+TEST_F(RunSh, AReaderThatLeavesUndoesNothing)
+{
+    const auto through = [&](const std::string& pipe) {
+        const auto line = source_file("run.sh") + " up --port-offset " + std::to_string(offset_) + pipe;
+        return run("/bin/bash", {"-c", "set -o pipefail; " + line}, options());
+    };
+    const auto head = through(" | head -n 1");
+    EXPECT_EQ(head.code, 0);
+    EXPECT_EQ(head.out, "failover is up:\n");
+    EXPECT_EQ(head.err, "");
+    EXPECT_EQ(get(port(5000), "/data").status(), 200) << "what it started stays";
+    EXPECT_EQ(sh({"stop"}).code, 0);
+
+    for (const std::string pipe : {" >/dev/full", " >&-", " | true"}) {
+        const auto up = through(pipe);
+        EXPECT_EQ(up.code, 0) << pipe;
+        EXPECT_EQ(up.err, "") << pipe;
+        EXPECT_EQ(get(port(5000), "/data").status(), 200) << pipe;
+        EXPECT_EQ(sh({"stop"}).code, 0);
+    }
+}
+
+TEST_F(RunSh, TheRunFolderMayHaveASpaceAndBeRelative)
+{
+    auto spaced = options();
+    spaced.environment = {{"HOTSPARE_RUN_DIR", "a run folder"}, {"HOTSPARE_BUILD_DIR", build_}};
+    spaced.directory = directory_.path().string();
+    const auto spaced_sh = [&](std::vector<std::string> arguments) {
+        return run(source_file("run.sh"), with_offset(std::move(arguments)), spaced, seconds(60));
+    };
+    const auto up = spaced_sh({"up"});
+    ASSERT_EQ(up.code, 0) << up.err;
+    EXPECT_EQ(get(port(5000), "/data").status(), 200);
+    EXPECT_TRUE(
+        fs::exists(directory_.path() / "a run folder" / ("failover+" + std::to_string(offset_)) / "data.sqlite"));
+    const auto status = spaced_sh({"status"});
+    EXPECT_EQ(std::count(status.out.begin(), status.out.end(), '\n'), 4) << status.out;
+    EXPECT_EQ(spaced_sh({"stop"}).out, "stopped failover+" + std::to_string(offset_) + "\n");
+    EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
+}
+
+TEST_F(RunSh, StopTakesTheNamesThatStatusPrints)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    const auto instance_name = "failover+" + std::to_string(offset_);
+    const auto plain = [&](const std::vector<std::string>& arguments) {
+        return run(source_file("run.sh"), arguments, options());
+    };
+    const auto other = plain({"stop", "versions"});
+    EXPECT_EQ(other.code, 0) << "what has ended already is no mistake";
+    EXPECT_EQ(other.out, "nothing runs as versions; what runs: " + instance_name + "\n");
+    const auto unknown = plain({"stop", "nosuch"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("what runs: " + instance_name), std::string::npos) << unknown.err;
+
+    EXPECT_EQ(plain({"stop", "spare"}).out, "stopped spare of " + instance_name + "\n");
+    EXPECT_TRUE(nothing_listens({5002}));
+    EXPECT_EQ(get(port(5000), "/data").status(), 200) << "the others stay";
+    EXPECT_EQ(plain({"stop", instance_name}).out, "stopped " + instance_name + "\n");
+    EXPECT_TRUE(nothing_listens({5000, 5001, 5002}));
+}
+
+TEST_F(RunSh, AFolderThatCannotBeUsedIsNamedWithTheWayOut)
+{
+    std::ofstream(directory_.path() / "file") << "x";
+    auto elsewhere = options();
+    elsewhere.environment[0].second = (directory_.path() / "file" / "run").string();
+    const auto unwritable = run(source_file("run.sh"), with_offset({"up"}), elsewhere);
+    EXPECT_EQ(unwritable.code, 1);
+    EXPECT_NE(unwritable.err.find("cannot write to " + elsewhere.environment[0].second), std::string::npos);
+    EXPECT_NE(unwritable.err.find("HOTSPARE_RUN_DIR"), std::string::npos) << unwritable.err;
+    EXPECT_EQ(std::count(unwritable.err.begin(), unwritable.err.end(), '\n'), 1) << unwritable.err;
+
+    const auto foreign = directory_.path() / "foreign";
+    fs::create_directory(foreign);
+    if (::chown(foreign.c_str(), 65534, 65534) != 0) GTEST_SKIP() << "only root can give a folder away";
+    elsewhere.environment[0].second = foreign.string();
+    const auto refused = run(source_file("run.sh"), with_offset({"up"}), elsewhere);
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("belongs to "), std::string::npos) << refused.err;
+    EXPECT_TRUE(fs::is_empty(foreign));
+}
+
+TEST_F(RunSh, WhatRunsIsForItsOwnerAloneAndInheritsNothing)
+{
+    const auto line = "umask 022; exec 7>" + (directory_.path() / "callers").string() + "; " + source_file("run.sh") +
+                      " up --port-offset " + std::to_string(offset_);
+    const auto up = run("/bin/bash", {"-c", line}, options());
+    ASSERT_EQ(up.code, 0) << up.err;
+    for (const auto& file : fs::recursive_directory_iterator(instance("failover")))
+        EXPECT_EQ(file.status().permissions() & (fs::perms::group_all | fs::perms::others_all), fs::perms::none)
+            << file.path();
+    EXPECT_EQ(fs::status(instance("failover")).permissions() & fs::perms::others_all, fs::perms::none);
+    for (const auto* record : {"primary.pid", "balancer.pid", "balancer.supervisor"}) {
+        const auto folder = fs::path("/proc") / std::to_string(recorded("failover", record)) / "fd";
+        for (const auto& descriptor : fs::directory_iterator(folder)) {
+            std::error_code error;
+            EXPECT_NE(fs::read_symlink(descriptor.path(), error).filename(), "callers") << record;
+        }
+    }
+}
+
 TEST_F(RunSh, TheHelpOfTheBenchmarkNeedsNoBuild)
 {
     if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "the benchmark's language is not installed";

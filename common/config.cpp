@@ -1,6 +1,7 @@
 #include "common/config.hpp"
 
 #include "common/columns.hpp"
+#include "common/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -21,18 +21,12 @@
 namespace hotspare::config {
 namespace {
 
-/// Without control characters, of bounded length.
-std::string printable(std::string_view text)
+/// Printable and of bounded length.
+std::string quotable(std::string_view text)
 {
     constexpr std::size_t longest = 80;
-    std::string out;
-    for (const char c : text.substr(0, longest)) {
-        if (std::iscntrl(static_cast<unsigned char>(c)))
-            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-        else
-            out += c;
-    }
-    return out + (text.size() > longest ? "..." : "");
+    // Shortened first, as a long text may be very long; one byte more than fits lets shortened() see that it is.
+    return printable(shortened(std::string(text.substr(0, longest + 1)), longest));
 }
 
 ParseError out_of_range(std::string_view text, std::string_view expected)
@@ -418,7 +412,7 @@ bool is_http_origin(const std::string& text)
 
 std::string in_quotes(std::string_view text)
 {
-    return "'" + printable(text) + "'";
+    return "'" + quotable(text) + "'";
 }
 
 std::string without_password(std::string_view text)
@@ -674,7 +668,7 @@ void Loader::load(const std::string& yaml, const std::string& name)
         if (!document.IsNull()) reader.read(document, root_, "");
     } catch (const YAML::Exception& e) {
         throw UsageError(fmt::format("{}: not valid YAML: {}, expected one mapping of keys to values",
-                                     reader.at(mark_of(e, yaml)), printable(e.msg)));
+                                     reader.at(mark_of(e, yaml)), quotable(e.msg)));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "common/log.hpp"
 
+#include "common/text.hpp"
 #include "common/time.hpp"
 
 #include <fmt/format.h>
@@ -11,7 +12,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -66,7 +66,7 @@ public:
 private:
     static std::string escaped(std::string_view text)
     {
-        return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        return printable_json(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     }
 
     std::string service_;
@@ -80,14 +80,8 @@ public:
     {
         const auto time = format_rfc3339(std::chrono::time_point_cast<WallTime::duration>(msg.time));
         fmt::format_to(std::back_inserter(out), "{} {:<8} {}: ", time, level_name(msg), service_);
-        // A control character could move the cursor or start a line that looks like ours.
-        for (const char c : split(msg).message) {
-            const auto byte = static_cast<unsigned char>(c);
-            if (std::iscntrl(byte))
-                fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-            else
-                out.push_back(c);
-        }
+        const auto message = printable(split(msg).message);
+        out.append(message.data(), message.data() + message.size());
         out.push_back('\n');
     }
 
@@ -203,7 +197,7 @@ std::size_t Session::dropped() const
 
 void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields)
 {
-    const auto object = fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const auto object = printable_json(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     const auto text = fmt::format("{}{}{}", message, fields_separator, object.substr(1, object.size() - 2));
     spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr}, level,
                                       spdlog::string_view_t(text));

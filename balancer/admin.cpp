@@ -122,14 +122,15 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
 
 http::Response Admin::health(const http::Request&)
 {
-    const bool well = report_.is_well();
+    const std::string trouble = report_.trouble();
+    const bool well = trouble.empty();
     const auto active = report_.active();
     http::Json body{{"service", "balancer"},
                     {"status", !well                  ? "unhealthy"
                                : report_.fails_open() ? "degraded"
                                                       : "healthy"},
                     {"active", active ? http::Json(config_.backends[*active].name) : http::Json()}};
-    if (!well) body["error"] = report_.can_answer() ? "every backend answers with a failure" : "no backend can answer";
+    if (!well) body["error"] = trouble;
     auto response = http::json_response(well ? 200 : 503, body);
     if (!well) response.set(http::field::retry_after, "1");
     return response;

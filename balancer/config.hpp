@@ -70,9 +70,10 @@ struct QuarantineConfig {
 
 struct PassiveConfig {
     StatusRange failing_status{500, 599};
-    unsigned degrade_after = 5;    ///< consecutive failing answers that mark a backend degraded ...
-    unsigned unhealthy_after = 10; ///< ... and unhealthy
-    double outlier_factor = 5;     ///< mean latency this many times that of its peers marks it degraded
+    /// Requests that failed here and succeeded elsewhere, less two for each that succeeded here, that mark a backend
+    /// degraded. One that fails a third of its requests practically never gets there.
+    unsigned degrade_after = 20;
+    double outlier_factor = 5; ///< mean latency this many times that of its peers marks it degraded
 };
 
 struct RetryConfig {

@@ -180,9 +180,8 @@ static void fields(config::Fields& field, PassiveConfig& c)
 {
     field("failing_status", c.failing_status, "response statuses that count as failures of the backend");
     field("degrade_after", c.degrade_after,
-          "consecutive failures of live requests before the backend is marked degraded", {1, 1'000'000});
-    field("unhealthy_after", c.unhealthy_after,
-          "consecutive failures of live requests before the backend is marked unhealthy", {1, 1'000'000});
+          "requests that failed here and succeeded elsewhere, minus two for each that succeeded here: degraded",
+          {1, 1'000'000});
     field("outlier_factor", c.outlier_factor,
           "a mean latency above this multiple of the other backends' marks the backend degraded", {1.0, 1e6});
 }
@@ -341,6 +340,19 @@ void flags(config::Flags& list, ConfigFile& file)
     backend.assign = [&file](const std::vector<std::string>& values) { return assign_backends(file, values); };
     list.push_back(std::move(backend));
 
+    config::Flag probe_path;
+    probe_path.name = "probe-path";
+    probe_path.metavar = "PATH";
+    probe_path.help = "probe path of every pool";
+    probe_path.path = "probe-path";
+    probe_path.assign = [&file](const std::vector<std::string>& values) -> std::string {
+        if (!is_target(values.back())) return fmt::format("'{}' is not {}", values.back(), a_target);
+        if (file.pools.empty()) file.pools.emplace_back();
+        for (auto& pool : file.pools) pool.probe.path = values.back();
+        return {};
+    };
+    list.push_back(std::move(probe_path));
+
     config::Flag policy;
     policy.name = "policy";
     policy.metavar = "POLICY";
@@ -497,8 +509,6 @@ private:
         fit(path + ".probe.slow", pool.probe.slow, path + ".probe.timeout", pool.probe.timeout);
         fit(path + ".failback.hold_down", pool.failback.hold_down, path + ".failback.hold_down_max",
             pool.failback.hold_down_max);
-        fit(path + ".passive.degrade_after", pool.passive.degrade_after, path + ".passive.unhealthy_after",
-            pool.passive.unhealthy_after);
     }
 
     void routes()

@@ -46,7 +46,7 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
     tallied_ = true;
     if (placement.observe(backend, kind, now)) {
         // Idle connections to a backend that has just failed are worth nothing until it has proved itself.
-        upstreams.drop(backend);
+        if (placement.suspect(backend)) upstreams.drop(backend);
         flush();
     }
 }

@@ -98,7 +98,7 @@ private:
         TimePoint last{};
         Duration total_latency{};
     };
-    static constexpr std::size_t kinds = static_cast<std::size_t>(EvidenceKind::outpaced) + 1;
+    static constexpr std::size_t kinds = static_cast<std::size_t>(EvidenceKind::uncompared) + 1;
     static constexpr Duration report_interval = milliseconds(100);
     static constexpr std::size_t stock_limit = 256;
 

@@ -48,9 +48,10 @@ std::string plural(std::uint64_t n, std::string_view one)
 
 std::string live_trouble(const HealthChange& change)
 {
-    if (change.requests == 0) return fmt::format("{} outpaced", plural(change.outpaced, "live request"));
     const auto failed = fmt::format("{} failed", plural(change.requests, "live request"));
-    return change.outpaced == 0 ? failed : fmt::format("{} and {} outpaced", failed, change.outpaced);
+    if (change.outpaced == 0) return failed;
+    const auto outpaced = fmt::format("{} answered first elsewhere", plural(change.outpaced, "live request"));
+    return change.requests == 0 ? outpaced : fmt::format("{} and {}", failed, outpaced);
 }
 
 std::string describe(const HealthChange& change, const std::optional<ProbeReport>& probe)
@@ -68,7 +69,14 @@ std::string describe(const HealthChange& change, const std::optional<ProbeReport
     }
     case Cause::confirmed:
         return fmt::format("{}, and {} failed: {}", live_trouble(change), plural(change.probes, "probe"), last);
-    case Cause::traffic: return fmt::format("{}, none succeeded", live_trouble(change));
+    case Cause::traffic:
+        return fmt::format("{} failed and succeeded elsewhere, {} succeeded",
+                           plural(change.requests + change.outpaced, "live request"), change.answered);
+    case Cause::races:
+        return fmt::format("{} in a row answered first elsewhere", plural(change.outpaced, "live request"));
+    case Cause::uncompared:
+        return fmt::format("{} in a row failed and could not be sent elsewhere",
+                           plural(change.requests, "live request"));
     case Cause::intermittent:
         return fmt::format("{} bad ones among the latest probes, the last: {}", change.probes, last);
     case Cause::outlier: return "live answers are much slower than those of its peers";
@@ -91,7 +99,7 @@ resilience::HealthSettings health_settings(const PoolConfig& pool)
             .rise = std::max(pool.probe.rise, 1U),
             .slow = pool.probe.slow,
             .degrade_after = pool.passive.degrade_after,
-            .unhealthy_after = pool.passive.unhealthy_after,
+            .good_now = pool.probe.fast_interval,
             .flap_memory = std::max<Duration>(pool.failback.hold_down_max, seconds(1))};
 }
 
@@ -173,8 +181,7 @@ Reaction Failover::probe_finished(ProbeReport report, TimePoint now)
     const resilience::ProbeResult result{report.started, report.latency, report.outcome};
     if (!backend.state.last_probe || backend.state.last_probe->started <= report.started)
         backend.state.last_probe = std::move(report);
-    if (result.started < jumped_at_)
-        return settle(std::move(reaction), now); // DESIGN §1 rule 7: observed, not acted on
+    if (result.started < jumped_at_) return settle(std::move(reaction), now); // observed, not acted on
 
     backend.probing = false;
     if (const auto change = backend.detector.probed(result, now))
@@ -220,11 +227,12 @@ Reaction Failover::evidence(std::span<const Evidence> evidence, TimePoint now)
             backend.latency.count += e.count;
             backend.latency.total += e.total_latency;
             break;
-        case EvidenceKind::refused:
+        case EvidenceKind::refused: add(t->refused, t->last_refused, e); break;
         case EvidenceKind::reset:
-        case EvidenceKind::timed_out: add(t->broken, t->last_broken, e); break;
-        case EvidenceKind::failing_status:
-        case EvidenceKind::malformed: add(t->failing, t->last_failing, e); break;
+        case EvidenceKind::timed_out:
+        case EvidenceKind::malformed: add(t->broken, t->last_broken, e); break;
+        case EvidenceKind::diverted: add(t->diverted, t->last_diverted, e); break;
+        case EvidenceKind::uncompared: add(t->uncompared, t->last_uncompared, e); break;
         case EvidenceKind::outpaced: add(t->outpaced, t->last_outpaced, e); break;
         }
     }
@@ -234,11 +242,12 @@ Reaction Failover::evidence(std::span<const Evidence> evidence, TimePoint now)
         const auto index = static_cast<BackendIndex>(i);
         if (const auto change = backend.detector.observed(*traffic[i], now))
             judge(index, *change, describe(*change, backend.state.last_probe), reaction, now);
-        count_failures(index, traffic[i]->broken + traffic[i]->failing, reaction, now);
+        count_failures(index, traffic[i]->diverted, reaction, now);
 
         // Ask the backend itself, at once. Where only some requests fail, the probes stay good: the gap keeps such a
         // service from being probed with every one of them.
-        const Duration gap = traffic[i]->broken > 0 ? backend.probe->fast_interval / 4 : backend.probe->fast_interval;
+        const bool unanswered = traffic[i]->refused + traffic[i]->broken > 0;
+        const Duration gap = unanswered ? backend.probe->fast_interval / 4 : backend.probe->fast_interval;
         if (backend.last_suspicion > backend.probe_started) hasten_probe(backend, gap, now);
     }
     if (now >= period_end_) compare_latencies(reaction, now);
@@ -270,7 +279,8 @@ Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
                 if (pools_[p].members[i].backend == index)
                     end_quarantine(static_cast<PoolIndex>(p), i, "operator", "an operator enabled it", reaction, now);
         event.to = observed_status(backend.detector.health());
-        event.evidence = "an operator enabled it";
+        event.evidence = backend.observed.empty() ? "an operator enabled it"
+                                                  : fmt::format("an operator enabled it; {}", backend.observed);
         hasten_probe(backend, Duration::zero(), now);
         break;
     }
@@ -361,7 +371,7 @@ void Failover::judge(BackendIndex index, const HealthChange& change, std::string
                      TimePoint now)
 {
     Backend& backend = backends_[index];
-    const bool worse = change.to < change.from || change.to <= Health::unhealthy;
+    const bool worse = change.to < change.from || (change.from == Health::unknown && change.to <= Health::unhealthy);
     Event event{.at = now,
                 .backend = index,
                 .from = observed_status(change.from),
@@ -372,6 +382,7 @@ void Failover::judge(BackendIndex index, const HealthChange& change, std::string
                 .first_evidence = change.first_evidence};
     if (change.to == Health::down) ++backend.down_count;
     if (change.to < change.from) backend.worsening = event;
+    backend.observed = event.evidence;
     if (!backend.word) show_status(index, std::move(event), reaction);
 }
 
@@ -501,8 +512,10 @@ Duration Failover::starved_gap(const ProbeConfig& probe) noexcept
 void Failover::hurry_for_starved_pools(TimePoint now)
 {
     for (const Pool& pool : pools_) {
+        // A backend that fails its probes and answers requests keeps no request waiting.
         const bool starved = std::none_of(pool.members.begin(), pool.members.end(), [this](const Member& m) {
-            return !backends_[m.backend].word && backends_[m.backend].detector.health() >= Health::degraded;
+            const Backend& backend = backends_[m.backend];
+            return !backend.word && (backend.detector.health() >= Health::unhealthy || backend.contradicted);
         });
         if (!starved) continue;
         for (const Member& m : pool.members) {
@@ -535,8 +548,9 @@ Failover::Rank Failover::nominal_rank(const Pool& pool, std::size_t position) co
     case Health::degraded: return quarantined(pool, position) ? Rank::quarantined : Rank::degraded;
     case Health::unhealthy:
     case Health::down:
-        if (pool.state.fail_open && backend.detector.contradicted()) return Rank::contradicted;
-        return backend.detector.health() == Health::unhealthy ? Rank::unhealthy : Rank::none;
+        if (backend.detector.health() == Health::down && !(pool.state.fail_open && backend.contradicted))
+            return Rank::none;
+        return backend.rejected ? Rank::rejected : Rank::failing;
     case Health::unknown: break;
     }
     return Rank::none;
@@ -597,7 +611,15 @@ std::optional<std::size_t> Failover::elect(const Pool& pool, bool undamped, Time
         };
         if (rank(pool, i) != Rank::none && (!best || merit(i) > merit(*best))) best = i;
     }
-    if (!current) return best;
+    if (!current) {
+        // At the start the order is only known once every backend has been probed; a good one need not wait for that.
+        const bool early =
+            !pool.settled && best && rank(pool, *best) < Rank::degraded &&
+            std::any_of(pool.members.begin(), pool.members.end(), [this](const Member& m) {
+                return !backends_[m.backend].word && backends_[m.backend].detector.health() == Health::unknown;
+            });
+        return early ? std::nullopt : best;
+    }
 
     const Rank now_has = nominal_rank(pool, *current);
     if (pool.members[*current].backend == pool.state.preferred && now_has >= Rank::degraded) return current;
@@ -605,11 +627,12 @@ std::optional<std::size_t> Failover::elect(const Pool& pool, bool undamped, Time
         const bool works = now_has >= Rank::degraded;
         return works && !ready(*best) ? current : best;
     }
-    // Nothing is better; a healthy one may be preferred.
-    if (now_has != Rank::healthy || (pool.config->failback.mode == FailbackMode::manual && !undamped)) return current;
+    // Nothing is better: among equals the order decides. A quarantined one is not returned to.
+    if (now_has == Rank::quarantined || (pool.config->failback.mode == FailbackMode::manual && !undamped))
+        return current;
     for (std::size_t i : order) {
         if (i == *current) break;
-        if (rank(pool, i) == Rank::healthy && ready(i)) return i;
+        if (rank(pool, i) == now_has && ready(i)) return i;
     }
     return current;
 }
@@ -650,7 +673,7 @@ void Failover::notice_fail_open(PoolIndex index, Reaction& reaction, TimePoint n
         const Backend& backend = backends_[m.backend];
         if (backend.word) continue;
         works |= backend.detector.health() >= Health::degraded || backend.detector.health() == Health::unknown;
-        if (!contradicted && backend.detector.contradicted()) contradicted = m.backend;
+        if (!contradicted && backend.contradicted) contradicted = m.backend;
     }
     const bool open = !works && contradicted;
     if (open == pool.state.fail_open) return;
@@ -668,7 +691,7 @@ void Failover::notice_fail_open(PoolIndex index, Reaction& reaction, TimePoint n
              .at = now,
              .pool = index,
              .cause = works ? "probes" : "traffic",
-             .evidence = works ? "a backend passes its probes again" : "live requests fail as well"});
+             .evidence = works ? "a backend passes its probes again" : "live requests are not answered either"});
 }
 
 void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, bool by_operator, Reaction& reaction,
@@ -705,6 +728,11 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
         event.cause = "recovered";
         event.evidence = fmt::format("'{}' has been healthy for {:.1f} s", backends_[*chosen].config->name,
                                      sec(now - backends_[*chosen].detector.since()));
+    } else if (is_preferred && nominal_rank(pool, position) == nominal_rank(pool, position_of(*chosen))) {
+        event.kind = Event::Kind::failback;
+        event.cause = "order";
+        event.evidence = fmt::format("'{}' is {} as well and comes first", backends_[*chosen].config->name,
+                                     to_string(backends_[*chosen].state.status));
     } else {
         event.cause = left.worsening.cause;
         event.evidence = fmt::format("'{}' is {}: {}", left.config->name,
@@ -713,7 +741,10 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
         event.detection = left.worsening.detection;
         event.first_evidence = left.worsening.first_evidence;
     }
-    ++(event.kind == Event::Kind::failback ? pool.state.failbacks : pool.state.failovers);
+    if (event.cause == "operator")
+        ++pool.state.planned;
+    else
+        ++(event.kind == Event::Kind::failback ? pool.state.failbacks : pool.state.failovers);
     reaction.events.push_back(std::move(event));
 }
 
@@ -730,13 +761,13 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
         const Backend& backend = backends_[pool.members[i].backend];
         if (backend.word) continue;
         const bool promising = backend.detector.health() == Health::unknown || backend.detector.recovering();
-        if (ranks[i] >= Rank::doubtful || promising || ranks[i] == Rank::contradicted ||
-            (ranks[i] == Rank::quarantined && !sound))
+        if (ranks[i] >= Rank::doubtful || promising || (ranks[i] == Rank::quarantined && !sound))
             tiers[i] = Tier::fallback;
     }
+    // What fails its probes is better than no answer. All of it: each may be the one that answers this request.
     if (std::find(tiers.begin(), tiers.end(), Tier::fallback) == tiers.end())
         for (std::size_t i = 0; i < size; ++i)
-            if (ranks[i] == Rank::unhealthy) tiers[i] = Tier::fallback;
+            if (ranks[i] == Rank::failing || ranks[i] == Rank::rejected) tiers[i] = Tier::fallback;
     const bool can_answer = std::find(tiers.begin(), tiers.end(), Tier::fallback) != tiers.end();
 
     PoolRoute route{.policy = pool.config->policy, .candidates = {}};
@@ -776,11 +807,17 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
 
     if (can_answer != pool.state.can_answer) {
         pool.state.can_answer = can_answer;
+        const bool taken_out = std::all_of(pool.members.begin(), pool.members.end(),
+                                           [this](const Member& m) { return backends_[m.backend].word.has_value(); });
         reaction.events.push_back({.kind = can_answer ? Event::Kind::outage_over : Event::Kind::outage,
                                    .at = now,
                                    .pool = index,
-                                   .cause = can_answer ? "recovered" : "no_backend",
-                                   .evidence = can_answer ? "a backend answers again" : "no backend can answer"});
+                                   .cause = can_answer  ? "recovered"
+                                            : taken_out ? "operator"
+                                                        : "no_backend",
+                                   .evidence = can_answer  ? "a backend answers again"
+                                               : taken_out ? "every backend is draining or in maintenance"
+                                                           : "no backend can answer"});
     }
     return route;
 }
@@ -790,6 +827,10 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
 /// Draws the consequences of whatever has just been learned: the end of every public call.
 Reaction Failover::settle(Reaction reaction, TimePoint now)
 {
+    for (Backend& backend : backends_) {
+        backend.contradicted = backend.detector.contradicted(now);
+        backend.rejected = backend.detector.rejected(now);
+    }
     hurry_for_starved_pools(now);
 
     auto next = std::make_shared<Routing>();
@@ -797,8 +838,8 @@ Reaction Failover::settle(Reaction reaction, TimePoint now)
         // Workers only ask for this when they have met a failure, so it changes only after one: else every heartbeat
         // would be a new Routing.
         const TimePoint good = backend.detector.good_probe_started();
-        const bool cleared = backend.last_suspicion >= backend.published_good && good > backend.last_suspicion;
-        if (cleared && good != backend.published_good) backend.published_good = good;
+        if (backend.last_suspicion >= backend.published_good && good > backend.published_good)
+            backend.published_good = good;
         next->backends.push_back({backend.state.status, backend.published_good, backend.down_count});
     }
     for (std::size_t p = 0; p < pools_.size(); ++p) {
@@ -849,7 +890,7 @@ TimePoint Failover::next_wake(TimePoint now) const
     for (const Pool& pool : pools_) {
         const Duration slow_start = pool.config->failback.slow_start;
         for (std::size_t i = 0; i < pool.members.size(); ++i) {
-            if (nominal_rank(pool, i) == Rank::healthy) at(ready_at(pool, i));
+            if (nominal_rank(pool, i) != Rank::none) at(ready_at(pool, i));
             if (pool.state.quarantined_until[i]) at(*pool.state.quarantined_until[i]);
             const Member& member = pool.members[i];
             if (!member.serving || slow_start <= Duration::zero()) continue;

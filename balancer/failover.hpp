@@ -1,13 +1,13 @@
 // The failover core: everything that is known of the backends, and what follows from it. It takes probe results, what
 // live requests met, an operator's word and the passing of time; it answers with probes to start, the Routing to
-// publish, events to log, and when it wants to be called again. One machine for all pools and all policies (DESIGN §3).
+// publish, events to log, and when it wants to be called again. One machine for all pools and all policies.
 //
 // What it adds to the verdicts of resilience::HealthDetector (which see):
 //  - Tiers. Under `failover` the active backend serves and the others are fallbacks, in order of usefulness; under the
 //    other policies all healthy ones serve. A backend whose last evidence is a failure does not serve while another one
 //    can (it is passed over, without a failover, until a good probe or a verdict). What is down is excluded; what
 //    answers wrongly is used when nothing better is left; so is what is judged down but answers live requests (fail
-//    open).
+//    open). Among equals that do not work well the configured order decides, after their hold-down.
 //  - Failover. The active backend is left at once when it fails or an operator takes it out; a better or preferred one
 //  is
 //    returned to only after its hold-down (`ready`). Never from one failing backend to another that is no better.
@@ -119,7 +119,8 @@ struct PoolState {
     std::optional<BackendIndex> preferred; ///< by an operator
     bool can_answer = true;                ///< some backend may be tried
     bool fail_open = false;
-    std::uint64_t failovers = 0;
+    std::uint64_t failovers = 0; ///< those that an operator caused not counted
+    std::uint64_t planned = 0;   ///< changes of the active backend that an operator caused
     std::uint64_t failbacks = 0;
     std::vector<std::optional<TimePoint>> quarantined_until; ///< by position in PoolConfig::backends
 };
@@ -161,7 +162,15 @@ public:
 
 private:
     /// How good a backend is as the target of a pool, worst first.
-    enum class Rank : std::uint8_t { none, unhealthy, contradicted, quarantined, doubtful, degraded, healthy };
+    enum class Rank : std::uint8_t {
+        none,
+        rejected, ///< as `failing`, and most live requests failed here and succeeded elsewhere
+        failing,  ///< answers probes with a failure, or none of them but live requests
+        quarantined,
+        doubtful, ///< works, but its last evidence is a failure
+        degraded,
+        healthy,
+    };
 
     struct LatencySum {
         std::uint64_t count = 0;
@@ -181,8 +190,11 @@ private:
         TimePoint last_suspicion{}; ///< latest live failure of any kind: workers may pass it over since then
         TimePoint published_good{}; ///< BackendRoute::good_probe_started
         std::uint32_t down_count = 0;
-        Event worsening{};    ///< the latest verdict that was worse than the one before, or quarantine
-        LatencySum latency{}; ///< of live answers in this comparison period
+        bool contradicted = false; ///< HealthDetector::contradicted() and ...
+        bool rejected = false;     ///< ... rejected(), at the latest call
+        std::string observed{};    ///< evidence of the latest verdict, whatever an operator has said since
+        Event worsening{};         ///< the latest verdict that was worse than the one before, or quarantine
+        LatencySum latency{};      ///< of live answers in this comparison period
     };
 
     struct Member {

@@ -78,13 +78,25 @@ ProbeOutcome outcome_of(const error_code& error)
     return ProbeOutcome::refused;
 }
 
+std::string to_text(const std::vector<StatusRange>& ranges)
+{
+    std::string text;
+    for (const StatusRange& r : ranges) {
+        if (!text.empty()) text += ", ";
+        text += r.first == r.last ? fmt::format("{}", r.first) : fmt::format("{}-{}", r.first, r.last);
+    }
+    return text;
+}
+
 /// What the answer lacks; empty if it is as expected.
 std::string shortcoming(const http::Response& response, const ProbeConfig& expected)
 {
     const unsigned status = response.result_int();
     const bool wanted = std::any_of(expected.expect_status.begin(), expected.expect_status.end(),
                                     [status](const StatusRange& range) { return range.contains(status); });
-    if (!wanted) return "not a status that is expected";
+    if (!wanted)
+        return fmt::format("expected {} (probe.path is '{}'; --probe-path or probe.expect_status changes that)",
+                           to_text(expected.expect_status), expected.path);
     if (!expected.expect_body.empty() && response.body().find(expected.expect_body) == std::string::npos)
         return fmt::format("its body does not contain '{}'", expected.expect_body);
     if (expected.expect_json_field.empty()) return {};
@@ -114,18 +126,18 @@ void assess(ProbeReport& report, const result<http::Response>& answer, const Pro
     report.detail = fmt::format("{} {}", answer->result_int(), std::string_view(reason));
     const std::string lacks = shortcoming(*answer, expected);
     report.outcome = lacks.empty() ? ProbeOutcome::ok : ProbeOutcome::failing;
-    if (!lacks.empty() && answer->result_int() < 300) report.detail += ", but " + lacks;
+    if (!lacks.empty()) report.detail += ", but " + lacks;
 }
 
 spdlog::level::level_enum level_of(const Event& event)
 {
     switch (event.kind) {
-    case Event::Kind::outage: return spdlog::level::err;
+    case Event::Kind::outage: return event.cause == "operator" ? spdlog::level::warn : spdlog::level::err;
     case Event::Kind::transition:
         return event.to == Status::down || event.to == Status::unhealthy || event.to == Status::degraded
                    ? spdlog::level::warn
                    : spdlog::level::info;
-    case Event::Kind::failover:
+    case Event::Kind::failover: return event.cause == "operator" ? spdlog::level::info : spdlog::level::warn;
     case Event::Kind::fail_open:
     case Event::Kind::quarantine:
     case Event::Kind::clock_jump: return spdlog::level::warn;
@@ -386,7 +398,7 @@ void Monitor::react(Reaction reaction)
             reported.failover = published - e.first_evidence;
         log::event(level_of(e), to_text(reported, config_), to_json(reported, config_));
         events_.append(reported, config_);
-        if (e.kind == Event::Kind::failover) {
+        if (e.kind == Event::Kind::failover && e.cause != "operator") {
             failover_time_[*e.pool] += reported.failover;
             last_failover_[*e.pool] = std::move(reported);
         }

@@ -7,8 +7,11 @@
 namespace hotspare::balancer {
 
 Placement::Placement(const Config& config, std::uint32_t seed)
-    : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0), random_(seed)
+    : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0),
+      good_now_(config.backends.size(), ProbeConfig{}.fast_interval), random_(seed)
 {
+    for (auto pool = config.pools.rbegin(); pool != config.pools.rend(); ++pool) // the first that names it decides
+        for (const BackendIndex backend : pool->backends) good_now_[backend] = pool->probe.fast_interval;
     // Until the first Routing arrives every backend is unknown, and each of them may be tried.
     auto initial = std::make_shared<Routing>();
     initial->backends.resize(config.backends.size());
@@ -120,16 +123,23 @@ bool Placement::can_serve(PoolIndex pool) const noexcept
 
 bool Placement::observe(BackendIndex backend, EvidenceKind kind, TimePoint now)
 {
+    // The request may be the cause of what happened after it was sent. As long as a probe is good just then, the
+    // backend is not passed over for it, and the first probe that starts after it settles it.
+    const auto suspect_softly = [&] {
+        const TimePoint good = routing_->backends[backend].good_probe_started;
+        if (!suspect(backend) && now > good + good_now_[backend]) suspect_since_[backend] = now;
+    };
     switch (kind) {
     case EvidenceKind::success: soft_in_a_row_[backend] = 0; return false;
-    case EvidenceKind::refused:
+    case EvidenceKind::refused: suspect_since_[backend] = now; return true;
     case EvidenceKind::reset:
     case EvidenceKind::malformed:
-    case EvidenceKind::timed_out: suspect_since_[backend] = now; return true;
-    case EvidenceKind::failing_status:
+    case EvidenceKind::timed_out: suspect_softly(); return true;
+    case EvidenceKind::diverted:
     case EvidenceKind::outpaced:
+    case EvidenceKind::uncompared:
         if (++soft_in_a_row_[backend] < soft_failures) return false;
-        suspect_since_[backend] = now;
+        if (kind != EvidenceKind::uncompared) suspect_softly();
         return true;
     }
     return false;

@@ -54,6 +54,7 @@ private:
     std::shared_ptr<const Routing> routing_;
     std::vector<TimePoint> suspect_since_;
     std::vector<unsigned> soft_in_a_row_;
+    std::vector<Duration> good_now_;        ///< how long a good probe stands, by backend: HealthSettings::good_now
     std::vector<std::vector<long>> credit_; ///< smooth weighted round robin, by pool and position
     std::minstd_rand random_;
 };

@@ -1,5 +1,6 @@
 #include "balancer/proxy.hpp"
 
+#include "balancer/blame.hpp"
 #include "common/http/message.hpp"
 
 #include <boost/asio/error.hpp>
@@ -80,6 +81,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     parked_at_ = TimePoint{};
     client_eof_ = unlimited_ = abandonable_ = continued_ = false;
     abandoned_at_ = TimePoint::max();
+    judges_ = true;
     winner_ = nullptr;
 
     method_ = head.method;
@@ -451,7 +453,13 @@ bool Exchange::wait_for_response(TimePoint now)
         for (Upstream& up : upstreams_) {
             if (!up.stream) continue;
             // One that was only asked a moment ago has not been silent.
-            if (all_sent(up) && now - up.sent_at >= patience) plane_.observe(up.backend, EvidenceKind::timed_out, now);
+            // One that another was asked as well is silent everywhere, and a client that has closed its side may have
+            // left long ago: neither says anything about the backend.
+            const bool silent = all_sent(up) && now - up.sent_at >= patience && !client_eof_;
+            if (silent && sent_only_to(up.backend, ledger_.trail())) {
+                plane_.observe(up.backend, EvidenceKind::timed_out, now);
+                judge_failure(up.backend, now);
+            }
             ledger_.failed(up.id, Outcome::timed_out, now, plane_.budgets[pool_]);
             release(up, Fate::reset, now);
         }
@@ -505,7 +513,11 @@ bool Exchange::take_head(Upstream& up, TimePoint now)
     if (up.in.empty()) return false;
     switch (up.scanner.scan(up.in.text(), response_limits)) {
     case HeadScanner::Found::incomplete: return false;
-    case HeadScanner::Found::rejected: attempt_failed(up, Outcome::malformed, now); return false;
+    case HeadScanner::Found::rejected:
+        // A head over our limit is no fault of the backend, whatever happens to the request.
+        if (up.scanner.rejection().status == 414 || up.scanner.rejection().status == 431) judges_ = false;
+        attempt_failed(up, Outcome::malformed, now);
+        return false;
     case HeadScanner::Found::complete: break;
     }
     ResponseHead& head = plane_.response_head;
@@ -536,7 +548,6 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
     counters.responses[code_class(head.status)].add();
     counters.latency.observe(latency);
     const bool failing = pool.passive.failing_status.contains(head.status);
-    plane_.observe(up.backend, failing ? EvidenceKind::failing_status : EvidenceKind::success, now, latency);
 
     if (contains(pool.retry.statuses, head.status) &&
         (running() == 2 || plane_.placement.alternative(pool_, ledger_))) {
@@ -552,7 +563,29 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
             return;
         }
     }
+    if (failing)
+        judge_failure(up.backend, now);
+    else
+        judge_success(up.backend, latency, now);
     choose(up, head, now);
+}
+
+/// The request has succeeded at `winner`.
+void Exchange::judge_success(BackendIndex winner, Duration latency, TimePoint now)
+{
+    if (!judges_) return;
+    const auto trail = ledger_.trail();
+    if (first_sent_to(trail) == winner) plane_.observe(winner, EvidenceKind::success, now, latency);
+    if (trail.size() > 1)
+        for_each_diverted(trail, winner,
+                          [&](BackendIndex backend) { plane_.observe(backend, EvidenceKind::diverted, now); });
+}
+
+/// The request has failed at `backend` and is sent nowhere else.
+void Exchange::judge_failure(BackendIndex backend, TimePoint now)
+{
+    if (judges_ && sent_only_to(backend, ledger_.trail()) && plane_.placement.alternative(pool_, ledger_))
+        plane_.observe(backend, EvidenceKind::uncompared, now);
 }
 
 /// An interim response (RFC 9110 §15.2) waits for the final one of its attempt: of an attempt that is given up the
@@ -581,7 +614,8 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     for (Upstream& rival : upstreams_) {
         if (&rival == &up || !rival.stream) continue;
         ledger_.failed(rival.id, Outcome::outpaced, now, plane_.budgets[pool_]);
-        if (ledger_[up.id].hedge) plane_.observe(rival.backend, EvidenceKind::outpaced, now);
+        if (ledger_[up.id].hedge && first_sent_to(ledger_.trail()) == rival.backend)
+            plane_.observe(rival.backend, EvidenceKind::outpaced, now);
         release(rival, Fate::reset, now);
     }
     ledger_.answering(up.id, head.status);
@@ -813,6 +847,12 @@ void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
 void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
 {
     const BackendIndex backend = up.backend;
+    // A backend that was asked only because another failed is not judged, and a body owes nothing by a deadline.
+    const bool judged = judges_ && first_sent_to(ledger_.trail()).value_or(backend) == backend &&
+                        !(outcome == Outcome::timed_out && ledger_[up.id].stage == Stage::answered);
+    const auto observe = [&](EvidenceKind kind) {
+        if (judged) plane_.observe(backend, kind, now);
+    };
     const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
 
     BackendCounters& counters = plane_.counters.backends[backend];
@@ -825,17 +865,17 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
             break;
         case Outcome::connect_timeout:
             counters.connect_failures.add();
-            plane_.observe(backend, EvidenceKind::timed_out, now);
+            plane_.observe(backend, EvidenceKind::refused, now);
             break;
         case Outcome::reset:
             counters.responses[0].add();
-            plane_.observe(backend, EvidenceKind::reset, now);
+            observe(EvidenceKind::reset);
             break;
         case Outcome::malformed:
             counters.responses[0].add();
-            plane_.observe(backend, EvidenceKind::malformed, now);
+            observe(EvidenceKind::malformed);
             break;
-        case Outcome::timed_out: plane_.observe(backend, EvidenceKind::timed_out, now); break;
+        case Outcome::timed_out: observe(EvidenceKind::timed_out); break;
         default: break;
         }
     }
@@ -855,6 +895,7 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
     case Move::wait: break;
     case Move::give_up:
         if (verdict.reason == Reason::budget) pool.budget_exhausted.add();
+        judge_failure(backend, now);
         fail(outcome == Outcome::timed_out ? 504 : 502, lost_for(verdict.reason),
              describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
         break;
@@ -1026,7 +1067,7 @@ void Exchange::log_request(Progress how, TimePoint now)
 
 std::string Exchange::describe_attempts() const
 {
-    if (ledger_.trail().empty()) return "every backend is down";
+    if (ledger_.trail().empty()) return "no backend of the pool takes requests";
     std::string text;
     for (const Attempt& attempt : ledger_.trail()) {
         if (!text.empty()) text += ", ";

@@ -136,6 +136,8 @@ private:
 
     // Ends
     void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
+    void judge_success(BackendIndex winner, Duration latency, TimePoint now);
+    void judge_failure(BackendIndex backend, TimePoint now);
     void release(Upstream& up, Fate fate, TimePoint now);
     void run_short(Upstream& up, TimePoint now);
     TimePoint hedge_time(const Upstream& up) const noexcept;
@@ -171,6 +173,7 @@ private:
     bool unlimited_ = false;   ///< the response has no length, and it was not looked yet whether its client half-closed
     bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun
     TimePoint abandoned_at_ = TimePoint::max(); ///< when a client that closed behind a silent response counts as gone
+    bool judges_ = true;                        ///< what it meets is evidence: no limit of ours ended an attempt
     std::size_t moved_ = 0;                     ///< bytes moved in this call of advance()
 
     // Facts of the request that outlive its head

@@ -105,22 +105,26 @@ std::optional<BackendIndex> Report::active() const
 bool Report::can_answer() const
 {
     for (std::size_t p = 0; p < config.pools.size(); ++p)
-        if (monitor.failover().pool(static_cast<PoolIndex>(p)).can_answer) return true;
-    return false;
+        if (!monitor.failover().pool(static_cast<PoolIndex>(p)).can_answer) return false;
+    return true;
 }
 
-bool Report::is_well() const
+std::string Report::trouble() const
 {
     const auto works = [this](BackendIndex b) {
         const Status status = monitor.failover().backend(b).status;
         return status == Status::unknown || status == Status::healthy || status == Status::degraded;
     };
+    std::string text;
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
+        const PoolConfig& pool = config.pools[p];
         const PoolState& state = monitor.failover().pool(static_cast<PoolIndex>(p));
-        if (state.fail_open || std::any_of(config.pools[p].backends.begin(), config.pools[p].backends.end(), works))
-            return true;
+        if (state.fail_open || std::any_of(pool.backends.begin(), pool.backends.end(), works)) continue;
+        if (!text.empty()) text += "; ";
+        if (config.pools.size() > 1) text += fmt::format("pool '{}': ", pool.name);
+        text += state.can_answer ? "every backend answers with a failure" : "no backend can answer";
     }
-    return false;
+    return text;
 }
 
 bool Report::fails_open() const
@@ -266,7 +270,8 @@ std::string Report::metrics() const
                       {{"pool", pool_name}},
                       merged(counters, [&](const WorkerCounters& w) { return w.pools[p].latency.snapshot(); }));
 
-        out.counter("hotspare_failovers_total", "Changes of the active backend because the one before failed.",
+        out.counter("hotspare_failovers_total",
+                    "Changes of the active backend because the one before failed; those by an operator not counted.",
                     {{"pool", pool_name}}, static_cast<double>(state.failovers));
         out.counter("hotspare_failbacks_total", "Returns to a preferred backend.", {{"pool", pool_name}},
                     static_cast<double>(state.failbacks));

@@ -24,10 +24,11 @@ struct Report {
     /// The backend that "the balancer" as a whole serves from: of the first pool with policy failover its active one,
     /// else the first one of the first pool that serves. Nothing if there is none.
     std::optional<BackendIndex> active() const;
-    /// Whether any pool has a backend to try.
+    /// Whether every pool has a backend to try.
     bool can_answer() const;
-    /// Whether any pool has a backend that answers well, by its probes or by what live requests meet.
-    bool is_well() const;
+    /// Which pools would not answer a request, by their probes and by what live requests meet, and why: a clause for
+    /// people. Empty if all would. The pool is named where there are several.
+    std::string trouble() const;
     /// Whether any pool serves from backends that fail their probes.
     bool fails_open() const;
 

@@ -34,9 +34,10 @@ std::string_view to_string(EvidenceKind kind) noexcept
     case EvidenceKind::refused: return "refused";
     case EvidenceKind::reset: return "reset";
     case EvidenceKind::timed_out: return "timed_out";
-    case EvidenceKind::failing_status: return "failing_status";
     case EvidenceKind::malformed: return "malformed";
+    case EvidenceKind::diverted: return "diverted";
     case EvidenceKind::outpaced: return "outpaced";
+    case EvidenceKind::uncompared: return "uncompared";
     }
     return "invalid";
 }

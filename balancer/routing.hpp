@@ -15,7 +15,7 @@ namespace hotspare::balancer {
 using BackendIndex = std::uint16_t; ///< position in Config::backends; stable for the life of the process
 using PoolIndex = std::uint16_t;    ///< position in Config::pools
 
-/// DESIGN §3. The first five are observed, the last two are an operator's word.
+/// The first five are observed, the last two are an operator's word.
 enum class Status : std::uint8_t { unknown, healthy, degraded, unhealthy, down, draining, maintenance };
 std::string_view to_string(Status) noexcept;
 
@@ -64,15 +64,16 @@ struct Routing {
     std::vector<PoolRoute> pools;       ///< by PoolIndex
 };
 
-/// What a live request met at a backend.
+/// What a live request met at a backend, and what a request that has ended says of it (balancer/blame).
 enum class EvidenceKind : std::uint8_t {
-    success,        ///< a complete response header with a status that does not count as a failure
-    refused,        ///< the connection was refused or there is no route
-    reset,          ///< closed or reset after the request was sent, before the response was complete
-    timed_out,      ///< silent past a deadline of ours
-    failing_status, ///< a status that counts as a failure (500 and above by default)
-    malformed,      ///< not HTTP
-    outpaced,       ///< a hedge sent later to another backend answered first
+    success,    ///< the first backend that the request was sent to answered with a status that is no failure
+    refused,    ///< no connection: refused, no route, connecting took too long
+    reset,      ///< closed or reset after the request was sent, before the response was complete
+    timed_out,  ///< silent past the deadline of an answer
+    malformed,  ///< not HTTP
+    diverted,   ///< the request failed here, in whatever way, and then succeeded elsewhere
+    outpaced,   ///< a hedge sent later to another backend answered first
+    uncompared, ///< the request failed here and could not be sent elsewhere
 };
 std::string_view to_string(EvidenceKind) noexcept;
 
@@ -82,7 +83,7 @@ struct Evidence {
     EvidenceKind kind = EvidenceKind::success;
     std::uint32_t count = 0;
     TimePoint last{};         ///< when the latest of them was observed
-    Duration total_latency{}; ///< summed over `count`: request sent -> response header (success, failing_status)
+    Duration total_latency{}; ///< summed over `count`: request sent -> response header (success)
 };
 
 } // namespace hotspare::balancer

@@ -1,15 +1,20 @@
-// Is this service alive? Weighs two kinds of evidence into one verdict: probes (active) and what live traffic met
-// (passive). It decides nothing about routing and sends nothing: its owner probes, counts traffic and asks.
+// Is this service alive? Weighs two kinds of evidence into one verdict: probes (active) and what live requests met
+// (passive). It decides nothing about routing and sends nothing: its owner probes, counts requests and asks.
 //
 // The rules, in the order of their force:
 //  1. The first probe decides for a service that nothing is known of.
 //  2. `fall` observations in a row that are worse than the verdict make it worse, as good as the best of them; `rise`
-//  in a
-//     row that are better make it better, as bad as the worst of them. Observations are probes; live failures since the
-//     last good probe count as one more towards `fall`, so that a refused request and the probe that confirms it
+//  in
+//     a row that are better make it better, as bad as the worst of them. Observations are probes; live failures since
+//     the last good probe count as one more towards `fall`, so that a refused request and the probe that confirms it
 //     suffice.
-//  3. Only a probe that started after the last failure counts as good.
-//  4. Live requests that fail in a row with no success between make the verdict worse although probes are good.
+//  3. Only a probe that started after the last failure counts as good. A connection that broke after a request was sent
+//     is a weaker failure than a refused one, because the request may be the cause: for `good_now` after the start of a
+//     good probe it does not count as one, and the first probe that starts after it settles it.
+//  4. While probes are good, requests speak against the service only by comparison: those that failed here and
+//     succeeded elsewhere. When most requests end like this the service is degraded, never worse. Two exceptions, for
+//     what cannot be compared: several lost races in a row that no good probe has answered since, and failures that
+//     could not be tried elsewhere while for `uncompared_for` no request succeeded.
 //  5. A doubt that does not resolve (good and bad probes in turn) ends as `degraded`.
 //  6. A service that flaps must show more: `rise` doubles with every flap that is still remembered.
 //
@@ -51,9 +56,11 @@ struct HealthSettings {
     unsigned fall = 2; ///< at least 1
     unsigned rise = 2; ///< at least 1
     Duration slow = milliseconds(300);
-    unsigned degrade_after = 5;         ///< live failures in a row
-    unsigned unhealthy_after = 10;      ///< live failures in a row
-    Duration flap_memory = seconds(60); ///< one flap is forgotten for each such period without another
+    /// Failed requests of which each success makes up for two: so many make the service degraded. A service that fails
+    /// a third of its requests practically never gets there, one that fails nearly all is there after this number.
+    unsigned degrade_after = 20;
+    Duration good_now = milliseconds(100); ///< from the start of a good probe; see rule 3
+    Duration flap_memory = seconds(60);    ///< one flap is forgotten for each such period without another
 };
 
 struct ProbeResult {
@@ -65,14 +72,18 @@ struct ProbeResult {
 
 /// What live requests met, summed up since the last report. Each `last_…` is only meaningful if its count is not zero.
 struct LiveTraffic {
-    std::uint32_t successes = 0;
+    std::uint32_t successes = 0; ///< of requests that were sent here first
     TimePoint last_success{};
-    std::uint32_t failing = 0; ///< answered with a failing status, or not HTTP
-    TimePoint last_failing{};
-    std::uint32_t broken = 0; ///< no answer: refused, reset, timed out
+    std::uint32_t refused = 0; ///< no connection: refused, no route
+    TimePoint last_refused{};
+    std::uint32_t broken = 0; ///< no answer to a request that was sent: reset, closed, silent, not HTTP
     TimePoint last_broken{};
+    std::uint32_t diverted = 0; ///< failed here, in whatever way, and then succeeded elsewhere
+    TimePoint last_diverted{};
     std::uint32_t outpaced = 0; ///< another server, asked later, answered first
     TimePoint last_outpaced{};
+    std::uint32_t uncompared = 0; ///< failed here and could not be sent elsewhere
+    TimePoint last_uncompared{};
 };
 
 /// Why a verdict changed.
@@ -80,7 +91,9 @@ enum class Cause : std::uint8_t {
     first_probe,
     probes,       ///< `fall` or `rise` probes in a row
     confirmed,    ///< live failures, confirmed by probes
-    traffic,      ///< live failures in a row
+    traffic,      ///< most live requests failed here and succeeded elsewhere
+    races,        ///< lost races in a row
+    uncompared,   ///< live requests failed in a row and could not be sent elsewhere
     intermittent, ///< a doubt that did not resolve
     outlier,      ///< live answers much slower than those of its peers
 };
@@ -90,11 +103,12 @@ struct HealthChange {
     Health from = Health::unknown;
     Health to = Health::unknown;
     Cause cause = Cause::first_probe;
-    TimePoint first_evidence{}; ///< when the trouble that led to a worse verdict was first met: `now` less this is the
-                                ///< detection time
+    /// When the trouble that led to a worse verdict was first met: `now` less this is the detection time.
+    TimePoint first_evidence{};
     unsigned probes = 0;        ///< that spoke for the change
     std::uint32_t requests = 0; ///< live failures that spoke for it
     std::uint32_t outpaced = 0; ///< lost races that spoke for it
+    std::uint32_t answered = 0; ///< live successes that spoke against it
 };
 
 class HealthDetector {
@@ -116,20 +130,25 @@ public:
 
     /// The verdict may change soon: probe faster.
     bool in_doubt() const noexcept;
-    /// The last word about it was a failure: a failed probe or an unanswered request, and no good probe since.
-    bool last_failed() const noexcept { return last_failure_ > good_probe_started_; }
+    /// The last word about it was a failure that no good probe has followed: a failed probe, a refused connection, or
+    /// one that broke while no probe was good just then.
+    bool last_failed() const noexcept
+    {
+        return last_failure_ > good_probe_started_ || first_break_ > good_probe_started_;
+    }
     /// Judged down or unhealthy, yet its latest probe was good.
     bool recovering() const noexcept
     {
         return (health_ == Health::down || health_ == Health::unhealthy) && streaks(above_, Health::degraded) > 0 &&
                !last_failed();
     }
-    /// Judged down or unhealthy, yet live requests have been answered since the trouble began.
-    bool contradicted() const noexcept
-    {
-        return (health_ == Health::down || health_ == Health::unhealthy) && last_success_ > trouble_since_ &&
-               last_success_ > last_broken_;
-    }
+    /// Judged down or unhealthy, yet live requests are answered: later than the failures of this verdict began, later
+    /// than the last refused connection and unanswered requests, and not longer ago than answered_for.
+    bool contradicted(TimePoint now) const noexcept;
+    /// When contradicted() ends if nothing more is met.
+    TimePoint contradicted_until() const noexcept { return last_success_ + answered_for; }
+    /// Most of its live requests failed and succeeded elsewhere, and that is less than rejected_for ago.
+    bool rejected(TimePoint now) const noexcept { return now < rejected_until_; }
     /// Start of the latest good probe.
     TimePoint good_probe_started() const noexcept { return good_probe_started_; }
 
@@ -139,13 +158,24 @@ public:
     unsigned rise(TimePoint now) const noexcept;
 
 private:
+    /// For so long a live success shows that requests are answered although probes fail.
+    static constexpr Duration answered_for = seconds(30);
+    /// Comparisons are forgotten when there has been none for so long.
+    static constexpr Duration compared_for = seconds(10);
+    static constexpr Duration rejected_for = seconds(60);
+    static constexpr Duration uncompared_for = seconds(5);
+
     static constexpr std::size_t levels = static_cast<std::size_t>(Health::healthy) + 1;
     using Streaks = std::array<unsigned, levels>;
 
     static unsigned streaks(const Streaks& s, Health level) noexcept { return s[static_cast<std::size_t>(level)]; }
     Health level_of(const ProbeResult& probe) const noexcept;
     unsigned live_failures_at(Health level) const noexcept;
-    void doubt(TimePoint first) noexcept;
+    std::int64_t score_limit() const noexcept { return settings_.degrade_after; }
+    std::int64_t score_at(TimePoint now) const noexcept { return now > compared_at_ + compared_for ? 0 : score_; }
+    void suspect(Health level, TimePoint last, std::uint32_t requests, std::uint32_t outpaced) noexcept;
+    void compare(const LiveTraffic& traffic, TimePoint now) noexcept;
+    void forget_requests() noexcept;
     void break_rise(Health level) noexcept;
     HealthChange change(Health to, Cause cause, TimePoint now) noexcept;
 
@@ -153,32 +183,42 @@ private:
     struct Suspicion {
         Health level = Health::healthy; ///< healthy = none
         bool hard = false;              ///< unanswered: only a good probe clears it, a live success does not
+        TimePoint since{};
         TimePoint last{};
+        std::uint32_t requests = 0;
+        std::uint32_t outpaced = 0;
     };
 
     HealthSettings settings_;
     Health health_ = Health::unknown;
     TimePoint since_{};
 
-    Streaks below_{}; ///< [L]: latest probes in a row at level L or worse
-    Streaks above_{}; ///< [L]: latest probes in a row at level L or better
+    Streaks below_{};                               ///< [L]: latest probes in a row at level L or worse
+    Streaks above_{};                               ///< [L]: latest probes in a row at level L or better
+    std::array<TimePoint, levels> below_started_{}; ///< [L]: start and ...
+    std::array<TimePoint, levels> below_met_{};     ///< ... end of the first probe of below_[L]
     Suspicion suspicion_;
     TimePoint good_probe_started_{};
-    TimePoint last_failure_{};
+    TimePoint last_failure_{}; ///< failed probe or refused connection
+    TimePoint first_break_{};  ///< a broken connection that no probe has settled, if later than good_probe_started_
 
-    bool doubted_ = false;             ///< something spoke against the verdict since the last good probe
-    TimePoint doubt_since_{};          ///< when that was first met
-    TimePoint trouble_since_{};        ///< end of the first bad probe that led to a verdict of unhealthy or down
-    unsigned doubt_probes_ = 0;        ///< bad probes since the last `rise` good ones in a row
-    std::uint32_t doubt_requests_ = 0; ///< live failures since doubt_since_
-    std::uint32_t doubt_outpaced_ = 0; ///< lost races since then
+    unsigned bad_probes_ = 0; ///< since the last `rise` good ones in a row
+    TimePoint bad_since_{};   ///< start of the first of them
 
-    unsigned failing_run_ = 0;    ///< live failures without a success between, that a good probe has not explained
-    unsigned unexamined_run_ = 0; ///< those since: the next probe may explain them
-    unsigned outpaced_run_ = 0;   ///< lost races without a success between
+    std::int64_t score_ = 0;  ///< failures that succeeded elsewhere, less two for each success; never negative
+    TimePoint compared_at_{}; ///< the latest comparison
+    TimePoint rejected_until_{};
+    TimePoint score_since_{}; ///< the first failure of this score ...
+    std::uint32_t score_requests_ = 0, score_outpaced_ = 0, score_answered_ = 0; ///< ... and what made it
+    std::uint32_t races_ = 0; ///< lost in a row, with neither a success nor a good probe since the first
+    TimePoint races_since_{};
+    std::uint32_t uncompared_ = 0; ///< in a row
+    TimePoint uncompared_since_{};
+    std::uint32_t broken_run_ = 0; ///< requests unanswered in a row
     TimePoint last_success_{};
-    TimePoint last_broken_{};
+    TimePoint last_refusal_{}; ///< of a probe or a request
     unsigned slower_periods_ = 0;
+    TimePoint slower_since_{};
 
     bool recovered_ = false; ///< the verdict got better since the last flap
     unsigned flaps_ = 0;

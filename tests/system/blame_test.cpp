@@ -182,6 +182,75 @@ TEST_F(Blame, AnAnswerBegunBeforeSigtermDoesNotHoldTheProcess)
     EXPECT_EQ(end, 0) << balancer_.process().description();
 }
 
+TEST_F(BlameStalled, AnEventStreamThatIsSilentForLongerThanBodyIdleIsNobodysFault)
+{
+    const auto stream = [](const Message& request) {
+        Reply reply;
+        if (request.target() == "/events") {
+            reply.framing = Reply::Framing::none; // a body that begins later, or never
+            reply.headers = {{"Transfer-Encoding", "chunked"}};
+        }
+        return reply;
+    };
+    primary_.script(stream);
+    spare_.script(stream);
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 24; ++i) {
+        clients.push_back(std::make_unique<RawClient>(port()));
+        clients.back()->send(format_request("GET", "/events"));
+    }
+    ASSERT_TRUE(eventually([&] { return balancer_.status().value("connections", -1) == 0; })) << "they are given up";
+    EXPECT_EQ(balancer_.status()["failovers"], 0);
+    EXPECT_EQ(served_by(), "primary");
+}
+
+TEST_F(Blame, APageThatFailsOnEveryServerMovesNothing)
+{
+    for (const auto broken : {Reply::Break::close_unanswered, Reply::Break::reset_unanswered}) {
+        const auto script = [broken](const Message& request) {
+            return request.target() == "/broken" ? Reply::broken(broken) : Reply::text("ok");
+        };
+        primary_.script(script);
+        spare_.script(script);
+        for (int i = 0; i < 100; ++i) {
+            get(port(), "/broken");
+            if (i % 10 != 0) continue;
+            ASSERT_EQ(get(port(), "/health").status(), 200);
+            ASSERT_EQ(get(port(), "/page").status(), 200);
+        }
+    }
+    EXPECT_EQ(balancer_.status()["failovers"], 0);
+    EXPECT_EQ(balancer_.active(), "primary");
+}
+
+TEST_F(Blame, AServerThatFailsWhatTheOtherAnswersIsLeftAlthoughItsProbesAreGood)
+{
+    primary_.script([](const Message&) { return Reply::text("no", 500); });
+    for (int i = 0; i < 30; ++i) ASSERT_EQ(get(port(), "/x").status(), 200);
+    EXPECT_TRUE(balancer_.wait_active("spare")) << balancer_.status();
+}
+
+TEST(BlameOutage, IsReportedUntilSomethingAnswersAlsoWithoutAPageForProbes)
+{
+    Origin primary("primary"), spare("spare");
+    for (Origin* origin : {&primary, &spare})
+        origin->probe_script([](const Message&) { return Reply::text("no such page", 404); });
+    Balancer balancer({{"primary", primary.port()}, {"spare", spare.port()}});
+    ASSERT_TRUE(balancer.wait_for("primary", "unhealthy"));
+    ASSERT_TRUE(balancer.wait_for("spare", "unhealthy"));
+    EXPECT_EQ(balancer.active(), "primary");
+    ASSERT_EQ(get(balancer.port(), "/x").status(), 200);
+    ASSERT_TRUE(eventually([&] { return get(balancer.port(), "/health").status() == 200; }));
+    primary.stop();
+    spare.stop();
+    ASSERT_TRUE(eventually([&] { return get(balancer.port(), "/health").status() == 503; }));
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_EQ(get(balancer.port(), "/health").status(), 503);
+        ASSERT_FALSE(balancer.status()["fail_open"]);
+        std::this_thread::sleep_for(milliseconds(50)); // a while in which it must not change
+    }
+}
+
 TEST(BlameDescriptors, IdleClientsLeaveOthersWhatTheyNeed)
 {
     Origin origin("primary");

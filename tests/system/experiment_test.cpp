@@ -147,7 +147,7 @@ pools:
   - name: default
     backends: [primary, spare]
     probe: {interval: 5s, fast_interval: 5s}
-    passive: {failing_status: 599, degrade_after: 1000, unhealthy_after: 1000}
+    passive: {failing_status: 599, degrade_after: 1000}
     retry: {statuses: [], budget_ratio: 0, budget_per_second: 0, hedge: false}
     park: {timeout: 0s}
 )");

@@ -97,7 +97,7 @@ void World::apply(const Step& step)
             run(milliseconds(2));
         }
         break;
-    case Step::What::evidence: report(b, static_cast<EvidenceKind>(step.value % 7), 1 + step.value % 5); break;
+    case Step::What::evidence: report(b, static_cast<EvidenceKind>(step.value % 8), 1 + step.value % 5); break;
     case Step::What::word: take(core.operate(b, static_cast<OperatorWord>(step.value % 3), now)); break;
     case Step::What::prefer:
         if (step.value % 2 == 0) {
@@ -113,7 +113,12 @@ void World::apply(const Step& step)
 
 void World::report(BackendIndex backend, EvidenceKind kind, std::uint32_t count, Duration latency)
 {
-    const bool hard = kind == EvidenceKind::refused || kind == EvidenceKind::reset || kind == EvidenceKind::timed_out;
+    // A connection that breaks is the request's doing as long as a probe is good just then.
+    const bool broken =
+        kind == EvidenceKind::reset || kind == EvidenceKind::timed_out || kind == EvidenceKind::malformed;
+    const bool settled = now <= last_good_[backend] + config.pools[0].probe.fast_interval ||
+                         last_failure_[backend] > last_good_[backend];
+    const bool hard = kind == EvidenceKind::refused || (broken && !settled);
     const Evidence evidence{backend, kind, count, now, latency * count};
     Reaction reaction = core.evidence(std::span(&evidence, 1), now);
     const bool ignored = std::any_of(reaction.events.begin(), reaction.events.end(),
@@ -131,7 +136,7 @@ void World::request(BackendIndex backend)
     case Mode::slow: report(backend, EvidenceKind::outpaced); break;
     case Mode::refuse: report(backend, EvidenceKind::refused); break;
     case Mode::reset: report(backend, EvidenceKind::reset); break;
-    case Mode::error: report(backend, EvidenceKind::failing_status); break;
+    case Mode::error: report(backend, EvidenceKind::diverted); break;
     case Mode::hang:
     case Mode::count_: report(backend, EvidenceKind::outpaced); break;
     }
@@ -273,7 +278,9 @@ std::string World::broken_invariant() const
         if (serving > 1) return "two backends serve under policy failover";
         if (obeyed_[p] && state.active != obeyed_[p])
             return "an operator prefers " + config.backends[*obeyed_[p]].name + ", which works but is not active";
-        if (answers && !state.active) return "a backend answers, but none is active";
+        const bool all_known = std::none_of(route.candidates.begin(), route.candidates.end(),
+                                            [&](const Candidate& c) { return status(c.backend) == Status::unknown; });
+        if (answers && all_known && !state.active) return "a backend answers, but none is active";
         if (answers && !state.can_answer) return "a backend answers, but the pool says it cannot";
     }
     for (std::size_t b = 0; b < config.backends.size(); ++b) {

@@ -81,12 +81,25 @@ TEST_F(PlacementTest, ARefusalIsBelievedUntilAProbeThatStartedLaterSucceeds)
     EXPECT_EQ(placement.pick(0, ledger, active), 0);
 }
 
+TEST_F(PlacementTest, ABrokenConnectionDoesNotPassOverABackendWhoseProbeIsGoodJustThen)
+{
+    placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::fallback, 1}}));
+    EXPECT_TRUE(placement.observe(0, EvidenceKind::reset, now + milliseconds(50))) << "the monitor wants to know";
+    EXPECT_EQ(placement.pick(0, ledger, active), 0);
+    placement.observe(0, EvidenceKind::reset, now + milliseconds(150));
+    EXPECT_EQ(placement.pick(0, ledger, active), 1);
+    placement.observe(0, EvidenceKind::reset, now + milliseconds(160));
+    // The probe that starts after the first of them settles them all.
+    placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::fallback, 1}}, now + milliseconds(155)));
+    EXPECT_EQ(placement.pick(0, ledger, active), 0);
+}
+
 TEST_F(PlacementTest, SoftFailuresCountOnlyInARow)
 {
     placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::fallback, 1}}));
-    const auto later = now + milliseconds(1);
-    EXPECT_FALSE(placement.observe(0, EvidenceKind::failing_status, later));
-    EXPECT_FALSE(placement.observe(0, EvidenceKind::failing_status, later));
+    const auto later = now + milliseconds(200); // no probe is good just then
+    EXPECT_FALSE(placement.observe(0, EvidenceKind::diverted, later));
+    EXPECT_FALSE(placement.observe(0, EvidenceKind::diverted, later));
     EXPECT_FALSE(placement.observe(0, EvidenceKind::success, later));
     EXPECT_FALSE(placement.observe(0, EvidenceKind::outpaced, later));
     EXPECT_FALSE(placement.observe(0, EvidenceKind::outpaced, later));
@@ -98,7 +111,7 @@ TEST_F(PlacementTest, SoftFailuresCountOnlyInARow)
 TEST_F(PlacementTest, ASuspectIsStillBetterThanNothing)
 {
     placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::excluded, 1}}));
-    placement.observe(0, EvidenceKind::reset, now + milliseconds(1));
+    placement.observe(0, EvidenceKind::reset, now + milliseconds(200));
     EXPECT_EQ(placement.pick(0, ledger, active), 0);
     EXPECT_FALSE(placement.can_serve(0));
     EXPECT_FALSE(placement.alternative(0, ledger));

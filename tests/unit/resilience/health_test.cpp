@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <tuple>
 #include <vector>
 
@@ -31,10 +32,20 @@ public:
         now += milliseconds(1);
         return detector.observed({.successes = n, .last_success = now}, now);
     }
-    std::optional<HealthChange> live_failing(std::uint32_t n = 1)
+    std::optional<HealthChange> live_refused(std::uint32_t n = 1)
     {
         now += milliseconds(1);
-        return detector.observed({.failing = n, .last_failing = now}, now);
+        return detector.observed({.refused = n, .last_refused = now}, now);
+    }
+    std::optional<HealthChange> live_diverted(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.diverted = n, .last_diverted = now}, now);
+    }
+    std::optional<HealthChange> live_uncompared(std::uint32_t n = 1)
+    {
+        now += milliseconds(1);
+        return detector.observed({.uncompared = n, .last_uncompared = now}, now);
     }
     std::optional<HealthChange> live_broken(std::uint32_t n = 1)
     {
@@ -143,7 +154,7 @@ TEST(HealthDetector, a_refused_request_and_the_probe_that_confirms_it_suffice)
 {
     Watch w;
     w.healthy();
-    EXPECT_FALSE(w.live_broken(7));
+    EXPECT_FALSE(w.live_refused(7));
     EXPECT_TRUE(w.detector.last_failed());
     EXPECT_TRUE(w.detector.in_doubt());
     const TimePoint met = w.now;
@@ -166,27 +177,58 @@ TEST(HealthDetector, it_does_not_matter_which_comes_first)
     EXPECT_EQ(change->cause, Cause::confirmed);
 }
 
-TEST(HealthDetector, refused_requests_alone_are_one_observation)
+TEST(HealthDetector, failed_requests_alone_are_one_observation)
 {
     Watch w;
     w.healthy();
-    for (int i = 0; i < 40; ++i) EXPECT_FALSE(w.live_broken()) << "the probe that they cause will tell";
+    for (int i = 0; i < 40; ++i) {
+        EXPECT_FALSE(w.live_refused());
+        EXPECT_FALSE(w.live_broken()) << "the probe that they cause will tell";
+    }
+    for (int i = 0; i < 40; ++i) {
+        EXPECT_FALSE(w.good());
+        EXPECT_FALSE(w.live_broken()) << "the requests may be the cause, and nothing shows the contrary";
+    }
+}
+
+TEST(HealthDetector, a_connection_that_breaks_while_probes_are_good_is_no_failure_of_the_service)
+{
+    Watch w;
+    w.healthy();
+    w.now += milliseconds(150);
+    EXPECT_FALSE(w.live_broken());
+    EXPECT_TRUE(w.detector.last_failed()) << "the last good probe is too long ago";
     EXPECT_FALSE(w.good());
-    EXPECT_EQ(w.live_broken()->to, Health::unhealthy)
-        << "41 in a row, none answered, and the probe does not explain it";
+    EXPECT_FALSE(w.detector.last_failed());
+    EXPECT_FALSE(w.live_broken());
+    EXPECT_FALSE(w.detector.last_failed()) << "a probe is good just now";
+    EXPECT_FALSE(w.live_refused());
+    EXPECT_TRUE(w.detector.last_failed()) << "a connection is refused whatever the request is";
+}
+
+TEST(HealthDetector, a_good_probe_counts_however_many_connections_break_meanwhile)
+{
+    Watch w;
+    w.healthy();
+    w.now += seconds(1);
+    w.live_broken();
+    const TimePoint started = w.now + microseconds(100);
+    for (int i = 0; i < 10; ++i) w.live_broken();
+    EXPECT_FALSE(w.detector.probed({started, milliseconds(10), ProbeOutcome::ok}, w.now));
+    EXPECT_FALSE(w.detector.last_failed());
 }
 
 TEST(HealthDetector, a_probe_that_started_before_the_last_failure_does_not_readmit)
 {
     Watch w;
     w.healthy();
-    w.live_broken();
+    w.live_refused();
     w.refused();
     ASSERT_EQ(w.detector.health(), Health::down);
 
     const TimePoint started = w.now + milliseconds(1);
     w.now += milliseconds(10);
-    w.live_broken();
+    w.live_refused();
     for (int i = 0; i < 40; ++i) {
         EXPECT_FALSE(w.detector.probed({started, milliseconds(10), ProbeOutcome::ok}, w.now));
         EXPECT_FALSE(w.detector.recovering());
@@ -201,56 +243,87 @@ TEST(HealthDetector, a_live_failure_between_good_probes_starts_the_rise_anew)
     Watch w;
     w.refused();
     w.good();
-    w.live_broken();
+    w.live_refused();
     EXPECT_FALSE(w.good());
     EXPECT_EQ(w.good()->to, Health::healthy);
 }
 
-TEST(HealthDetector, sustained_failing_answers_degrade_and_then_make_unhealthy_although_probes_are_good)
+TEST(HealthDetector, is_degraded_when_nearly_all_requests_fail_that_succeed_elsewhere)
 {
     Watch w;
     w.healthy();
-    EXPECT_FALSE(w.live_failing(4));
-    EXPECT_FALSE(w.good());
-    const auto degraded = w.live_failing();
+    EXPECT_FALSE(w.live_success(500));
+    for (int i = 0; i < 19; ++i) {
+        EXPECT_FALSE(w.live_diverted());
+        EXPECT_FALSE(w.good());
+    }
+    const auto degraded = w.live_diverted();
     ASSERT_TRUE(degraded);
     EXPECT_EQ(degraded->to, Health::degraded);
     EXPECT_EQ(degraded->cause, Cause::traffic);
-    const auto unhealthy = w.live_failing(5);
-    ASSERT_TRUE(unhealthy);
-    EXPECT_EQ(unhealthy->to, Health::unhealthy);
+    EXPECT_EQ(degraded->requests, 20U);
+    EXPECT_EQ(w.now - degraded->first_evidence, milliseconds(19 * 103 - 19)) << "the first of these requests";
+    EXPECT_FALSE(w.live_diverted(100)) << "never worse while probes are good";
 
     EXPECT_FALSE(w.good());
     EXPECT_EQ(w.good()->to, Health::healthy) << "traffic has gone, probes re-admit";
 }
 
-TEST(HealthDetector, a_success_between_failing_answers_starts_the_count_anew)
+TEST(HealthDetector, a_third_of_the_requests_failing_is_not_most_of_them)
 {
-    Watch w;
-    w.healthy();
-    for (int i = 0; i < 20; ++i) {
-        EXPECT_FALSE(w.live_failing(4));
-        EXPECT_FALSE(w.live_success());
-    }
-    EXPECT_FALSE(w.detector.observed({.successes = 50,
-                                      .last_success = w.now + milliseconds(1),
-                                      .failing = 50,
-                                      .last_failing = w.now + milliseconds(2)},
-                                     w.now + milliseconds(2)))
-        << "the order within a report is not known";
+    test::check_property(200, [] {
+        std::minstd_rand random(*rc::gen::inRange(1U, 1U << 30));
+        Watch w;
+        w.healthy();
+        for (int i = 0; i < 3000; ++i) {
+            const bool fails = std::uniform_int_distribution(0, 2)(random) == 0;
+            RC_ASSERT(!(fails ? w.live_diverted() : w.live_success()));
+            if (i % 50 == 0) w.good();
+        }
+    });
 }
 
-TEST(HealthDetector, live_failures_keep_good_probes_from_readmitting)
+TEST(HealthDetector, comparisons_are_forgotten_after_a_pause)
 {
     Watch w;
     w.healthy();
-    w.live_failing(9);
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_FALSE(w.live_diverted(10));
+        w.now += seconds(11);
+        w.good();
+    }
+}
+
+TEST(HealthDetector, failures_that_cannot_be_compared_count_only_while_nothing_succeeds)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_FALSE(w.live_uncompared(10));
+        w.now += seconds(1);
+        w.good();
+        if (i % 4 == 0) {
+            EXPECT_FALSE(w.live_success());
+        }
+    }
+    w.now += seconds(5);
     w.good();
-    w.live_failing();
-    ASSERT_EQ(w.detector.health(), Health::unhealthy);
+    EXPECT_FALSE(w.live_uncompared(19));
+    const auto degraded = w.live_uncompared();
+    ASSERT_TRUE(degraded);
+    EXPECT_EQ(degraded->to, Health::degraded);
+    EXPECT_EQ(degraded->requests, 20U);
+}
+
+TEST(HealthDetector, failing_requests_keep_good_probes_from_readmitting)
+{
+    Watch w;
+    w.healthy();
+    w.live_diverted(20);
+    ASSERT_EQ(w.detector.health(), Health::degraded);
     for (int i = 0; i < 100; ++i) {
         EXPECT_FALSE(w.good());
-        EXPECT_FALSE(w.live_failing());
+        EXPECT_FALSE(w.live_diverted());
     }
 }
 
@@ -265,6 +338,46 @@ TEST(HealthDetector, lost_races_with_no_success_between_degrade)
     EXPECT_FALSE(w.live_outpaced(3));
     EXPECT_TRUE(w.detector.in_doubt());
     EXPECT_EQ(w.live_outpaced(2)->to, Health::degraded);
+}
+
+TEST(HealthDetector, lost_races_between_good_probes_are_the_requests_doing)
+{
+    Watch w;
+    w.healthy();
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_FALSE(w.live_outpaced(4));
+        EXPECT_FALSE(w.good());
+    }
+}
+
+TEST(HealthDetector, the_clock_of_a_detection_starts_with_the_evidence_of_this_change)
+{
+    Watch w;
+    w.failing(); // as a service without a page at the probe's path
+    for (int i = 0; i < 100; ++i) w.failing();
+    w.refused();
+    const auto down = w.refused();
+    ASSERT_TRUE(down);
+    EXPECT_EQ(down->to, Health::down);
+    EXPECT_EQ(w.now - down->first_evidence, milliseconds(102));
+}
+
+TEST(HealthDetector, live_answers_contradict_until_a_refusal_or_half_a_minute_has_passed)
+{
+    Watch w;
+    w.failing();
+    w.live_success();
+    EXPECT_TRUE(w.detector.contradicted(w.now));
+    w.failing();
+    EXPECT_TRUE(w.detector.contradicted(w.now));
+    EXPECT_TRUE(w.detector.contradicted(w.now + seconds(29)));
+    EXPECT_FALSE(w.detector.contradicted(w.now + seconds(31)));
+    w.refused();
+    EXPECT_FALSE(w.detector.contradicted(w.now)) << "nothing listens any more";
+    w.refused();
+    EXPECT_FALSE(w.detector.contradicted(w.now));
+    w.live_success();
+    EXPECT_TRUE(w.detector.contradicted(w.now));
 }
 
 TEST(HealthDetector, lost_races_and_a_silent_probe_suffice)
@@ -342,13 +455,15 @@ TEST(HealthDetector, is_contradicted_when_live_requests_succeed_while_probes_fai
     w.healthy();
     w.live_success();
     w.probe(ProbeOutcome::timed_out);
-    EXPECT_FALSE(w.detector.contradicted());
+    EXPECT_FALSE(w.detector.contradicted(w.now));
     w.live_success(10);
     w.probe(ProbeOutcome::timed_out);
     ASSERT_EQ(w.detector.health(), Health::down);
-    EXPECT_TRUE(w.detector.contradicted());
+    EXPECT_TRUE(w.detector.contradicted(w.now));
+    w.live_broken(2);
+    EXPECT_TRUE(w.detector.contradicted(w.now)) << "the requests may be the cause";
     w.live_broken();
-    EXPECT_FALSE(w.detector.contradicted());
+    EXPECT_FALSE(w.detector.contradicted(w.now));
 }
 
 TEST(HealthDetector, a_success_from_before_the_trouble_contradicts_nothing)
@@ -358,7 +473,7 @@ TEST(HealthDetector, a_success_from_before_the_trouble_contradicts_nothing)
     w.live_success(10);
     w.refused();
     w.refused();
-    EXPECT_FALSE(w.detector.contradicted());
+    EXPECT_FALSE(w.detector.contradicted(w.now));
 }
 
 TEST(HealthDetector, forgetting_doubt_keeps_the_verdict)
@@ -416,11 +531,14 @@ TEST(HealthDetector, holds_its_rules_in_any_sequence)
             } else {
                 LiveTraffic t;
                 if (what & 1) t.successes = what, t.last_success = now;
-                if (what & 2) t.failing = what, t.last_failing = now;
-                if (what & 4) t.broken = what, t.last_broken = now, last_failure = now;
+                if (what & 2) t.diverted = what, t.last_diverted = now;
+                if (what & 4) t.refused = what, t.last_refused = now, last_failure = now;
+                if (what & 16) t.broken = what, t.last_broken = now;
+                if (what & 32) t.uncompared = what, t.last_uncompared = now;
                 if (what & 8) t.outpaced = what, t.last_outpaced = now;
                 change = d.observed(t, now);
                 if (change) RC_ASSERT(change->to < change->from);
+                if (change && change->cause != Cause::confirmed) RC_ASSERT(change->to == Health::degraded);
             }
             RC_ASSERT(change.has_value() == (d.health() != before));
             if (change) {

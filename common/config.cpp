@@ -417,11 +417,16 @@ std::string in_quotes(std::string_view text)
 
 std::string without_password(std::string_view text)
 {
-    const auto at = text.rfind('@');
-    if (at == text.npos) return std::string(text);
-    const auto slashes = text.substr(0, at).find("://");
+    const auto slashes = text.find("://");
     const auto begin = slashes == text.npos ? 0 : slashes + 3;
-    return fmt::format("{}***{}", text.substr(0, begin), text.substr(at));
+    const auto at = text.rfind('@');
+    const auto question = text.find('?', begin);
+    if (at == text.npos || at < begin)
+        return question == text.npos ? std::string(text) : fmt::format("{}?***", text.substr(0, question));
+    // Behind a '?' that stands before the '@' either may be part of a password.
+    if (question < at) return fmt::format("{}***", text.substr(0, begin));
+    const auto end = std::min(question, text.size());
+    return fmt::format("{}***{}{}", text.substr(0, begin), text.substr(at, end - at), end < text.size() ? "?***" : "");
 }
 
 ParseError not_valid(std::string_view text, std::string_view expected)
@@ -503,14 +508,14 @@ Parsed<HostPort> parse_http_origin(std::string_view text)
 {
     constexpr auto expected = "http://HOST[:PORT] without a path";
     constexpr std::string_view scheme = "http://";
-    if (!text.starts_with(scheme)) return not_valid(text, expected);
+    if (!text.starts_with(scheme)) return not_valid(without_password(text), expected);
     auto authority = text.substr(scheme.size());
     if (authority.ends_with('/')) authority.remove_suffix(1);
     const auto parts = split_authority(authority);
-    if (!parts) return not_valid(text, expected);
+    if (!parts) return not_valid(without_password(text), expected);
     if (!parts->port) return HostPort{std::string(parts->host), 80};
     const auto port = parse_unsigned(*parts->port, max_port);
-    if (!port || *port == 0) return not_valid(text, expected);
+    if (!port || *port == 0) return not_valid(without_password(text), expected);
     return HostPort{std::string(parts->host), static_cast<std::uint16_t>(*port)};
 }
 

@@ -27,20 +27,31 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint16_t default_port = 6379;
 constexpr std::size_t input_size = 64 * 1024;
 constexpr std::string_view scheme = "redis://";
+constexpr std::size_t longest_prefix = 64;
+
+bool is_prefix(std::string_view text)
+{
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '.' ||
+               c == '_' || c == '-';
+    };
+    return !text.empty() && text.size() <= longest_prefix && std::ranges::all_of(text, fits);
+}
 
 struct Parts {
     config::HostPort address;
     std::string user, password;
     std::string_view encoded_user; ///< part of the URL
     unsigned database = 0;
+    std::string_view prefix; ///< part of the URL
 };
 
 config::Parsed<Parts> parse(std::string_view url)
 {
     const auto refuse = [&] {
         return config::not_valid(config::without_password(url),
-                                 "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] without TLS, %XX "
-                                 "for special characters of USER and PASSWORD");
+                                 "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX] without TLS, %XX for "
+                                 "special characters of USER and PASSWORD; PREFIX of letters, digits and :._-");
     };
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; };
     if (!url.starts_with(scheme) || std::ranges::any_of(url, is_control)) return refuse();
@@ -59,6 +70,16 @@ config::Parsed<Parts> parse(std::string_view url)
         if (!user || !password || password->empty()) return refuse();
         parts.user = *user;
         parts.password = *password;
+    }
+
+    if (const auto question = rest.find('?'); question != rest.npos) {
+        auto parameter = rest.substr(question + 1);
+        rest = rest.substr(0, question);
+        constexpr std::string_view name = "prefix=";
+        if (!parameter.starts_with(name)) return refuse();
+        parameter.remove_prefix(name.size());
+        if (!is_prefix(parameter)) return refuse();
+        parts.prefix = parameter;
     }
 
     if (const auto slash = rest.find('/'); slash != rest.npos) {
@@ -84,8 +105,9 @@ config::Parsed<Parts> parse(std::string_view url)
 
 std::string show(const Parts& parts)
 {
-    return fmt::format("{}{}{}{}/{}", scheme, parts.encoded_user, parts.encoded_user.empty() ? "" : "@",
-                       config::format_host_port(parts.address), parts.database);
+    return fmt::format("{}{}{}{}/{}{}{}", scheme, parts.encoded_user, parts.encoded_user.empty() ? "" : "@",
+                       config::format_host_port(parts.address), parts.database,
+                       parts.prefix.empty() ? "" : "?prefix=", parts.prefix);
 }
 
 /// What an operation's error means to the caller.
@@ -112,6 +134,7 @@ Target resolve(const std::string& url, const std::string& source)
     target.user = parts->user;
     target.password = parts->password;
     target.database = parts->database;
+    target.prefix = parts->prefix;
     target.shown = show(*parts);
     return target;
 }

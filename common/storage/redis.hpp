@@ -28,12 +28,14 @@ struct Target {
     std::string user; ///< empty: Redis' default user
     std::string password;
     unsigned database = 0;
-    std::string shown; ///< the URL without the password, for messages
+    std::string prefix; ///< of all keys; empty: none
+    std::string shown;  ///< the URL without the password, for messages
 };
 
-/// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]; the port defaults to 6379, the database to 0, and %XX stands for any
-/// byte of a name or a password. Main thread, before any event loop runs: it blocks until the name is resolved. Throws
-/// UsageError, whose message begins with `source` and never holds the password.
+/// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]; the port defaults to 6379, the database to 0, and %XX
+/// stands for any byte of a name or a password. PREFIX is 1 to 64 letters, digits or :._- that the caller puts before
+/// each key, so that several users can share a database. Main thread, before any event loop runs: it blocks until the
+/// name is resolved. Throws UsageError, whose message begins with `source` and never holds the password.
 Target resolve(const std::string& url, const std::string& source);
 
 /// Whether it has that form; no name is looked up.

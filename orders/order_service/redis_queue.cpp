@@ -16,9 +16,7 @@ namespace {
 using storage::redis::Command;
 using storage::redis::Reply;
 
-constexpr auto stream = "hotspare:orders";
 constexpr auto group = "order_services";
-constexpr auto sweeper = "hotspare:orders:sweeper"; ///< whoever sets it sweeps this time
 
 constexpr Duration sweep_every = milliseconds(100);
 /// For everything but a wait for entries.
@@ -38,16 +36,6 @@ constexpr auto abandoned_ms = "1000";
 constexpr auto longest_stream = "20000";
 /// What may wait to be sent while Redis is slow: more is dropped, and swept later.
 constexpr std::size_t largest_outbox = 10'000;
-
-Command add(std::int64_t number)
-{
-    return {"XADD", stream, "MAXLEN", "~", longest_stream, "*", "order", std::to_string(number)};
-}
-
-Command create_group()
-{
-    return {"XGROUP", "CREATE", stream, group, "0", "MKSTREAM"};
-}
 
 /// What a waiting worker would take, as long as it waits.
 class Wanting {
@@ -88,9 +76,9 @@ std::vector<StreamEntry> read_entries(const Reply& reply)
 
 RedisQueue::RedisQueue(asio::io_context& context, storage::redis::Target target, std::string consumer,
                        PostgresStore& store)
-    : store_(store), consumer_(std::move(consumer)), reader_(context.get_executor(), target),
-      writer_(context.get_executor(), target), idle_(context), listener_(context), maintenance_(context),
-      tasks_(context)
+    : store_(store), consumer_(std::move(consumer)), stream_(target.prefix + "hotspare:orders"),
+      sweeper_(stream_ + ":sweeper"), reader_(context.get_executor(), target), writer_(context.get_executor(), target),
+      idle_(context), listener_(context), maintenance_(context), tasks_(context)
 {
 }
 
@@ -177,7 +165,7 @@ asio::awaitable<void> RedisQueue::listen()
         }
         std::vector<Command> commands;
         commands.push_back({"XREADGROUP", "GROUP", group, consumer_, "COUNT", std::to_string(wanted_), "BLOCK",
-                            block_ms, "STREAMS", stream, ">"});
+                            block_ms, "STREAMS", stream_, ">"});
         const auto replies = co_await reader_.run(std::move(commands), block + redis_timeout);
         if (!replies) {
             reader_works_ = note(reader_, replies.error());
@@ -202,6 +190,11 @@ asio::awaitable<void> RedisQueue::listen()
 
 // --- The stream ------------------------------------------------------------------------------------------------------
 
+Command RedisQueue::addition(std::int64_t number) const
+{
+    return {"XADD", stream_, "MAXLEN", "~", longest_stream, "*", "order", std::to_string(number)};
+}
+
 void RedisQueue::announce(std::int64_t number)
 {
     if (usable_ && window_.admit())
@@ -213,7 +206,7 @@ void RedisQueue::announce(std::int64_t number)
 void RedisQueue::publish_later(std::int64_t number)
 {
     if (outbox_.size() >= largest_outbox) return;
-    outbox_.push_back(add(number));
+    outbox_.push_back(addition(number));
     published_.add();
     maintenance_.wake_one();
 }
@@ -221,8 +214,8 @@ void RedisQueue::publish_later(std::int64_t number)
 void RedisQueue::forget_later(const std::vector<StreamEntry>& entries)
 {
     if (entries.empty() || outbox_.size() >= largest_outbox) return;
-    Command acknowledge{"XACK", stream, group};
-    Command remove{"XDEL", stream};
+    Command acknowledge{"XACK", stream_, group};
+    Command remove{"XDEL", stream_};
     for (const auto& entry : entries) {
         acknowledge.push_back(entry.id);
         remove.push_back(entry.id);
@@ -265,10 +258,10 @@ asio::awaitable<bool> RedisQueue::sweep()
 {
     const auto every_ms = std::to_string(std::chrono::floor<milliseconds>(sweep_every).count());
     std::vector<Command> commands;
-    commands.push_back(create_group());
-    commands.push_back({"SET", sweeper, consumer_, "NX", "PX", every_ms});
-    commands.push_back({"XLEN", stream});
-    commands.push_back({"XAUTOCLAIM", stream, group, consumer_, abandoned_ms, "0-0", "COUNT", "100", "JUSTID"});
+    commands.push_back({"XGROUP", "CREATE", stream_, group, "0", "MKSTREAM"});
+    commands.push_back({"SET", sweeper_, consumer_, "NX", "PX", every_ms});
+    commands.push_back({"XLEN", stream_});
+    commands.push_back({"XAUTOCLAIM", stream_, group, consumer_, abandoned_ms, "0-0", "COUNT", "100", "JUSTID"});
     auto replies = co_await writer_.run(std::move(commands), redis_timeout);
     if (!replies) co_return note(writer_, replies.error());
     if (is_busy_group(replies->at(0))) replies->at(0) = Reply{};
@@ -284,14 +277,14 @@ asio::awaitable<bool> RedisQueue::sweep()
     if (!numbers || numbers->empty()) co_return true; // the store's failure is not Redis'
     // While nobody takes orders they stay due, and in the stream: once is enough.
     std::vector<Command> look;
-    look.push_back({"XRANGE", stream, "-", "+", "COUNT", longest_stream});
+    look.push_back({"XRANGE", stream_, "-", "+", "COUNT", longest_stream});
     const auto told = co_await writer_.run(std::move(look), redis_timeout);
     if (!told) co_return note(writer_, told.error());
     if (!note(*told)) co_return false;
     std::set<std::int64_t> known;
     for (const auto& entry : read_entries(told->at(0))) known.insert(entry.number);
     std::vector<Command> additions;
-    for (const auto number : window_.choose(*numbers, known)) additions.push_back(add(number));
+    for (const auto number : window_.choose(*numbers, known)) additions.push_back(addition(number));
     swept_.add(additions.size());
     const auto added = co_await writer_.run(std::move(additions), redis_timeout);
     if (!added) co_return note(writer_, added.error());
@@ -328,14 +321,12 @@ void RedisQueue::failed(std::string why)
 std::optional<std::string> RedisQueue::trouble() const
 {
     if (usable_) return std::nullopt;
-    return fmt::format("Redis at {} cannot be used ({}); orders are leased straight from the database",
-                       writer_.target().shown, why_);
+    return fmt::format("Redis cannot be used ({}); orders are leased straight from the database", why_);
 }
 
 nlohmann::ordered_json RedisQueue::state() const
 {
     return {{"by", usable_ ? "redis" : "store"},
-            {"redis", writer_.target().shown},
             {"published", published_.value()},
             {"swept", swept_.value()},
             {"leased_directly", direct_.value()}};

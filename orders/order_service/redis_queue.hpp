@@ -48,6 +48,7 @@ private:
     asio::awaitable<bool> send_outbox();
     asio::awaitable<bool> sweep();
     asio::awaitable<bool> publish(std::vector<std::int64_t> numbers);
+    storage::redis::Command addition(std::int64_t number) const;
     void publish_later(std::int64_t number);
     void forget_later(const std::vector<StreamEntry>& entries);
     bool note(const storage::redis::Connection& connection, const error_code& error);
@@ -56,6 +57,8 @@ private:
 
     PostgresStore& store_;
     const std::string consumer_;
+    const std::string stream_;          ///< its key
+    const std::string sweeper_;         ///< the key that the service sets that sweeps this time
     storage::redis::Connection reader_; ///< of listen(), which blocks it
     storage::redis::Connection writer_; ///< of maintain()
     DispatchWindow window_;

@@ -17,11 +17,11 @@ void fields(config::Fields& field, OrderServiceSettings& s)
           "empty = the file `data`",
           {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
            "postgres://USER@HOST:PORT/DATABASE, or nothing"});
-    field(
-        "queue", s.queue,
-        "Redis server that announces due orders to all order services: redis://HOST:PORT; empty = the store is polled",
-        {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
-         "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or nothing"});
+    field("queue", s.queue,
+          "Redis server that announces due orders to all order services: redis://HOST:PORT; with ?prefix=NAME: several "
+          "pipelines can share one; empty = the store is polled",
+          {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
+           "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME], or nothing"});
     field("data", s.data, "SQLite file of the orders; only one order_service may use it", {not_empty, "a file name"});
     field("synchronous", s.synchronous,
           "full: responses wait until the order is on disk; normal: the latest orders may be lost in a power failure");

@@ -39,6 +39,29 @@ TEST(RedisTarget, TakesAPasswordWithoutAUser)
     EXPECT_EQ(resolve("redis://:a:b@127.0.0.1", "--queue").password, "a:b");
 }
 
+TEST(RedisTarget, TakesAPrefixOfKeys)
+{
+    const auto target = resolve("redis://:secret@127.0.0.1:7000/2?prefix=shop-1:", "--queue");
+    EXPECT_EQ(target.prefix, "shop-1:");
+    EXPECT_EQ(target.database, 2U);
+    EXPECT_EQ(target.shown, "redis://127.0.0.1:7000/2?prefix=shop-1:");
+    EXPECT_EQ(resolve("redis://127.0.0.1", "--queue").prefix, "");
+    EXPECT_EQ(resolve("redis://127.0.0.1?prefix=a", "--queue").prefix, "a");
+}
+
+TEST(RedisTarget, NeverEchoesAPassword)
+{
+    for (const std::string url : {"redis://127.0.0.1?password=secret", "redis://127.0.0.1/0?prefix=a&password=secret",
+                                  "redis://127.0.0.1?password=a@secret", "redis://a:se?cret@127.0.0.1?x=secret"}) {
+        try {
+            resolve(url, "--queue");
+            FAIL() << url;
+        } catch (const UsageError& error) {
+            EXPECT_EQ(std::string(error.what()).find("cret"), std::string::npos) << error.what();
+        }
+    }
+}
+
 TEST(RedisTarget, RefusesEverythingElse)
 {
     for (const std::string url : {"",
@@ -59,6 +82,10 @@ TEST(RedisTarget, RefusesEverythingElse)
                                   "redis://127.0.0.1/1/2",
                                   "redis://127.0.0.1/4294967296",
                                   "redis://127.0.0.1?db=1",
+                                  "redis://127.0.0.1?prefix=",
+                                  "redis://127.0.0.1?prefix=a b",
+                                  "redis://127.0.0.1?prefix=a&prefix=b",
+                                  "redis://127.0.0.1?prefix=a/1",
                                   "redis://127.0.0.1/1#a",
                                   "redis://user@127.0.0.1",
                                   "redis://:@127.0.0.1",

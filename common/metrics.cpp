@@ -11,12 +11,14 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace hotspare::metrics {
@@ -60,13 +62,34 @@ std::optional<double> resident_bytes()
     return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
+/// Since Linux 6.2 the folder's size is the number of open descriptors: counting them costs nothing more where there
+/// are more. On older kernels the folder must be walked, which at 14,000 descriptors takes 15 ms: that is done at most
+/// once in ten seconds, and the number before it is given out meanwhile.
 std::optional<double> open_descriptors()
 {
+    struct stat folder {};
+    if (::stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0) return static_cast<double>(folder.st_size);
+
+    static std::mutex mutex;
+    static TimePoint counted_at{};
+    static double counted = 0;
+    const std::lock_guard lock(mutex);
+    const TimePoint now = Clock::now();
+    if (counted_at != TimePoint{} && now - counted_at < seconds(10)) return counted;
     std::error_code error;
     const std::filesystem::directory_iterator entries("/proc/self/fd", error);
     if (error) return std::nullopt;
+    counted_at = now;
     // The iterator's own descriptor is among them.
-    return static_cast<double>(std::distance(begin(entries), end(entries)) - 1);
+    return counted = static_cast<double>(std::distance(begin(entries), end(entries)) - 1);
+}
+
+std::optional<double> descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
+    if (limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<double>::infinity();
+    return static_cast<double>(limit.rlim_cur);
 }
 
 double cpu_seconds()
@@ -213,7 +236,10 @@ void Exposition::process(std::string_view version)
     if (const auto bytes = resident_bytes())
         gauge("process_resident_memory_bytes", "Resident memory, in bytes.", {}, *bytes);
     if (const auto count = open_descriptors()) gauge("process_open_fds", "Open file descriptors.", {}, *count);
-    if (const auto time = start_time_seconds())
+    if (const auto limit = descriptor_limit())
+        gauge("process_max_fds", "Maximum number of open file descriptors.", {}, *limit);
+    static const auto started = start_time_seconds();
+    if (const auto& time = started)
         gauge("process_start_time_seconds", "When the process started, in seconds since the epoch.", {}, *time);
     gauge("hotspare_build_info", "Always 1; the version is in the label.", {{"version", version}}, 1.0);
 }

@@ -158,8 +158,8 @@ public:
     void gauge(std::string_view name, std::string_view help, Labels labels, const Gauge& cell);
     void histogram(std::string_view name, std::string_view help, Labels labels, const Histogram& cell);
 
-    /// process_resident_memory_bytes, process_cpu_seconds_total, process_open_fds, process_start_time_seconds under
-    /// their conventional names, and hotspare_build_info{version}. Reads /proc/self; what cannot be read is left out.
+    /// The process_* metrics of every Prometheus client (CPU, resident memory, open and most descriptors, start time)
+    /// and hotspare_build_info{version}. Reads /proc/self; what cannot be read is left out.
     void process(std::string_view version);
 
     /// Prometheus text format 0.0.4, to be sent with `content_type`.

@@ -39,7 +39,8 @@ Lost lost_for(Reason reason) noexcept
     case Reason::body_gone: return Lost::not_replayable;
     case Reason::budget: return Lost::budget;
     case Reason::none:
-    case Reason::attempts: return Lost::no_backend;
+    case Reason::attempts:
+    case Reason::breaks_backends: return Lost::no_backend;
     }
     return Lost::no_backend;
 }

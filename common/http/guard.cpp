@@ -6,7 +6,6 @@
 #include <array>
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
 
 namespace hotspare::http {
 namespace {

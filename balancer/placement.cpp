@@ -10,8 +10,9 @@ Placement::Placement(const Config& config, std::uint32_t seed)
     : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0),
       good_now_(config.backends.size(), ProbeConfig{}.fast_interval), random_(seed)
 {
-    for (auto pool = config.pools.rbegin(); pool != config.pools.rend(); ++pool) // the first that names it decides
-        for (const BackendIndex backend : pool->backends) good_now_[backend] = pool->probe.fast_interval;
+    for (std::size_t i = config.pools.size(); i-- > 0;) // backwards: the first pool that names a backend decides
+        for (const BackendIndex backend : config.pools[i].backends)
+            good_now_[backend] = config.pools[i].probe.fast_interval;
     // Until the first Routing arrives every backend is unknown, and each of them may be tried.
     auto initial = std::make_shared<Routing>();
     initial->backends.resize(config.backends.size());

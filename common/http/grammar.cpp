@@ -86,7 +86,7 @@ const char* find_control(const char* p, const char* end) noexcept
         // Eight bytes at once: the high bit of each byte that is below 0x20, or 0x7f. A borrow may mark a byte too many
         // above one that is marked rightly, never one too few; the loop below looks closer.
         while (end - p >= 8) {
-            std::uint64_t eight;
+            std::uint64_t eight = 0;
             std::memcpy(&eight, p, sizeof eight);
             const std::uint64_t low = (eight - 0x20 * ones) & ~eight;
             const std::uint64_t del = eight ^ (0x7f * ones);

@@ -341,7 +341,7 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
     out.has_content_length = framing.has_content_length();
     out.content_length = framing.content_length();
     out.keep_alive = connection.keeps(out.version);
-    // RFC 9112 §6.1: chunks from HTTP/1.0 are a framing that somebody on the way may not have understood.
+    // RFC 9112 §6.1: chunks from HTTP/1.0 are a framing that an intermediary may not have understood.
     if (out.version < 11 && framing.has_transfer_encoding()) out.keep_alive = false;
 
     if (out.framing == Framing::until_close) out.keep_alive = false;

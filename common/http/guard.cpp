@@ -72,7 +72,7 @@ bool is_localhost(std::string_view name)
     return name == "localhost" || name.ends_with(".localhost");
 }
 
-/// Whether Host names this service in a way that no name server of somebody else has a say in.
+/// Whether Host names this service in a way that no foreign name server can influence.
 bool is_own_host(std::string_view field, Access access, const GuardSettings& settings)
 {
     const auto authority = parse_authority(field);

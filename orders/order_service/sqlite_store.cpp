@@ -18,9 +18,9 @@ using storage::Statement;
 
 // An order that is Processing is a job: `due` is when it may be leased, which for a leased one is when its lease ends.
 // orders_due is the queue; every list is read in the order of orders_by_status or of the numbers, so that none takes
-// longer because there are more orders. totals has one row, so that nobody counts a million orders. `state` has one row
-// as well: the present generation, and the job clock. `tried` has a row only for an order with a failed attempt that
-// counts. Moments are milliseconds since 1970; `due` and `tried` are the job clock's.
+// longer because there are more orders. totals has one row, so that no request counts a million orders. `state` has one
+// row as well: the present generation, and the job clock. `tried` has a row only for an order with a failed attempt
+// that counts. Moments are milliseconds since 1970; `due` and `tried` are the job clock's.
 constexpr auto schema = R"(
     CREATE TABLE IF NOT EXISTS orders (
         number INTEGER PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, product TEXT NOT NULL, quantity INTEGER NOT NULL,

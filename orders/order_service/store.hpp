@@ -54,7 +54,7 @@ struct OrderFile {
     Order order;
     std::vector<Event> timeline;
     std::optional<WallTime> due; ///< Processing: when it is tried (again), or its lease ends
-    std::string worker;          ///< who holds it; empty: nobody
+    std::string worker;          ///< the worker that holds it; empty = none
 };
 
 struct ListQuery {

@@ -21,7 +21,7 @@ namespace hotspare::orders {
 struct Record {
     Order order;
     JobTime due{};        ///< Processing: when it may be leased, which for a leased one is when its lease ends
-    std::string worker{}; ///< Processing: who holds it; empty: nobody
+    std::string worker{}; ///< Processing: the worker that holds it; empty = none
     std::optional<JobTime> tried{}; ///< Processing: when the first attempt of this round that counted was reported
     std::int64_t events = 0;        ///< that its timeline has; those behind them are forgotten
     std::vector<Event> add{};       ///< what the timeline gets, from place `events` on

@@ -19,11 +19,6 @@ target_compile_options(hotspare_options INTERFACE
   -fno-plt
   # GCC 12 reports moved-from std::variant members of coroutine frames as uninitialised at -O2 (GCC bug 105562 and kin).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # ccache can only reuse an object that depends on a precompiled header when GCC keeps the preprocessed form (ccache
-  # manual, "Precompiled headers").
-  target_compile_options(hotspare_options INTERFACE -fpch-preprocess)
-endif()
 if(HOTSPARE_WERROR)
   target_compile_options(hotspare_options INTERFACE -Werror)
 endif()

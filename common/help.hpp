@@ -3,6 +3,8 @@
 // Any thread.
 #pragma once
 
+#include <functional> // CLI11 2.3 uses it without including it
+
 #include <CLI/FormatterFwd.hpp>
 
 #include <memory>

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <set>
+#include <utility>
 
 namespace hotspare::config {
 
@@ -408,14 +410,39 @@ public:
         for (const auto* path : {"listen", "port"})
             if (places_.contains(path)) file_.listen_source = places_.of(path);
         shift_ports();
-        backends();
-        pools();
-        routes();
-        fit("timeouts.connect", file_.timeouts.connect, "timeouts.request", file_.timeouts.request);
-        fit("limits.request_line", file_.limits.request_line, "limits.header", file_.limits.header);
+        // What follows refers to these by name.
+        attempt([&] { backends(); });
+        if (errors_.empty()) pools();
+        if (errors_.empty()) routes();
+        attempt([&] { fit("timeouts.connect", file_.timeouts.connect, "timeouts.request", file_.timeouts.request); });
+        attempt([&] { fit("limits.request_line", file_.limits.request_line, "limits.header", file_.limits.header); });
+        attempt([&] { access_log(); });
+        if (!errors_.empty()) throw UsageError(std::move(errors_));
     }
 
 private:
+    /// Notes what `check` throws, so that the rest is checked too.
+    template <class F> void attempt(F&& check)
+    {
+        try {
+            check();
+        } catch (const UsageError& e) {
+            errors_.push_back(e.what());
+        }
+    }
+
+    void access_log() const
+    {
+        if (file_.access_log.empty() || file_.access_log == "-") return;
+        const auto folder = std::filesystem::absolute(file_.access_log).parent_path();
+        std::error_code ignored;
+        if (!std::filesystem::is_directory(folder, ignored))
+            fail("access_log", fmt::format("the folder {} does not exist, expected a file in an existing one",
+                                           config::in_quotes(folder.string())));
+        if (std::filesystem::is_directory(file_.access_log, ignored))
+            fail("access_log", fmt::format("{} is a folder, expected a file", config::in_quotes(file_.access_log)));
+    }
+
     [[noreturn]] void fail(const std::string& path, const std::string& message) const { places_.fail(path, message); }
 
     template <class Item> void refuse_duplicate_names(const std::vector<Item>& items, const std::string& list) const
@@ -483,8 +510,9 @@ private:
     void pools()
     {
         if (file_.pools.empty()) file_.pools.emplace_back();
-        refuse_duplicate_names(file_.pools, "pools");
-        for (std::size_t i = 0; i < file_.pools.size(); ++i) pool(file_.pools[i], fmt::format("pools[{}]", i));
+        attempt([&] { refuse_duplicate_names(file_.pools, "pools"); });
+        for (std::size_t i = 0; i < file_.pools.size(); ++i)
+            attempt([&] { pool(file_.pools[i], fmt::format("pools[{}]", i)); });
     }
 
     void pool(PoolSettings& pool, const std::string& path)
@@ -516,11 +544,14 @@ private:
         std::set<std::pair<std::string, std::string>> seen;
         for (std::size_t i = 0; i < file_.routes.size(); ++i) {
             auto& route = file_.routes[i];
-            check_route(route, fmt::format("routes[{}]", i));
-            if (!seen.emplace(route.path, route.prefix).second)
-                fail(fmt::format("routes[{}]", i),
-                     fmt::format("a second route for '{}', expected one", route.path + route.prefix));
+            attempt([&] {
+                check_route(route, fmt::format("routes[{}]", i));
+                if (!seen.emplace(route.path, route.prefix).second)
+                    fail(fmt::format("routes[{}]", i),
+                         fmt::format("a second route for '{}', expected one", route.path + route.prefix));
+            });
         }
+        if (!errors_.empty()) return;
         if (file_.routes.empty()) add_route("", "/", Builtin::none);
         if (!file_.admin) return;
         add_route("/health", "", Builtin::health);
@@ -564,6 +595,7 @@ private:
 
     ConfigFile& file_;
     const config::Places& places_;
+    std::vector<std::string> errors_;
 };
 
 } // namespace
@@ -571,6 +603,37 @@ private:
 void finish(ConfigFile& file, const config::Places& places)
 {
     Completion(file, places).run();
+}
+
+std::vector<std::string> warnings(const ConfigFile& file, const config::Places& places)
+{
+    std::vector<std::string> out;
+    const auto warn = [&](const std::string& path, const std::string& message) {
+        out.push_back(places.describe(path, message));
+    };
+    std::set<std::string> weighted; // backends of a pool whose policy uses weights
+    std::set<std::string> used;
+    for (std::size_t i = 0; i < file.pools.size(); ++i) {
+        const auto& pool = file.pools[i];
+        const auto path = fmt::format("pools[{}]", i);
+        const bool is_routed = std::any_of(file.routes.begin(), file.routes.end(),
+                                           [&](const RouteSettings& route) { return route.pool == pool.name; });
+        if (!is_routed) warn(path, fmt::format("no route uses the pool '{}'; it is only probed", pool.name));
+        used.insert(pool.backends.begin(), pool.backends.end());
+        if (pool.policy != Policy::failover)
+            weighted.insert(pool.backends.begin(), pool.backends.end());
+        else if (places.contains(path + ".weights"))
+            warn(path + ".weights", "no effect with policy failover: the order of the backends decides");
+    }
+    for (std::size_t i = 0; i < file.backends.size(); ++i) {
+        const auto& name = file.backends[i].name;
+        const auto path = fmt::format("backends[{}]", i);
+        if (used.count(name) == 0)
+            warn(path, fmt::format("no pool uses the backend '{}'", name));
+        else if (weighted.count(name) == 0 && places.contains(path + ".weight"))
+            warn(path + ".weight", "no effect with policy failover: the order of the backends decides");
+    }
+    return out;
 }
 
 Config to_config(const ConfigFile& file)

@@ -59,8 +59,11 @@ void fields(config::Fields& field, ConfigFile& file);
 void flags(config::Flags& list, ConfigFile& file);
 
 /// Fills in what was left to be understood, so that to_config() cannot fail and --print-config shows the whole; checks
-/// what spans several keys. Doing it again changes nothing.
+/// what spans several keys and that the access log's folder exists. Doing it again changes nothing.
 void finish(ConfigFile& file, const config::Places& places);
+
+/// What a finished file says without effect: a pool without a route, weights that no policy uses.
+std::vector<std::string> warnings(const ConfigFile& file, const config::Places& places);
 
 /// Of a finished file.
 Config to_config(const ConfigFile& file);

@@ -145,8 +145,10 @@ public:
 
     const FrameOptions& options() const noexcept { return options_; }
 
-    void apply_to(config::Loader& loader) const
+    /// Of the flags of `loader`, with which this was made.
+    std::vector<config::Given> given(const config::Loader& loader) const
     {
+        std::vector<config::Given> out;
         for (std::size_t i = 0; i < values_.size(); ++i) {
             const auto& flag = loader.available_flags()[i];
             const auto place = "--" + flag.name;
@@ -154,8 +156,9 @@ public:
             if (absent) continue;
             if (!flag.repeatable && values_[i].size() > 1)
                 throw UsageError(fmt::format("{}: given {} times, expected once", place, values_[i].size()));
-            loader.apply(flag, values_[i], place);
+            out.push_back({&flag, values_[i], place});
         }
+        return out;
     }
 
 private:
@@ -194,20 +197,38 @@ private:
     std::vector<std::vector<std::string>> values_; ///< parallel to the loader's flags
 };
 
-/// Tells the App about SIGTERM and SIGINT, and ends the process at the second one. It has a thread of its own so that
-/// the second signal works precisely when the main loop no longer does.
+sigset_t signal_mask(std::initializer_list<int> signals)
+{
+    sigset_t out;
+    sigemptyset(&out);
+    for (const int signal : signals) sigaddset(&out, signal);
+    return out;
+}
+
+/// By default these two end a process. They are blocked before anything else is done, and only a SignalWatch's thread
+/// takes them: so they are harmless from the first moment to the last.
+void keep_from_ending_the_process()
+{
+    const sigset_t harmless = signal_mask({SIGHUP, SIGUSR1});
+    ::pthread_sigmask(SIG_BLOCK, &harmless, nullptr);
+}
+
+/// Tells the App about SIGTERM, SIGINT, SIGHUP and SIGUSR1, and ends the process at the second of the first two. It has
+/// a thread of its own so that the second signal works precisely when the main loop no longer does.
 class SignalWatch {
 public:
     explicit SignalWatch(App& app) : app_(app), signals_(io_, SIGINT, SIGTERM)
     {
+        signals_.add(SIGHUP);
+        signals_.add(SIGUSR1);
         // Only this thread takes them: every other is started later and inherits the mask.
-        sigset_t watched;
-        sigemptyset(&watched);
-        sigaddset(&watched, SIGINT);
-        sigaddset(&watched, SIGTERM);
+        const sigset_t watched = signal_mask({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
         wait();
-        thread_ = std::thread([this] { io_.run(); });
         ::pthread_sigmask(SIG_BLOCK, &watched, &before_);
+        thread_ = std::thread([this, watched] {
+            ::pthread_sigmask(SIG_UNBLOCK, &watched, nullptr);
+            io_.run();
+        });
     }
 
     ~SignalWatch()
@@ -225,9 +246,15 @@ private:
     {
         signals_.async_wait([this](const error_code& error, int signal) {
             if (error) return;
-            if (asked_) std::_Exit(128 + signal);
-            asked_ = true;
-            app_.stop();
+            if (signal == SIGHUP) {
+                spdlog::warn("SIGHUP is ignored: the configuration is read at start only; to apply changes, restart");
+            } else if (signal == SIGUSR1) {
+                app_.reopen();
+            } else {
+                if (asked_) std::_Exit(128 + signal);
+                asked_ = true;
+                app_.stop();
+            }
             wait();
         });
     }
@@ -249,27 +276,29 @@ void raise_descriptor_limit()
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int run_daemon(const log::Settings& log_settings, const std::function<void(App&)>& body)
+int run_daemon(const log::Settings& log_settings, const std::vector<std::string>& warnings,
+               const std::function<void(App&)>& body)
 {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    std::string usage_error;
+    std::vector<std::string> usage_errors;
     {
         const log::Session session(log_settings);
         try {
+            for (const auto& warning : warnings) spdlog::warn("{}", warning);
             App app;
             const SignalWatch watch(app);
             body(app);
             spdlog::info("stopped");
             return EXIT_SUCCESS;
         } catch (const UsageError& e) {
-            usage_error = e.what(); // found only now: a name that does not resolve, a port that is taken
+            usage_errors = e.messages; // found only now: a name that does not resolve, a port that is taken
         } catch (const std::exception& e) {
             spdlog::critical("failed: {}", e.what());
             return exit_failure;
         }
     }
-    throw UsageError(usage_error); // after the log is written, so that this is the last line
+    throw UsageError(std::move(usage_errors)); // after the log is written, so that this is the last line
 }
 
 } // namespace
@@ -307,9 +336,24 @@ void App::ready(std::string_view host, std::uint16_t port)
     ready(host, port, nlohmann::json::object());
 }
 
+void App::on_reopen(std::function<void()> handler)
+{
+    reopen_ = std::move(handler);
+}
+
 void App::run()
 {
     io_.run();
+}
+
+void App::reopen()
+{
+    asio::post(io_, [this] {
+        if (reopen_)
+            reopen_();
+        else
+            spdlog::info("SIGUSR1 is ignored: no log file is open");
+    });
 }
 
 void App::stop()
@@ -329,6 +373,7 @@ void App::handle_stop()
 int run_app(int argc, const char* const* argv, const AppInfo& info, config::Loader& loader,
             const std::function<void(App&)>& body)
 {
+    keep_from_ending_the_process();
     try {
         CommandLine command_line(info, loader);
         if (const auto done = command_line.parse(argc, argv)) return *done;
@@ -337,16 +382,20 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
             fmt::print("{}", loader.reference());
             return EXIT_SUCCESS;
         }
-        if (!options.config_file.empty()) loader.load_file(options.config_file);
-        loader.apply_environment(environment);
-        command_line.apply_to(loader);
+        loader.load_all(options.config_file, environment, command_line.given(loader));
         loader.complete();
         const auto log = log_settings(info, options);
         if (options.print_config) fmt::print("{}", loader.print());
+        if (options.check_config) {
+            for (const auto& warning : loader.warnings()) print_error("warning: " + warning);
+            if (!options.print_config)
+                fmt::print("{}: the configuration is valid\n",
+                           options.config_file.empty() ? info.name : options.config_file);
+        }
         if (options.print_config || options.check_config) return EXIT_SUCCESS;
-        return run_daemon(log, body);
+        return run_daemon(log, loader.warnings(), body);
     } catch (const UsageError& e) {
-        print_error(e.what());
+        for (const auto& message : e.messages) print_error(message);
         return exit_usage;
     } catch (const std::exception& e) {
         print_error(fmt::format("{}: {}", info.name, e.what()));

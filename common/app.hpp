@@ -14,10 +14,11 @@
 //
 // Each setting is taken from the first of: flag (--fail-mode), environment (HOTSPARE_FAIL_MODE; PORT for `port`), file
 // (fail_mode), default. --help, --version, --config FILE, --check-config, --print-config, --log-level and --log-format
-// exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (one line says what, where and what was
-// expected), 1 any other failure, 128 + N when signal N came a second time.
+// exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (a line for each error says what, where and
+// what was expected), 1 any other failure, 128 + N when signal N came a second time.
 //
-// What a daemon must not do: install handlers for SIGINT, SIGTERM or SIGPIPE, or write to standard error by itself.
+// Signals: SIGTERM and SIGINT stop gracefully, SIGUSR1 opens log files again, SIGHUP is logged and ignored. What a
+// daemon must not do: install handlers for these or SIGPIPE, or write to standard error by itself.
 #pragma once
 
 #include "common/config.hpp"
@@ -62,6 +63,10 @@ public:
     /// out of work. Handlers run in the order of registration and must stay valid until run() has returned.
     void on_stop(std::function<void()> handler);
 
+    /// `handler` runs on the main thread inside run() at each SIGUSR1: it opens the daemon's log files again, so that
+    /// what rotates them (logrotate(8)) can rename them first. Without one the signal is ignored and logged.
+    void on_reopen(std::function<void()> handler);
+
     /// Says that the daemon answers now: logs "listening on http://<host>:<port>", as JSON with "event":"ready",
     /// "url" and "port", plus `fields` (a JSON object); text shows those in parentheses.
     void ready(std::string_view host, std::uint16_t port, const nlohmann::json& fields);
@@ -73,11 +78,15 @@ public:
     /// The same as SIGTERM. Any thread; later calls do nothing.
     void stop();
 
+    /// The same as SIGUSR1. Any thread.
+    void reopen();
+
 private:
     void handle_stop();
 
     asio::io_context io_{1};
     std::vector<std::function<void()>> handlers_;
+    std::function<void()> reopen_;
     bool stopping_ = false;
 };
 

@@ -210,11 +210,37 @@ std::optional<YAML::Mark> second_document(const std::string& yaml)
 /// Reads one YAML document into a Value, noting where everything stood.
 class Reader {
 public:
-    Reader(std::string file, Places& places) : file_(std::move(file)), places_(places) {}
+    /// What is at one of the paths `passed_over` is not looked at.
+    Reader(std::string file, Places& places, const std::set<std::string>& passed_over)
+        : file_(std::move(file)), places_(places), passed_over_(passed_over)
+    {
+    }
 
     std::string at(const YAML::Mark& mark) const
     {
         return mark.is_null() ? file_ + ":1:1" : fmt::format("{}:{}:{}", file_, mark.line + 1, mark.column + 1);
+    }
+
+    /// All of it. Throws one UsageError for everything that is wrong in it.
+    void read_document(const YAML::Node& root, const Value& value)
+    {
+        attempt([&] { read(root, value, ""); });
+        if (!errors_.empty()) throw UsageError(std::move(errors_));
+    }
+
+private:
+    static constexpr std::size_t most_errors = 20;
+
+    /// Notes what `read_part` throws, so that the rest is read too.
+    template <class F> void attempt(F&& read_part)
+    {
+        if (errors_.size() >= most_errors) return;
+        try {
+            read_part();
+        } catch (const UsageError& e) {
+            errors_.push_back(e.what());
+            if (errors_.size() == most_errors) errors_.push_back(file_ + ": more errors are not listed");
+        }
     }
 
     /// The place of `path` must have been noted.
@@ -222,8 +248,10 @@ public:
     {
         // Aliases let a short file stand for any number of values, so it is not the file's size that bounds the work.
         constexpr std::size_t most_values = 100'000;
-        if (++values_ > most_values)
+        if (++values_ > most_values) {
+            errors_.resize(most_errors - 1); // nothing else is worth reading
             places_.fail(path, fmt::format("value {}, counting what aliases repeat, expected fewer", values_));
+        }
         switch (value.kind) {
         case Value::Kind::scalar: read_scalar(node, value, path); break;
         case Value::Kind::list: read_list(node, value, path); break;
@@ -232,7 +260,6 @@ public:
         check(path, value.problem());
     }
 
-private:
     void check(const std::string& path, const std::string& problem) const
     {
         if (!problem.empty()) places_.fail(path, problem);
@@ -257,7 +284,7 @@ private:
         for (const auto& item : node) {
             const auto item_path = element(path, i);
             places_.set(item_path, at(item.Mark()));
-            read(item, value.at(i), item_path);
+            attempt([&] { read(item, value.at(i), item_path); });
             ++i;
         }
     }
@@ -265,23 +292,29 @@ private:
     void read_table(const YAML::Node& node, const Value& value, const std::string& path)
     {
         if (!node.IsMap()) wrong_type(node, value, path);
-        std::map<std::string, std::string> seen;
-        for (const auto& entry : node) {
-            const auto place = at(entry.first.Mark());
-            if (!entry.first.IsScalar())
-                throw UsageError(fmt::format("{}: a key is {}, expected a word", place, kind_of(entry.first)));
-            const auto& key = entry.first.Scalar();
-            const auto member = std::find_if(value.members.begin(), value.members.end(),
-                                             [&](const Value::Member& candidate) { return candidate.key == key; });
-            if (member == value.members.end()) unknown_key(key, value, place);
-            const auto [first, is_new] = seen.emplace(key, place);
-            if (!is_new)
-                throw UsageError(fmt::format("{}: duplicate key {}, already given at {}, expected it once", place,
-                                             in_quotes(key), first->second));
-            const auto member_path = join(path, key);
-            places_.set(member_path, entry.second.IsNull() ? place : at(entry.second.Mark()));
-            read(entry.second, member->value, member_path);
-        }
+        Seen seen;
+        for (const auto& entry : node) attempt([&] { read_entry(entry, value, path, seen); });
+    }
+
+    using Seen = std::map<std::string, std::string>; ///< keys of one table with their places
+
+    void read_entry(const YAML::detail::iterator_value& entry, const Value& value, const std::string& path, Seen& seen)
+    {
+        const auto place = at(entry.first.Mark());
+        if (!entry.first.IsScalar())
+            throw UsageError(fmt::format("{}: a key is {}, expected a word", place, kind_of(entry.first)));
+        const auto& key = entry.first.Scalar();
+        const auto member = std::find_if(value.members.begin(), value.members.end(),
+                                         [&](const Value::Member& candidate) { return candidate.key == key; });
+        if (member == value.members.end()) unknown_key(key, value, place);
+        const auto [first, is_new] = seen.emplace(key, place);
+        if (!is_new)
+            throw UsageError(fmt::format("{}: duplicate key {}, already given at {}, expected it once", place,
+                                         in_quotes(key), first->second));
+        const auto member_path = join(path, key);
+        if (passed_over_.count(member_path) > 0) return;
+        places_.set(member_path, entry.second.IsNull() ? place : at(entry.second.Mark()));
+        read(entry.second, member->value, member_path);
     }
 
     [[noreturn]] static void unknown_key(const std::string& key, const Value& table, const std::string& place)
@@ -296,8 +329,17 @@ private:
 
     std::string file_;
     Places& places_;
+    const std::set<std::string>& passed_over_;
     std::size_t values_ = 0; ///< read so far
+    std::vector<std::string> errors_;
 };
+
+/// kubernetes.io, "Service: environment variables": {SVCNAME}_PORT is the service's URL.
+bool is_service_link(std::string_view variable, std::string_view value)
+{
+    return variable.starts_with("HOTSPARE_") && variable.ends_with("_PORT") &&
+           (value.starts_with("tcp://") || value.starts_with("udp://") || value.starts_with("sctp://"));
+}
 
 /// A scalar as YAML: plain where every reader agrees on it, else double-quoted, for which JSON's form is valid YAML.
 std::string yaml_scalar(const std::string& text)
@@ -620,12 +662,17 @@ std::string Places::of(std::string_view path) const
 
 void Places::fail(std::string_view path, std::string_view message) const
 {
+    throw UsageError(describe(path, message));
+}
+
+std::string Places::describe(std::string_view path, std::string_view message) const
+{
     const auto place = of(path);
     // A flag or a variable names the setting by itself.
     const bool in_file = place.find(':') != std::string::npos;
     std::string out = place;
     if (!path.empty() && (in_file || place.empty())) out += (out.empty() ? "" : ": ") + std::string(path);
-    throw UsageError(fmt::format("{}{}{}", out, out.empty() ? "" : ": ", message));
+    return fmt::format("{}{}{}", out, out.empty() ? "" : ": ", message);
 }
 
 std::vector<std::string> Flag::variables() const
@@ -664,13 +711,13 @@ void Loader::add_flags(const std::string& prefix, const Value& table)
 
 void Loader::load(const std::string& yaml, const std::string& name)
 {
-    Reader reader(name, places_);
+    Reader reader(name, places_, overridden_);
     places_.set("", name + ":1:1");
     try {
         const auto document = YAML::Load(yaml);
         if (const auto second = second_document(yaml))
             throw UsageError(fmt::format("{}: a second document, expected one", reader.at(*second)));
-        if (!document.IsNull()) reader.read(document, root_, "");
+        if (!document.IsNull()) reader.read_document(document, root_);
     } catch (const YAML::Exception& e) {
         throw UsageError(fmt::format("{}: not valid YAML: {}, expected one mapping of keys to values",
                                      reader.at(mark_of(e, yaml)), quotable(e.msg)));
@@ -693,12 +740,33 @@ void Loader::load_file(const std::string& path)
     load(content, path);
 }
 
-void Loader::apply_environment(const std::function<std::optional<std::string>(const std::string&)>& lookup)
+void Loader::load_all(const std::string& file, const Lookup& environment, const std::vector<Given>& command_line)
 {
+    auto given = given_by(environment);
+    std::erase_if(given, [&](const Given& variable) {
+        return std::any_of(command_line.begin(), command_line.end(),
+                           [&](const Given& flag) { return flag.flag == variable.flag; });
+    });
+    given.insert(given.end(), command_line.begin(), command_line.end()); // the stronger ones last
+    for (const auto& one : given) overridden_.insert(one.flag->path);
+    if (!file.empty()) load_file(file);
+    for (const auto& one : given) apply(*one.flag, one.values, one.place);
+}
+
+std::vector<Given> Loader::given_by(const Lookup& lookup)
+{
+    std::vector<Given> out;
     for (const auto& flag : flags_) {
         for (const auto& variable : flag.variables()) {
             const auto value = lookup(variable);
             if (!value || value->empty()) continue;
+            if (is_service_link(variable, *value)) {
+                warnings_.push_back(
+                    fmt::format("{}={} is ignored: it is a service link of Kubernetes, not a setting; to leave it "
+                                "out, set enableServiceLinks: false in the pod",
+                                variable, in_quotes(*value)));
+                continue;
+            }
             std::vector<std::string> values{*value};
             if (flag.repeatable) {
                 values.clear();
@@ -708,10 +776,16 @@ void Loader::apply_environment(const std::function<std::optional<std::string>(co
                     from = comma + 1;
                 }
             }
-            apply(flag, values, variable);
+            out.push_back({&flag, std::move(values), variable});
             break;
         }
     }
+    return out;
+}
+
+void Loader::apply_environment(const Lookup& lookup)
+{
+    for (const auto& given : given_by(lookup)) apply(*given.flag, given.values, given.place);
 }
 
 void Loader::apply(const Flag& flag, const std::vector<std::string>& values, const std::string& place)
@@ -721,23 +795,28 @@ void Loader::apply(const Flag& flag, const std::vector<std::string>& values, con
     places_.set(flag.path, place);
 }
 
-void Loader::require(const std::string& path, const Value& value) const
+void Loader::require(const std::string& path, const Value& value, std::vector<std::string>& missing) const
 {
     // What was given was checked when it was read, so whatever breaks a rule here is a default: the key is missing.
     for (const auto& [key, help, member] : value.members) {
         const auto here = join(path, key);
-        require(here, member);
+        require(here, member, missing);
         if (!member.problem().empty() && !places_.contains(here))
-            places_.fail(here, "missing, expected " + member.wanted);
+            missing.push_back(places_.describe(here, "missing, expected " + member.wanted));
     }
     if (value.kind != Value::Kind::list) return;
-    for (std::size_t i = 0; i < value.size(); ++i) require(element(path, i), value.at(i));
+    for (std::size_t i = 0; i < value.size(); ++i) require(element(path, i), value.at(i), missing);
 }
 
 void Loader::complete()
 {
-    require("", root_);
+    std::vector<std::string> missing;
+    require("", root_, missing);
+    if (!missing.empty()) throw UsageError(std::move(missing));
     if (finish_) finish_(places_);
+    if (!warn_) return;
+    auto more = warn_(places_);
+    std::move(more.begin(), more.end(), std::back_inserter(warnings_));
 }
 
 std::string Loader::print() const

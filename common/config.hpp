@@ -16,8 +16,9 @@
 // whose output loads back to the same value, and the key reference. A member may be a scalar, a struct with its own
 // fields(), or a vector of either; structs nested without a vector get flags too (--timeouts-request).
 //
-// Two more functions beside the struct are optional: `void flags(config::Flags&, Settings&)` adds flags that are no
-// keys, `void finish(Settings&, const config::Places&)` completes the value and checks what spans several keys.
+// Three more functions beside the struct are optional: `void flags(config::Flags&, Settings&)` adds flags that are no
+// keys, `void finish(Settings&, const config::Places&)` completes the value and checks what spans several keys,
+// `std::vector<std::string> warnings(const Settings&, const config::Places&)` names what is valid and has no effect.
 //
 // Single-threaded, at start-up. The members that a Loader refers to must outlive it.
 #pragma once
@@ -33,6 +34,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -200,7 +202,10 @@ public:
     /// The place of `path` or of its nearest ancestor; empty if nobody set any of them.
     std::string of(std::string_view path) const;
 
-    /// Throws the UsageError "<place>: <path>: <message>".
+    /// "<place>: <path>: <message>", of which a flag or a variable as the place names the path by itself.
+    std::string describe(std::string_view path, std::string_view message) const;
+
+    /// Throws that as a UsageError.
     [[noreturn]] void fail(std::string_view path, std::string_view message) const;
 
 private:
@@ -224,8 +229,19 @@ using Flags = std::vector<Flag>;
 
 // --- Loading ---------------------------------------------------------------------------------------------------------
 
-/// Fills one settings struct, whose values at construction are the defaults. Call load(), apply_environment() and
-/// apply() in this order, each where wanted, then complete(). Every failure is a UsageError.
+/// What one flag, or a variable in its place, was given.
+struct Given {
+    const Flag* flag; ///< one of Loader::available_flags()
+    std::vector<std::string> values;
+    std::string place; ///< how messages call it
+};
+
+/// A variable's value, or nothing.
+using Lookup = std::function<std::optional<std::string>(const std::string& variable)>;
+
+/// Fills one settings struct, whose values at construction are the defaults. Call load_all(), or load(),
+/// apply_environment() and apply() in this order, each where wanted; then complete(). Every failure is a UsageError;
+/// that of a file names all that is wrong in it, up to a bound.
 class Loader {
 public:
     template <class Settings>
@@ -236,21 +252,32 @@ public:
         if constexpr (requires(Flags & list) { flags(list, settings); }) flags(flags_, settings);
         if constexpr (requires(const Places& places) { finish(settings, places); })
             finish_ = [&settings](const Places& places) { finish(settings, places); };
+        if constexpr (requires(const Places& places) { warnings(settings, places); })
+            warn_ = [&settings](const Places& places) { return warnings(settings, places); };
     }
 
     const Flags& available_flags() const noexcept { return flags_; }
+
+    /// Takes each key from the strongest source that gives it: command line, environment, file (empty: none). A value
+    /// that a stronger source overrides is not judged.
+    void load_all(const std::string& file, const Lookup& environment, const std::vector<Given>& command_line);
 
     /// Reads YAML; an empty document changes nothing. `name` stands for the file in messages.
     void load(const std::string& yaml, const std::string& name);
     void load_file(const std::string& path);
 
-    /// `lookup` returns a variable's value or nothing; an empty variable counts as not set.
-    void apply_environment(const std::function<std::optional<std::string>(const std::string&)>& lookup);
+    /// An empty variable counts as not set. So does HOTSPARE_…_PORT=tcp://ADDRESS:PORT, with a warning: Kubernetes
+    /// gives every container such a variable for each service of its namespace ("service links"), and a service called
+    /// `hotspare` makes it HOTSPARE_PORT.
+    void apply_environment(const Lookup& lookup);
 
     /// Sets what one flag says. `place` is how messages call it.
     void apply(const Flag& flag, const std::vector<std::string>& values, const std::string& place);
 
-    /// Refuses missing keys, then runs finish() of the settings.
+    /// What was passed over and why, and after complete() what has no effect; a sentence each.
+    const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
+    /// Refuses missing keys, then runs finish() and warnings() of the settings.
     void complete();
 
     /// The present value as YAML with the keys' meaning as comments; load() of it yields the same value.
@@ -261,12 +288,16 @@ public:
 
 private:
     void add_flags(const std::string& prefix, const Value& table);
-    void require(const std::string& path, const Value& value) const;
+    void require(const std::string& path, const Value& value, std::vector<std::string>& missing) const;
+    std::vector<Given> given_by(const Lookup& lookup);
 
     Value root_;
     Flags flags_;
     std::function<void(const Places&)> finish_;
+    std::function<std::vector<std::string>(const Places&)> warn_;
     Places places_;
+    std::set<std::string> overridden_; ///< key paths that the file does not decide
+    std::vector<std::string> warnings_;
 };
 
 /// Loads `settings` (holding the defaults) from YAML alone.

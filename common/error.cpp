@@ -1,5 +1,7 @@
 #include "common/error.hpp"
 
+#include <utility>
+
 namespace hotspare {
 namespace {
 
@@ -26,7 +28,16 @@ public:
     }
 };
 
+std::string lines(const std::vector<std::string>& all)
+{
+    std::string out;
+    for (const auto& one : all) out += (out.empty() ? "" : "\n") + one;
+    return out;
+}
+
 } // namespace
+
+UsageError::UsageError(std::vector<std::string> all) : std::runtime_error(lines(all)), messages(std::move(all)) {}
 
 const boost::system::error_category& hotspare_category() noexcept
 {

@@ -7,6 +7,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace hotspare {
 
@@ -39,9 +40,13 @@ inline error_code make_error_code(errc e) noexcept
 /// about the peer.
 bool is_own_shortage(const error_code& error) noexcept;
 
-/// Bad flags or bad configuration: run_app prints `what()` as one line and exits with 2.
+/// Bad flags or bad configuration: run_app prints each message on a line of its own and exits with 2.
 struct UsageError : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit UsageError(const std::string& message) : UsageError(std::vector{message}) {}
+    /// `all` is not empty. what() is one of them a line.
+    explicit UsageError(std::vector<std::string> all);
+
+    std::vector<std::string> messages;
 };
 
 /// The process cannot start although its configuration is valid (a full disk, a refused bind): exit code 1.

@@ -118,9 +118,20 @@ template <class F> auto read(F&& function) -> Parsed<std::invoke_result_t<F>>
     }
 }
 
+// Clamped before it is rounded: rounding Duration::max() overflows.
+Duration bounded(Duration span)
+{
+    return std::clamp<Duration>(span, Duration::zero(), milliseconds(longest_ms));
+}
+
 std::int64_t ms(Duration span)
 {
-    return std::clamp<std::int64_t>(std::chrono::ceil<milliseconds>(span).count(), 0, longest_ms);
+    return std::chrono::ceil<milliseconds>(bounded(span)).count();
+}
+
+std::int64_t us(Duration span)
+{
+    return std::chrono::round<microseconds>(bounded(span)).count();
 }
 
 /// A clock that is before 1970 is taken for one that is at it.
@@ -140,8 +151,7 @@ constexpr std::array<std::pair<Settlement::Kind, std::string_view>, 3> kinds{
 Json to_json(const Attempt& attempt)
 {
     return {{"at_ms", ms(attempt.at)},
-            {"took_us",
-             std::clamp<std::int64_t>(std::chrono::round<microseconds>(attempt.took).count(), 0, longest_ms * 1'000)},
+            {"took_us", us(attempt.took)},
             {"counts", attempt.counts},
             {"outcome", shortened(attempt.outcome, longest_text)}};
 }

@@ -152,10 +152,10 @@ TEST_F(Postgres, TellsWhyItIsNotLetIn)
     constexpr auto of_the_server = "\"nowhere\" does not exist";
     EXPECT_TRUE(test::eventually([&] { return says(ask_in_vain(milliseconds(500)), of_the_server); }));
 
-    // An attempt is 100 ms after the one before. So the second of these has 40 ms, too few to find out anything else.
+    // An attempt is 100 ms after the one before. So that of the second of these has 40 ms, too few to find out anything else.
     EXPECT_TRUE(test::eventually([&] {
         gate.set(test::Fault::pass());
-        if (!says(ask_in_vain(milliseconds(50)), of_the_server)) return false;
+        if (!says(ask_in_vain(milliseconds(450)), of_the_server)) return false;
         gate.set(test::Fault::black_hole());
         const auto attempts = gate.counts().accepted;
         return says(ask_in_vain(milliseconds(90)), of_the_server) && gate.counts().accepted > attempts;

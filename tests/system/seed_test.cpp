@@ -177,6 +177,26 @@ TEST(SeedStart, SignalsEndEveryProgramCleanly)
     }
 }
 
+TEST(SeedStart, HangupAndUserSignalsEndNoProgram)
+{
+    TempDir dir;
+    Backend primary("primary", (dir.path() / "data.db").string());
+    Balancer balancer({{"primary", primary.port()}});
+    for (const int signal : {SIGHUP, SIGUSR1, SIGHUP}) {
+        balancer.process().signal(signal);
+        primary.process().signal(signal);
+    }
+    EXPECT_TRUE(eventually([&] {
+        return balancer.process().err().find("SIGHUP is ignored") != std::string::npos &&
+               primary.process().err().find("SIGUSR1 is ignored") != std::string::npos;
+    }));
+    EXPECT_EQ(test::request(balancer.port(), "GET", "/data").status(), 200);
+    for (Process* p : {&balancer.process(), &primary.process()}) {
+        p->signal(SIGTERM);
+        EXPECT_EQ(p->wait_exit(), 0) << p->description();
+    }
+}
+
 // --- Wrong configurations --------------------------------------------------------------------------------------------
 
 /// Exit code 2 and one line that names the place and the mistake.

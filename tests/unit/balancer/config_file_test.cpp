@@ -66,6 +66,49 @@ const RouteConfig* route_for(const Config& config, const std::string& path_or_pr
     return nullptr;
 }
 
+std::vector<std::string> warnings_of(const std::string& yaml)
+{
+    ConfigFile file;
+    config::Loader loader(file);
+    loader.load(yaml, "f.yaml");
+    loader.complete();
+    return loader.warnings();
+}
+
+TEST(BalancerConfig, what_has_no_effect_is_warned_of)
+{
+    EXPECT_TRUE(warnings_of(two_backends).empty());
+    const std::string backends = "backends:\n  - {name: a, url: http://h:1, weight: 2}\n"
+                                 "  - {name: b, url: http://h:2}\n  - {name: c, url: http://h:3}\n";
+    const auto found = warnings_of(backends + "pools:\n  - {name: one, backends: [a, b], weights: [1, 2]}\n"
+                                              "  - {name: two, policy: random, backends: [b]}\n");
+    ASSERT_EQ(found.size(), 4U);
+    EXPECT_EQ(found[0], "f.yaml:6:48: pools[0].weights: no effect with policy failover: the order of the backends "
+                        "decides");
+    EXPECT_EQ(found[1], "f.yaml:7:5: pools[1]: no route uses the pool 'two'; it is only probed");
+    EXPECT_EQ(found[2], "f.yaml:2:42: backends[0].weight: no effect with policy failover: the order of the backends "
+                        "decides");
+    EXPECT_EQ(found[3], "f.yaml:4:5: backends[2]: no pool uses the backend 'c'");
+    EXPECT_TRUE(warnings_of(backends + "pools:\n  - {name: one, policy: random}\n").empty());
+}
+
+TEST(BalancerConfig, all_errors_are_named_at_once)
+{
+    try {
+        load_config(std::string(two_backends) + "pools:\n  - {name: one, backends: [nine]}\n"
+                                                "  - {name: two, weights: [1]}\n"
+                                                "access_log: /no/such/folder/access.log\n",
+                    "f.yaml");
+        ADD_FAILURE() << "accepted";
+    } catch (const UsageError& e) {
+        ASSERT_EQ(e.messages.size(), 3U) << e.what();
+        EXPECT_NE(e.messages[0].find("unknown backend 'nine'"), std::string::npos) << e.messages[0];
+        EXPECT_NE(e.messages[1].find("1 weights for 2 backends"), std::string::npos) << e.messages[1];
+        EXPECT_NE(e.messages[2].find("the folder '/no/such/folder' does not exist"), std::string::npos)
+            << e.messages[2];
+    }
+}
+
 TEST(BalancerConfig, two_backends_are_enough)
 {
     const auto config = load_config(two_backends);
@@ -342,7 +385,7 @@ ConfigFile any_file()
     file.listen = {*rc::gen::element<std::string>("127.0.0.1", "::1", "example.org"),
                    *rc::gen::arbitrary<std::uint16_t>()};
     file.workers = *rc::gen::inRange(0U, 257U);
-    file.access_log = *rc::gen::element<std::string>("", "-", "/var/log/x y.log", "null", "a: b # c");
+    file.access_log = *rc::gen::element<std::string>("", "-", "/tmp/x y.log", "null", "a: b # c");
     file.forwarded = *rc::gen::arbitrary<bool>();
     if (*rc::gen::arbitrary<bool>()) file.admin_hosts = {"balancer.internal", "fd00::1"};
     file.admin = *rc::gen::arbitrary<bool>();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -202,6 +203,27 @@ TEST(RunApp, a_bad_file_is_named_with_line_and_column)
         outcome.err,
         file.path() +
             ":2:1: unknown key 'fial_mode', did you mean 'fail_mode'? expected one of: port, fail_mode, loud, words\n");
+}
+
+TEST(RunApp, a_valid_file_is_said_to_be_valid)
+{
+    const TempConfig file("port: 1\n");
+    const auto outcome = run({"--check-config", "--config", file.path().c_str()});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.out, file.path() + ": the configuration is valid\n");
+    const Variable link("HOTSPARE_PORT", "tcp://10.96.0.17:5001");
+    EXPECT_TRUE(run({"--check-config"}).err.starts_with("warning: HOTSPARE_PORT="));
+    const auto started = run({});
+    EXPECT_EQ(started.code, 0);
+    EXPECT_EQ(log_lines(started).at(0).at("level"), "warning");
+}
+
+TEST(RunApp, each_error_of_a_file_is_a_line)
+{
+    const TempConfig file("prot: 1\nloud: maybe\n");
+    const auto outcome = run({"--config", file.path().c_str()});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2) << outcome.err;
 }
 
 TEST(RunApp, answers_without_starting)

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -415,6 +416,38 @@ TEST(ConfigFile, is_read_from_disk)
     EXPECT_EQ(value.port, 9000);
 }
 
+TEST(ConfigFile, names_all_that_is_wrong_in_it)
+{
+    Sample value;
+    Loader loader(value);
+    std::vector<std::string> messages;
+    try {
+        loader.load("prot: 1\nport: x\nshift: 2\ninner:\n  delay: long\n  dealy: 1s\n", "f.yaml");
+    } catch (const UsageError& e) {
+        messages = e.messages;
+    }
+    ASSERT_EQ(messages.size(), 4U);
+    for (std::size_t i = 0; i < 4; ++i) {
+        constexpr std::array places{"f.yaml:1:1: ", "f.yaml:2:7: port: ", "f.yaml:5:10: inner.delay: ", "f.yaml:6:3: "};
+        EXPECT_TRUE(messages[i].starts_with(places[i])) << messages[i];
+    }
+}
+
+TEST(ConfigFile, names_no_more_than_a_bound_of_it)
+{
+    std::string yaml;
+    for (int i = 0; i < 1'000; ++i) yaml += fmt::format("key{}: 1\n", i);
+    Sample value;
+    Loader loader(value);
+    try {
+        loader.load(yaml, "f.yaml");
+        ADD_FAILURE() << "accepted";
+    } catch (const UsageError& e) {
+        EXPECT_EQ(e.messages.size(), 21U);
+        EXPECT_EQ(e.messages.back(), "f.yaml: more errors are not listed");
+    }
+}
+
 TEST(ConfigFile, that_cannot_be_read_is_named)
 {
     Sample value;
@@ -479,6 +512,37 @@ TEST_F(Sources, flag_over_environment_over_file_over_default)
     EXPECT_EQ(value_.inner.delay, seconds(3));
     EXPECT_EQ(value_.text, "file") << "an empty variable is none";
     EXPECT_FALSE(value_.loud);
+}
+
+TEST_F(Sources, what_a_stronger_one_overrides_is_not_judged)
+{
+    const TempFile file("port: nonsense\nwords: nonsense\nshift: 2\n");
+    const auto variables = [](const std::string& name) -> std::optional<std::string> {
+        if (name == "HOTSPARE_PORT" || name == "HOTSPARE_COLOUR") return "nonsense";
+        if (name == "HOTSPARE_WORD") return "p,q";
+        return std::nullopt;
+    };
+    EXPECT_EQ(error_of_call([&] { loader_.load_all(file.path(), variables, {}); }),
+              "HOTSPARE_PORT: 'nonsense' is not valid, expected a whole number from 0 to 65535");
+    loader_.load_all(file.path(), variables,
+                     {{&flag("port"), {"4000"}, "--port"}, {&flag("colour"), {"green"}, "--colour"}});
+    loader_.complete();
+    EXPECT_EQ(value_.port, 4000);
+    EXPECT_EQ(value_.shift, 2);
+    EXPECT_EQ(value_.words, (std::vector<std::string>{"p", "q"}));
+}
+
+TEST_F(Sources, service_links_of_kubernetes_are_no_settings)
+{
+    environment({{"HOTSPARE_PORT", "tcp://10.96.0.17:5000"}, {"PORT", "3000"}});
+    EXPECT_EQ(value_.port, 3000);
+    ASSERT_EQ(loader_.warnings().size(), 1U);
+    EXPECT_TRUE(loader_.warnings()[0].starts_with("HOTSPARE_PORT='tcp://10.96.0.17:5000' is ignored"))
+        << loader_.warnings()[0];
+    EXPECT_TRUE(error_of_call([&] {
+                    environment({{"PORT", "tcp://10.96.0.17:5000"}});
+                }).starts_with("PORT: "))
+        << "a variable of that name is written by hand";
 }
 
 TEST_F(Sources, the_port_has_a_second_variable)

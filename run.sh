@@ -44,7 +44,7 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   logs [-f] [NAME]  the daemons' logs, or one's; -f follows
   stop [NAME]       end everything that `up` started, or one system or daemon,
                     by a name that `status` prints
-  demo              kill the primary under load and watch nobody notice
+  demo              kill the primary under load; its clients notice nothing
   experiment ARGS   inject a fault, measure it, judge it: run NAME, list,
                     check, compare (experiment --help)
   prove orders      kill the order pipeline's processes hundreds of times, cut
@@ -294,7 +294,7 @@ TEXT
   curl localhost:$((p + 8080))/orders/test-001        # what has become of it, and how
   curl -X POST localhost:$((p + 8080))/set_failure_mode -d '{"mode":"down"}'
   curl localhost:$((p + 8080))/breaker                # opens when orders meet that
-  curl localhost:$((p + 8080))/health_status          # who is well
+  curl localhost:$((p + 8080))/health_status          # each service's status
 TEXT
         ;;
     versions) cat <<TEXT

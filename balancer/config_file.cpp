@@ -65,16 +65,9 @@ using std::chrono::hours;
 constexpr Duration shortest = milliseconds(1);
 constexpr Duration longest = hours(24);
 
-bool is_target(const std::string& text)
-{
-    return text.starts_with('/') &&
-           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
-}
-constexpr auto a_target = "a path that starts with '/', without blanks";
-
 bool is_path_or_empty(const std::string& text)
 {
-    return text.empty() || (is_target(text) && text.find('?') == std::string::npos);
+    return text.empty() || (config::is_target(text) && text.find('?') == std::string::npos);
 }
 constexpr auto a_path = "a path that starts with '/', without blanks and query";
 
@@ -141,7 +134,7 @@ static void fields(config::Fields& field, BackendConfig& c)
 
 static void fields(config::Fields& field, ProbeConfig& c)
 {
-    field("path", c.path, "request target of the probe", {is_target, a_target});
+    field("path", c.path, "request target of the probe", {config::is_target, config::a_target});
     field("interval", c.interval, "time between two probes", {shortest, longest});
     field("fast_interval", c.fast_interval, "time between two probes while the status is in doubt",
           {shortest, longest});
@@ -348,7 +341,7 @@ void flags(config::Flags& list, ConfigFile& file)
     probe_path.help = "probe path of every pool";
     probe_path.path = "probe-path";
     probe_path.assign = [&file](const std::vector<std::string>& values) -> std::string {
-        if (!is_target(values.back())) return fmt::format("'{}' is not {}", values.back(), a_target);
+        if (!config::is_target(values.back())) return fmt::format("'{}' is not {}", values.back(), config::a_target);
         if (file.pools.empty()) file.pools.emplace_back();
         for (auto& pool : file.pools) pool.probe.path = values.back();
         return {};

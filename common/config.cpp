@@ -447,6 +447,12 @@ bool is_name(const std::string& text)
     });
 }
 
+bool is_target(const std::string& text)
+{
+    return text.starts_with('/') &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
+}
+
 bool is_http_origin(const std::string& text)
 {
     return parse_http_origin(text).has_value();

@@ -130,9 +130,12 @@ requires(std::is_class_v<T> && !std::same_as<T, Duration>) struct Rule<T> {
     std::string expected() const { return what; }
 };
 
-/// What several settings of the suite ask for: {is_name, a_name}, {is_http_origin, an_http_origin}.
+/// What several settings of the suite ask for: {is_name, a_name}, {is_target, a_target} and so on.
 bool is_name(const std::string& text);
 inline constexpr auto a_name = "a name of 1 to 64 lower-case letters, digits, _ and -";
+/// RFC 9112 §3.2.1, what a request line may name without a host: visible ASCII without a fragment.
+bool is_target(const std::string& text);
+inline constexpr auto a_target = "a path that starts with '/', without blanks";
 bool is_http_origin(const std::string& text);
 inline constexpr auto an_http_origin = "http://HOST[:PORT] without a path";
 

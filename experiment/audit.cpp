@@ -211,7 +211,7 @@ private:
 
     void check_executions()
     {
-        if (!run_->counted && !run_->executions.empty()) complain("there are executions although nobody counted them");
+        if (!run_->counted && !run_->executions.empty()) complain("there are executions although none were counted");
         for (const Execution& execution : run_->executions) {
             if (!is_backend(execution.backend))
                 complain("request {} was executed by {}, which is no backend", execution.index,
@@ -237,7 +237,7 @@ private:
             complain("request {} was executed although it was never sent", sample.index);
         if (sample.outcome != Outcome::good) return;
         if (!executed)
-            complain("request {} got a good answer, but nobody executed it", sample.index);
+            complain("request {} got a good answer, but was not executed", sample.index);
         else if (!sample.served_by.empty() && !found->second.contains(sample.served_by))
             complain("request {} was served by {}, which did not execute it", sample.index,
                      config::in_quotes(sample.served_by));

@@ -1,3 +1,4 @@
+#include "common/json_document.hpp"
 #include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/library.hpp"
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
+#include <string>
 
 namespace hotspare::experiment {
 namespace {
@@ -23,7 +26,8 @@ std::string contradiction(const fs::path& samples, const Judgement& judgement)
     const auto file = samples.parent_path() / "result.json";
     std::ifstream in(file);
     if (!in) return {};
-    const auto claimed = nlohmann::json::parse(in, nullptr, false);
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    const auto claimed = read_json_document(text);
     if (!claimed.is_object()) return fmt::format("{} is not a result", file.string());
     const auto verdict = claimed.value("verdict", "nothing");
     if (verdict == to_string(judgement.verdict)) return {};

@@ -1,5 +1,7 @@
 #include "experiment/json_line.hpp"
 
+#include "common/json_document.hpp"
+
 #include <algorithm>
 
 namespace hotspare::experiment {
@@ -14,6 +16,7 @@ JsonLine::JsonLine(const std::string& text, const std::string& file, std::size_t
     std::vector<std::string> keys;
     // A key that stands twice would be read as one thing here and as another elsewhere.
     const auto look = [&](int depth, Json::parse_event_t event, Json& parsed) {
+        if (depth > max_json_depth) fail(fmt::format("nested deeper than {} levels", max_json_depth));
         if (event != Json::parse_event_t::key || depth != 1) return true;
         const auto& key = parsed.get_ref<const std::string&>();
         if (std::find(keys.begin(), keys.end(), key) != keys.end())

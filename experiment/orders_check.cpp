@@ -80,7 +80,7 @@ private:
             if (word == "leased") return begin_lease(event);
             if (word == "hastened") return at_least(event);
             if (word == "failed") return grow(event, State::failed);
-            return illegal(event, "happened while nobody had it");
+            return illegal(event, "happened while no worker had it");
         case State::held:
             if (word == "leased") return begin_lease(event);
             if (word == "attempt") return of_lease(event, State::held);
@@ -218,7 +218,7 @@ private:
             auto& known = effects_[effect.order_id];
             known.push_back(&effect);
             if (!asked_.contains(effect.order_id))
-                complain(Wrong::unattempted, effect.order_id, "the validator acted on it, but nobody asked for it");
+                complain(Wrong::unattempted, effect.order_id, "the validator acted on it, but no client created it");
             if (!effect.key) {
                 complain(Wrong::doubled, effect.order_id,
                          "the validator acted on it without a key: a repeated call would act again");
@@ -256,7 +256,7 @@ private:
         const std::string& order_id = order.what.order_id;
         const auto found = asked_.find(order_id);
         if (found == asked_.end())
-            return complain(Wrong::unattempted, order_id, "it is there, but nobody asked for it");
+            return complain(Wrong::unattempted, order_id, "it is there, but no client created it");
         const Asked& asked = found->second;
         if (!asked.acknowledged && !asked.perhaps)
             return complain(Wrong::unattempted, order_id, "it is there, although its creation was refused");
@@ -410,7 +410,7 @@ private:
         kept.measured =
             fmt::format("{} lost, {} stuck, {}{}", grouped(counts.of(Wrong::lost)), grouped(counts.of(Wrong::stuck)),
                         out_.drain ? fmt::format("drained in {}", time_text(*out_.drain)) : "never drained",
-                        forged == 0 ? "" : fmt::format(", {} that nobody asked for", grouped(forged)));
+                        forged == 0 ? "" : fmt::format(", {} that no client created", grouped(forged)));
         kept.held = counts.of(Wrong::lost) + counts.of(Wrong::stuck) + forged == 0 && out_.drain &&
                     *out_.drain <= drain_limit(history_);
 

@@ -1,5 +1,6 @@
 #include "experiment/orders_history.hpp"
 
+#include "common/json_document.hpp"
 #include "experiment/json_line.hpp"
 
 #include <fmt/format.h>
@@ -365,7 +366,7 @@ void write_history(std::ostream& out, const OrdersHistory& history)
 
 bool is_orders_history(std::string_view first_line)
 {
-    const auto json = Json::parse(first_line, nullptr, false);
+    const auto json = read_json_document(first_line);
     return json.is_object() && json.contains("type") && json["type"] == "orders";
 }
 
@@ -428,7 +429,7 @@ std::vector<EffectRecord> read_ledger(std::istream& in, const std::string& file)
     for (std::string text; std::getline(in, text);) {
         ++number;
         if (in.eof()) break; // a line that is not complete belongs to a call that was never answered
-        const auto json = Json::parse(text, nullptr, false);
+        const auto json = check_json_document(text) ? Json() : Json::parse(text);
         const bool whole = json.is_object() && json.contains("key") &&
                            (json["key"].is_null() || json["key"].is_string()) && is_text(json, "order_id") &&
                            is_text(json, "verdict") && is_whole(json, "at_ms") && is_whole(json, "stock");

@@ -1,6 +1,7 @@
 #include "experiment/plan.hpp"
 
 #include "common/backend/fault.hpp"
+#include "common/text.hpp"
 #include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
@@ -69,8 +70,7 @@ template <> struct EnumNames<exp::Measure> {
 namespace hotspare::experiment {
 namespace {
 
-const config::Rule<std::string> a_path{[](const std::string& text) { return text.starts_with('/'); },
-                                       "a path that begins with '/'"};
+const config::Rule<std::string> a_target{config::is_target, config::a_target};
 const config::Rule<std::string> not_empty{[](const std::string& text) { return !text.empty(); }, "a name"};
 const config::Rule<std::string> a_method{[](const std::string& text) {
                                              return !text.empty() && text.size() <= 16 &&
@@ -80,6 +80,7 @@ const config::Rule<std::string> a_method{[](const std::string& text) {
                                          "an HTTP method such as GET"};
 const config::Rule<std::string> a_mode{
     [](const std::string& text) {
+        if (text.empty()) return true;
         // The service has it for /simulate/corruption.
         if (text == backend::to_string(backend::Mode::data_error)) return true;
         return std::ranges::any_of(backend::mode_names, [&](const auto& name) { return name.first == text; });
@@ -93,7 +94,7 @@ constexpr Duration longest = std::chrono::hours(24);
 void fields(config::Fields& field, Probe& probe)
 {
     field("name", probe.name, "how it is called in the report", not_empty);
-    field("path", probe.path, "asked with GET", a_path);
+    field("path", probe.path, "asked with GET", a_target);
     field("status", probe.status, "the answer's", {100, 599});
     field("body", probe.body, "text that the answer's body must contain");
     field("served_by", probe.served_by, "the backend that must have answered");
@@ -105,7 +106,7 @@ void fields(config::Fields& field, Stream& stream)
 {
     field("name", stream.name, "how it is called in the report", not_empty);
     field("method", stream.method, "of every request", a_method);
-    field("path", stream.path, "of every request", a_path);
+    field("path", stream.path, "of every request", a_target);
     field("body", stream.body, "of every request");
     field("rate", stream.rate, "requests per second", {0.1, 100000});
     field("arrival", stream.arrival, "evenly, or as independent clients come");
@@ -121,10 +122,11 @@ void fields(config::Fields& field, Step& step)
     field("fault", step.fault, "what happens");
     field("on", step.on, "to whom: a backend's name, or balancer", not_empty);
     field("for", step.lasts, "until it is undone; 0: until the load has ended", {Duration::zero(), longest});
-    field("mode", step.mode, "of the fault mode", a_mode);
-    field("delay", step.delay, "of latency, jitter, drip and the mode slow; half the period of the mode flap",
-          {milliseconds(1), seconds(60)});
-    field("bytes", config::Bytes{step.bytes}, "reset, cut: of the answer before it ends; bandwidth: per second");
+    field("mode", step.mode, "of the fault mode; empty = error", a_mode);
+    field("delay", step.delay, "of latency, jitter, drip and the mode slow; half the period of the mode flap; 0s = 1s",
+          {Duration::zero(), seconds(60)});
+    field("bytes", config::Bytes{step.bytes},
+          "reset, cut, modes reset and truncate: of the answer before it ends; bandwidth: per second");
 }
 
 void fields(config::Fields& field, RollbackRequest& request)
@@ -133,7 +135,7 @@ void fields(config::Fields& field, RollbackRequest& request)
     field("method", request.method, "of the request",
           {[](const std::string& text) { return text == "POST" || text == "PUT" || text == "GET" || text == "DELETE"; },
            "GET, POST, PUT or DELETE"});
-    field("path", request.path, "of the request", a_path);
+    field("path", request.path, "of the request", a_target);
 }
 
 void fields(config::Fields& field, AbortWhen& abort)
@@ -177,6 +179,39 @@ void fields(config::Fields& field, Plan& plan)
 
 namespace {
 
+bool uses_delay(const Step& step)
+{
+    switch (step.fault) {
+    case FaultKind::latency:
+    case FaultKind::jitter:
+    case FaultKind::drip: return true;
+    case FaultKind::mode: return step.mode == "slow" || step.mode == "flap";
+    default: return false;
+    }
+}
+
+bool uses_bytes(const Step& step)
+{
+    switch (step.fault) {
+    case FaultKind::reset:
+    case FaultKind::cut:
+    case FaultKind::bandwidth: return true;
+    case FaultKind::mode: return step.mode == "reset" || step.mode == "truncate";
+    default: return false;
+    }
+}
+
+template <class Item>
+void refuse_equal_names(const std::vector<Item>& items, const char* list, const config::Places& places)
+{
+    for (std::size_t i = 0; i < items.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (items[i].name == items[j].name)
+                places.fail(fmt::format("{}[{}].name", list, i),
+                            fmt::format("duplicate name {}, expected another than that of {}[{}]",
+                                        config::in_quotes(items[i].name), list, j));
+}
+
 /// Two faults that cannot be told apart once both stand: of one party, on the same layer, or one of them ends the
 /// process that has the other.
 bool collide(const Step& first, const Step& second)
@@ -193,8 +228,12 @@ bool collide(const Step& first, const Step& second)
 
 void finish(Plan& plan, const config::Places& places)
 {
+    refuse_equal_names(plan.steady_state, "steady_state", places);
+    refuse_equal_names(plan.load, "load", places); // the report and the record tell streams apart by them
     for (std::size_t i = 0; i < plan.method.size(); ++i) {
-        const Step& step = plan.method[i];
+        Step& step = plan.method[i];
+        if (step.fault == FaultKind::mode && step.mode.empty()) step.mode = "error";
+        if (step.delay == Duration::zero() && uses_delay(step)) step.delay = seconds(1);
         const auto path = fmt::format("method[{}]", i);
         if (step.at >= plan.duration)
             places.fail(path + ".at", fmt::format("the load lasts only {}", config::format_duration(plan.duration)));
@@ -205,8 +244,12 @@ void finish(Plan& plan, const config::Places& places)
             places.fail(path + ".fault", "the balancer can only have crash, stop, hang or restart");
         if (step.fault == FaultKind::bandwidth && step.bytes == 0)
             places.fail(path + ".bytes", "bandwidth needs the bytes per second");
-        if (step.mode != Step{}.mode && step.fault != FaultKind::mode)
-            places.fail(path + ".mode", "only the fault mode has one");
+        const auto refuse = [&](const char* key) {
+            places.fail(path + key, fmt::format("no effect with the fault '{}', expected none", describe(step)));
+        };
+        if (!step.mode.empty() && step.fault != FaultKind::mode) refuse(".mode");
+        if (step.delay > Duration::zero() && !uses_delay(step)) refuse(".delay");
+        if (step.bytes > 0 && !uses_bytes(step)) refuse(".bytes");
     }
     for (std::size_t i = 0; i < plan.method.size(); ++i)
         for (std::size_t j = 0; j < i; ++j)
@@ -242,6 +285,9 @@ bool Stream::repeatable() const noexcept
 
 Plan read_plan(const std::string& yaml, const std::string& file)
 {
+    // A record holds the plan as JSON, which is UTF-8 and nothing else (RFC 8259 §8.1); yaml-cpp reads UTF-16 too.
+    if (!is_utf8(yaml) || yaml.find('\0') != std::string::npos)
+        throw UsageError(fmt::format("{}:1:1: not a text in UTF-8, expected a plan in that encoding", file));
     auto plan = config::from_yaml<Plan>(yaml, file);
     plan.name = std::filesystem::path(file).stem();
     plan.text = yaml;

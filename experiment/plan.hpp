@@ -86,8 +86,9 @@ struct Step {
     FaultKind fault = FaultKind::crash;
     std::string on = "primary"; ///< a backend's name, or `balancer`
     Duration lasts{};           ///< key `for`; 0: until the load has ended
-    std::string mode = "error"; ///< of `mode`, as API.md names them
-    Duration delay = seconds(1);
+    // Empty or 0 where the fault has no use for it.
+    std::string mode; ///< of `mode`: a word of backend::Mode
+    Duration delay{};
     std::uint64_t bytes = 0;
 };
 

@@ -129,7 +129,7 @@ public:
     std::string title(std::size_t index) const
     {
         if (index == names_.size()) return "others";
-        return names_[index].empty() ? "nobody said" : shorten(printable(names_[index]), name_columns);
+        return names_[index].empty() ? "no X-Served-By" : shorten(printable(names_[index]), name_columns);
     }
     std::string css(std::size_t index) const
     {
@@ -318,7 +318,7 @@ std::string served_lanes(const Plan& plan, const Run& run, const Servers& server
     shade(plot, span, end);
     failures.draw(plot);
     if (failures.failed.empty() && failures.given_up.empty()) plot.text(0, "none");
-    return html + lane("nobody", failures.text(), plot.svg());
+    return html + lane("failed", failures.text(), plot.svg());
 }
 
 std::pair<double, double> range_of(const std::vector<const Sample*>& samples, std::pair<double, double> range)
@@ -377,7 +377,7 @@ std::string scatter(const Journal& journal, const Run& run, const Servers& serve
     if (!crosses.empty()) swatches.push_back({std::string(cross_mark), "failed"});
     if (!crosses_allowed.empty())
         swatches.push_back(
-            {R"(<use class="failed allowed" href="#cross" x="8" y="6"/>)", "failed, nobody may repeat it"});
+            {R"(<use class="failed allowed" href="#cross" x="8" y="6"/>)", "failed, must not be repeated"});
     if (span.begin()) swatches.push_back({std::string(fault_mark), "fault in force"});
     return fmt::format("<h3>Latency of each request</h3>\n<p class=\"note\">From the moment it was due to its complete "
                        "answer, so that no stall is hidden. Logarithmic. {}</p>\n{}"

@@ -126,7 +126,7 @@ void times(Sheet& sheet, const Judgement& judgement)
         Line{Measure::failover, "failover", "fault to an answer elsewhere"},
         Line{Measure::failback, "failback", "repair to an answer from there"},
         Line{Measure::outage, "outage", "while requests failed"},
-        Line{Measure::lost, "lost", "failed, executed by nobody"},
+        Line{Measure::lost, "lost", "failed, never executed"},
         Line{Measure::duplicated, "duplicated", "executed more than once"},
         Line{Measure::lag_p99, "lag p99", "of the generator"},
     };
@@ -202,10 +202,10 @@ std::string bakeoff_obstacle(const BakeoffCell& cell)
 
 constexpr std::string_view bakeoff_legend =
     "Medians over the runs, in brackets the worst run where it was worse. Stalled: "
-    "took more than 100 ms, or failed. Duplicates: requests that nobody may "
-    "repeat and that were executed more than once. *: of those that failed the "
+    "took more than 100 ms, or failed. Duplicates: requests that must not be "
+    "repeated and were executed more than once. *: of those that failed the "
     "fewest requests the lowest worst latency, or one that is not higher by more "
-    "than chance; to nobody with fewer than five runs.";
+    "than chance; not given with fewer than five runs.";
 
 } // namespace
 

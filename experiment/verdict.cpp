@@ -280,7 +280,7 @@ Judgement judge(const Journal& journal, std::size_t repeat)
         auto& finding = judgement.findings.emplace_back(find(condition, judgement.runs));
         if (!valid.empty() && !counted && needs_ledger(condition.measure)) {
             finding.judged = false;
-            finding.measured = "nobody counts at this target";
+            finding.measured = "not counted at this target";
         }
     }
     for (const Stage stage : {Stage::before, Stage::during, Stage::after, Stage::restored})

@@ -177,7 +177,7 @@ void Service::arm()
 void Service::check_clock(TimePoint now)
 {
     if (now < wake_at_ || now - wake_at_ < jump_tolerance) return;
-    spdlog::warn("did not run for {}: what was probed meanwhile is not believed",
+    spdlog::warn("did not run for {}: discarding probe results of that time",
                  config::format_duration(std::chrono::round<milliseconds>(now - wake_at_)));
     wake_at_ = TimePoint::max();
     for (auto& target : targets_) target.watch.clock_jumped();

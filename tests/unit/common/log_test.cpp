@@ -176,7 +176,7 @@ TEST(Log, says_how_much_was_dropped_once_somebody_reads_again)
     }
     const auto lines = pipe.lines();
     ASSERT_EQ(lines.size(), 2U);
-    EXPECT_EQ(nlohmann::json::parse(lines[0])["msg"], "2 log lines were dropped because nobody read them");
+    EXPECT_EQ(nlohmann::json::parse(lines[0])["msg"], "2 log lines were dropped because standard error was not read");
     EXPECT_EQ(nlohmann::json::parse(lines[1])["msg"], "read again");
 }
 

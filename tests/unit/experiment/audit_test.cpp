@@ -185,7 +185,7 @@ TEST(Audit, finds_a_loss_that_was_hidden)
     expect_found([&](OneRun& run) { hide(run, 150); }, "run 1: request 165 ended as 'good', but its status is 503");
     // The status, too.
     expect_found([&](OneRun& run) { hide(run, 150).status = 200; },
-                 "run 1: request 165 got a good answer, but nobody executed it");
+                 "run 1: request 165 got a good answer, but was not executed");
     // An execution, too.
     expect_found(
         [&](OneRun& run) {
@@ -218,7 +218,7 @@ TEST(Audit, finds_a_loss_that_was_hidden)
 TEST(Audit, finds_an_execution_that_was_taken_out_or_moved)
 {
     expect_found([](OneRun& run) { erase_execution(run, 20); },
-                 "run 1: request 20 got a good answer, but nobody executed it");
+                 "run 1: request 20 got a good answer, but was not executed");
     expect_found([](OneRun& run) { execution_of(run, 20).backend = "spare"; },
                  "run 1: request 20 was served by 'primary', which did not execute it");
     expect_found([](OneRun& run) { execution_of(run, 20).backend = "third"; },
@@ -274,7 +274,7 @@ TEST(Audit, finds_an_execution_of_what_was_never_sent)
 
 TEST(Audit, without_a_ledger_there_are_no_executions)
 {
-    expect_found([](OneRun& run) { run.counted = false; }, "run 1: there are executions although nobody counted them");
+    expect_found([](OneRun& run) { run.counted = false; }, "run 1: there are executions although none were counted");
     expect_found(
         [](OneRun& run) {
             run.counted = false;

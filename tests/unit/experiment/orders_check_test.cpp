@@ -137,7 +137,7 @@ TEST(OrdersCheck, FindsAnOrderThatNobodyAskedFor)
     auto history = good_orders();
     drop(history.creates, [](const auto& create) { return create.what.order_id == "order-3"; });
     history.orders = 9;
-    expect_found(history, Wrong::unattempted, "order-3", "nobody asked for it", "2");
+    expect_found(history, Wrong::unattempted, "order-3", "no client created it", "2");
 
     // An effect alone, or a line in the list alone, is enough.
     history = good_orders();

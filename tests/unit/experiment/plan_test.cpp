@@ -71,7 +71,14 @@ TEST(Plan, RefusesWhatContradictsItself)
     expect_refused(yaml("[{at: 1s, fault: restart, for: 1s}]"), "4:", "over by itself");
     expect_refused(yaml("[{at: 1s, fault: cut, on: balancer}]"), "4:", "balancer");
     expect_refused(yaml("[{at: 1s, fault: bandwidth}]"), "4:", "bytes per second");
-    expect_refused(yaml("[{at: 1s, fault: crash, mode: slow}]"), "4:", "only the fault mode");
+    expect_refused(yaml("[{at: 1s, fault: crash, mode: slow}]"), "4:", "no effect with the fault 'crash'");
+    expect_refused(yaml("[{at: 1s, fault: crash, delay: 1s}]"), "4:", "method[0].delay: no effect");
+    expect_refused(yaml("[{at: 1s, fault: mode, mode: error, delay: 2s}]"), "4:", "method[0].delay: no effect");
+    expect_refused(yaml("[{at: 1s, fault: latency, bytes: 10}]"), "4:", "method[0].bytes: no effect");
+    expect_refused(yaml("[]") + "steady_state: [{name: a}, {name: a}]\n", "6:", "duplicate name 'a'");
+    expect_refused("title: t\nload: [{name: a}, {name: a}]\nexpect: [{measure: failed}]\n", "2:",
+                   "load[1].name: duplicate name 'a'");
+    expect_refused("title: t\nload: [{path: '/a b'}]\nexpect: [{measure: failed}]\n", "2:", "without blanks");
     expect_refused(yaml("[]", "[{measure: failed, at_most: 5ms}]"), "5:", "failed");
     expect_refused(yaml("[]", "[{measure: detection, phase: fault, at_most: 5ms}]"), "5:", "detection");
     expect_refused(yaml("[]") + "load: []\n", "6:", "load");
@@ -90,6 +97,27 @@ TEST(Plan, RefusesFaultsThatWouldUndoEachOther)
     EXPECT_EQ(both("fault: hang", "fault: crash, on: spare"), "") << "another party";
     EXPECT_EQ(both("fault: hang, for: 400ms", "fault: crash"), "") << "one after the other";
     EXPECT_EQ(both("fault: latency, for: 1s", "fault: mode, mode: error"), "") << "another layer";
+}
+
+TEST(Plan, IsWhatItsOwnTextSays)
+{
+    for (const auto* step : {"{at: 1s, fault: crash}", "{at: 1s, fault: latency}", "{at: 1s, fault: mode, mode: flap}",
+                             "{at: 1s, fault: mode}", "{at: 1s, fault: cut, bytes: 7}"}) {
+        const auto plan = read_plan(yaml(fmt::format("[{}]", step)), "p.yaml");
+        const auto again = read_plan(config::to_yaml(plan), "p.yaml");
+        EXPECT_EQ(describe(again.method[0]), describe(plan.method[0]));
+        EXPECT_EQ(again.method[0].delay, plan.method[0].delay);
+    }
+    EXPECT_EQ(describe(read_plan(yaml("[{at: 1s, fault: latency}]"), "p.yaml").method[0]), "latency 1s");
+}
+
+TEST(Plan, RefusesWhatARecordCannotHold)
+{
+    const auto text = yaml("[]");
+    std::string utf16 = "\xff\xfe";
+    for (const char c : text) utf16 += {c, '\0'};
+    EXPECT_NE(problem(utf16).find("not a text in UTF-8"), std::string::npos);
+    EXPECT_NE(problem(utf16.substr(2)).find("not a text in UTF-8"), std::string::npos);
 }
 
 TEST(Plan, ALateGeneratorCannotPromiseTimes)

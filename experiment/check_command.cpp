@@ -4,6 +4,7 @@
 #include "experiment/library.hpp"
 #include "experiment/summary.hpp"
 #include "experiment/verdict.hpp"
+#include "experiment/wording.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -41,6 +42,23 @@ bool differs_from_library(const Plan& plan, const fs::path& library)
     return std::ranges::find(names, plan.name) != names.end() && find_plan(plan.name, library).text != plan.text;
 }
 
+std::string counted(std::size_t number, std::string_view what)
+{
+    return fmt::format("{} {}{}", grouped(number), what, number == 1 ? "" : "s");
+}
+
+/// Those that the table counts, and apart from them those that must not be repeated.
+std::string requests_text(const Journal& journal)
+{
+    std::size_t repeatable = 0;
+    std::size_t not_repeatable = 0;
+    for (const Run& run : journal.runs)
+        for (const Sample& sample : run.samples)
+            ++(journal.plan.load[sample.stream].must_succeed ? repeatable : not_repeatable);
+    if (not_repeatable == 0) return counted(repeatable, "request");
+    return fmt::format("{} and {} that must not be repeated", counted(repeatable, "request"), grouped(not_repeatable));
+}
+
 } // namespace
 
 int check(const std::string& path, const Places& places)
@@ -58,10 +76,8 @@ int check(const std::string& path, const Places& places)
     auto problems = audit(journal);
     if (const auto other = contradiction(file, judgement); !other.empty()) problems.push_back(other);
 
-    std::size_t samples = 0;
-    for (const Run& run : journal.runs) samples += run.samples.size();
-    fmt::print("{}: {} against {}, {} runs, {} requests\n\n", file, journal.plan.name, journal.target,
-               journal.runs.size(), samples);
+    fmt::print("{}: {} against {}, {}, {}\n\n", file, journal.plan.name, journal.target,
+               counted(journal.runs.size(), "run"), requests_text(journal));
     if (differs_from_library(journal.plan, places.library))
         fmt::print("The plan in this record is not that of the library's {}: its conditions may be other ones.\n\n",
                    journal.plan.name);

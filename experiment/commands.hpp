@@ -31,6 +31,7 @@ struct RunOptions {
     std::string balancer_config;
     std::string target; ///< a URL: somebody else's system, nothing is started
     std::vector<std::string> backends, processes, ledgers;
+    bool supervised = false;    ///< what is killed of the target is started again by its supervisor
     std::optional<double> rate; ///< of the first stream; the others in proportion
     std::optional<Duration> duration;
     std::uint32_t repeat = 5;

@@ -89,6 +89,10 @@ struct CommandLine {
         run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes")
             ->needs(target);
         run_command
+            ->add_flag("--supervised", run.supervised,
+                       "a supervisor restarts the processes of that target; needed for crash and stop")
+            ->needs(target);
+        run_command
             ->add_option("--ledger", run.ledgers,
                          "NAME=FILE that a backend of that target writes (its --ledger), to count executions")
             ->needs(target);

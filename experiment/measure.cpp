@@ -117,17 +117,10 @@ struct Tally {
     }
 };
 
-bool concerns(const EventRecord& event, const std::string& party)
-{
-    if (event.kind == "transition") return event.backend == party && event.to != "healthy";
-    if (event.kind == "failover") return event.from == party;
-    return event.kind == "quarantine" && event.backend == party;
-}
-
 std::optional<double> detection(const Run& run, const FaultSpan& span)
 {
     for (const EventRecord& event : run.events)
-        if (event.at >= *span.begin() && concerns(event, span.first_party()))
+        if (event.at >= *span.begin() && is_detection(event, span.first_party()))
             return to_milliseconds(event.at - *span.begin());
     return std::nullopt;
 }
@@ -212,6 +205,13 @@ std::vector<double> lags(const Run& run)
 }
 
 } // namespace
+
+bool is_detection(const EventRecord& event, const std::string& party) noexcept
+{
+    if (event.kind == "transition") return event.backend == party && event.to != "healthy";
+    if (event.kind == "failover") return event.from == party;
+    return event.kind == "quarantine" && event.backend == party;
+}
 
 std::string_view to_string(Phase phase) noexcept
 {

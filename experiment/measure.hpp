@@ -23,6 +23,7 @@ namespace hotspare::experiment {
 
 struct Plan;
 struct Run;
+struct EventRecord;
 struct Journal;
 
 enum class Phase : std::uint8_t { all, healthy, fault, recovered };
@@ -93,6 +94,10 @@ private:
 
 /// `run` must have its samples in the order of `due`, its faults in that of `triggered`, its events in that of `at`.
 Measures measure(const Plan& plan, const Run& run);
+
+/// Whether the event says of the faulty `party` what Measure::detection waits for: that it is no longer healthy, was
+/// failed over from or is in quarantine.
+bool is_detection(const EventRecord& event, const std::string& party) noexcept;
 
 /// Over the runs in which the value was observed.
 struct Spread {

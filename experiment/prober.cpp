@@ -30,8 +30,8 @@ std::string Prober::wrong(const Probe& probe) const
     if (probe.served_by.empty()) return {};
     const auto who = target_.name_of(answer->header("X-Served-By"));
     if (who != probe.served_by)
-        return fmt::format("{}: served by {}, not by {}", probe.path, who.empty() ? "a server without X-Served-By" : who,
-                           probe.served_by);
+        return fmt::format("{}: served by {}, not by {}", probe.path,
+                           who.empty() ? "a server without X-Served-By" : who, probe.served_by);
     return {};
 }
 

@@ -116,7 +116,8 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
             return attach(plan, {.url = options.target,
                                  .backends = options.backends,
                                  .processes = options.processes,
-                                 .ledgers = options.ledgers});
+                                 .ledgers = options.ledgers,
+                                 .supervised = options.supervised});
         return start_testbed(plan, {.balancer = options.balancer,
                                     .programs = places.programs,
                                     .peers = places.peers,

@@ -277,16 +277,18 @@ private:
         }
     }
 
-    static std::string sentence(const EventRecord& event)
+    /// DETECTED is the event that Measure::detection counts to, and no other one.
+    std::string sentence(const EventRecord& event)
     {
+        const bool detected = !detected_ && first_fault_ && event.at >= first_fault_->triggered &&
+                              is_detection(event, plan_.method[first_fault_->step].on);
+        detected_ = detected_ || detected;
         if (event.kind == "transition") {
-            const std::string_view what = event.to == "healthy"                           ? "RECOVERY"
-                                          : event.to == "down" || event.to == "unhealthy" ? "DETECTED"
-                                                                                          : "";
+            const std::string_view what = detected ? "DETECTED" : event.to == "healthy" ? "RECOVERY" : "";
             return fmt::format("{:<9} {} is {}, was {}", what, event.backend, event.to, event.from);
         }
         if (event.kind == "failover" || event.kind == "failback")
-            return fmt::format("{:<9} {} is active", event.kind == "failover" ? "FAILOVER" : "FAILBACK", event.to);
+            return fmt::format("{:<9} {} is active", event.kind == "failback" ? "FAILBACK" : "FAILOVER", event.to);
         return fmt::format("{:<9} {} {}", "", event.kind, event.backend);
     }
 
@@ -298,6 +300,7 @@ private:
             const FaultRecord& record = faults.records()[i];
             const Step& step = plan_.method[record.step];
             if (told_[i] == Told::nothing) {
+                if (!first_fault_) first_fault_ = record;
                 say(record.triggered, fmt::format("{:<9} {} on {}", "FAULT", describe(step), step.on));
                 told_[i] = Told::begun;
             }
@@ -341,6 +344,8 @@ private:
     std::optional<EventReader> events_;
     enum class Told : std::uint8_t { nothing, begun, over };
     std::vector<Told> told_; ///< by fault record
+    std::optional<FaultRecord> first_fault_;
+    bool detected_ = false;
 };
 
 } // namespace

@@ -122,7 +122,7 @@ void times(Sheet& sheet, const Judgement& judgement)
         std::string_view name, explanation;
     };
     constexpr std::array wanted{
-        Line{Measure::detection, "detection", "fault to the first event"},
+        Line{Measure::detection, "detection", "fault to DETECTED, the first event about it"},
         Line{Measure::failover, "failover", "fault to an answer elsewhere"},
         Line{Measure::failback, "failback", "repair to an answer from there"},
         Line{Measure::outage, "outage", "while requests failed"},

@@ -91,6 +91,7 @@ struct AttachOptions {
     std::vector<std::string> backends;  ///< NAME=http://HOST:PORT, for failure modes
     std::vector<std::string> processes; ///< NAME=PIDFILE or NAME=PID, for faults of a process
     std::vector<std::string> ledgers;   ///< NAME=FILE that this backend writes (its --ledger), to count
+    bool supervised = false;            ///< processes that end are started again by a supervisor
 };
 
 /// Throws UsageError if nobody answers there, if the plan needs a party or a means that was not given, or if a process

@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
 namespace hotspare::test {
 namespace {
 
@@ -315,6 +317,8 @@ TEST_F(ExperimentTest, RefusesInOneLineWhatItCannotDo)
         {{"run", fine, "--target", "http://127.0.0.1:1"}, "--backend primary"},
         {{"run", "no-fault", "--target", "http://127.0.0.1:1"}, "does not answer"},
         {{"run", "crash-primary", "--target", "http://127.0.0.1:1", "--process", "primary=1"}, "not ours to hit"},
+        {{"run", "crash-primary", "--target", "http://127.0.0.1:1", "--process", fmt::format("primary={}", ::getpid())},
+         "add --supervised"},
         {{"run", fine, "--backend", "primary=http://127.0.0.1:1"}, "--target"},
         {{"run", fine, "--process", "primary=1"}, "--target"},
         {{"run", fine, "--ledger", "primary=x"}, "--target"},

@@ -1,6 +1,7 @@
 // Reading a plan: every field where it belongs, and every contradiction refused where it stands.
 #include "experiment/plan.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -76,8 +77,8 @@ TEST(Plan, RefusesWhatContradictsItself)
     expect_refused(yaml("[{at: 1s, fault: mode, mode: error, delay: 2s}]"), "4:", "method[0].delay: no effect");
     expect_refused(yaml("[{at: 1s, fault: latency, bytes: 10}]"), "4:", "method[0].bytes: no effect");
     expect_refused(yaml("[]") + "steady_state: [{name: a}, {name: a}]\n", "6:", "duplicate name 'a'");
-    expect_refused("title: t\nload: [{name: a}, {name: a}]\nexpect: [{measure: failed}]\n", "2:",
-                   "load[1].name: duplicate name 'a'");
+    expect_refused("title: t\nload: [{name: a}, {name: a}]\nexpect: [{measure: failed}]\n",
+                   "2:", "load[1].name: duplicate name 'a'");
     expect_refused("title: t\nload: [{path: '/a b'}]\nexpect: [{measure: failed}]\n", "2:", "without blanks");
     expect_refused(yaml("[]", "[{measure: failed, at_most: 5ms}]"), "5:", "failed");
     expect_refused(yaml("[]", "[{measure: detection, phase: fault, at_most: 5ms}]"), "5:", "detection");

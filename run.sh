@@ -475,7 +475,7 @@ rotate() { # LOG
 # start_daemons SYSTEM DIRECTORY [NAME]...: each (or each of these) under a supervisor. An interruption waits until
 # every supervisor is recorded, so that none is overlooked by whoever stops them.
 start_daemons() {
-    local line lines words programs=() i name
+    local line lines words programs=() i name word folder
     mapfile -t lines < <(daemon_lines "$1" "${@:3}")
     for line in "${lines[@]}"; do
         read -ra words <<<"$line"
@@ -490,7 +490,10 @@ start_daemons() {
         # A session of its own: ^C and a closed terminal are for this script, which then decides what ends. The lock on
         # descriptor 9 is not inherited either, or it would be held for as long as the daemon lives.
         name=${words[0]}
-        words=("${words[@]//.run\/$1\//"$2/"}") # a description's paths below .run/SYSTEM/ belong to the instance
+        for word in "${!words[@]}"; do # a description's paths below .run/SYSTEM/ belong to the instance
+            if [[ ${words[word]} == *://* ]]; then folder=$(percent_encoded "$2"); else folder=$2; fi
+            words[word]=${words[word]//.run\/$1\//"$folder/"}
+        done
         (cd "$ROOT" && close_inherited && umask 077 &&
             exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "${programs[i]}" "${words[@]:2}") \
             </dev/null >>"$2/$name.log" 2>&1 &
@@ -498,6 +501,14 @@ start_daemons() {
     done
     trap 'interrupted' INT TERM HUP
     if $INTERRUPTED; then interrupted; fi
+}
+
+percent_encoded() { # PATH, as a part of a URL (RFC 3986 §2.1)
+    local LC_ALL=C i byte
+    for ((i = 0; i < ${#1}; i++)); do
+        byte=${1:i:1}
+        if [[ $byte == [A-Za-z0-9/._~-] ]]; then printf %s "$byte"; else printf '%%%02X' "'$byte"; fi
+    done
 }
 
 interrupted() {

@@ -14,7 +14,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -44,14 +46,16 @@ struct Parts {
     std::string_view encoded_user; ///< part of the URL
     unsigned database = 0;
     std::string_view prefix; ///< part of the URL
+    std::string passfile;
 };
 
 config::Parsed<Parts> parse(std::string_view url)
 {
     const auto refuse = [&] {
         return config::not_valid(config::without_password(url),
-                                 "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX] without TLS, %XX for "
-                                 "special characters of USER and PASSWORD; PREFIX of letters, digits and :._-");
+                                 "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX&passfile=FILE] without "
+                                 "TLS, %XX for special characters of USER, PASSWORD and FILE; PREFIX of letters, "
+                                 "digits and :._-");
     };
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; };
     if (!url.starts_with(scheme) || std::ranges::any_of(url, is_control)) return refuse();
@@ -73,13 +77,27 @@ config::Parsed<Parts> parse(std::string_view url)
     }
 
     if (const auto question = rest.find('?'); question != rest.npos) {
-        auto parameter = rest.substr(question + 1);
+        auto parameters = rest.substr(question + 1);
         rest = rest.substr(0, question);
-        constexpr std::string_view name = "prefix=";
-        if (!parameter.starts_with(name)) return refuse();
-        parameter.remove_prefix(name.size());
-        if (!is_prefix(parameter)) return refuse();
-        parts.prefix = parameter;
+        for (bool last = false; !last;) {
+            const auto end = parameters.find('&');
+            const auto parameter = parameters.substr(0, end);
+            last = end == parameters.npos;
+            if (!last) parameters.remove_prefix(end + 1);
+            const auto equals = parameter.find('=');
+            if (equals == parameter.npos) return refuse();
+            const auto name = parameter.substr(0, equals);
+            const auto value = parameter.substr(equals + 1);
+            if (name == "prefix" && parts.prefix.empty() && is_prefix(value)) {
+                parts.prefix = value;
+            } else if (name == "passfile" && parts.passfile.empty() && !value.empty()) {
+                const auto file = http::percent_decode(value);
+                if (!file) return refuse();
+                parts.passfile = *file;
+            } else {
+                return refuse();
+            }
+        }
     }
 
     if (const auto slash = rest.find('/'); slash != rest.npos) {
@@ -110,6 +128,26 @@ std::string show(const Parts& parts)
                        parts.prefix.empty() ? "" : "?prefix=", parts.prefix);
 }
 
+/// The password in the first line of libpq's password file; empty if there is none.
+std::string read_passfile(const std::string& path)
+{
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    // hostname:port:database:username:password, in which a backslash takes the meaning off the next character.
+    std::string password;
+    int fields = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        if (line[i] == ':' && fields < 4) {
+            ++fields;
+            continue;
+        }
+        if (line[i] == '\\' && i + 1 < line.size()) ++i;
+        if (fields == 4) password += line[i];
+    }
+    return password;
+}
+
 /// What an operation's error means to the caller.
 error_code classify(error_code error, const Deadline& deadline, bool cancelled)
 {
@@ -133,6 +171,7 @@ Target resolve(const std::string& url, const std::string& source)
     target.endpoint = http::resolve(parts->address.host, parts->address.port, source);
     target.user = parts->user;
     target.password = parts->password;
+    target.passfile = parts->passfile;
     target.database = parts->database;
     target.prefix = parts->prefix;
     target.shown = show(*parts);
@@ -223,10 +262,11 @@ asio::awaitable<error_code> Connection::connect()
     reader_ = std::make_unique<ReplyReader>();
 
     std::vector<Command> greeting;
-    if (!target_.password.empty()) {
+    const auto password = target_.password.empty() ? read_passfile(target_.passfile) : target_.password;
+    if (!password.empty()) {
         auto& auth = greeting.emplace_back(Command{"AUTH"});
         if (!target_.user.empty()) auth.push_back(target_.user);
-        auth.push_back(target_.password);
+        auth.push_back(password);
     }
     if (target_.database != 0) greeting.push_back(Command{"SELECT", std::to_string(target_.database)});
     if (!greeting.empty()) {

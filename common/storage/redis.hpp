@@ -27,14 +27,18 @@ struct Target {
     asio::ip::tcp::endpoint endpoint;
     std::string user; ///< empty: Redis' default user
     std::string password;
+    std::string passfile; ///< where the password is if there is none; empty: nowhere
     unsigned database = 0;
     std::string prefix; ///< of all keys; empty: none
     std::string shown;  ///< the URL without the password, for messages
 };
 
-/// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX]; the port defaults to 6379, the database to 0, and %XX
-/// stands for any byte of a name or a password. PREFIX is 1 to 64 letters, digits or :._- that the caller puts before
-/// each key, so that several users can share a database. Main thread, before any event loop runs: it blocks until the
+/// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?prefix=PREFIX&passfile=FILE], of which both parameters may be left out;
+/// the port defaults to 6379, the database to 0, and %XX stands for any byte of a name, a password or a file's name.
+/// PREFIX is 1 to 64 letters, digits or :._- that the caller puts before each key, so that several users can share a
+/// database. FILE is one of libpq's password files (PostgreSQL documentation, "The Password File"), of which the first
+/// line counts, whatever host it names: every user of the machine can read a password on a command line. It is read at
+/// each connect, so it may be made after this. Main thread, before any event loop runs: it blocks until the
 /// name is resolved. Throws UsageError, whose message begins with `source` and never holds the password.
 Target resolve(const std::string& url, const std::string& source);
 

@@ -6,6 +6,7 @@
 #include "tests/support/one_shot_peer.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/socket.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <fstream>
 #include <future>
 #include <optional>
 #include <string>
@@ -278,6 +280,18 @@ TEST(Redis, GivesThePassword)
     const test::RedisServer server("hush");
     EXPECT_EQ(Caller(server.url()).ask({"PING"}).text, "PONG");
     EXPECT_EQ(Caller("redis://default:hush@127.0.0.1:" + std::to_string(server.port())).ask({"PING"}).text, "PONG");
+}
+
+TEST(Redis, TakesThePasswordFromAFileWhenItConnects)
+{
+    const test::RedisServer server("hu:sh");
+    const test::TempDir dir;
+    const auto file = dir.path() / "passfile";
+    Caller caller("redis://127.0.0.1:" + std::to_string(server.port()) + "?passfile=" + file.string());
+    EXPECT_TRUE(caller.ask({"PING"}).is_error()) << "there is no file yet";
+    std::ofstream(file) << "*:*:*:*:hu\\:sh\n";
+    caller.connection.close();
+    EXPECT_EQ(caller.ask({"PING"}).text, "PONG");
 }
 
 TEST(Redis, SaysWhyThePasswordIsRefused)

@@ -148,6 +148,20 @@ TEST(Systems, VersionsMoveOnFromAnOverloadedOne)
     EXPECT_EQ(get(system.port(8001), "/data").status(), 200) << "it is late, not stuck";
 }
 
+TEST(Systems, OrdersScaledAsksEveryLocalUserForAPassword)
+{
+    RunningSystem system("orders-scaled", {});
+    ASSERT_TRUE(eventually([&] { return get(system.port(8080), "/queue").status() == 200; }));
+    RawClient redis(system.port(6379));
+    redis.send("PING\r\n");
+    EXPECT_TRUE(redis.read_some(64).starts_with("-NOAUTH"));
+    // A start-up message is answered with AuthenticationSASL, 10 (PostgreSQL documentation, "Message Formats").
+    RawClient postgres(system.port(5432));
+    const std::string parameters("user\0hotspare\0database\0orders\0\0", 31);
+    postgres.send(std::string("\0\0\0\x27\0\3\0\0", 8) + parameters);
+    EXPECT_EQ(postgres.read_some(9), std::string("R\0\0\0\x17\0\0\0\x0a", 9));
+}
+
 TEST(Systems, OrdersScaled)
 {
     // What was on its way to somebody who dies is given to the next when its lease ends.

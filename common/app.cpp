@@ -2,6 +2,7 @@
 
 #include "common/help.hpp"
 #include "common/log.hpp"
+#include "common/privileges.hpp"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/post.hpp>
@@ -30,6 +31,7 @@ struct FrameOptions {
     std::string config_file;
     std::string log_level = "info";
     std::string log_format = "auto";
+    std::string user;
     const char* log_level_source = "--log-level"; ///< who said so, for messages
     const char* log_format_source = "--log-format";
     bool check_config = false;
@@ -107,6 +109,11 @@ public:
         cli_.add_flag("--print-config", options_.print_config, "print the effective settings as YAML and exit")
             ->group(frame);
         cli_.add_flag("--help-config", options_.help_config, "list every key of the file and exit")->group(frame);
+        cli_.add_option("--user", options_.user,
+                        "user to run as, for a daemon that root starts; it may listen on ports below 1024 "
+                        "(HOTSPARE_USER)")
+            ->type_name("NAME")
+            ->group(frame);
         cli_.add_option("--log-level", options_.log_level,
                         "trace | debug | info | warning | error | critical | off [info]")
             ->type_name("LEVEL")
@@ -122,6 +129,7 @@ public:
     std::optional<int> parse(int argc, const char* const* argv)
     {
         if (const auto file = environment("HOTSPARE_CONFIG")) options_.config_file = *file;
+        if (const auto user = environment("HOTSPARE_USER")) options_.user = *user;
         if (const auto level = environment("HOTSPARE_LOG_LEVEL"); level && !level->empty()) {
             options_.log_level = *level;
             options_.log_level_source = "HOTSPARE_LOG_LEVEL";
@@ -276,11 +284,12 @@ void raise_descriptor_limit()
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int run_daemon(const log::Settings& log_settings, const std::vector<std::string>& warnings,
+int run_daemon(const log::Settings& log_settings, const std::string& user, const std::vector<std::string>& warnings,
                const std::function<void(App&)>& body)
 {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
+    if (!user.empty()) become_user(user);
     std::vector<std::string> usage_errors;
     {
         const log::Session session(log_settings);
@@ -393,7 +402,7 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
                            options.config_file.empty() ? info.name : options.config_file);
         }
         if (options.print_config || options.check_config) return EXIT_SUCCESS;
-        return run_daemon(log, loader.warnings(), body);
+        return run_daemon(log, options.user, loader.warnings(), body);
     } catch (const UsageError& e) {
         for (const auto& message : e.messages) print_error(message);
         return exit_usage;

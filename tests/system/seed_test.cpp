@@ -9,9 +9,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
+
+#include <pwd.h>
+#include <unistd.h>
 
 namespace hotspare::test {
 namespace {
@@ -195,6 +202,31 @@ TEST(SeedStart, HangupAndUserSignalsEndNoProgram)
         p->signal(SIGTERM);
         EXPECT_EQ(p->wait_exit(), 0) << p->description();
     }
+}
+
+TEST(SeedStart, ADaemonOfRootGivesUpItsRights)
+{
+    TempDir dir;
+    if (::geteuid() != 0) {
+        const auto refused = run(binary("primary"), {"--port", "0", "--user", "root"});
+        EXPECT_EQ(refused.code, 2) << refused.err;
+        return;
+    }
+    std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
+    Process primary(binary("primary"),
+                    {"--port", "0", "--user", "nobody", "--data", (dir.path() / "data.db").string()});
+    const auto port = primary.wait_ready();
+    EXPECT_EQ(test::request(port, "GET", "/data").status(), 200);
+    std::ifstream file("/proc/" + std::to_string(primary.pid()) + "/status");
+    const std::string status(std::istreambuf_iterator<char>(file), {});
+    const auto uid = std::to_string(::getpwnam("nobody")->pw_uid);
+    EXPECT_NE(status.find("Uid:\t" + uid + "\t" + uid + "\t" + uid), std::string::npos) << status;
+    EXPECT_NE(status.find("CapEff:\t0000000000000400"), std::string::npos) << "CAP_NET_BIND_SERVICE alone\n" << status;
+    EXPECT_EQ(status.find("Groups:\t0"), std::string::npos) << status;
+
+    const auto unknown = run(binary("primary"), {"--port", "0", "--user", "no-such-user"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_EQ(unknown.err, "--user: no user 'no-such-user', expected one of this machine\n");
 }
 
 // --- Wrong configurations --------------------------------------------------------------------------------------------

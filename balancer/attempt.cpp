@@ -34,6 +34,7 @@ std::string_view to_string(Reason reason) noexcept
     case Reason::body_gone: return "its body is larger than the replay buffer";
     case Reason::budget: return "the retry budget is spent";
     case Reason::attempts: return "the request was sent as often as retry.attempts allows";
+    case Reason::malformed: return "the request is not repeated after a response that is not valid HTTP";
     case Reason::breaks_backends: return "a second backend failed on it";
     }
     return "invalid";
@@ -129,14 +130,14 @@ bool AttemptLedger::others_pending(Id id) const noexcept
                        [id](const Attempt& a) { return a.id != id && a.outcome == Outcome::pending; });
 }
 
-/// Whether the backend may have failed because of this request: it closed the connection instead of answering, or
-/// answered what is not HTTP. Silence, a failing status and our own giving up leave the backend as it was.
+/// Whether the backend may have failed because of this request: it closed the connection instead of answering. Silence,
+/// a failing status and our own giving up leave the backend as it was; what is not HTTP ends the request anyway.
 bool AttemptLedger::broke_its_backend(const Attempt& attempt) const noexcept
 {
     // Nothing listens where a moment ago a connection from the pool was reset: it was not stale after all.
     if (attempt.outcome == Outcome::refused) return checked_ == attempt.backend;
     if (attempt.stage == Stage::not_sent) return false;
-    return attempt.outcome == Outcome::reset || attempt.outcome == Outcome::malformed;
+    return attempt.outcome == Outcome::reset;
 }
 
 Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience::RetryBudget& budget) noexcept
@@ -170,6 +171,8 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
 
     if (broke_its_backend(attempt)) ++broken_;
     if (!alone) return {Move::wait, Reason::none};
+    // What cannot be read safely is refused once: the next server is likely to run the same program.
+    if (outcome == Outcome::malformed && attempt.stage == Stage::sent) return {Move::give_up, Reason::malformed};
     if (const Reason reason = obstacle(attempt.stage); reason != Reason::none) return {Move::give_up, reason};
     // No backend has worked on it, or the one that did is known to be gone: going elsewhere adds no load.
     if (attempt.stage == Stage::not_sent || outcome == Outcome::moved) return {Move::elsewhere, Reason::none};

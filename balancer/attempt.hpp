@@ -65,7 +65,7 @@ enum class Move : std::uint8_t {
 };
 
 /// Why a request could not be sent again.
-enum class Reason : std::uint8_t { none, not_repeatable, body_gone, budget, attempts, breaks_backends };
+enum class Reason : std::uint8_t { none, not_repeatable, body_gone, budget, attempts, malformed, breaks_backends };
 std::string_view to_string(Reason) noexcept; ///< a clause for the error message
 
 struct Verdict {

@@ -40,6 +40,7 @@ Lost lost_for(Reason reason) noexcept
     case Reason::budget: return Lost::budget;
     case Reason::none:
     case Reason::attempts:
+    case Reason::malformed:
     case Reason::breaks_backends: return Lost::no_backend;
     }
     return Lost::no_backend;

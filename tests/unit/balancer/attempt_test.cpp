@@ -187,20 +187,27 @@ TEST(AttemptLedger, NoRoundGoesBackToABackendThatWasSentTheRequest)
 
 TEST(AttemptLedger, TheSecondBackendThatBreaksIsTheLast)
 {
-    for (const Outcome first : {Outcome::reset, Outcome::malformed}) {
-        for (const Outcome second : {Outcome::reset, Outcome::malformed}) {
-            AttemptLedger ledger(get);
-            auto budget = rich();
-            auto id = ledger.begin(0, false, false, now);
-            ledger.sent(id);
-            EXPECT_EQ(ledger.failed(id, first, now, budget).move, Move::elsewhere);
-            id = ledger.begin(1, false, false, now);
-            ledger.sent(id);
-            const Verdict verdict = ledger.failed(id, second, now, budget);
-            EXPECT_EQ(verdict.move, Move::give_up);
-            EXPECT_EQ(verdict.reason, Reason::breaks_backends);
-        }
-    }
+    AttemptLedger ledger(get);
+    auto budget = rich();
+    auto id = ledger.begin(0, false, false, now);
+    ledger.sent(id);
+    EXPECT_EQ(ledger.failed(id, Outcome::reset, now, budget).move, Move::elsewhere);
+    id = ledger.begin(1, false, false, now);
+    ledger.sent(id);
+    const Verdict verdict = ledger.failed(id, Outcome::reset, now, budget);
+    EXPECT_EQ(verdict.move, Move::give_up);
+    EXPECT_EQ(verdict.reason, Reason::breaks_backends);
+}
+
+TEST(AttemptLedger, AResponseThatIsNotHttpIsTheLast)
+{
+    AttemptLedger ledger(get);
+    auto budget = rich();
+    const auto id = ledger.begin(0, false, false, now);
+    ledger.sent(id);
+    const Verdict verdict = ledger.failed(id, Outcome::malformed, now, budget);
+    EXPECT_EQ(verdict.move, Move::give_up);
+    EXPECT_EQ(verdict.reason, Reason::malformed);
 }
 
 TEST(AttemptLedger, SilenceAndFailingStatusesBreakNoBackend)
@@ -330,7 +337,7 @@ TEST(AttemptLedger, EveryEndOfAnAttemptHasItsMove)
                                 expected = Move::wait;
                             else if (stage == Stage::not_sent)
                                 expected = reset_in_pool ? Move::fresh : Move::elsewhere;
-                            else if (!facts.repeatable || body_gone)
+                            else if (!facts.repeatable || body_gone || outcome == Outcome::malformed)
                                 expected = Move::give_up;
                             else if (reset_in_pool)
                                 expected = Move::fresh;
@@ -424,7 +431,7 @@ TEST(AttemptLedger, NoBackendGetsARequestAgainAndNoFleetDiesOfOne)
                 RC_ASSERT(!free_retry_used);
                 free_retry_used = true;
                 --sends[ended.backend];
-            } else if (ended.sent && (outcome == Outcome::reset || outcome == Outcome::malformed)) {
+            } else if (ended.sent && outcome == Outcome::reset) {
                 RC_ASSERT(broken.insert(ended.backend).second);
             }
             switch (verdict.move) {

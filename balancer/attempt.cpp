@@ -47,6 +47,7 @@ void AttemptLedger::restart(RequestFacts facts, unsigned attempts) noexcept
     checked_.reset();
     attempts_allowed_ = attempts;
     sends_ = broken_ = 0;
+    malformed_ = false;
     next_id_ = 0;
     count_ = 0;
     tried_.reset();
@@ -120,6 +121,8 @@ Reason AttemptLedger::obstacle(Stage stage) const noexcept
     if (stage == Stage::not_sent && !ever_sent_) return Reason::none;
     if (!facts_.repeatable) return Reason::not_repeatable;
     if (body_gone_) return Reason::body_gone;
+    // What cannot be read safely is refused once: the next server is likely to run the same program.
+    if (malformed_) return Reason::malformed;
     if (sends_ >= attempts_allowed_) return Reason::attempts;
     return Reason::none;
 }
@@ -170,9 +173,8 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
     }
 
     if (broke_its_backend(attempt)) ++broken_;
+    if (outcome == Outcome::malformed && attempt.stage == Stage::sent) malformed_ = true;
     if (!alone) return {Move::wait, Reason::none};
-    // What cannot be read safely is refused once: the next server is likely to run the same program.
-    if (outcome == Outcome::malformed && attempt.stage == Stage::sent) return {Move::give_up, Reason::malformed};
     if (const Reason reason = obstacle(attempt.stage); reason != Reason::none) return {Move::give_up, reason};
     // No backend has worked on it, or the one that did is known to be gone: going elsewhere adds no load.
     if (attempt.stage == Stage::not_sent || outcome == Outcome::moved) return {Move::elsewhere, Reason::none};
@@ -183,7 +185,7 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
 bool AttemptLedger::may_hedge() const noexcept
 {
     // Two at once after one backend broke could become three.
-    if (!facts_.hedgeable || body_gone_ || broken_ > 0) return false;
+    if (!facts_.hedgeable || body_gone_ || malformed_ || broken_ > 0) return false;
     unsigned pending = 0;
     unsigned to_be_sent = 1;
     for (const Attempt& a : trail()) {

@@ -122,7 +122,7 @@ public:
     bool may_be_stale(Id id) const noexcept { return (*this)[id].reused_connection && !body_gone_; }
 
     /// Whether the request may be sent once more.
-    bool may_send() const noexcept { return sends_ < attempts_allowed_ && broken_ < most_broken; }
+    bool may_send() const noexcept { return sends_ < attempts_allowed_ && broken_ < most_broken && !malformed_; }
 
     /// Whether a second attempt may run beside the one that is silent. Does not draw on the budget.
     bool may_hedge() const noexcept;
@@ -156,6 +156,7 @@ private:
     unsigned attempts_allowed_ = most_attempts;
     unsigned sends_ = 0;
     unsigned broken_ = 0;
+    bool malformed_ = false; ///< a response was not valid HTTP
     std::uint32_t next_id_ = 0;
     std::size_t count_ = 0;
     std::bitset<most_backends> tried_;

@@ -1,3 +1,4 @@
+#include "common/text.hpp"
 #include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/library.hpp"
@@ -115,7 +116,7 @@ void hold(const BakeoffOptions& options, const std::vector<Plan>& plans, std::ve
         }
         if (interrupted) continue;
         Progress progress(plan, true);
-        fmt::print("{}: {}\n", plan.name, plan.title);
+        fmt::print("{}: {}\n", printable(plan.name), printable(plan.title));
         for (std::uint32_t round = 0; round < options.repeat && !interrupted; ++round)
             for (std::size_t i = 0; i < contestants.size() && !interrupted; ++i) {
                 Contestant& contestant = contestants[(round + i) % contestants.size()];

@@ -1,4 +1,5 @@
 #include "common/json_document.hpp"
+#include "common/text.hpp"
 #include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/library.hpp"
@@ -76,13 +77,13 @@ int check(const std::string& path, const Places& places)
     auto problems = audit(journal);
     if (const auto other = contradiction(file, judgement); !other.empty()) problems.push_back(other);
 
-    fmt::print("{}: {} against {}, {}, {}\n\n", file, journal.plan.name, journal.target,
-               counted(journal.runs.size(), "run"), requests_text(journal));
+    fmt::print("{}: {} against {}, {}, {}\n\n", printable(file), printable(journal.plan.name),
+               printable(journal.target), counted(journal.runs.size(), "run"), requests_text(journal));
     if (differs_from_library(journal.plan, places.library))
         fmt::print("The plan in this record is not that of the library's {}: its conditions may be other ones.\n\n",
-                   journal.plan.name);
+                   printable(journal.plan.name));
     if (!problems.empty()) {
-        for (const auto& problem : problems) fmt::print("  {}\n", problem);
+        for (const auto& problem : problems) fmt::print("  {}\n", printable(problem));
         fmt::print("\nREJECTED: the record contradicts itself, so nothing follows from it\n");
         return exit_code(Verdict::invalid);
     }

@@ -1,3 +1,4 @@
+#include "common/text.hpp"
 #include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/compare.hpp"
@@ -37,8 +38,9 @@ int compare(const std::string& a, const std::string& b)
     const auto second = open_journal(b);
     const auto a_runs = judge(first, first.repeat).runs;
     const auto b_runs = judge(second, second.repeat).runs;
-    fmt::print("A  {}: {} against {}, {} valid runs\nB  {}: {} against {}, {} valid runs\n\n", a, first.plan.name,
-               first.target, a_runs.size(), b, second.plan.name, second.target, b_runs.size());
+    fmt::print("A  {}: {} against {}, {} valid runs\nB  {}: {} against {}, {} valid runs\n\n", printable(a),
+               printable(first.plan.name), printable(first.target), a_runs.size(), printable(b),
+               printable(second.plan.name), printable(second.target), b_runs.size());
     if (first.plan.text != second.plan.text)
         fmt::print("The two followed different plans; what differs may be owed to that.\n\n");
 

@@ -1,6 +1,7 @@
 // experiment: injects a fault, measures it, proves the claim. Wiring only; each subcommand is a function of its own.
 #include "common/app.hpp"
 #include "common/help.hpp"
+#include "common/text.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/load_command.hpp"
 #include "experiment/verdict.hpp"
@@ -191,11 +192,11 @@ int main(int argc, char** argv)
     try {
         return is_load ? load_command({words.begin() + 1, words.end()}) : line.dispatch();
     } catch (const UsageError& error) {
-        fmt::print(stderr, "experiment: {}\n", error.what());
+        for (const auto& message : error.messages) fmt::print(stderr, "experiment: {}\n", printable(message));
         return 2;
     } catch (const std::exception& error) {
         // The instruments failed, which says nothing about the system: 1 would.
-        fmt::print(stderr, "experiment: {}\n", error.what());
+        fmt::print(stderr, "experiment: {}\n", printable(error.what()));
         return exit_code(Verdict::invalid);
     }
 }

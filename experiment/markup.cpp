@@ -70,13 +70,6 @@ std::string escape(std::string_view text)
     });
 }
 
-std::string printable(std::string_view text)
-{
-    return transform(text, [](std::uint32_t point, std::string_view bytes) -> std::string_view {
-        return point < 0x20 || (point >= 0x7F && point < 0xA0) ? "?" : bytes;
-    });
-}
-
 std::size_t columns_of(std::string_view text) noexcept
 {
     std::size_t count = 0;

@@ -1,9 +1,11 @@
-// PURE: text that comes from anywhere, made fit for HTML, XML, JSON and a terminal. What a backend calls itself, what a
-// probe saw or what a plan says may hold anything; in a result it is text and never becomes markup, a script or an
-// escape sequence.
+// PURE: text that comes from anywhere, made fit for HTML, XML and JSON. What a backend calls itself, what a probe saw
+// or what a plan says may hold anything; in a result it is text and never becomes markup, a script or, with printable()
+// of common/text, an escape sequence.
 //
 // Any thread.
 #pragma once
+
+#include "common/text.hpp"
 
 #include <cstddef>
 #include <string>
@@ -17,9 +19,6 @@ std::string valid_utf8(std::string_view text);
 /// For element content and quoted attribute values, in HTML as well as in XML 1.0: valid UTF-8, markup as entities,
 /// characters that XML forbids even as entities (controls, U+FFFE, U+FFFF) as U+FFFD. Line ends and tabs stay.
 std::string escape(std::string_view text);
-
-/// For a terminal or a table in a text file: valid UTF-8 without controls (C0, DEL, C1), each of which becomes '?'.
-std::string printable(std::string_view text);
 
 /// Code points of valid UTF-8: the columns that it takes, as long as nobody writes East Asian or combining characters.
 std::size_t columns_of(std::string_view text) noexcept;

@@ -2,6 +2,7 @@
 #include "experiment/commands.hpp"
 #include "experiment/fetch.hpp"
 #include "experiment/load.hpp"
+#include "experiment/markup.hpp"
 #include "experiment/orders_check.hpp"
 #include "experiment/orders_history.hpp"
 #include "experiment/orders_summary.hpp"
@@ -147,7 +148,8 @@ public:
     void tell(Nanos at, const std::string& text)
     {
         clear();
-        fmt::print("{:>9.3f} s  {}\n", std::chrono::duration<double>(at).count(), text.substr(0, columns - 13));
+        fmt::print("{:>9.3f} s  {}\n", std::chrono::duration<double>(at).count(),
+                   shorten(printable(text), columns - 13));
         std::fflush(stdout);
     }
 
@@ -156,7 +158,7 @@ public:
     {
         if (terminal_) {
             fmt::print("\r\x1b[K{:>9.3f} s  {}", std::chrono::duration<double>(at).count(),
-                       text.substr(0, columns - 14));
+                       shorten(printable(text), columns - 14));
             std::fflush(stdout);
             drawn_ = true;
         } else if (at >= next_) {
@@ -590,9 +592,9 @@ int check_orders(std::istream& in, const std::string& file)
 {
     const auto history = read_history(in, file);
     const auto judgement = judge(history);
-    fmt::print("{}: {} orders, {}, at {}\n\n", file, history.orders,
+    fmt::print("{}: {} orders, {}, at {}\n\n", printable(file), history.orders,
                history.mode ? fmt::format("{} {}", external, to_string(*history.mode)) : "other faults",
-               history.target);
+               printable(history.target));
     fmt::print("{}", summary(history, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
     return exit_code(judgement.verdict);
 }

@@ -1,5 +1,7 @@
 #include "experiment/progress.hpp"
 
+#include "experiment/markup.hpp"
+
 #include <fmt/format.h>
 
 #include <unistd.h>
@@ -34,14 +36,14 @@ void Progress::begin(const std::string& what)
     what_ = what;
     if (quiet_) return;
     clear();
-    fmt::print("{}\n", what);
+    fmt::print("{}\n", printable(what));
     std::fflush(stdout);
 }
 
 void Progress::end(const std::string& how)
 {
     clear();
-    fmt::print("{}{}\n", quiet_ ? what_ + ": " : "  ", how);
+    fmt::print("{}{}\n", quiet_ ? what_ + ": " : "  ", printable(how));
     std::fflush(stdout);
 }
 
@@ -61,7 +63,7 @@ void Progress::update(const Snapshot& snapshot)
                             bar_columns - full, std::max(to_seconds(snapshot.at), 0.), whole, snapshot.rate,
                             snapshot.failed, snapshot.served_by.empty() ? "-" : snapshot.served_by);
     if (!snapshot.faults.empty()) text += "  " + snapshot.faults;
-    fmt::print("\r\x1b[K{}", text.substr(0, columns - 1));
+    fmt::print("\r\x1b[K{}", shorten(printable(text), columns - 1));
     std::fflush(stdout);
     drawn_ = true;
 }
@@ -70,7 +72,7 @@ void Progress::line(Nanos at, const std::string& text)
 {
     if (quiet_) return;
     clear();
-    fmt::print("{:>9.3f} s  {}\n", to_seconds(at), text.substr(0, columns - 13));
+    fmt::print("{:>9.3f} s  {}\n", to_seconds(at), shorten(printable(text), columns - 13));
     std::fflush(stdout);
 }
 

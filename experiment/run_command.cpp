@@ -1,3 +1,4 @@
+#include "common/text.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
@@ -105,7 +106,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
     SampleFile samples(options.out);
     const Scratch scratch(options.out.empty() ? fs::path() : options.out / "runs");
     Progress progress(plan, options.quiet);
-    fmt::print("{}: {}\n", plan.name, plan.title);
+    fmt::print("{}: {}\n", printable(plan.name), printable(plan.title));
     Series series;
     series.repeat = options.repeat;
     series.seed = journal.seed;
@@ -144,7 +145,8 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
         if (journal.runs.empty() && !interrupted) throw;
         cut_short = error.what();
     }
-    if (!cut_short.empty()) fmt::print("{}\n", interrupted ? "interrupted while the target was started" : cut_short);
+    if (!cut_short.empty())
+        fmt::print("{}\n", interrupted ? "interrupted while the target was started" : printable(cut_short));
     if (journal.runs.empty()) return exit_code(Verdict::aborted);
 
     const auto judgement = judge(journal, journal.repeat);
@@ -161,7 +163,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
 int list(const Places& places)
 {
     for (const auto& name : names_in(places.library))
-        fmt::print("  {:<18} {}\n", name, find_plan(name, places.library).title);
+        fmt::print("  {:<18} {}\n", name, printable(find_plan(name, places.library).title));
     return 0;
 }
 

@@ -50,15 +50,6 @@ TEST(Markup, NoBytesAtAllMakeMarkup)
     }
 }
 
-TEST(Markup, NothingMovesTheCursorOfATerminal)
-{
-    EXPECT_EQ(printable("a\x1b[2J\r\n\x07"), "a?[2J???");
-    EXPECT_EQ(printable("\xC2\x9B"
-                        "31m"),
-              "?31m")
-        << "C1: an escape sequence in one character";
-}
-
 TEST(Markup, ShortensByCharactersAndNeverInsideOne)
 {
     EXPECT_EQ(columns_of("grün"), 4U);

@@ -598,7 +598,7 @@ void finish(ConfigFile& file, const config::Places& places)
     Completion(file, places).run();
 }
 
-std::vector<std::string> warnings(const ConfigFile& file, const config::Places& places)
+std::vector<std::string> without_effect(const ConfigFile& file, const config::Places& places)
 {
     std::vector<std::string> out;
     const auto warn = [&](const std::string& path, const std::string& message) {

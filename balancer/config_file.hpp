@@ -63,7 +63,7 @@ void flags(config::Flags& list, ConfigFile& file);
 void finish(ConfigFile& file, const config::Places& places);
 
 /// What a finished file says without effect: a pool without a route, weights that no policy uses.
-std::vector<std::string> warnings(const ConfigFile& file, const config::Places& places);
+std::vector<std::string> without_effect(const ConfigFile& file, const config::Places& places);
 
 /// Of a finished file.
 Config to_config(const ConfigFile& file);

@@ -18,7 +18,8 @@
 //
 // Three more functions beside the struct are optional: `void flags(config::Flags&, Settings&)` adds flags that are no
 // keys, `void finish(Settings&, const config::Places&)` completes the value and checks what spans several keys,
-// `std::vector<std::string> warnings(const Settings&, const config::Places&)` names what is valid and has no effect.
+// `std::vector<std::string> without_effect(const Settings&, const config::Places&)` names what is valid and has no
+// effect.
 //
 // Single-threaded, at start-up. The members that a Loader refers to must outlive it.
 #pragma once
@@ -255,8 +256,8 @@ public:
         if constexpr (requires(Flags & list) { flags(list, settings); }) flags(flags_, settings);
         if constexpr (requires(const Places& places) { finish(settings, places); })
             finish_ = [&settings](const Places& places) { finish(settings, places); };
-        if constexpr (requires(const Places& places) { warnings(settings, places); })
-            warn_ = [&settings](const Places& places) { return warnings(settings, places); };
+        if constexpr (requires(const Places& places) { without_effect(settings, places); })
+            warn_ = [&settings](const Places& places) { return without_effect(settings, places); };
     }
 
     const Flags& available_flags() const noexcept { return flags_; }

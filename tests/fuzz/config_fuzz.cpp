@@ -9,26 +9,29 @@
 #include <algorithm>
 #include <regex>
 #include <string>
+#include <vector>
 
 namespace {
 
 using namespace hotspare;
 
-/// The refusal, or empty if the text was taken.
-std::string load(const std::string& yaml, balancer::ConfigFile& file)
+/// What is refused, or nothing if the text was taken.
+std::vector<std::string> load(const std::string& yaml, balancer::ConfigFile& file)
 {
     config::Loader loader(file);
     try {
         loader.load(yaml, "f.yaml");
         loader.complete();
     } catch (const UsageError& e) {
-        return std::string(e.what()).empty() ? "?" : e.what();
+        fuzz::check(!e.messages.empty(), "a refusal says why", yaml);
+        return e.messages;
     }
     return {};
 }
 
 void check_refusal(const std::string& message)
 {
+    if (message == "f.yaml: more errors are not listed") return;
     static const std::regex placed(R"(f\.yaml:[1-9][0-9]*:[1-9][0-9]*: [\s\S]+)");
     constexpr std::size_t longest = 64 * 1024; // some name every backend there is
     fuzz::check(message.size() < longest && std::regex_match(message.substr(0, 500), placed),
@@ -43,8 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 {
     const std::string yaml(fuzz::text_of(data, size));
     balancer::ConfigFile file;
-    if (const auto refusal = load(yaml, file); !refusal.empty()) {
-        check_refusal(refusal);
+    if (const auto refusals = load(yaml, file); !refusals.empty()) {
+        for (const auto& refusal : refusals) check_refusal(refusal);
         return 0;
     }
     const auto config = balancer::to_config(file);

@@ -336,6 +336,12 @@ Target start_testbed(const Plan& plan, const TestbedOptions& options)
 
 Target attach(const Plan& plan, const AttachOptions& options)
 {
+    for (const Step& step : plan.method)
+        if (!options.supervised && (step.fault == FaultKind::crash || step.fault == FaultKind::stop))
+            throw UsageError(fmt::format("the fault '{}' on '{}' cannot be undone: an experiment does not start a "
+                                         "process of a --target again; if its supervisor does, add --supervised",
+                                         describe(step), step.on));
+
     Target target;
     target.name = options.url;
     const auto origin = config::parse_http_origin(options.url);
@@ -364,12 +370,6 @@ Target attach(const Plan& plan, const AttachOptions& options)
         target.ledgers[name] = file;
     }
     if (const auto why = not_possible(plan, target); !why.empty()) throw UsageError(why);
-    for (const Step& step : plan.method)
-        if (!options.supervised && (step.fault == FaultKind::crash || step.fault == FaultKind::stop))
-            throw UsageError(fmt::format("the fault '{}' on '{}' cannot be undone: an experiment does not start a "
-                                         "process of a --target again; if its supervisor does, add --supervised",
-                                         describe(step), step.on));
-
     const auto front = fetch(target.address, http::verb::get, "/status", ask_time);
     if (!front) throw UsageError(fmt::format("--target: {} does not answer: {}", options.url, front.error().message()));
     // Hotspare's own: it says what happens, and which backends it has.

@@ -261,7 +261,7 @@ TEST(BadConfiguration, InAFileIsRefusedWithItsPlace)
         {"no unit", backends + "timeouts: {request: 5}\n", "4:21", {"5"}},
         {"negative duration", backends + "timeouts: {request: -5s}\n", "4:21", {"-5s"}},
         {"unknown size unit", backends + "limits: {header: 5Kb}\n", "4:18", {"5Kb"}},
-        {"a number out of range", "listen: 127.0.0.1:70000\n" + backends, "1:9", {"70000"}},
+        {"a number out of range", backends + "timeouts: {request: 25h}\n", "4:21", {"25h"}},
         {"duplicate backend", backends + "  - {name: a, url: \"http://127.0.0.1:3\"}\n", "4:12", {"duplicate", "'a'"}},
         {"duplicate key", backends + "workers: 1\nworkers: 2\n", "5:1", {"workers"}},
         {"duplicate pool",

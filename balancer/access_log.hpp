@@ -1,23 +1,27 @@
 // The access log: one JSON line per request, with the trail of its attempts.
 //
 // Written off the hot path: a worker appends plain records to a batch of its own; ten times a second, or when the batch
-// is full, it swaps the batch with the writer thread, which formats and writes. When the disk cannot keep up, records
-// are dropped and counted, requests are not delayed.
+// is full, it hands the batch to the writer thread, which formats and writes. What the log does not take in time, or
+// cannot take at all, is dropped, counted line by line and reported in the log of the process with the reason, at most
+// once a second. Requests are not delayed.
 //
-// Threads: Writer belongs to one worker each; AccessLog owns the thread that formats.
+// Threads: Writer belongs to one worker each; AccessLog owns the thread that formats. A Writer must not outlive its
+// AccessLog.
 #pragma once
 
 #include "balancer/attempt.hpp"
 #include "balancer/config.hpp"
 #include "common/clock.hpp"
 
+#include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -38,40 +42,90 @@ struct AccessRecord {
     std::vector<Attempt> trail;
 };
 
+/// Bytes that a record takes in memory.
+std::size_t footprint(const AccessRecord& record) noexcept;
+
 class AccessLog {
 public:
-    /// `path`: a file to append to, or "-" for standard output. Throws StartupError if it cannot be opened.
+    /// `path`: a file to append to, or "-" for standard output. At most config.limits.access_log_backlog bytes of
+    /// records wait. Throws StartupError if it cannot be opened. `config` must outlive it.
     AccessLog(const std::string& path, const Config& config);
-    ~AccessLog(); ///< writes what is queued
+    ~AccessLog(); ///< writes what is queued, but does not wait longer than a second for a reader
 
+    /// Opens the path again, as after a rotation: the lines that follow go to the new file. If that fails they go on to
+    /// the old one. Standard output stays as it is. Any thread; takes effect within moments.
+    void reopen();
+
+private:
+    /// Lines of one worker that were lost since it last asked: added by the writer thread, taken by the worker.
+    using Lost = std::atomic<std::uint64_t>;
+    struct Batch {
+        std::vector<AccessRecord> records;
+        std::size_t bytes = 0;
+        std::shared_ptr<Lost> lost;
+    };
+
+public:
     class Writer {
     public:
-        explicit Writer(AccessLog& log) : log_(log) { batch_.reserve(batch_size); }
+        explicit Writer(AccessLog& log) : log_(log) { start_batch(); }
 
-        /// False if the record was dropped because the writer thread is behind.
-        bool add(AccessRecord record);
-        /// Hands over what has been gathered; call about ten times a second.
-        void flush();
+        void add(AccessRecord record);
+        /// Hands over what has been gathered; call about ten times a second. Returns how many lines were lost since the
+        /// last call, of those added before it.
+        std::uint64_t flush();
 
     private:
-        static constexpr std::size_t batch_size = 512;
+        static constexpr std::size_t most_records = 512;
+        static constexpr std::size_t most_bytes = 64 * 1024;
+
+        void start_batch();
+        void hand_over();
+
         AccessLog& log_;
-        std::vector<AccessRecord> batch_;
+        std::shared_ptr<Lost> lost_ = std::make_shared<Lost>(0);
+        std::size_t expected_ = 1; ///< records in the next batch: as many as in the last one
+        Batch batch_;
     };
 
 private:
-    static constexpr std::size_t backlog_limit = 65536;
+    /// Where a line ends in text_, and whose it is.
+    struct Line {
+        std::size_t end;
+        Lost* lost;
+    };
 
-    bool push(std::vector<AccessRecord>& batch);
+    bool push(Batch& batch);
     void run();
+    void write_batch(const Batch& batch);
+    void write_text();
+    std::size_t write_out(std::string_view text);
+    void open_again();
+    void tell(bool at_the_end);
     std::string format(const AccessRecord& record) const;
 
     const Config& config_;
-    std::FILE* file_ = nullptr;
-    std::mutex mutex_;
+    const std::string path_;
+    int fd_ = -1;         ///< the writer thread's, once it runs
+    bool regular_ = true; ///< a file: writing to it waits for no reader
+
+    // The writer thread's
+    std::string text_;
+    std::vector<Line> lines_;
+    bool torn_ = false; ///< the file ends within a line
+    std::uint64_t unwritten_ = 0;
+    int why_ = 0; ///< errno of the latest of them
+    TimePoint next_told_{};
+
+    std::mutex mutex_; ///< guards the rest
     std::condition_variable ready_;
-    std::vector<AccessRecord> queue_;
+    std::vector<Batch> queue_;
+    std::size_t backlog_ = 0;    ///< bytes in queue_ and of the batches that are being written
+    std::uint64_t too_many_ = 0; ///< lines that the backlog had no room for, to be reported
+    bool reopen_ = false;
     bool stopping_ = false;
+    TimePoint give_up_ = TimePoint::max(); ///< on a reader that does not read
+
     std::thread thread_;
 };
 

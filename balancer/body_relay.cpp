@@ -6,8 +6,6 @@
 namespace hotspare::balancer {
 namespace {
 
-constexpr std::size_t smallest_piece = 64 * 1024;
-
 IoResult fill(Stream& source, Buffer& in)
 {
     const IoResult io = source.read(in.prepare(read_ahead).first(read_ahead));
@@ -29,7 +27,7 @@ void BodyRelay::begin(Framing framing, std::uint64_t length, bool chunked)
     left_ = length;
     complete_ = framing == Framing::none || (framing == Framing::length && length == 0);
     content_ = 0;
-    piece_ = relay_window;
+    piece_.restart(framing == Framing::length);
     if (framing == Framing::chunked)
         decoder_.emplace(sender_);
     else
@@ -121,32 +119,61 @@ BodyRelay::Step BodyRelay::read_chunks(Stream& source, Buffer& in, Buffer& out)
     return {.taken = taken};
 }
 
-BodyRelay::Step BodyRelay::pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window)
+BodyRelay::Step BodyRelay::pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window,
+                                std::size_t most_waiting)
 {
-    const bool plain = framing_ == Framing::length || (framing_ == Framing::until_close && !chunked_);
-    if (complete_ || !plain || !in.empty() || !out.empty()) {
-        if (out.size() >= read_ahead) return {};
-        return read(source, in, out);
-    }
-    std::size_t wanted = std::min(piece_, window.size());
-    if (framing_ == Framing::length) wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left_, wanted));
-    const IoResult got = source.read(window.first(wanted));
-    if (got.io == Io::eof && framing_ == Framing::until_close) {
-        complete_ = true;
+    if (complete_) return {};
+    if (!sink.writable()) {
+        sink.await_writable();
         return {};
     }
-    if (is_over(got)) return {.end = End::cut};
-    if (got.io == Io::blocked) return {};
-
-    count(got.bytes);
-    const std::size_t sent = sink.write(window.first(got.bytes)).bytes;
-    if (sent < got.bytes) {
-        out.append({window.data() + sent, got.bytes - sent});
-        piece_ = std::max(piece_ / 2, smallest_piece);
-    } else if (got.bytes == piece_) {
-        piece_ = std::min(piece_ * 2, relay_window);
+    const bool plain = framing_ == Framing::length || (framing_ == Framing::until_close && !chunked_);
+    if (!plain || !in.empty() || !out.empty()) {
+        if (out.size() > most_waiting) return {};
+        return read(source, in, out);
     }
+    std::size_t wanted = std::min(piece_.next(), window.size());
+    if (framing_ == Framing::length) wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left_, wanted));
+    const auto piece = window.first(wanted);
+    return piece_.peeks(wanted) ? pass_peeked(source, sink, out, piece) : pass_read(source, sink, out, piece);
+}
+
+BodyRelay::Step BodyRelay::pass_read(Stream& source, Stream& sink, Buffer& out, std::span<char> piece)
+{
+    const IoResult got = source.read(piece);
+    if (got.io != Io::done) return at_end(got);
+    const std::size_t sent = sink.write(piece.first(got.bytes)).bytes;
+    if (sent < got.bytes) out.append({piece.data() + sent, got.bytes - sent});
+    piece_.moved(got.bytes, sent);
+    count(got.bytes);
     return {.taken = got.bytes, .sent = sent};
+}
+
+BodyRelay::Step BodyRelay::pass_peeked(Stream& source, Stream& sink, Buffer& out, std::span<char> piece)
+{
+    const IoResult got = source.peek(piece);
+    if (got.io != Io::done) return at_end(got);
+    const IoResult put = sink.write(piece.first(got.bytes));
+    if (put.io == Io::blocked) return {};
+    std::size_t taken = put.bytes;
+    if (put.io == Io::failed) {
+        taken = std::min(got.bytes, read_ahead);
+        out.append({piece.data(), taken});
+    }
+    piece_.moved(got.bytes, taken);
+    count(taken);
+    const bool all = taken == got.bytes && got.bytes < piece.size();
+    const bool dropped = source.drop(piece.first(taken), all);
+    return {.end = dropped ? End::none : End::cut, .taken = taken, .sent = put.bytes};
+}
+
+/// The source had nothing: for now, or for good.
+BodyRelay::Step BodyRelay::at_end(const IoResult& io) noexcept
+{
+    if (io.io == Io::blocked) return {};
+    if (io.io == Io::failed || framing_ != Framing::until_close) return {.end = End::cut};
+    complete_ = true;
+    return {};
 }
 
 } // namespace hotspare::balancer

@@ -7,6 +7,7 @@
 
 #include "balancer/buffer.hpp"
 #include "balancer/message_head.hpp"
+#include "balancer/relay_memory.hpp"
 #include "balancer/stream.hpp"
 
 #include <cstddef>
@@ -15,13 +16,6 @@
 #include <span>
 
 namespace hotspare::balancer {
-
-/// Largest piece moved at once by BodyRelay::pass(). On loopback and fast networks what a body costs is mostly the
-/// waking of the next in line: with 1 MiB a core moves 1.8 times as much as with 128 KiB.
-inline constexpr std::size_t relay_window = 1024 * 1024;
-/// What is read of a stream when it is not known what will come, and what may wait in a buffer for a slow reader before
-/// we stop reading more for it.
-inline constexpr std::size_t read_ahead = 16 * 1024;
 
 class BodyRelay {
 public:
@@ -48,17 +42,21 @@ public:
     /// Bytes of content taken so far, without the framing of chunks.
     std::uint64_t content_bytes() const noexcept;
 
-    /// Takes what `in` already holds of the body, else about `wanted` bytes of the source, and appends it to `out`.
+    /// Takes what `in` already holds of the body, else at most `wanted` bytes of the source, and appends it to `out`.
     Step read(Stream& source, Buffer& in, Buffer& out, std::size_t wanted = read_ahead);
 
-    /// The same straight through to the sink, as long as nothing waits in `in` or `out` and no chunks must be framed:
-    /// only what the sink did not take is appended to `out`. `window` is scratch of relay_window bytes. A broken sink
-    /// is met again by whoever writes `out`.
-    Step pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window);
+    /// The same straight through to the sink, as long as nothing waits in `in` or `out` and no chunks must be framed.
+    /// What the sink does not take stays in the source's socket, but for a small piece that is appended to `out`.
+    /// Nothing is read while the sink takes nothing, or while more than `most_waiting` bytes are in `out`. `window` is
+    /// scratch of relay_window bytes. A broken sink is met again by whoever writes `out`.
+    Step pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window, std::size_t most_waiting);
 
 private:
     Step read_until_close(Stream& source, Buffer& in, Buffer& out);
     Step read_chunks(Stream& source, Buffer& in, Buffer& out);
+    Step pass_read(Stream& source, Stream& sink, Buffer& out, std::span<char> piece);
+    Step pass_peeked(Stream& source, Stream& sink, Buffer& out, std::span<char> piece);
+    Step at_end(const IoResult& io) noexcept;
     void count(std::size_t taken) noexcept;
 
     const http::Sender sender_;
@@ -67,8 +65,7 @@ private:
     bool complete_ = true;
     std::uint64_t left_ = 0;
     std::uint64_t content_ = 0;
-    // A slow sink leaves a rest in `out`, which is memory for each slow client: the next pieces are smaller then.
-    std::size_t piece_ = relay_window;
+    PieceSize piece_;
     std::optional<ChunkDecoder> decoder_;
 };
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace hotspare::balancer {
 
@@ -59,7 +60,25 @@ public:
         capacity_ = 0;
     }
 
+    /// Gives back what is not needed for the bytes that are there. Moves them if that frees a page.
+    void shrink()
+    {
+        constexpr std::size_t page = 4096;
+        if (empty()) return trim(0);
+        if (capacity_ < size() + page) return;
+        Buffer exact;
+        exact.append_exactly(text());
+        *this = std::move(exact);
+    }
+
 private:
+    void append_exactly(std::string_view s)
+    {
+        storage_ = std::make_unique_for_overwrite<char[]>(s.size());
+        std::memcpy(storage_.get(), s.data(), s.size());
+        capacity_ = end_ = s.size();
+    }
+
     void make_room(std::size_t n)
     {
         const std::size_t used = size();

@@ -149,6 +149,8 @@ struct LimitConfig {
     std::size_t header = 16 * 1024;              ///< 431; request line included
     std::size_t fields = 100;                    ///< 431
     std::uint64_t body = 0;                      ///< 413; 0 = unlimited
+    std::uint64_t relay_memory = 256 << 20;      ///< held for bodies by all workers together; see RelayMemory
+    std::uint64_t access_log_backlog = 16 << 20; ///< bytes of access log records that wait to be written
     std::size_t connections = 0;                 ///< per worker; 0 = what the descriptor limit allows
     std::size_t upstream_idle_per_backend = 256; ///< per worker
 };

@@ -264,6 +264,12 @@ static void fields(config::Fields& field, LimitConfig& c)
           {smallest, largest});
     field("fields", c.fields, "maximum number of request header fields; then 431", {1, most_fields});
     field("body", config::Bytes{c.body}, "maximum size of a request body; then 413; 0 = unlimited");
+    field("relay_memory", config::Bytes{c.relay_memory},
+          "memory for bodies whose receiver does not take them, all workers together; beyond it each request holds at "
+          "most one small piece, and larger request bodies are not repeated",
+          {1 << 20});
+    field("access_log_backlog", config::Bytes{c.access_log_backlog},
+          "memory for access log lines that wait to be written; further lines are dropped and counted", {1 << 16});
     field("connections", c.connections,
           "maximum number of client connections per worker; 0 = as many as file descriptors allow");
     field("upstream_idle_per_backend", c.upstream_idle_per_backend,

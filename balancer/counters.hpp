@@ -49,7 +49,8 @@ struct alignas(64) WorkerCounters {
     metrics::Counter connections_accepted, connections_refused, bad_requests;
     metrics::Gauge connections, connections_idle;
     metrics::Counter access_log_dropped;
-    metrics::Gauge loop_lag_us; ///< how late the worker's coarse timer ran, last observation
+    metrics::Gauge relay_memory; ///< bytes, ten times a second
+    metrics::Gauge loop_lag_us;  ///< how late the worker's coarse timer ran, last observation
     std::vector<BackendCounters> backends;
     std::vector<PoolCounters> pools;
 };

@@ -2,6 +2,9 @@
 
 #include "balancer/proxy.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace hotspare::balancer {
 namespace {
 
@@ -21,7 +24,8 @@ DataPlane::DataPlane(asio::io_context& context, const Config& cfg, const RouteTa
     : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
       wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
       upstreams(context, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
-      report_(std::move(report)), tallies_(cfg.backends.size()), lots_(cfg.pools.size())
+      relay_memory(cfg.limits.relay_memory, workers), report_(std::move(report)), tallies_(cfg.backends.size()),
+      lots_(cfg.pools.size())
 {
     for (const PoolConfig& pool : cfg.pools) {
         // The kernel spreads connections over the workers, so each gets its share of what the whole process may retry.
@@ -53,6 +57,7 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
 
 std::span<char> DataPlane::window()
 {
+    window_used_ = true;
     if (!window_) window_ = std::make_unique_for_overwrite<char[]>(relay_window);
     return {window_.get(), relay_window};
 }
@@ -121,9 +126,33 @@ void DataPlane::release_parked(TimePoint now)
 void DataPlane::deadline_passed(TimePoint now)
 {
     flush();
-    if (access_log != nullptr) access_log->flush();
+    if (access_log != nullptr) counters.access_log_dropped.add(access_log->flush());
+    shrink_stalled(now);
+    shrink_stock(now);
+    counters.relay_memory.set(static_cast<std::int64_t>(relay_memory.held()));
     wheel.arm(*this, now + report_interval);
     release_parked(now);
+}
+
+void DataPlane::shrink_stalled(TimePoint now)
+{
+    for (auto it = stalled_.begin(); it != stalled_.end();) {
+        Stalled& request = *it++;
+        if (request.shrink(now)) request.Stalled::unlink();
+    }
+}
+
+/// Gives back what a whole interval did not need.
+void DataPlane::shrink_stock(TimePoint now)
+{
+    if (now < next_shrink_) return;
+    next_shrink_ = now + stock_interval;
+    const auto needed =
+        std::find_if(stock_.begin(), stock_.end(), [](const auto& exchange) { return !exchange->rested; });
+    const auto unused = static_cast<std::size_t>(needed - stock_.begin());
+    if (unused > stock_kept) stock_.erase(stock_.begin(), needed - static_cast<std::ptrdiff_t>(stock_kept));
+    for (auto& exchange : stock_) exchange->rested = true;
+    if (!std::exchange(window_used_, false)) window_.reset();
 }
 
 std::unique_ptr<Exchange> DataPlane::borrow()

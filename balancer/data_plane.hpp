@@ -13,6 +13,7 @@
 #include "balancer/hedge_delay.hpp"
 #include "balancer/message_head.hpp"
 #include "balancer/placement.hpp"
+#include "balancer/relay_memory.hpp"
 #include "balancer/routes.hpp"
 #include "balancer/upstream.hpp"
 #include "common/resilience/budget.hpp"
@@ -41,6 +42,17 @@ protected:
     ~Parked() = default;
 };
 
+/// A request with a peer that does not take what it is sent.
+class Stalled : public boost::intrusive::list_base_hook<boost::intrusive::tag<Stalled>,
+                                                        boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+public:
+    /// Gives back storage that holds nothing. False if bytes moved so lately that it will be needed again.
+    virtual bool shrink(TimePoint now) = 0;
+
+protected:
+    ~Stalled() = default;
+};
+
 class DataPlane final : private Deadline {
 public:
     /// Called with what the requests met: at once if it may mean that a backend is failing, else every 100 ms.
@@ -62,13 +74,14 @@ public:
     std::vector<HedgeDelay> hedge_delays;         ///< by pool
     std::vector<std::string> authorities;         ///< by pool: Host for a request that names none
     std::vector<unsigned> active;                 ///< requests in flight, by backend
+    RelayMemory relay_memory;
     bool draining = false;
 
     /// Scratch for one head each: filled and used within one call, so one per worker is enough and stays in the cache.
     RequestHead request_head;
     ResponseHead response_head;
     DateField date;
-    /// The same for a piece of a body. It comes into being with the first large body.
+    /// The same for a piece of a body. It exists while there are large bodies.
     std::span<char> window();
 
     /// Records what an attempt met at a backend. `latency` only for answers.
@@ -78,6 +91,9 @@ public:
     bool park(PoolIndex pool, Parked& request, TimePoint now);
     /// New Routing has arrived: lets parked requests go, paced.
     void release_parked(TimePoint now);
+
+    /// Bytes stopped moving: unless they move on soon, the request is asked to shrink. Once is enough.
+    void stall(Stalled& request) noexcept { stalled_.push_back(request); }
 
     /// The state of a request in progress, from a stock that is reused.
     std::unique_ptr<Exchange> borrow();
@@ -101,16 +117,24 @@ private:
     static constexpr std::size_t kinds = static_cast<std::size_t>(EvidenceKind::uncompared) + 1;
     static constexpr Duration report_interval = milliseconds(100);
     static constexpr std::size_t stock_limit = 256;
+    static constexpr std::size_t stock_kept = 8; ///< however long they were not needed
+    static constexpr Duration stock_interval = seconds(1);
 
     void deadline_passed(TimePoint now) override;
     void flush();
+    void shrink_stalled(TimePoint now);
+    void shrink_stock(TimePoint now);
 
     Report report_;
     std::vector<std::array<Tally, kinds>> tallies_; ///< by backend and kind, since the last report
     bool tallied_ = false;
     std::unique_ptr<char[]> window_;
-    std::vector<Lot> lots_; ///< by pool
-    std::vector<std::unique_ptr<Exchange>> stock_;
+    bool window_used_ = false; ///< since next_shrink_ was set
+    std::vector<Lot> lots_;    ///< by pool
+    boost::intrusive::list<Stalled, boost::intrusive::base_hook<Stalled>, boost::intrusive::constant_time_size<false>>
+        stalled_;
+    std::vector<std::unique_ptr<Exchange>> stock_; ///< the first ones have rested longest
+    TimePoint next_shrink_{};
     std::array<std::uint64_t, 2> id_state_;
 };
 

@@ -19,6 +19,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <future>
 #include <memory>
@@ -32,12 +34,17 @@ namespace {
 using namespace hotspare;
 using namespace hotspare::balancer;
 
+/// Larger pieces of memory are mapped one by one, so that they go back to the system when they are freed. In the heap
+/// they would stay, between the small objects that live longer: most buffers of bodies are of this size.
+constexpr int mapped_size = 16 * 1024;
+
 /// How long the first request may wait for the first round of probes: on a healthy network an answer takes a
 /// millisecond, and without it the first requests would go to whichever backend happened to answer its probe first.
 constexpr auto first_round = milliseconds(50);
 
 void serve(App& app, const Config& config)
 {
+    ::mallopt(M_MMAP_THRESHOLD, mapped_size);
     const unsigned count = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
     const auto addresses = resolve_backends(config);
     const Listeners listeners = open_listeners(app.io(), config, count);
@@ -61,6 +68,8 @@ void serve(App& app, const Config& config)
                 if (--draining == 0) open.reset();
             });
         };
+        // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
+        hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
                                                    count, listeners.descriptors[i], listeners.endpoint.protocol(),
                                                    std::move(hooks)));

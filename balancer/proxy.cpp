@@ -15,9 +15,8 @@ namespace {
 constexpr std::size_t longest_response_header = 64 * 1024;
 /// Bytes, read and written, that one request may move before others get their turn: about a millisecond of a core.
 constexpr std::size_t fair_share = 4 * relay_window;
-/// What a reused Exchange keeps of its buffers, and what one in use keeps for the next rest that a slow client leaves.
+/// What a reused Exchange keeps of its buffers.
 constexpr std::size_t kept_buffer = 32 * 1024;
-constexpr std::size_t kept_rest = 128 * 1024;
 /// Interim responses of one attempt that wait for its final one; more of them are dropped.
 constexpr std::size_t most_interim = 16 * 1024;
 /// Silence after which a connection counts as closed that one side has finished: a tunnel, or a response without an end
@@ -49,25 +48,55 @@ Lost lost_for(Reason reason) noexcept
 } // namespace
 
 Exchange::Exchange(DataPlane& plane) : plane_(plane) {}
-Exchange::~Exchange() = default;
+
+Exchange::~Exchange()
+{
+    plane_.relay_memory.change(held_, 0);
+    plane_.relay_memory.freed(sizeof(*this) + storage());
+}
+
+std::size_t Exchange::storage() const noexcept
+{
+    std::size_t bytes = client_in.capacity() + request_out_.capacity() + response_out_.capacity();
+    for (const Upstream& up : upstreams_) bytes += up.in.capacity() + up.interim.capacity();
+    return bytes;
+}
+
+template <class F> void Exchange::for_each_buffer(F f)
+{
+    f(client_in);
+    f(request_out_);
+    f(response_out_);
+    for (Upstream& up : upstreams_) {
+        f(up.in);
+        f(up.interim);
+    }
+}
 
 void Exchange::reset() noexcept
 {
-    client_in.clear();
-    client_in.trim(kept_buffer);
-    request_out_.clear();
-    request_out_.trim(kept_buffer);
-    response_out_.clear();
-    response_out_.trim(kept_buffer);
-    for (Upstream& up : upstreams_) {
-        up.in.clear();
-        up.in.trim(kept_buffer);
-        up.interim.clear();
-        up.interim.trim(kept_buffer);
-    }
+    if (std::exchange(paused_, false)) end_pause();
+    for_each_buffer([](Buffer& buffer) {
+        buffer.clear();
+        buffer.trim(kept_buffer);
+    });
     scanner.reset();
     client_ = nullptr;
+    rested = false;
     phase_ = Phase::idle;
+}
+
+/// What was held is held no more. Storage of an exchange that had stalled is not kept: there may be thousands.
+void Exchange::end_pause() noexcept
+{
+    plane_.relay_memory.change(std::exchange(held_, 0), 0);
+    if (Stalled::is_linked()) Stalled::unlink();
+    if (!std::exchange(stalled_, false)) return;
+    plane_.relay_memory.freed(storage());
+    for_each_buffer([](Buffer& buffer) {
+        buffer.clear();
+        buffer.trim(0);
+    });
 }
 
 // ---------------------------------------------------------------------------------------------------------- beginning
@@ -162,7 +191,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
                 break;
             }
             if (now >= park_deadline_) {
-                unlink();
+                Parked::unlink();
                 fail(503, Lost::no_backend, "no backend can answer: " + describe_attempts(), now);
                 break;
             }
@@ -170,13 +199,18 @@ Exchange::Progress Exchange::advance(TimePoint now)
             if (phase_ == Phase::parked) return Progress::blocked;
             break;
         case Phase::waiting:
-            if (!wait_for_response(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            if (!wait_for_response(now)) {
+                // A request without a body, the usual case, holds no more than its head.
+                if (request_body_.complete() && request_out_.capacity() <= read_ahead && moved_ < fair_share)
+                    return Progress::blocked;
+                return pause();
+            }
             break;
         case Phase::relaying:
-            if (!relay(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            if (!relay(now)) return pause();
             break;
         case Phase::tunnel:
-            if (!run_tunnel(now)) return moved_ >= fair_share ? Progress::busy : Progress::blocked;
+            if (!run_tunnel(now)) return pause();
             break;
         case Phase::failing:
             if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
@@ -189,6 +223,46 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::finished: phase_ = Phase::idle; return result_;
         }
     }
+}
+
+Exchange::Progress Exchange::pause()
+{
+    if (moved_ >= fair_share) return Progress::busy;
+    paused_ = true;
+    const auto is_stuck = [](const Upstream& up) { return up.stream && takes_nothing(up); };
+    if (!client_->writable() || std::any_of(upstreams_.begin(), upstreams_.end(), is_stuck)) {
+        if (!Stalled::is_linked()) plane_.stall(*this);
+        // Its bytes are not read, so only this shows that the client has given up its upload.
+        if (!request_body_.complete()) client_->await_break();
+    }
+    count_storage();
+    return Progress::blocked;
+}
+
+/// While a peer does not take what it is sent, the exchange holds storage only for bytes.
+bool Exchange::shrink(TimePoint now)
+{
+    constexpr Duration lately = milliseconds(100);
+    if (now < last_progress_ + lately) return false;
+    stalled_ = true;
+    const std::size_t before = storage();
+    for_each_buffer([](Buffer& buffer) { buffer.shrink(); });
+    plane_.relay_memory.freed(before - storage());
+    count_storage();
+    return true;
+}
+
+void Exchange::count_storage() noexcept
+{
+    const std::size_t held = storage();
+    plane_.relay_memory.change(held_, held);
+    held_ = held;
+}
+
+/// Whether the backend took less than it was sent and has not taken more since.
+bool Exchange::takes_nothing(const Upstream& up) noexcept
+{
+    return !up.stream->connecting() && !up.stream->writable();
 }
 
 TimePoint Exchange::next_deadline() const noexcept
@@ -311,16 +385,19 @@ void Exchange::take_request_bytes(TimePoint now)
     if (deadline_ != TimePoint::max()) time_left_ = deadline_ - now;
     deadline_ = TimePoint::max();
 
+    if (client_->has_broken()) return client_gone(now);
     BodyRelay::Step step;
+    const RelayMemory& memory = plane_.relay_memory;
+    const std::size_t replayable = head_bytes_ + memory.replayable(plane_.config.pools[pool_].retry.replay_buffer);
     if (retained_) {
         // Up to one byte beyond the replay buffer, which ends the retention.
-        const std::size_t limit = head_bytes_ + plane_.config.pools[pool_].retry.replay_buffer + 1;
-        const std::size_t room = limit - std::min(limit, request_out_.size());
-        step = request_body_.read(*client_, client_in, request_out_, std::max(room, read_ahead));
+        const std::size_t room = replayable + 1 - std::min(replayable, request_out_.size());
+        step = request_body_.read(*client_, client_in, request_out_, room);
     } else if (up->send_failed) {
         return; // what it answered is still worth reading, the rest of the body is worth nothing
     } else {
-        step = request_body_.pass(*client_, client_in, *up->stream, request_out_, plane_.window());
+        step =
+            request_body_.pass(*client_, client_in, *up->stream, request_out_, plane_.window(), memory.most_waiting());
         up->sent += step.sent;
         out_base_ += step.sent;
     }
@@ -340,7 +417,7 @@ void Exchange::take_request_bytes(TimePoint now)
     moved_ += step.taken + step.sent;
     bytes_in_ += step.taken;
     last_progress_ = now;
-    if (retained_ && request_out_.size() > head_bytes_ + plane_.config.pools[pool_].retry.replay_buffer) {
+    if (retained_ && request_out_.size() > replayable) {
         retained_ = false;
         ledger_.body_gone();
         // Only one attempt can go on without the beginning: the one that has come further.
@@ -470,8 +547,8 @@ bool Exchange::wait_for_response(TimePoint now)
     }
     if (!request_body_.complete() && now >= last_progress_ + plane_.config.timeouts.body_idle) {
         for (Upstream& up : upstreams_) {
-            // What we hold and could not send is the backend's silence, not the client's.
-            if (!up.stream || up.stream->connecting() || up.sent == request_end()) continue;
+            // A backend that does not take what is there is silent, not the client.
+            if (!up.stream || up.stream->connecting() || (up.sent == request_end() && !takes_nothing(up))) continue;
             last_progress_ = now; // for the next attempt, if there is one
             attempt_failed(up, Outcome::timed_out, now);
             return true;
@@ -720,10 +797,11 @@ bool Exchange::relay(TimePoint now)
         if (moved_ >= fair_share) return false;
     } while (moved_ != before);
     if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
-        // The backend is to blame if it neither sends nor takes; not if the client does not take what we hold for it,
+        // The backend is to blame if it neither sends nor takes; not if the client does not take what is there for it,
         // or does not send what the backend waits for.
         const bool backend_owes =
-            winner_ != nullptr && response_out_.empty() && (request_body_.complete() || winner_->sent < request_end());
+            winner_ != nullptr && response_out_.empty() && client_->writable() &&
+            (request_body_.complete() || winner_->sent < request_end() || takes_nothing(*winner_));
         if (backend_owes) attempt_failed(*winner_, Outcome::timed_out, now);
         cancel_attempts(now);
         if (phase_ == Phase::relaying) finish(Progress::abort, now);
@@ -744,7 +822,8 @@ bool Exchange::relay(TimePoint now)
 void Exchange::take_response_bytes(TimePoint now)
 {
     Upstream& up = *winner_;
-    const BodyRelay::Step step = response_body_.pass(*up.stream, up.in, *client_, response_out_, plane_.window());
+    const BodyRelay::Step step = response_body_.pass(*up.stream, up.in, *client_, response_out_, plane_.window(),
+                                                     plane_.relay_memory.most_waiting());
     if (step.taken > 0) {
         moved_ += step.taken + step.sent;
         bytes_out_ += step.sent;
@@ -784,7 +863,6 @@ bool Exchange::flush_response(TimePoint now)
         moved_ += io.bytes;
         last_progress_ = now;
     }
-    response_out_.trim(kept_rest);
     return true;
 }
 
@@ -807,7 +885,7 @@ bool Exchange::pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffe
             last_progress_ = now;
             return true;
         }
-        const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window());
+        const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window(), plane_.relay_memory.most_waiting());
         if (step.end != BodyRelay::End::none) return false;
         if (step.taken == 0 && !body.complete()) return true;
         if (step.taken > 0) last_progress_ = now;
@@ -944,7 +1022,7 @@ bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint no
 
 void Exchange::cancel_attempts(TimePoint now)
 {
-    unlink();
+    Parked::unlink();
     for (Upstream& up : upstreams_) {
         if (!up.stream) continue;
         ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
@@ -1063,7 +1141,7 @@ void Exchange::log_request(Progress how, TimePoint now)
     if (pool_ != no_pool) record_->pool = pool_;
     record_->complete = how != Progress::abort;
     record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
-    if (!plane_.access_log->add(std::move(*record_))) plane_.counters.access_log_dropped.add();
+    plane_.access_log->add(std::move(*record_));
     record_.reset();
 }
 

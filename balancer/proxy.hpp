@@ -28,7 +28,7 @@
 
 namespace hotspare::balancer {
 
-class Exchange final : public Parked {
+class Exchange final : public Parked, public Stalled {
 public:
     /// What advance() came to.
     enum class Progress : std::uint8_t {
@@ -44,6 +44,7 @@ public:
 
     Buffer client_in;    ///< bytes from the client that have not been understood yet
     HeadScanner scanner; ///< over client_in
+    bool rested = false; ///< the DataPlane's mark: in its stock since the last look
 
     /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes
     /// of client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
@@ -69,7 +70,8 @@ public:
     /// the end of the body will tell.
     std::uint64_t unread_request() const noexcept;
 
-    /// Returns to the state of a new Exchange; buffers are kept up to a small size.
+    /// Returns to the state of a new Exchange. Buffers are kept up to a small size, but for those of an exchange with a
+    /// peer that had stalled.
     void reset() noexcept;
 
     bool idle() const noexcept { return phase_ == Phase::idle; }
@@ -101,6 +103,14 @@ private:
     };
 
     void unpark() override;
+    bool shrink(TimePoint now) override;
+
+    Progress pause();
+    void count_storage() noexcept;
+    void end_pause() noexcept;
+    std::size_t storage() const noexcept;
+    template <class F> void for_each_buffer(F f);
+    static bool takes_nothing(const Upstream& up) noexcept;
 
     // Placing
     void place(TimePoint now);
@@ -174,7 +184,10 @@ private:
     bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun
     TimePoint abandoned_at_ = TimePoint::max(); ///< when a client that closed behind a silent response counts as gone
     bool judges_ = true;                        ///< what it meets is evidence: no limit of ours ended an attempt
+    bool paused_ = false;                       ///< its storage was counted
+    bool stalled_ = false;                      ///< a peer did not take what it was sent, for some time
     std::size_t moved_ = 0;                     ///< bytes moved in this call of advance()
+    std::size_t held_ = 0;                      ///< bytes of storage as counted in DataPlane::relay_memory
 
     // Facts of the request that outlive its head
     beast_http::verb method_ = beast_http::verb::unknown;

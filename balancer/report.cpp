@@ -335,7 +335,9 @@ std::string Report::metrics() const
                     {{"worker", number}}, worker.connections_refused);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
-        out.counter("hotspare_access_log_dropped_total", "Access log records dropped because the writer is behind.",
+        out.gauge("hotspare_relay_memory_bytes", "Buffers of requests that wait for a peer.", {{"worker", number}},
+                  worker.relay_memory);
+        out.counter("hotspare_access_log_dropped_total", "Access log lines dropped: the log is full, broken or behind.",
                     {{"worker", number}}, worker.access_log_dropped);
         out.gauge("hotspare_connections", "Client connections.", {{"worker", number}}, worker.connections);
         out.gauge("hotspare_connections_idle", "Client connections between two requests.", {{"worker", number}},
@@ -345,6 +347,8 @@ std::string Report::metrics() const
     }
     out.gauge("hotspare_event_loop_lag_seconds", "How late the thread's latest timer ran.", {{"thread", "monitor"}},
               sec(monitor.lag()));
+    out.gauge("hotspare_relay_memory_limit_bytes", "limits.relay_memory, for all workers together.", {},
+              static_cast<double>(config.limits.relay_memory));
     out.gauge("hotspare_routing_version", "Version of the routing in use.", {},
               static_cast<double>(core.routing().version));
     out.process(version());

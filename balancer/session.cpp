@@ -37,6 +37,7 @@ Session::~Session()
         plane_.give_back(std::move(exchange_));
     }
     client_->close(reset_on_close_);
+    plane_.relay_memory.freed(sizeof(*this) + sizeof(*client_));
     plane_.counters.connections.sub();
 }
 

@@ -158,6 +158,37 @@ IoResult Stream::read(std::span<char> into)
     return {ec == asio::error::eof ? Io::eof : Io::failed, 0};
 }
 
+IoResult Stream::peek(std::span<char> into)
+{
+    if (!readable_) {
+        await_readable();
+        return {Io::blocked, 0};
+    }
+    for (;;) {
+        const auto n = ::recv(socket_.native_handle(), into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
+        if (n > 0) return {Io::done, static_cast<std::size_t>(n)};
+        if (n == 0) return {Io::eof, 0};
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN && errno != EWOULDBLOCK) return {Io::failed, 0};
+        readable_ = false;
+        await_readable();
+        return {Io::blocked, 0};
+    }
+}
+
+bool Stream::drop(std::span<char> bytes, bool all)
+{
+    while (!bytes.empty()) {
+        // Of a TCP socket MSG_TRUNC takes bytes out without copying them (tcp(7)).
+        const auto n = ::recv(socket_.native_handle(), bytes.data(), bytes.size(), MSG_TRUNC | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    if (all) readable_ = false; // as after a short read
+    return true;
+}
+
 IoResult Stream::write(std::span<const char> from)
 {
     if (!writable_) {

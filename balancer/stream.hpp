@@ -69,11 +69,21 @@ public:
     IoResult read(std::span<char> into);
     IoResult write(std::span<const char> from);
 
+    /// As read(), but the bytes stay in the socket until drop() takes them out. One peer's bytes are then held by the
+    /// kernel for as long as another peer does not take them.
+    IoResult peek(std::span<char> into);
+    /// Takes out `bytes.size()` bytes that peek() has shown; `bytes` is scratch. `all`: no more were there. False if
+    /// the connection is dead and they could not be taken out.
+    bool drop(std::span<char> bytes, bool all);
+
     /// Asks to be told when there is something to read, without trying first.
     void await_readable();
     void await_writable();
     /// Whether a read may find something. False while a wait is pending.
     bool readable() const noexcept { return readable_; }
+    /// Whether a write may move something: false from the moment the kernel took less than it was given until it takes
+    /// more again.
+    bool writable() const noexcept { return writable_; }
 
     /// Asks to be told when the connection breaks (RST), for a stream that has been read to its end. has_broken() is
     /// true from then on.

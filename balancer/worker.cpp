@@ -196,6 +196,7 @@ void Worker::tick()
     counters_.loop_lag_us.set(std::chrono::duration_cast<microseconds>(now - timer_at_).count());
     timer_at_ = TimePoint::max();
     plane_.wheel.advance(now);
+    if (plane_.relay_memory.trim_due(now)) hooks_.trim();
     if (now >= drain_deadline_) {
         while (!sessions_.empty()) forget(sessions_.front());
         check_drained();
@@ -226,7 +227,7 @@ void Worker::check_drained()
     if (!plane_.draining || drained_ || !sessions_.empty()) return;
     drained_ = true;
     plane_.upstreams.close_all();
-    if (log_writer_) log_writer_->flush();
+    if (log_writer_) counters_.access_log_dropped.add(log_writer_->flush());
     timer_.cancel();
     accept_pause_.cancel();
     work_.reset();

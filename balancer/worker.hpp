@@ -29,6 +29,7 @@ public:
         DataPlane::Report report;                ///< evidence; called on the worker's thread
         std::function<void(Handover)> hand_over; ///< an admin request; called on the worker's thread
         std::function<void()> drained;           ///< after drain(), when the last connection is gone
+        std::function<void()> trim;              ///< the heap should give pages back; called on the worker's thread
     };
 
     /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.

@@ -162,8 +162,11 @@ struct Config {
     unsigned workers = 0;             ///< 0 = one per core
     std::string access_log;           ///< empty = off; "-" = standard output; else a file
     bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
-    /// Names that Host may have in an operator's request, beside the loopback ones; lower case, without a port.
+    bool admin = false;               ///< take operators' requests on the clients' port; else /admin is 403
+    /// What http::GuardSettings says of both lists.
     std::vector<std::string> admin_hosts;
+    std::vector<std::string> admin_origins;
+    std::vector<std::string> default_pages; ///< paths of built-in pages that no route asked for
     std::vector<BackendConfig> backends;
     std::vector<PoolConfig> pools;
     std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = the default routes of API.md

@@ -108,6 +108,19 @@ bool are_host_names(const std::vector<std::string>& list)
 }
 constexpr auto a_host_name_list = "names or addresses in lower case, without a port and without brackets";
 
+bool are_origins(const std::vector<std::string>& list)
+{
+    return std::all_of(list.begin(), list.end(), [](const std::string& origin) {
+        const auto scheme = origin.starts_with("http://") ? 7 : origin.starts_with("https://") ? 8 : 0;
+        return scheme > 0 && origin.size() > static_cast<std::size_t>(scheme) &&
+               std::all_of(origin.begin() + scheme, origin.end(), [](char c) {
+                   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':' ||
+                          c == '[' || c == ']';
+               });
+    });
+}
+constexpr auto an_origin_list = "http://HOST[:PORT] or https://HOST[:PORT] in lower case, without a path";
+
 template <class T> bool is_not_empty(const std::vector<T>& list)
 {
     return !list.empty();
@@ -282,10 +295,18 @@ void fields(config::Fields& field, ConfigFile& c)
     field("workers", c.workers, "number of worker threads; 0 = one per core", {0, 256});
     field("access_log", c.access_log, "access log file, one JSON object per line; - = standard output; empty = off");
     field("forwarded", c.forwarded, "add the Forwarded header field (RFC 7239) to requests");
-    field("admin", c.admin, "serve /health /status /metrics /events /logs and /admin unless a route has the same path");
+    field("pages", c.pages, "serve /health /status /metrics /events /logs /admin unless a route has the same path");
+    field("admin", c.admin,
+          "accept operators' requests at /admin from loopback clients; keep it off behind a TCP or TLS proxy of this "
+          "machine, which makes every client a loopback client");
     field("admin_hosts", c.admin_hosts,
-          "host names accepted by /admin, in addition to localhost and loopback addresses",
+          "host names accepted by /admin, in addition to localhost and loopback addresses, and by /status /metrics "
+          "/events /logs, in addition to localhost and IP addresses",
           {are_host_names, a_host_name_list});
+    field("admin_origins", c.admin_origins,
+          "origins of web pages, such as https://console.example:8443, that may use /admin /events /logs, in addition "
+          "to those of the balancer itself",
+          {are_origins, an_origin_list});
     field("backends", c.backends, "servers that requests are passed to", {is_backend_list, a_backend_list});
     field("pools", c.pools, "groups of backends; empty = one pool named default with all backends",
           {is_pool_list, "at most 256 pools"});
@@ -552,13 +573,15 @@ private:
         }
         if (!errors_.empty()) return;
         if (file_.routes.empty()) add_route("", "/", Builtin::none);
-        if (!file_.admin) return;
-        add_route("/health", "", Builtin::health);
-        add_route("/status", "", Builtin::status);
-        add_route("/metrics", "", Builtin::metrics);
-        add_route("/events", "", Builtin::events);
-        add_route("/logs", "", Builtin::logs);
-        add_route("", "/admin", Builtin::admin);
+        if (file_.pages) {
+            add_route("/health", "", Builtin::health);
+            add_route("/status", "", Builtin::status);
+            add_route("/metrics", "", Builtin::metrics);
+            add_route("/events", "", Builtin::events);
+            add_route("/logs", "", Builtin::logs);
+        }
+        // Where operators' requests are not taken they are refused: an application must not get them instead.
+        if (file_.pages || file_.admin) add_route("", "/admin", Builtin::admin);
     }
 
     void check_route(RouteSettings& route, const std::string& path) const
@@ -590,6 +613,7 @@ private:
                                 .timeout = {},
                                 .builtin = builtin,
                                 .pool = builtin == Builtin::none ? file_.pools.front().name : ""});
+        if (builtin != Builtin::none && file_.pages) file_.default_pages.push_back(wanted);
     }
 
     ConfigFile& file_;
@@ -644,7 +668,10 @@ Config to_config(const ConfigFile& file)
     out.workers = file.workers;
     out.access_log = file.access_log;
     out.forwarded = file.forwarded;
+    out.admin = file.admin;
     out.admin_hosts = file.admin_hosts;
+    out.admin_origins = file.admin_origins;
+    out.default_pages = file.default_pages;
     out.backends = file.backends;
     out.timeouts = file.timeouts;
     out.limits = file.limits;

@@ -2,7 +2,7 @@
 //
 // The file names pools and backends; a Config holds their indices, parsed addresses, and everything that a shorter file
 // left to be understood: one pool `default` of all backends where none is given, every path to the first pool where no
-// route is, the admin end points. Names are not resolved and ports not bound here; that is the start of the daemon.
+// route is, the built-in pages. Names are not resolved and ports not bound here; that is the start of the daemon.
 //
 // Used once, by main() through run_app(); see common/config.hpp for the three functions that it looks for.
 #pragma once
@@ -43,16 +43,19 @@ struct ConfigFile {
     unsigned workers = 0;
     std::string access_log;
     bool forwarded = false;
-    bool admin = true; ///< add the admin end points that the routes leave free
+    bool pages = true; ///< add the built-in pages that the routes leave free
+    bool admin = false;
     std::vector<std::string> admin_hosts;
+    std::vector<std::string> admin_origins;
     std::vector<BackendConfig> backends;
     std::vector<PoolSettings> pools;
     std::vector<RouteSettings> routes;
     TimeoutConfig timeouts;
     LimitConfig limits;
 
-    unsigned port_offset = 0;  ///< flag only: added to the ports of `listen` and of all loopback backends
-    std::string listen_source; ///< where the address to listen on was given
+    unsigned port_offset = 0;               ///< flag only: added to the ports of `listen` and of all loopback backends
+    std::string listen_source;              ///< where the address to listen on was given
+    std::vector<std::string> default_pages; ///< what finish() added for `pages`
 };
 
 void fields(config::Fields& field, ConfigFile& file);

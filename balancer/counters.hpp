@@ -47,6 +47,7 @@ struct alignas(64) WorkerCounters {
     explicit WorkerCounters(const Config& config) : backends(config.backends.size()), pools(config.pools.size()) {}
 
     metrics::Counter connections_accepted, connections_refused, bad_requests;
+    metrics::Counter unrouted_requests; ///< well-formed, but no route takes their path
     metrics::Gauge connections, connections_idle;
     metrics::Counter access_log_dropped;
     metrics::Gauge relay_memory; ///< bytes, ten times a second

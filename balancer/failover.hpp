@@ -156,6 +156,7 @@ public:
     /// there is none, or if an operator must say so.
     std::optional<TimePoint> failback_at(PoolIndex pool, TimePoint now) const;
     const Routing& routing() const noexcept { return *routing_; }
+    std::shared_ptr<const Routing> routing_in_force() const noexcept { return routing_; }
     /// How a backend is to be probed.
     const ProbeConfig& probe_config(BackendIndex index) const noexcept { return *backends_[index].probe; }
     unsigned flaps(BackendIndex index, TimePoint now) const noexcept { return backends_[index].detector.flaps(now); }

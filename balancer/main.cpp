@@ -5,7 +5,11 @@
 //                 |  ^
 //        evidence |  | routing
 //                 v  |
-//               monitor (1 thread: heartbeats, failover, events) <-- admin (/status, /events, /metrics, ...)
+//               monitor (1 thread: heartbeats, failover)
+//                 |  ^
+// snapshots, events |  | operators' words
+//                 v  |
+//               admin (1 thread: /status, /events, /metrics, /admin, ...) <-- connections, from the workers
 
 #include "balancer/access_log.hpp"
 #include "balancer/admin.hpp"
@@ -18,6 +22,9 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <malloc.h>
 
@@ -91,15 +98,21 @@ void serve(App& app, const Config& config)
         probed.set_value();
     });
     monitor.start();
+    admin->start();
     probed.get_future().wait_for(first_round);
     for (auto& worker : workers) worker->start();
     app.on_stop([&] {
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });
+    if (!config.default_pages.empty())
+        spdlog::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
+                     fmt::join(config.default_pages, " "),
+                     config.admin ? "" : "; /admin answers 403 without `admin: true`");
     app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
     app.run();
 
     for (auto& worker : workers) worker->join();
+    admin->stop();
     monitor.stop();
     monitor.join();
 }

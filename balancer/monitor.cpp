@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <pthread.h>
 #include <time.h>
@@ -23,6 +24,8 @@ namespace {
 constexpr WallTime::duration clock_tolerance = milliseconds(50);
 /// Shorter sleeps of the machine are not worth a fresh round.
 constexpr Duration sleep_tolerance = seconds(1);
+/// A storm of evidence must not be copied as often as it comes.
+constexpr Duration snapshot_interval = milliseconds(100);
 
 /// Time that the steady clock has not counted because the machine slept.
 Duration slept() noexcept
@@ -37,12 +40,6 @@ WallTime::duration wall_less_steady()
 {
     return std::chrono::system_clock::now().time_since_epoch() -
            std::chrono::duration_cast<WallTime::duration>(Clock::now().time_since_epoch());
-}
-
-std::string start_of_ids()
-{
-    return fmt::format(
-        "{:x}", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
 /// RFC 9110 §7.2: without the port that http has by default.
@@ -155,9 +152,10 @@ spdlog::level::level_enum level_of(const Event& event)
 Monitor::Monitor(const Config& config, std::vector<Addresses> addresses, std::uint32_t seed)
     : config_(config), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
       work_(context_.get_executor()), tasks_(context_), ending_(context_), timer_(context_), resolver_(context_),
-      core_(config, seed), events_(start_of_ids()), last_failover_(config.pools.size()),
-      failover_time_(config.pools.size()), started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(slept())
+      core_(config, seed), last_failover_(config.pools.size()), failover_time_(config.pools.size()),
+      started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(slept()), snapshot_timer_(context_)
 {
+    take_snapshot();
 }
 
 Monitor::~Monitor()
@@ -176,9 +174,9 @@ void Monitor::subscribe_addresses(std::function<void(BackendIndex, const Address
     address_subscribers_.push_back(std::move(publish));
 }
 
-void Monitor::before_stop(std::function<asio::awaitable<void>()> close)
+void Monitor::subscribe_events(std::function<void(const ReportedEvent&)> tell)
 {
-    closers_.push_back(std::move(close));
+    event_subscribers_.push_back(std::move(tell));
 }
 
 void Monitor::start()
@@ -236,11 +234,11 @@ void Monitor::take_evidence()
 
 asio::awaitable<void> Monitor::end()
 {
-    for (const auto& close : closers_) co_await close();
     tasks_.cancel();
     co_await tasks_.join();
     ended_ = true; // evidence may still arrive: it must not arm the timer again
     timer_.cancel();
+    snapshot_timer_.cancel();
     work_.reset();
 }
 
@@ -252,6 +250,7 @@ WallTime Monitor::wall(TimePoint t) const noexcept
 void Monitor::operate(BackendIndex backend, OperatorWord word)
 {
     react(core_.operate(backend, word, Clock::now()));
+    take_snapshot();
 }
 
 boost::system::result<void, std::string> Monitor::prefer(BackendIndex target)
@@ -259,12 +258,14 @@ boost::system::result<void, std::string> Monitor::prefer(BackendIndex target)
     auto reaction = core_.prefer(target, Clock::now());
     if (!reaction) return std::move(reaction.error());
     react(std::move(*reaction));
+    take_snapshot();
     return {};
 }
 
 void Monitor::prefer_configured()
 {
     react(core_.prefer_configured(Clock::now()));
+    take_snapshot();
 }
 
 /// What the backend answers, or nothing if we are stopping. Throws what it cannot help.
@@ -390,6 +391,7 @@ void Monitor::react(Reaction reaction)
     }
 
     // Last: whatever happens to the words, the heartbeat goes on.
+    std::vector<ReportedEvent> events;
     for (Event& event : reaction.events) {
         ReportedEvent reported{.event = std::move(event), .at = {}, .failover = {}};
         const Event& e = reported.event;
@@ -397,11 +399,58 @@ void Monitor::react(Reaction reaction)
         if (e.kind == Event::Kind::failover || e.kind == Event::Kind::failback)
             reported.failover = published - e.first_evidence;
         log::event(level_of(e), to_text(reported, config_), to_json(reported, config_));
-        events_.append(reported, config_);
-        if (e.kind != Event::Kind::failover) continue;
-        if (e.cause != "operator") failover_time_[*e.pool] += reported.failover;
-        last_failover_[*e.pool] = std::move(reported);
+        if (e.kind == Event::Kind::failover) {
+            if (e.cause != "operator") failover_time_[*e.pool] += reported.failover;
+            last_failover_[*e.pool] = reported;
+        }
+        events.push_back(std::move(reported));
     }
+    show(reaction.routing || !events.empty());
+    for (const ReportedEvent& event : events)
+        for (const auto& tell : event_subscribers_) tell(event);
+}
+
+// ---------------------------------------------------------------------------------------------------------- snapshots
+
+std::shared_ptr<const Snapshot> Monitor::snapshot() const
+{
+    const std::lock_guard lock(snapshot_mutex_);
+    return snapshot_;
+}
+
+/// What has changed is shown at once, the rest (counts of probes, the latest latency) within snapshot_interval.
+void Monitor::show(bool changed)
+{
+    if (changed || Clock::now() >= snapshot_due_) return take_snapshot();
+    if (std::exchange(snapshot_waits_, true)) return;
+    snapshot_timer_.expires_at(snapshot_due_);
+    snapshot_timer_.async_wait([this](const error_code& error) {
+        snapshot_waits_ = false;
+        if (!error) take_snapshot();
+    });
+}
+
+void Monitor::take_snapshot()
+{
+    const TimePoint now = Clock::now();
+    auto snapshot = std::make_shared<Snapshot>();
+    for (std::size_t b = 0; b < config_.backends.size(); ++b) {
+        const auto index = static_cast<BackendIndex>(b);
+        snapshot->backends.push_back({core_.backend(index), core_.flaps(index, now)});
+    }
+    for (std::size_t p = 0; p < config_.pools.size(); ++p) {
+        const auto index = static_cast<PoolIndex>(p);
+        snapshot->pools.push_back(
+            {core_.pool(index), core_.failback_at(index, now), last_failover_[p], failover_time_[p]});
+    }
+    snapshot->routing = core_.routing_in_force();
+    snapshot->started = started_;
+    snapshot->wall_offset = wall_offset_;
+    snapshot->lag = lag_;
+    snapshot_due_ = now + snapshot_interval;
+    std::shared_ptr<const Snapshot> latest = std::move(snapshot);
+    const std::lock_guard lock(snapshot_mutex_);
+    snapshot_.swap(latest); // the old one goes after the lock
 }
 
 } // namespace hotspare::balancer

@@ -1,16 +1,17 @@
-// The heartbeat thread: it owns the failover core and is its hands. It probes, takes evidence in, publishes Routing and
-// keeps the event log; every decision is the core's. The admin end points run on its thread too, so that they read the
-// core without a lock.
+// The heartbeat thread: it owns the failover core and is its hands. It probes, takes evidence in, publishes Routing,
+// events and a Snapshot of what it knows; every decision is the core's. Nothing that a client can ask for runs on its
+// thread: pages are made of the Snapshot, elsewhere.
 //
-// Threads: construct, subscribe(), before_stop() and start() on the owner's thread, in this order; report(), stop() on
+// Threads: construct, subscribe…() and start() on the owner's thread, in this order; report(), snapshot(), stop() on
 // any, as long as the Monitor exists; join() and destruction on the owner's. Everything below "monitor thread" only
-// there. Owner: main. It must outlive the threads that call report(); what subscribe() was given must outlive join().
+// there. Owner: main. It must outlive the threads that call report(); what subscribe…() was given must outlive join().
 #pragma once
 
 #include "balancer/config.hpp"
 #include "balancer/events.hpp"
 #include "balancer/failover.hpp"
 #include "balancer/resolver.hpp"
+#include "balancer/snapshot.hpp"
 #include "common/http/message.hpp"
 #include "common/task_group.hpp"
 
@@ -51,8 +52,9 @@ public:
     /// otherwise, or a probe had to go to another of its addresses, which then stands in front. It must not block or
     /// throw.
     void subscribe_addresses(std::function<void(BackendIndex, const Addresses&)> publish);
-    /// `close` is awaited on the monitor's thread when it stops, before its last breath; it needs a bound of its own.
-    void before_stop(std::function<asio::awaitable<void>()> close);
+    /// `tell` gets every event, on the monitor's thread, once snapshot() shows what it tells of. It must not block or
+    /// throw.
+    void subscribe_events(std::function<void(const ReportedEvent&)> tell);
 
     void start();
     /// Begins the end and returns at once. May be repeated.
@@ -63,22 +65,13 @@ public:
     /// reports costs it no more than its own pace.
     void report(const std::vector<Evidence>& evidence);
 
+    /// What is known, never null: up to date after every event and every word of an operator, else at most 100 ms old.
+    std::shared_ptr<const Snapshot> snapshot() const;
+
     // --- monitor thread ---
 
     asio::io_context& context() noexcept { return context_; }
     const Failover& failover() const noexcept { return core_; }
-    EventLog& events() noexcept { return events_; }
-    const EventLog& events() const noexcept { return events_; }
-
-    /// The pool's latest failover (not failback).
-    const std::optional<ReportedEvent>& last_failover(PoolIndex pool) const noexcept { return last_failover_[pool]; }
-    /// First evidence -> new Routing handed to the workers, summed over all failovers of the pool.
-    Duration failover_time(PoolIndex pool) const noexcept { return failover_time_[pool]; }
-    TimePoint started() const noexcept { return started_; }
-    /// What the wall clock showed at `t`; the same for the same `t` unless somebody sets the clock.
-    WallTime wall(TimePoint t) const noexcept;
-    /// How late the latest tick was.
-    Duration lag() const noexcept { return lag_; }
 
     void operate(BackendIndex backend, OperatorWord word);
     /// Fails with a sentence for the operator.
@@ -98,6 +91,9 @@ private:
     void take_evidence();
     void react(Reaction reaction);
     void check_clocks();
+    void show(bool changed);
+    void take_snapshot();
+    WallTime wall(TimePoint t) const noexcept;
 
     const Config& config_;
     /// A backend's name is looked up again while nothing can be reached there, but not more often than this.
@@ -112,7 +108,7 @@ private:
     std::vector<Lookup> lookups_;      ///< by backend
     std::vector<Publish> subscribers_;
     std::vector<std::function<void(BackendIndex, const Addresses&)>> address_subscribers_;
-    std::vector<std::function<asio::awaitable<void>()>> closers_;
+    std::vector<std::function<void(const ReportedEvent&)>> event_subscribers_;
 
     asio::io_context context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
@@ -123,7 +119,6 @@ private:
     TimePoint timer_at_ = TimePoint::max();
 
     Failover core_;
-    EventLog events_;
     std::vector<std::optional<ReportedEvent>> last_failover_; ///< by pool
     std::vector<Duration> failover_time_;                     ///< by pool
     TimePoint started_{};
@@ -132,6 +127,12 @@ private:
     Duration lag_{};
     bool stopping_ = false;
     bool ended_ = false;
+
+    asio::steady_timer snapshot_timer_;
+    TimePoint snapshot_due_{}; ///< not before this, unless something has changed
+    bool snapshot_waits_ = false;
+    mutable std::mutex snapshot_mutex_; ///< held for the exchange of a pointer
+    std::shared_ptr<const Snapshot> snapshot_;
 
     std::mutex inbox_mutex_;
     std::vector<Evidence> inbox_; ///< reported and not yet taken; one entry per backend and kind

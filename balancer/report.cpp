@@ -92,9 +92,8 @@ std::optional<BackendIndex> Report::active() const
 {
     if (config.pools.empty()) return std::nullopt;
     for (std::size_t p = 0; p < config.pools.size(); ++p)
-        if (config.pools[p].policy == Policy::failover)
-            return monitor.failover().pool(static_cast<PoolIndex>(p)).active;
-    const Routing& routing = monitor.failover().routing();
+        if (config.pools[p].policy == Policy::failover) return snapshot->pools[p].state.active;
+    const Routing& routing = *snapshot->routing;
     if (routing.pools.empty()) return std::nullopt;
     for (const Tier tier : {Tier::serving, Tier::fallback})
         for (const Candidate& c : routing.pools.front().candidates)
@@ -105,20 +104,20 @@ std::optional<BackendIndex> Report::active() const
 bool Report::can_answer() const
 {
     for (std::size_t p = 0; p < config.pools.size(); ++p)
-        if (!monitor.failover().pool(static_cast<PoolIndex>(p)).can_answer) return false;
+        if (!snapshot->pools[p].state.can_answer) return false;
     return true;
 }
 
 std::string Report::trouble() const
 {
     const auto works = [this](BackendIndex b) {
-        const Status status = monitor.failover().backend(b).status;
+        const Status status = snapshot->backends[b].state.status;
         return status == Status::unknown || status == Status::healthy || status == Status::degraded;
     };
     std::string text;
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
         const PoolConfig& pool = config.pools[p];
-        const PoolState& state = monitor.failover().pool(static_cast<PoolIndex>(p));
+        const PoolState& state = snapshot->pools[p].state;
         if (state.fail_open || std::any_of(pool.backends.begin(), pool.backends.end(), works)) continue;
         if (!text.empty()) text += "; ";
         if (config.pools.size() > 1) text += fmt::format("pool '{}': ", pool.name);
@@ -127,20 +126,33 @@ std::string Report::trouble() const
     return text;
 }
 
+std::size_t Report::usable(PoolIndex index) const
+{
+    const PoolConfig& pool = config.pools[index];
+    const std::vector<std::optional<TimePoint>>& quarantine = snapshot->pools[index].state.quarantined_until;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+        const Status status = snapshot->backends[pool.backends[i]].state.status;
+        const bool works = status == Status::healthy || status == Status::degraded;
+        if (works && !quarantine[i]) ++count;
+    }
+    return count;
+}
+
 bool Report::fails_open() const
 {
     for (std::size_t p = 0; p < config.pools.size(); ++p)
-        if (monitor.failover().pool(static_cast<PoolIndex>(p)).fail_open) return true;
+        if (snapshot->pools[p].state.fail_open) return true;
     return false;
 }
 
 json Report::backend(BackendIndex index) const
 {
     const BackendConfig& settings = config.backends[index];
-    const BackendState& state = monitor.failover().backend(index);
+    const BackendState& state = snapshot->backends[index].state;
     json last_probe;
     if (const auto& probe = state.last_probe)
-        last_probe = {{"at", format_rfc3339(monitor.wall(probe->started))},
+        last_probe = {{"at", format_rfc3339(snapshot->wall(probe->started))},
                       {"latency_ms", to_ms(probe->latency)},
                       {"outcome", to_string(probe->outcome)},
                       {"detail", probe->detail}};
@@ -152,12 +164,12 @@ json Report::backend(BackendIndex index) const
         {"url", settings.url},
         {"status", to_string(state.status)},
         {"healthy", state.status == Status::healthy},
-        {"since", format_rfc3339(monitor.wall(state.since))},
+        {"since", format_rfc3339(snapshot->wall(state.since))},
         {"cause", state.cause},
         {"evidence", state.evidence},
         {"last_probe", std::move(last_probe)},
         {"probes", {{"total", probes}, {"failed", probes - state.probes[static_cast<std::size_t>(ProbeOutcome::ok)]}}},
-        {"flaps", monitor.failover().flaps(index, Clock::now())},
+        {"flaps", snapshot->backends[index].flaps},
         {"requests_in_flight", count(counters, [&](const WorkerCounters& w) { return own(w).active.value(); })},
         {"connections_idle", count(counters, [&](const WorkerCounters& w) { return own(w).idle.value(); })}};
 }
@@ -165,33 +177,32 @@ json Report::backend(BackendIndex index) const
 json Report::pool(PoolIndex index) const
 {
     const PoolConfig& settings = config.pools[index];
-    const PoolState& state = monitor.failover().pool(index);
+    const PoolSnapshot& shown = snapshot->pools[index];
+    const PoolState& state = shown.state;
     const auto name = [this](std::optional<BackendIndex> b) { return b ? json(config.backends[*b].name) : json(); };
 
     json candidates = json::array();
-    if (const Routing& routing = monitor.failover().routing(); !routing.pools.empty()) {
+    if (const Routing& routing = *snapshot->routing; !routing.pools.empty()) {
         for (const Candidate& c : routing.pools[index].candidates) {
             json candidate{{"backend", name(c.backend)}, {"tier", to_string(c.tier)}, {"weight", c.weight}};
             for (std::size_t i = 0; i < settings.backends.size(); ++i)
                 if (settings.backends[i] == c.backend && state.quarantined_until[i])
-                    candidate["quarantined_until"] = format_rfc3339(monitor.wall(*state.quarantined_until[i]));
+                    candidate["quarantined_until"] = format_rfc3339(snapshot->wall(*state.quarantined_until[i]));
             candidates.push_back(std::move(candidate));
         }
     }
     RequestCounts requests;
     for (const WorkerCounters* worker : counters) requests.add(worker->pools[index]);
-    const auto& last = monitor.last_failover(index);
-    const auto failback = monitor.failover().failback_at(index, Clock::now());
     return {{"name", settings.name},
             {"policy", to_string(settings.policy)},
             {"active", name(state.active)},
             {"preferred", name(state.preferred)},
             {"can_answer", state.can_answer},
             {"fail_open", state.fail_open},
-            {"failback_at", failback ? json(format_rfc3339(monitor.wall(*failback))) : json()},
+            {"failback_at", shown.failback_at ? json(format_rfc3339(snapshot->wall(*shown.failback_at))) : json()},
             {"failovers", state.failovers},
             {"failbacks", state.failbacks},
-            {"last_failover", last ? to_json(*last, config) : json()},
+            {"last_failover", shown.last_failover ? to_json(*shown.last_failover, config) : json()},
             {"candidates", std::move(candidates)},
             {"requests", requests.to_json()}};
 }
@@ -206,16 +217,16 @@ json Report::status() const
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
         const auto index = static_cast<PoolIndex>(p);
         pools.push_back(pool(index));
-        failovers += monitor.failover().pool(index).failovers;
-        const auto& own = monitor.last_failover(index);
+        failovers += snapshot->pools[p].state.failovers;
+        const auto& own = snapshot->pools[p].last_failover;
         if (own && (!last || own->event.at > last->event.at)) last = &*own;
         for (const WorkerCounters* worker : counters) requests.add(worker->pools[p]);
     }
     const auto current = active();
     json result{{"service", "balancer"},
                 {"version", version()},
-                {"started", format_rfc3339(monitor.wall(monitor.started()))},
-                {"uptime_s", std::floor(sec(Clock::now() - monitor.started()) * 10) / 10},
+                {"started", format_rfc3339(snapshot->wall(snapshot->started))},
+                {"uptime_s", std::floor(sec(Clock::now() - snapshot->started) * 10) / 10},
                 {"active", current ? json(config.backends[*current].name) : json()},
                 {"can_answer", can_answer()},
                 {"fail_open", fails_open()},
@@ -224,7 +235,7 @@ json Report::status() const
                 {"failovers", failovers},
                 {"last_failover", last ? to_json(*last, config) : json()},
                 {"requests", requests.to_json()},
-                {"routing_version", monitor.failover().routing().version},
+                {"routing_version", snapshot->routing->version},
                 {"workers", counters.size()},
                 {"connections", count(counters, [](const WorkerCounters& w) { return w.connections.value(); })}};
     for (std::size_t i = 0; i < config.backends.size(); ++i)
@@ -235,11 +246,10 @@ json Report::status() const
 std::string Report::metrics() const
 {
     metrics::Exposition out;
-    const Failover& core = monitor.failover();
 
     for (std::size_t p = 0; p < config.pools.size(); ++p) {
         const std::string& pool_name = config.pools[p].name;
-        const PoolState& state = core.pool(static_cast<PoolIndex>(p));
+        const PoolState& state = snapshot->pools[p].state;
         const auto counter = [&](std::string_view name, std::string_view help, auto member) {
             out.counter(name, help, {{"pool", pool_name}},
                         sum(counters, [&](const WorkerCounters& w) { return (w.pools[p].*member).value(); }));
@@ -276,11 +286,19 @@ std::string Report::metrics() const
         out.counter("hotspare_failbacks_total", "Returns to a preferred backend.", {{"pool", pool_name}},
                     static_cast<double>(state.failbacks));
         out.counter("hotspare_failover_seconds_total", "First evidence to new routing, summed over all failovers.",
-                    {{"pool", pool_name}}, sec(monitor.failover_time(static_cast<PoolIndex>(p))));
+                    {{"pool", pool_name}}, sec(snapshot->pools[p].failover_time));
         out.gauge("hotspare_pool_can_answer", "1 while some backend of the pool may be tried.", {{"pool", pool_name}},
                   state.can_answer ? 1 : 0);
         out.gauge("hotspare_pool_fail_open", "1 while the pool serves although every backend fails its probes.",
                   {{"pool", pool_name}}, state.fail_open ? 1 : 0);
+        out.gauge("hotspare_pool_backends", "Backends of the pool, by whether they are usable: healthy or degraded.",
+                  {{"pool", pool_name}, {"usable", "yes"}}, static_cast<double>(usable(static_cast<PoolIndex>(p))));
+        out.gauge("hotspare_pool_backends", "Backends of the pool, by whether they are usable: healthy or degraded.",
+                  {{"pool", pool_name}, {"usable", "no"}},
+                  static_cast<double>(config.pools[p].backends.size() - usable(static_cast<PoolIndex>(p))));
+        for (const BackendIndex b : config.pools[p].backends)
+            out.gauge("hotspare_pool_member", "Always 1: the pool has the backend. Joins the pool to backend series.",
+                      {{"pool", pool_name}, {"backend", config.backends[b].name}}, 1);
         if (config.pools[p].policy != Policy::failover) continue;
         for (const BackendIndex b : config.pools[p].backends)
             out.gauge("hotspare_pool_active", "1 for the backend that is active in the pool.",
@@ -289,7 +307,7 @@ std::string Report::metrics() const
 
     for (std::size_t b = 0; b < config.backends.size(); ++b) {
         const std::string& backend_name = config.backends[b].name;
-        const BackendState& state = core.backend(static_cast<BackendIndex>(b));
+        const BackendState& state = snapshot->backends[b].state;
         const auto cell = [&](auto member) {
             return sum(counters, [&](const WorkerCounters& w) { return (w.backends[b].*member).value(); });
         };
@@ -335,6 +353,8 @@ std::string Report::metrics() const
                     {{"worker", number}}, worker.connections_refused);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
+        out.counter("hotspare_unrouted_requests_total", "Requests answered with 404 because no route takes their path.",
+                    {{"worker", number}}, worker.unrouted_requests);
         out.gauge("hotspare_relay_memory_bytes", "Buffers of requests that wait for a peer.", {{"worker", number}},
                   worker.relay_memory);
         out.counter("hotspare_access_log_dropped_total", "Access log lines dropped: the log is full, broken or behind.",
@@ -346,11 +366,18 @@ std::string Report::metrics() const
                   {{"thread", fmt::format("worker-{}", i)}}, static_cast<double>(worker.loop_lag_us.value()) / 1e6);
     }
     out.gauge("hotspare_event_loop_lag_seconds", "How late the thread's latest timer ran.", {{"thread", "monitor"}},
-              sec(monitor.lag()));
+              sec(snapshot->lag));
+    out.gauge("hotspare_page_connections", "Client connections that the built-in pages serve.", {{"kind", "page"}},
+              static_cast<double>(pages.connections));
+    out.gauge("hotspare_page_connections", "Client connections that the built-in pages serve.", {{"kind", "stream"}},
+              static_cast<double>(pages.streams));
+    out.counter("hotspare_page_connections_refused_total",
+                "Requests for a built-in page answered with 503 because too many came at once.", {},
+                static_cast<double>(pages.refused));
     out.gauge("hotspare_relay_memory_limit_bytes", "limits.relay_memory, for all workers together.", {},
               static_cast<double>(config.limits.relay_memory));
     out.gauge("hotspare_routing_version", "Version of the routing in use.", {},
-              static_cast<double>(core.routing().version));
+              static_cast<double>(snapshot->routing->version));
     out.process(version());
     return out.text();
 }

@@ -197,13 +197,17 @@ Session::Step Session::take_request(TimePoint now)
     const RouteConfig* const route = plane_.routes.match(path);
     if (head.dotted && plane_.routes.leaves(route, path))
         return refuse_whole({400, "the path leads to another route when its dot segments are resolved"});
-    if (route == nullptr) return refuse_whole({404, "no route for this path"});
+    if (route == nullptr) {
+        plane_.counters.unrouted_requests.add();
+        return refuse_whole({404, "no route for this path"});
+    }
     if (route->builtin != Builtin::none) {
         error_code unknown;
         Handover handover{.descriptor = -1,
                           .protocol = client_->socket().local_endpoint(unknown).protocol(),
                           .bytes = std::string(x.client_in.text()),
-                          .builtin = route->builtin};
+                          .builtin = route->builtin,
+                          .client = client_ip_};
         x.client_in.clear();
         handover.descriptor = client_->release();
         if (handover.descriptor >= 0) owner_.hand_over(std::move(handover));

@@ -25,6 +25,8 @@ struct Handover {
     tcp protocol = tcp::v4();
     std::string bytes; ///< what was read from it: the request from its first byte on
     Builtin builtin = Builtin::none;
+    std::string client{};                  ///< IP address of the peer
+    std::shared_ptr<const void> counted{}; ///< as long as it lives, the worker counts the connection as its own
 };
 
 /// What a session asks of the worker that owns it.

@@ -108,7 +108,7 @@ void Worker::await_connection()
 bool Worker::accept_some()
 {
     for (int i = 0; i < accept_batch; ++i) {
-        if (sessions_.size() >= room_) return shortage("too many connections for the limit of descriptors");
+        if (connections() >= room_) return shortage("too many connections for the limit of descriptors");
         Stream::Socket socket(context_);
         tcp::endpoint peer;
         error_code ec;
@@ -116,7 +116,7 @@ bool Worker::accept_some()
         if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
         if (is_own_shortage(ec)) return shortage(ec.message());
         if (ec) continue; // ECONNABORTED and the like concern one connection, not the listener
-        if (config_.limits.connections > 0 && sessions_.size() >= config_.limits.connections) {
+        if (config_.limits.connections > 0 && connections() >= config_.limits.connections) {
             counters_.connections_refused.add();
             continue; // closed by going out of scope
         }
@@ -130,12 +130,17 @@ bool Worker::accept_some()
     return true;
 }
 
+std::size_t Worker::connections() const noexcept
+{
+    return sessions_.size() + handed_over_->load(std::memory_order_relaxed);
+}
+
 bool Worker::shortage(const std::string& why)
 {
     const TimePoint now = Clock::now();
     if (now >= next_warning_) {
         next_warning_ = now + seconds(1);
-        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
+        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, connections());
     }
     return false;
 }
@@ -174,6 +179,9 @@ void Worker::run_again()
 
 void Worker::hand_over(Handover handover)
 {
+    handed_over_->fetch_add(1, std::memory_order_relaxed);
+    handover.counted = std::shared_ptr<const void>(
+        nullptr, [count = handed_over_](const void*) { count->fetch_sub(1, std::memory_order_relaxed); });
     hooks_.hand_over(std::move(handover));
 }
 

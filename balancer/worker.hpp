@@ -14,6 +14,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -63,6 +64,7 @@ private:
 
     void await_connection();
     bool accept_some();
+    std::size_t connections() const noexcept;
     bool shortage(const std::string& why);
     void schedule_tick();
     void tick();
@@ -74,6 +76,9 @@ private:
     unsigned index_;
     Hooks hooks_;
     std::size_t room_; ///< connections that the limit of descriptors leaves to this worker's clients
+    /// Connections handed over that have not ended: they go on counting here. Outlives the worker with the last of
+    /// them.
+    std::shared_ptr<std::atomic<std::size_t>> handed_over_ = std::make_shared<std::atomic<std::size_t>>(0);
     WorkerCounters counters_;
     asio::io_context context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;

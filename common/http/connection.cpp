@@ -35,10 +35,6 @@ constexpr std::size_t read_size = 16 * 1024;
 /// Longest message of a WebSocket.
 constexpr std::size_t longest_message = 64 * 1024;
 
-/// How long we keep reading from a peer that was told that we close. Closing at once with bytes unread would make the
-/// kernel send RST, which may destroy the answer before the peer has read it (RFC 9112 §9.6).
-constexpr Duration linger_time = seconds(1);
-
 /// Runs a callback of the handler that asked for a stream. The stream must end in order even if that throws.
 template <class Callback, class Argument> bool notify(const Callback& callback, Argument argument)
 {
@@ -70,17 +66,30 @@ void lower_version(std::string& head)
 
 } // namespace
 
-Connection::Connection(Server& server, tcp::socket socket, std::string already_read, Dispatch dispatch, bool single)
-    : server_(server), socket_(std::move(socket)), deadline_(socket_), dispatch_(std::move(dispatch)), single_(single),
-      readers_(server.context_)
+Connection::Connection(Server& server, tcp::socket socket, Dispatch dispatch)
+    : server_(server), socket_(std::move(socket)), deadline_(socket_), dispatch_(std::move(dispatch)), single_(false),
+      read_body_(true), readers_(server.context_)
+{
+    take_peer();
+}
+
+Connection::Connection(Server& server, tcp::socket socket, Server::Adopted adopted)
+    : server_(server), socket_(std::move(socket)), deadline_(socket_), dispatch_(std::move(adopted.dispatch)),
+      single_(true), read_body_(adopted.read_body), readers_(server.context_)
+{
+    take_peer();
+    const std::string& bytes = adopted.already_read;
+    const auto space = buffer_.prepare(bytes.size());
+    if (!bytes.empty()) std::memcpy(space.data(), bytes.data(), bytes.size());
+    buffer_.commit(bytes.size());
+}
+
+void Connection::take_peer()
 {
     error_code ignored;
     const auto peer = socket_.remote_endpoint(ignored);
     peer_ = {plain_address(peer.address()), peer.port()};
     socket_.set_option(tcp::no_delay(true), ignored);
-    const auto space = buffer_.prepare(already_read.size());
-    if (!already_read.empty()) std::memcpy(space.data(), already_read.data(), already_read.size());
-    buffer_.commit(already_read.size());
 }
 
 asio::awaitable<void> Connection::run()
@@ -207,6 +216,7 @@ asio::awaitable<Connection::Received> Connection::receive_body(std::string targe
     std::uint64_t left = chunked ? 0 : parser.content_length().value_or(0);
     ChunkReader chunks;
     bool complete = !chunked && left == 0;
+    if (!complete && !read_body_) complete = request.body_unread = true;
     deadline_.arm(options.timeouts.body);
     if (!complete && buffer_.size() == 0 && request.version() == 11 && request.count(field::expect) > 0) {
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -306,7 +316,7 @@ asio::awaitable<void> Connection::linger()
     error_code failed;
     socket_.shutdown(tcp::socket::shutdown_send, failed);
     if (failed) co_return;
-    deadline_.arm(linger_time);
+    deadline_.arm(server_.options_.timeouts.linger);
     for (bool more = true; more;) {
         buffer_.clear();
         more = co_await fill();
@@ -397,7 +407,7 @@ asio::awaitable<void> Connection::serve_websocket(WebSocket handlers)
     outbox->abandon();
     outbox_.reset();
     if (!peer_gone && stream.is_open()) {
-        deadline_.arm(linger_time);
+        deadline_.arm(timeouts.linger);
         co_await stream.async_close(stopping_ ? websocket::close_code::going_away : websocket::close_code::normal,
                                     no_throw);
         deadline_.disarm();

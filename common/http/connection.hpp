@@ -21,7 +21,8 @@ namespace hotspare::http {
 
 class Connection {
 public:
-    Connection(Server& server, tcp::socket socket, std::string already_read, Dispatch dispatch, bool single);
+    Connection(Server& server, tcp::socket socket, Dispatch dispatch);
+    Connection(Server& server, tcp::socket socket, Server::Adopted adopted);
 
     /// Serves the connection to its end. What the peer does wrong is no exception.
     asio::awaitable<void> run();
@@ -47,6 +48,7 @@ private:
     asio::awaitable<void> serve_websocket(WebSocket handlers);
     asio::awaitable<void> read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox, WebSocket handlers);
 
+    void take_peer();
     bool peer_closed();
     asio::awaitable<bool> fill();
     std::string_view buffered() const;
@@ -58,8 +60,9 @@ private:
     beast::flat_buffer buffer_; ///< received and not consumed yet
     std::string head_;          ///< of the request in progress, as received
     const Dispatch dispatch_;
-    const bool single_; ///< adopted for one request
-    bool idle_ = false; ///< waiting for the first byte of a request
+    const bool single_;    ///< adopted for one request
+    const bool read_body_; ///< as Server::Adopted::read_body
+    bool idle_ = false;    ///< waiting for the first byte of a request
     bool stopping_ = false;
     std::shared_ptr<Outbox> outbox_; ///< while a stream runs
     TaskGroup readers_;              ///< the reading half of a stream, at most one task

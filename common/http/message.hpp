@@ -64,6 +64,7 @@ struct Request : beast::http::request<beast::http::string_body> {
     QueryParameters query_parameters;
     std::string id; ///< the client's X-Request-Id, or one of ours; goes back in the response and into every problem
     tcp::endpoint peer;
+    bool body_unread = false; ///< it has a body that the server was told to leave (Server::Adopted::read_body)
     /// Whether the client has closed its side of the connection meanwhile, for a handler that makes it wait and would
     /// give it something that another could use. Usually nobody asks: a half-close is no abort. One system call, on
     /// the server's thread; to be called until the handler has answered and not later.

@@ -81,17 +81,17 @@ void Server::suspend()
     for (const auto& connection : connections_) connection->stop();
 }
 
-void Server::adopt(int descriptor, tcp protocol, std::string already_read, Dispatch dispatch)
+void Server::adopt(Adopted adopted)
 {
     tcp::socket socket(context_);
     error_code error;
-    socket.assign(protocol, descriptor, error);
+    socket.assign(adopted.protocol, adopted.descriptor, error);
     if (error) {
         spdlog::error("cannot adopt a connection: {}", error.message());
-        ::close(descriptor);
+        ::close(adopted.descriptor);
         return;
     }
-    start(std::make_unique<Connection>(*this, std::move(socket), std::move(already_read), std::move(dispatch), true));
+    start(std::make_unique<Connection>(*this, std::move(socket), std::move(adopted)));
 }
 
 asio::awaitable<void> Server::drain(Duration grace)
@@ -120,7 +120,7 @@ asio::awaitable<void> Server::accept(std::shared_ptr<tcp::acceptor> acceptor)
         auto [error, socket] = co_await acceptor->async_accept(no_throw);
         if (!error) {
             failing = false;
-            start(std::make_unique<Connection>(*this, std::move(socket), std::string(), dispatch_, false));
+            start(std::make_unique<Connection>(*this, std::move(socket), dispatch_));
             continue;
         }
         if (!acceptor->is_open()) break;

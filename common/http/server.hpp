@@ -31,6 +31,9 @@ struct ServerTimeouts {
     Duration idle = seconds(60);      ///< a connection without a request is closed
     Duration write = seconds(30);     ///< a whole response, or one message of a stream
     Duration heartbeat = seconds(15); ///< silence of a stream before a comment (SSE) or ping (WebSocket) is sent
+    /// Reading on after the last answer. Closing at once with bytes unread makes the kernel send RST, which may destroy
+    /// the answer before the peer has read it (RFC 9112 §9.6).
+    Duration linger = seconds(1);
 };
 
 struct ServerLimits {
@@ -79,10 +82,20 @@ public:
     result<void> resume();
     bool suspended() const noexcept { return !acceptor_; }
 
-    /// Serves ONE request on a connection that was accepted elsewhere and whose first bytes were read already, then
-    /// closes it (an event stream or WebSocket lives on until it ends). `dispatch` answers it: who read the bytes knows
-    /// what they ask for. Takes ownership of the descriptor in any case.
-    void adopt(int descriptor, tcp protocol, std::string already_read, Dispatch dispatch);
+    /// A connection that was accepted elsewhere, and whose first bytes were read already.
+    struct Adopted {
+        int descriptor = -1;
+        tcp protocol = tcp::v4();
+        std::string already_read{};
+        /// Answers the request: who read the bytes knows what they ask for. Destroyed with the connection, and with it
+        /// what it holds.
+        Dispatch dispatch{};
+        bool read_body = true; ///< false: a body is not waited for, and Request::body_unread tells of it
+    };
+
+    /// Serves ONE request on the connection, then closes it (an event stream or WebSocket lives on until it ends).
+    /// Takes ownership of the descriptor in any case.
+    void adopt(Adopted adopted);
 
     /// Stops accepting, ends streams, lets requests in flight finish for at most `grace`, then cancels what is left.
     /// After it completes the server does nothing any more.

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -59,7 +60,9 @@ public:
                     routes_.match(std::string_view(first).substr(target, first.find_first_of(" ?", target) - target));
                 admin.adopt({.descriptor = client,
                              .bytes = std::move(first),
-                             .builtin = route != nullptr ? route->builtin : Builtin::none});
+                             .builtin = route != nullptr ? route->builtin : Builtin::none,
+                             .client = "127.0.0.1",
+                             .counted = counted_});
             }
         });
     }
@@ -70,8 +73,11 @@ public:
     }
 
     std::uint16_t port() const noexcept { return port_; }
+    /// Connections that a worker would still count as its own.
+    long counted() const noexcept { return counted_.use_count() - 1; }
 
 private:
+    const std::shared_ptr<const int> counted_ = std::make_shared<const int>(0);
     RouteTable routes_;
     test::WakeUp stop_;
     test::Fd listener_;
@@ -128,7 +134,9 @@ protected:
             pool.weights.push_back(1);
         }
         c.routes = api_routes();
+        c.admin = true;
         c.admin_hosts = {"balancer.internal"};
+        c.admin_origins = {"https://console.example:8443"};
         return c;
     }
 
@@ -143,6 +151,7 @@ protected:
     void SetUp() override
     {
         monitor.start();
+        admin.start();
         ASSERT_TRUE(eventually([&] {
             const json s = status();
             return s["primary_healthy"] == true && s["spare_healthy"] == true;
@@ -150,6 +159,7 @@ protected:
     }
     void TearDown() override
     {
+        admin.stop();
         monitor.stop();
         monitor.join();
     }
@@ -260,7 +270,8 @@ TEST_F(AdminTest, one_path_may_be_a_page_and_the_root_of_another)
     EXPECT_EQ(get("/twice").json()["service"], "balancer");
     EXPECT_TRUE(get("/twice/more").json().contains("backends"));
     EXPECT_EQ(post("/twice").status(), 405);
-    EXPECT_EQ(get("/admin").status(), 404);
+    EXPECT_EQ(post("/admin").status(), 405);
+    EXPECT_EQ(get("/admin/").status(), 404);
 }
 
 TEST_F(AdminTest, health_is_503_only_when_nothing_can_answer)
@@ -319,6 +330,7 @@ TEST_F(AdminTest, metrics_add_the_workers_up)
     first.pools[0].saved[static_cast<std::size_t>(Saved::retry)].add(3);
     second.backends[1].responses[5].add(2);
     second.loop_lag_us.set(1500);
+    second.unrouted_requests.add(4);
 
     const Answer answer = get("/metrics");
     EXPECT_EQ(answer.status(), 200);
@@ -334,6 +346,10 @@ TEST_F(AdminTest, metrics_add_the_workers_up)
              "hotspare_event_loop_lag_seconds{thread=\"worker-1\"} 0.0015\n",
              "hotspare_pool_can_answer{pool=\"web\"} 1\n",
              "hotspare_pool_fail_open{pool=\"web\"} 0\n",
+             "hotspare_pool_backends{pool=\"web\",usable=\"yes\"} 2\n",
+             "hotspare_pool_backends{pool=\"web\",usable=\"no\"} 0\n",
+             "hotspare_pool_member{pool=\"web\",backend=\"spare\"} 1\n",
+             "hotspare_unrouted_requests_total{worker=\"1\"} 4\n",
          })
         EXPECT_NE(text.find(line), std::string::npos) << line;
     for (const auto* name :
@@ -415,16 +431,20 @@ TEST_F(AdminTest, the_operator_must_sit_at_this_machine)
 {
     for (const auto& [name, value] :
          {std::pair("X-Forwarded-For", "203.0.113.9"), std::pair("Forwarded", "for=203.0.113.9"),
-          std::pair("Via", "1.1 edge"), std::pair("Origin", "http://evil.example")}) {
+          std::pair("Via", "1.1 edge"), std::pair("Origin", "http://evil.example"),
+          // Not the same origin, however it ends.
+          std::pair("Origin", "http://evil.example//localhost"), std::pair("Origin", "https://localhost"),
+          std::pair("Origin", "http://localhost:81"), std::pair("Content-Type", "text/plain")}) {
         const Answer answer = test::request(door.port(), "POST", "/admin/backends/primary/drain", {{name, value}});
         EXPECT_EQ(answer.status(), 403) << name;
         EXPECT_EQ(test::request(door.port(), "POST", "/admin/%62ackends/primary/drain", {{name, value}}).status(), 403);
     }
     EXPECT_EQ(status()["active"], "primary");
-    // A page of our own may: `request` names the host "localhost".
-    EXPECT_EQ(
-        test::request(door.port(), "POST", "/admin/backends/primary/drain", {{"Origin", "http://localhost"}}).status(),
-        200);
+    // A page of our own may: `request` names the host "localhost". So may one that the configuration names.
+    for (const auto* origin : {"http://localhost", "https://console.example:8443"})
+        EXPECT_EQ(test::request(door.port(), "POST", "/admin/backends/primary/drain", {{"Origin", origin}}).status(),
+                  200)
+            << origin;
 }
 
 TEST_F(AdminTest, the_operator_must_name_this_machine)
@@ -441,7 +461,9 @@ TEST_F(AdminTest, the_operator_must_name_this_machine)
         const Answer answer = drain_as(host);
         EXPECT_EQ(answer.status(), 403) << host;
         EXPECT_EQ(answer.message.header("Content-Type"), "application/problem+json") << host;
-        EXPECT_NE(answer.json().value("detail", "").find("not for Host"), std::string::npos) << answer.message.body;
+        EXPECT_NE(answer.json().value("detail", "").find(std::string("Host '") + host + "' is not a name"),
+                  std::string::npos)
+            << answer.message.body;
     }
     EXPECT_EQ(status()["spare_healthy"], true);
     for (const char* host :
@@ -470,6 +492,199 @@ TEST_F(AdminTest, a_peer_that_is_not_on_loopback_may_look_but_not_touch)
     EXPECT_EQ(ask("POST", "/admin/backends/primary/drain"), "HTTP/1.1 403");
     EXPECT_EQ(ask("GET", "/status"), "HTTP/1.1 200");
     EXPECT_EQ(status()["active"], "primary");
+}
+
+TEST_F(AdminTest, the_operator_finds_every_request_listed)
+{
+    const json listed = get("/admin").json();
+    EXPECT_EQ(listed["backends"], (json{"primary", "spare"}));
+    ASSERT_EQ(listed["requests"].size(), 4U);
+    for (const json& row : listed["requests"]) {
+        std::string path = row["path"];
+        if (const auto name = path.find("{name}"); name != path.npos) path.replace(name, 6, "spare");
+        const json body = row["body"].is_null() ? json() : json{{"to", "primary"}};
+        EXPECT_EQ(post(path, body.is_null() ? "" : body.dump()).status(), 200) << path;
+    }
+    EXPECT_EQ(test::request(door.port(), "GET", "/admin", {{"Via", "1.1 edge"}}).status(), 403);
+}
+
+// ------------------------------------------------------------------------------------------------ pages and heartbeats
+
+/// Keeps the monitor's thread busy.
+class BusyMonitor {
+public:
+    explicit BusyMonitor(Monitor& monitor)
+    {
+        asio::post(monitor.context(), [this] {
+            begun_.set_value();
+            over_.get_future().wait();
+        });
+        begun_.get_future().wait();
+    }
+    ~BusyMonitor() { over_.set_value(); }
+
+private:
+    std::promise<void> begun_, over_;
+};
+
+TEST_F(AdminTest, pages_do_not_need_the_monitors_thread)
+{
+    const BusyMonitor busy(monitor);
+    for (const auto* path : {"/health", "/status", "/metrics", "/proxy/health", "/admin"})
+        EXPECT_EQ(get(path).status(), 200) << path;
+    EXPECT_EQ(status()["active"], "primary");
+    RawClient events(door.port());
+    ASSERT_TRUE(events.send(test::format_request("GET", "/events")));
+    EXPECT_NE(events.read_some(64 * 1024).find("200 OK"), std::string::npos);
+}
+
+TEST_F(AdminTest, an_operators_request_is_not_said_to_be_done_before_it_is)
+{
+    {
+        const BusyMonitor busy(monitor);
+        for (const Answer& answer :
+             {post("/admin/backends/primary/drain"), post("/admin/failover", R"({"to":"spare"})")}) {
+            EXPECT_EQ(answer.status(), 503);
+            EXPECT_EQ(answer.message.header("Retry-After"), "1");
+        }
+    }
+    EXPECT_TRUE(wait_active("spare")) << "late, but not forgotten";
+}
+
+TEST_F(AdminTest, a_page_takes_no_body_and_does_not_wait_for_one)
+{
+    const auto ask = [&](const std::string& head) {
+        RawClient client(door.port());
+        EXPECT_TRUE(client.send(head + "\r\nHost: localhost\r\n\r\n"));
+        return client.read_response(milliseconds(900)).status();
+    };
+    for (const auto* path : {"/health", "/status", "/metrics", "/events", "/logs"}) {
+        EXPECT_EQ(ask(std::string("GET ") + path + " HTTP/1.1\r\nContent-Length: 5"), 413) << path;
+        EXPECT_EQ(ask(std::string("GET ") + path + " HTTP/1.1\r\nTransfer-Encoding: chunked"), 413) << path;
+    }
+    EXPECT_EQ(ask("POST /status HTTP/1.1\r\nContent-Length: 5"), 405);
+    EXPECT_EQ(ask("POST /admin/failover HTTP/1.1\r\nContent-Length: 100000"), 413);
+    RawClient slow(door.port());
+    ASSERT_TRUE(slow.send("POST /admin/failover HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"));
+    EXPECT_EQ(slow.read_response(seconds(5)).status(), 408);
+}
+
+TEST_F(AdminTest, a_connection_is_counted_until_it_has_ended)
+{
+    EXPECT_TRUE(eventually([&] { return door.counted() == 0; }));
+    {
+        RawClient stream(door.port());
+        ASSERT_TRUE(stream.send(test::format_request("GET", "/events")));
+        ASSERT_NE(stream.read_some(64 * 1024).find("200 OK"), std::string::npos);
+        EXPECT_GT(door.counted(), 0);
+    }
+    EXPECT_TRUE(eventually([&] { return door.counted() == 0; })) << "also a stream's";
+}
+
+TEST_F(AdminTest, too_many_requests_at_once_are_turned_away)
+{
+    std::vector<RawClient> waiting;
+    for (int i = 0; i < 100; ++i) {
+        waiting.emplace_back(door.port());
+        ASSERT_TRUE(
+            waiting.back().send("POST /admin/failover HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"));
+    }
+    const Answer refused = waiting.back().read_response();
+    EXPECT_EQ(refused.status(), 503);
+    EXPECT_EQ(refused.message.header("Retry-After"), "1");
+    EXPECT_EQ(refused.message.header("Content-Type"), "application/problem+json");
+    EXPECT_TRUE(waiting.back().closed_by_peer());
+    EXPECT_TRUE(eventually([&] { return get("/status").status() == 200; })) << "a second later they have gone";
+    const std::string metrics = get("/metrics").message.body;
+    const std::string counter = "\nhotspare_page_connections_refused_total ";
+    const auto at = metrics.find(counter);
+    ASSERT_NE(at, metrics.npos);
+    EXPECT_GE(std::stoul(metrics.substr(at + counter.size())), 36U);
+}
+
+TEST_F(AdminTest, open_streams_take_no_place_of_other_requests)
+{
+    std::vector<RawClient> streams;
+    for (int i = 0; i < 100; ++i) {
+        streams.emplace_back(door.port());
+        ASSERT_TRUE(streams.back().send(test::format_request("GET", "/events")));
+        ASSERT_NE(streams.back().read_some(64 * 1024).find("200 OK"), std::string::npos) << i;
+    }
+    EXPECT_EQ(get("/status").status(), 200);
+    EXPECT_NE(get("/metrics").message.body.find("hotspare_page_connections{kind=\"stream\"} 100\n"), std::string::npos);
+}
+
+TEST_F(AdminTest, one_address_cannot_take_every_stream)
+{
+    std::vector<test::Fd> streams;
+    const auto status_of_next = [&] {
+        int ends[2];
+        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0); // its peer has no loopback address
+        streams.emplace_back(ends[1]);
+        admin.adopt(
+            {.descriptor = ends[0], .bytes = test::format_request("GET", "/events"), .builtin = Builtin::events});
+        char head[12] = {};
+        EXPECT_TRUE(test::wait_readable(streams.back(), Clock::now() + test::patience));
+        EXPECT_EQ(::recv(ends[1], head, sizeof head, 0), 12);
+        return std::string(head, sizeof head);
+    };
+    for (std::size_t i = 0; i < StreamLimits{}.per_address; ++i) ASSERT_EQ(status_of_next(), "HTTP/1.1 200") << i;
+    EXPECT_EQ(status_of_next(), "HTTP/1.1 429");
+    RawClient local(door.port());
+    ASSERT_TRUE(local.send(test::format_request("GET", "/events")));
+    EXPECT_NE(local.read_some(64 * 1024).find("200 OK"), std::string::npos);
+    streams.clear();
+    EXPECT_TRUE(eventually([&] { return status_of_next() == "HTTP/1.1 200"; })) << "who leaves gives the place back";
+}
+
+// ---------------------------------------------------------------------------------------------------------- web pages
+
+TEST_F(AdminTest, pages_are_not_for_other_sites)
+{
+    const auto ask = [&](const std::string& path, const std::string& fields) {
+        RawClient client(door.port());
+        EXPECT_TRUE(client.send("GET " + path + " HTTP/1.1\r\n" + fields + "Accept-Encoding: gzip\r\n\r\n"));
+        return client.read_response().status();
+    };
+    for (const auto* path : {"/status", "/metrics", "/events", "/logs"}) {
+        // A name that may have been made to resolve to this machine.
+        EXPECT_EQ(ask(path, "Host: evil.example\r\n"), 403) << path;
+        EXPECT_EQ(ask(path, "Host: localhost.evil.example:5000\r\n"), 403) << path;
+    }
+    for (const auto* path : {"/status", "/metrics"})
+        for (const auto* host : {"localhost:5000", "192.0.2.1:5000", "[2001:db8::1]", "balancer.internal"})
+            EXPECT_EQ(ask(path, std::string("Host: ") + host + "\r\n"), 200) << path << host;
+    EXPECT_EQ(ask("/health", "Host: any.example\r\n"), 200) << "a load balancer in front asks with its own";
+
+    const std::string upgrade = "Host: localhost:5000\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (const auto& [origin, status] :
+         {std::pair("http://evil.example", 403), std::pair("http://evil.example//localhost:5000", 403),
+          std::pair("http://xlocalhost:5000", 403), std::pair("http://localhost:5000", 101),
+          std::pair("https://console.example:8443", 101)})
+        EXPECT_EQ(ask("/logs", upgrade + "Origin: " + origin + "\r\n"), status) << origin;
+    EXPECT_EQ(ask("/logs", upgrade), 101) << "a client that is no browser";
+    RawClient events(door.port());
+    ASSERT_TRUE(events.send("GET /events HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n"));
+    EXPECT_EQ(events.read_response().status(), 403);
+}
+
+class WithoutOperatorsTest : public AdminTest {
+protected:
+    WithoutOperatorsTest() { config.admin = false; }
+};
+
+TEST_F(WithoutOperatorsTest, operators_requests_are_refused_with_the_setting_that_enables_them)
+{
+    for (const auto& [method, path] : {std::pair("POST", "/admin/failover"), std::pair("GET", "/admin"),
+                                       std::pair("POST", "/admin/backends/primary/drain")}) {
+        const Answer answer = test::request(door.port(), method, path, {}, R"({"to":"spare"})");
+        EXPECT_EQ(answer.status(), 403) << path;
+        EXPECT_EQ(answer.message.header("Content-Type"), "application/problem+json");
+        EXPECT_NE(answer.json().value("detail", "").find("`admin: true`"), std::string::npos) << answer.message.body;
+    }
+    EXPECT_EQ(status()["active"], "primary");
+    EXPECT_EQ(status()["primary_healthy"], true);
 }
 
 // ------------------------------------------------------------------------------------------------------------- streams
@@ -589,8 +804,7 @@ TEST_F(AdminTest, streams_end_when_the_balancer_stops)
 {
     EventReader reader(door.port());
     ASSERT_TRUE(reader.wait_for("event: transition\n"));
-    monitor.stop();
-    monitor.join();
+    admin.stop();
     EXPECT_TRUE(eventually([&] { return reader.closed(); }));
 }
 
@@ -607,6 +821,10 @@ TEST_F(RandomAdminTest, under_other_policies_the_active_backend_is_the_first_tha
     primary.stop();
     EXPECT_TRUE(wait_active("spare"));
     EXPECT_EQ(post("/admin/failover", R"({"to":"spare"})").status(), 409);
+    EXPECT_TRUE(eventually([&] {
+        return get("/metrics").message.body.find("hotspare_pool_backends{pool=\"web\",usable=\"yes\"} 1\n") !=
+               std::string::npos;
+    })) << "no spare is left, which this policy has no active backend to tell";
 }
 
 } // namespace

@@ -17,6 +17,7 @@
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/websocket.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -428,8 +429,9 @@ TEST_F(HttpServerTest, ServesOneRequestOnAnAdoptedConnection)
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
     ASSERT_GE(accepted, 0);
     on_server([&] {
-        server_->adopt(accepted, tcp::v4(), "GET /hello HT",
-                       [this](Request& request) { return router_.dispatch(request); });
+        server_->adopt({.descriptor = accepted, .already_read = "GET /hello HT", .dispatch = [this](Request& request) {
+                            return router_.dispatch(request);
+                        }});
         return true;
     });
     client.send("TP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -439,6 +441,30 @@ TEST_F(HttpServerTest, ServesOneRequestOnAnAdoptedConnection)
     EXPECT_TRUE(client.closed_by_peer());
 }
 
+TEST_F(HttpServerTest, LeavesTheBodyOfAnAdoptedConnectionAloneIfTold)
+{
+    start();
+    const auto listener = test::listen_loopback(0);
+    for (const auto* framing : {"Content-Length: 5", "Transfer-Encoding: chunked"}) {
+        RawClient client(test::local_port(listener));
+        const int accepted = ::accept(listener.get(), nullptr, nullptr);
+        on_server([&] {
+            server_->adopt({.descriptor = accepted,
+                            .already_read = fmt::format("GET /hello HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", framing),
+                            .dispatch =
+                                [this](Request& request) {
+                                    EXPECT_TRUE(request.body_unread);
+                                    return router_.dispatch(request);
+                                },
+                            .read_body = false});
+            return true;
+        });
+        const auto answer = client.read_response();
+        EXPECT_EQ(answer.message.body, "hello") << "without waiting for what does not come";
+        EXPECT_EQ(answer.message.header("Connection"), "close");
+    }
+}
+
 TEST_F(HttpServerTest, StreamsEventsOnAnAdoptedConnection)
 {
     start();
@@ -446,8 +472,9 @@ TEST_F(HttpServerTest, StreamsEventsOnAnAdoptedConnection)
     RawClient client(test::local_port(listener));
     const int accepted = ::accept(listener.get(), nullptr, nullptr);
     on_server([&] {
-        server_->adopt(accepted, tcp::v4(), "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
-                       [this](Request& request) { return router_.dispatch(request); });
+        server_->adopt({.descriptor = accepted,
+                        .already_read = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n",
+                        .dispatch = [this](Request& request) { return router_.dispatch(request); }});
         return true;
     });
     ASSERT_TRUE(test::eventually([&] { return stream_open(); }));

@@ -5,6 +5,7 @@
 #include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -149,6 +150,24 @@ TEST(Rules, AnEndpointThatIsNotDocumentedIsFound)
     EXPECT_EQ(routes_in("routes.add(verb::get, \"/a\", x); on(verb::delete_, \"/b/{id}\", y);\n"
                         "add(Builtin::admin, http::verb::post, mount + \"/c\", z); make_request(verb::get, \"/no\");"),
               (std::set<std::string>{"GET /a", "DELETE /b/{id}", "POST /admin/c"}));
+}
+
+/// Names of series in a text that come in quotes of a kind.
+std::set<std::string> series_in(const std::string& text, char quote)
+{
+    std::set<std::string> result;
+    const std::regex name(fmt::format("{0}((?:hotspare|process)_[a-z_]+){0}", quote));
+    for (std::sregex_iterator m(text.begin(), text.end(), name); m != std::sregex_iterator(); ++m)
+        result.insert((*m)[1]);
+    return result;
+}
+
+TEST(Rules, EveryMetricOfTheBalancerIsDocumentedAndNoOther)
+{
+    auto existing = series_in(house().read("balancer/report.cpp"), '"');
+    existing.merge(series_in(house().read("common/metrics.cpp"), '"'));
+    EXPECT_GT(existing.size(), 30U) << "the names of the sources are no longer recognised";
+    EXPECT_EQ(series_in(house().read("docs/metrics.md"), '`'), existing);
 }
 
 /// Commands that speak to a running system are executed by tests/system/readme_test.cpp, those of run.sh by

@@ -43,7 +43,10 @@ constexpr std::size_t growth_kib = 8 * 1024; ///< of a balancer that does not bu
 
 class Http : public testing::Test {
 protected:
-    explicit Http(std::vector<std::string> flags = {}) : balancer_({{"primary", origin_.port()}}, std::move(flags)) {}
+    explicit Http(std::vector<std::string> flags = {"--admin"})
+        : balancer_({{"primary", origin_.port()}}, std::move(flags))
+    {
+    }
     void SetUp() override { ASSERT_TRUE(balancer_.wait_for("primary", "healthy")) << balancer_.status(); }
 
     void reply_with(Reply reply)
@@ -1175,6 +1178,7 @@ TEST_F(Http, StreamsLogsAsWebSocketText)
     RawClient client(port());
     std::string upgrade = upgrade_request;
     upgrade.replace(upgrade.find("/chat"), 5, "/logs");
+    upgrade.replace(upgrade.find("Host: a"), 7, "Host: localhost");
     client.send(upgrade);
     const Answer answer = client.read_response();
     ASSERT_EQ(answer.status(), 101) << answer.message.body;

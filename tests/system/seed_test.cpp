@@ -39,7 +39,7 @@ protected:
     TempDir dir_;
     Backend primary_{"primary", (dir_.path() / "data.db").string()};
     Backend spare_{"spare", (dir_.path() / "data.db").string()};
-    Balancer balancer_{{{"primary", primary_.port()}, {"spare", spare_.port()}}};
+    Balancer balancer_{{{"primary", primary_.port()}, {"spare", spare_.port()}}, {"--admin"}};
 };
 
 TEST_F(Seed, TheSixStepsOfTheDemonstration)

@@ -233,11 +233,33 @@ admin: true
     EXPECT_EQ(route_for(config, "/"), nullptr) << "routes that are given are what is served";
 }
 
-TEST(BalancerConfig, the_admin_end_points_can_be_left_out)
+TEST(BalancerConfig, the_built_in_pages_can_be_left_out)
 {
-    const auto config = load_config(std::string(two_backends) + "admin: false");
+    const auto config = load_config(std::string(two_backends) + "pages: false");
     ASSERT_EQ(config.routes.size(), 1U);
     EXPECT_EQ(config.routes[0].prefix, "/");
+    EXPECT_TRUE(config.default_pages.empty());
+}
+
+TEST(BalancerConfig, operators_requests_are_off_and_refused_unless_asked_for)
+{
+    const auto config = load_config(two_backends);
+    EXPECT_FALSE(config.admin);
+    EXPECT_EQ(route_for(config, "/admin")->builtin, Builtin::admin) << "no backend gets them instead";
+    EXPECT_TRUE(load_config(std::string(two_backends) + "admin: true").admin);
+    const auto alone = load_config(std::string(two_backends) + "pages: false\nadmin: true");
+    ASSERT_EQ(alone.routes.size(), 2U);
+    EXPECT_EQ(alone.routes[1].prefix, "/admin");
+}
+
+TEST(BalancerConfig, names_the_pages_that_it_adds_to_the_routes)
+{
+    EXPECT_EQ(load_config(two_backends).default_pages,
+              (std::vector<std::string>{"/health", "/status", "/metrics", "/events", "/logs", "/admin"}));
+    const auto some = load_config(std::string(two_backends) +
+                                  "routes: [{prefix: /admin}, {path: /health, builtin: health}, {prefix: /}]");
+    EXPECT_EQ(some.default_pages, (std::vector<std::string>{"/status", "/metrics", "/events", "/logs"}));
+    EXPECT_EQ(route_for(some, "/admin")->builtin, Builtin::none) << "the application's own";
 }
 
 TEST(BalancerConfig, defaults_give_way_to_what_is_written)
@@ -323,6 +345,10 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
         {head + "limits: {header: 2MiB}", "f.yaml:2:18: limits.header: '2MiB' is not allowed, expected a size"},
         {head + "admin_hosts: [Balancer]",
          "f.yaml:2:14: admin_hosts: the list is not allowed, expected names or addresses in lower case"},
+        {head + "admin_origins: [console.example]",
+         "f.yaml:2:16: admin_origins: the list is not allowed, expected http://HOST[:PORT] or https://HOST[:PORT]"},
+        {head + "admin_origins: [\"https://console.example/\"]",
+         "f.yaml:2:16: admin_origins: the list is not allowed, expected http://HOST[:PORT] or https://HOST[:PORT]"},
         {head + "limits: {fields: 129}",
          "f.yaml:2:18: limits.fields: '129' is not allowed, expected a whole number from 1 to 128"},
         {head + "workers: 1000", "f.yaml:2:10: workers: '1000' is not allowed, expected a whole number from 0 to 256"},
@@ -388,7 +414,9 @@ ConfigFile any_file()
     file.access_log = *rc::gen::element<std::string>("", "-", "/tmp/x y.log", "null", "a: b # c");
     file.forwarded = *rc::gen::arbitrary<bool>();
     if (*rc::gen::arbitrary<bool>()) file.admin_hosts = {"balancer.internal", "fd00::1"};
+    if (*rc::gen::arbitrary<bool>()) file.admin_origins = {"https://console.example:8443", "http://[::1]:3000"};
     file.admin = *rc::gen::arbitrary<bool>();
+    file.pages = *rc::gen::arbitrary<bool>();
     const int backends = *rc::gen::inRange(1, 6);
     for (int i = 0; i < backends; ++i) {
         BackendConfig backend;
@@ -457,6 +485,8 @@ RC_GTEST_PROP(BalancerConfig, what_is_printed_loads_back_to_the_same_whole, ())
     const auto before = to_config(file);
     const auto after = to_config(loaded);
     RC_ASSERT(after.admin_hosts == before.admin_hosts);
+    RC_ASSERT(after.admin_origins == before.admin_origins);
+    RC_ASSERT(after.admin == before.admin);
     RC_ASSERT(after.backends.size() == before.backends.size());
     for (std::size_t i = 0; i < before.pools.size(); ++i) {
         RC_ASSERT(after.pools[i].backends == before.pools[i].backends);

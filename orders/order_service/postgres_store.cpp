@@ -80,11 +80,18 @@ constexpr auto schema = R"(
 // were made while a table was small must not say otherwise when it has grown. That makes the few rows of totals, which
 // no index serves, look so dear that they would be read by machine code, which takes a thousand times as long to make
 // as it saves: no JIT. What a service has begun and cannot end, the server is to end.
-constexpr auto session = R"(
-    SET synchronous_commit = {}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-    SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = '5s';
-    SET idle_in_transaction_session_timeout = '5s';
-)";
+storage::postgres::Session session(storage::Synchronous synchronous)
+{
+    return {.settings = {{"synchronous_commit", synchronous == storage::Synchronous::full ? "on" : "off"},
+                         {"enable_seqscan", "off"},
+                         {"enable_hashjoin", "off"},
+                         {"enable_mergejoin", "off"},
+                         {"jit", "off"},
+                         {"plan_cache_mode", "force_generic_plan"},
+                         {"statement_timeout", "5s"},
+                         {"idle_in_transaction_session_timeout", "5s"}},
+            .setup = schema};
+}
 
 const std::string columns = "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, "
                             "events, due, worker, tried, "
@@ -261,7 +268,7 @@ PostgresStore::PostgresStore(asio::io_context& context, storage::postgres::Targe
     : context_(context), options_(options),
       pool_(context,
             {.target = std::move(target),
-             .setup = fmt::format(session, options.synchronous == storage::Synchronous::full ? "on" : "off") + schema,
+             .session = session(options.synchronous),
              .connections = options.connections})
 {
 }

@@ -21,6 +21,7 @@ PACKAGES_RUN=(curl iproute2)
 PACKAGES_BENCH=(wrk python3)
 PACKAGES_PEERS=(nginx haproxy caddy)
 PACKAGES_ENGINES=(postgresql redis-server)
+PACKAGES_TEST=(pgbouncer)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
@@ -292,7 +293,7 @@ TEXT
   curl -X POST localhost:$((p + 8080))/create_order -H 'Content-Type: application/json' \\
     -d '{"order_id":"test-001","product":"Medicine A","quantity":10}'
   curl localhost:$((p + 8080))/orders/test-001        # what has become of it, and how
-  curl -X POST localhost:$((p + 8080))/set_failure_mode -d '{"mode":"down"}'
+  curl -X POST localhost:$((p + 5103))/set_failure_mode -d '{"mode":"down"}'
   curl localhost:$((p + 8080))/breaker                # opens when orders meet that
   curl localhost:$((p + 8080))/health_status          # each service's status
 TEXT
@@ -842,7 +843,7 @@ run_tests() {
         [[ $PRESET =~ ^[a-z]+$ ]] || refuse "test: --preset needs a name"
         shift 2
     fi
-    ensure_asleep "${PACKAGES_ENGINES[@]}"
+    ensure_asleep "${PACKAGES_ENGINES[@]}" "${PACKAGES_TEST[@]}"
     build all
     say "testing $PRESET"
     fixed_addresses ctest --test-dir "$BUILD" -j 2 --output-on-failure "$@"

@@ -52,8 +52,9 @@ struct BakeoffOptions {
 struct OrdersOptions {
     std::uint64_t orders = 0;
     FailureMode mode = FailureMode::normal;
-    double rate = 50;             ///< per second
-    std::string target;           ///< http://HOST[:PORT] of a gateway; empty: the pipeline is started
+    double rate = 50;      ///< per second
+    std::string target;    ///< http://HOST[:PORT] of a gateway; empty: the pipeline is started
+    std::string validator; ///< http://HOST[:PORT] of its external service's control listener; empty: as in config/
     std::filesystem::path ledger; ///< with a target: what its external service writes; empty: effects are not counted
     std::optional<std::uint64_t> seed;
     std::filesystem::path out;

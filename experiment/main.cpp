@@ -148,6 +148,9 @@ struct CommandLine {
         orders_command->add_option("--rate", orders.rate, "orders per second")->check(CLI::Range(0.1, 100'000.));
         orders_command->add_option("--target", orders.target,
                                    "http://HOST:PORT of a gateway that runs; default: a pipeline is started");
+        orders_command->add_option("--validator", orders.validator,
+                                   "http://HOST:PORT of the control port of the target's external service, where its "
+                                   "mode is set; default: the target's port less 2977, as 5103 is to 8080");
         orders_command->add_option("--ledger", orders.ledger,
                                    "FILE that the target's external service writes (its --ledger), to count effects");
         orders_command->add_option("--seed", orders.seed, "of which orders are too large for the validator's stock");

@@ -182,10 +182,10 @@ private:
 
 class OrdersExperiment {
 public:
-    OrdersExperiment(const OrdersOptions& options, config::HostPort gateway, Recorder& recorder,
-                     const std::string& id_prefix, const Interrupted& interrupted)
+    OrdersExperiment(const OrdersOptions& options, config::HostPort gateway, const config::HostPort& validator,
+                     Recorder& recorder, const std::string& id_prefix, const Interrupted& interrupted)
         : options_(options), gateway_(std::move(gateway)), recorder_(recorder), id_prefix_(id_prefix),
-          interrupted_(interrupted), conversation_(gateway_)
+          interrupted_(interrupted), conversation_(gateway_), validator_(validator)
     {
     }
     ~OrdersExperiment()
@@ -226,11 +226,11 @@ private:
     /// Why the mode could not be set; empty: it is.
     std::string set_mode(FailureMode mode)
     {
-        const auto answer = conversation_.post("/set_failure_mode", Json{{"mode", to_string(mode)}}.dump(), ask_time);
+        const auto answer = validator_.post("/set_failure_mode", Json{{"mode", to_string(mode)}}.dump(), ask_time);
         if (!answer) return answer.error().message();
         if (answer->result_int() != 200)
             return fmt::format("status {}: {}", answer->result_int(), answer->body().substr(0, 200));
-        const auto present = conversation_.get("/get_failure_mode", ask_time);
+        const auto present = validator_.get("/get_failure_mode", ask_time);
         if (!present) return present.error().message();
         const auto body = parse(*present);
         if (!body.is_object() || body.value("mode", "") != to_string(mode))
@@ -505,6 +505,7 @@ private:
     const std::string id_prefix_;
     const Interrupted& interrupted_;
     Conversation conversation_;
+    Conversation validator_; ///< of the control listener of the external service
     Story story_;
     TimePoint began_ = Clock::now();
     bool healthy_ = true; ///< the mode is normal, or was not touched
@@ -529,6 +530,19 @@ std::string unique_prefix()
     return fmt::format("experiment-{:08x}{:08x}", random(), random());
 }
 
+/// Where the mode of a running pipeline's validator is set.
+config::HostPort validator_of(const OrdersOptions& options, const config::HostPort& gateway)
+{
+    if (!options.validator.empty()) {
+        const auto origin = config::parse_http_origin(options.validator);
+        if (!origin) throw UsageError(fmt::format("--validator: {}", origin.error().message));
+        return resolve(*origin);
+    }
+    constexpr int distance = 8080 - 5103; // of the two ports in config/orders.system
+    if (gateway.port <= distance) throw UsageError("--target: a gateway on this port needs a --validator as well");
+    return {gateway.host, static_cast<std::uint16_t>(gateway.port - distance)};
+}
+
 int conclude(Recorder& recorder)
 {
     const auto& history = recorder.finish();
@@ -544,6 +558,8 @@ int orders(const OrdersOptions& options, const Places& places, const Interrupted
 {
     const bool is_ours = options.target.empty();
     if (is_ours && !options.ledger.empty()) throw UsageError("--ledger goes with --target: otherwise it is known");
+    if (is_ours && !options.validator.empty())
+        throw UsageError("--validator goes with --target: otherwise it is known");
     OrdersHistory start;
     start.mode = options.mode;
     start.orders = options.orders;
@@ -554,11 +570,12 @@ int orders(const OrdersOptions& options, const Places& places, const Interrupted
     const auto id_prefix = is_ours ? std::string("order") : unique_prefix();
     if (!is_ours) start.prefix = id_prefix + "-";
 
-    std::optional<config::HostPort> gateway;
+    std::optional<config::HostPort> gateway, validator;
     if (!is_ours) {
         const auto origin = config::parse_http_origin(options.target);
         if (!origin) throw UsageError(fmt::format("--target: {}", origin.error().message));
         gateway = resolve(*origin);
+        validator = validator_of(options, *gateway);
         if (!options.ledger.empty() && !std::ifstream(options.ledger))
             throw UsageError(fmt::format("--ledger: {}: cannot be read", options.ledger.string()));
     }
@@ -575,9 +592,10 @@ int orders(const OrdersOptions& options, const Places& places, const Interrupted
                                                .directory = scratch.make("orders")},
                         interrupted);
         gateway = testbed->gateway();
+        validator = testbed->validator();
     }
     {
-        OrdersExperiment experiment(options, *gateway, recorder, id_prefix, interrupted);
+        OrdersExperiment experiment(options, *gateway, *validator, recorder, id_prefix, interrupted);
         experiment.run();
     }
     const auto ledger = testbed ? testbed->ledger() : options.ledger;

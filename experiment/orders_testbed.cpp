@@ -24,6 +24,7 @@ constexpr Duration ready_time = seconds(20);
 constexpr Duration look_again = milliseconds(20);
 constexpr std::string_view variable = "${port:";
 constexpr unsigned gateway_port = 8080;
+constexpr unsigned validator_port = 5103; ///< the control port of external_service
 
 using Words = std::vector<std::string>;
 
@@ -97,6 +98,7 @@ OrdersTestbed::OrdersTestbed(const Options& options, const std::atomic<bool>& in
         for (const auto& word : words) shifted(word, 0, ports);
     const unsigned offset = choose_offset(ports);
     gateway_ = {"127.0.0.1", static_cast<std::uint16_t>(gateway_port + offset)};
+    validator_ = {"127.0.0.1", static_cast<std::uint16_t>(validator_port + offset)};
 
     constexpr std::string_view data = ".run/orders/", config_folder = "config/";
     for (const auto& words : daemons) {

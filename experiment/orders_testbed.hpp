@@ -32,6 +32,8 @@ public:
     OrdersTestbed& operator=(const OrdersTestbed&) = delete;
 
     const config::HostPort& gateway() const noexcept { return gateway_; }
+    /// The control listener of the external service, which is told there to fail.
+    const config::HostPort& validator() const noexcept { return validator_; }
     /// What the external service writes down.
     const std::filesystem::path& ledger() const noexcept { return ledger_; }
 
@@ -46,7 +48,7 @@ private:
 
     void end();
 
-    config::HostPort gateway_;
+    config::HostPort gateway_, validator_;
     std::filesystem::path ledger_;
     std::vector<Daemon> daemons_;
 };

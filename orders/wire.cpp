@@ -140,6 +140,11 @@ std::int64_t ms(WallTime at)
     return std::clamp<std::int64_t>(std::chrono::floor<milliseconds>(at.time_since_epoch()).count(), 0, latest_ms);
 }
 
+void check_worker(const std::string& name)
+{
+    if (is_blank(name) || has_control_character(name)) throw WrongField{"worker", "a name without control characters"};
+}
+
 std::string item(std::string_view list, std::size_t index)
 {
     return fmt::format("{}[{}]", list, index);
@@ -221,8 +226,7 @@ Parsed<LeaseCall> parse_lease_call(const Json& body)
         LeaseCall call{.worker = fields.text("worker", OrderLimits::order_id),
                        .most = static_cast<std::size_t>(fields.whole("most", 1, most_jobs)),
                        .wait = fields.span("wait_ms")};
-        if (is_blank(call.worker) || has_control_character(call.worker))
-            throw WrongField{"worker", "a name without control characters"};
+        check_worker(call.worker);
         return call;
     });
 }
@@ -261,6 +265,21 @@ Parsed<LeaseAnswer> parse_lease_answer(const Json& body)
                  .tried_for = job.has("tried_ms") ? job.span("tried_ms") : Duration::zero()});
         }
         return answer;
+    });
+}
+
+Json to_json(const PresenceCall& call)
+{
+    return {{"worker", call.worker}, {"paused", call.paused}};
+}
+
+Parsed<PresenceCall> parse_presence_call(const Json& body)
+{
+    return read([&] {
+        const Fields fields(body, {}, {"worker", "paused"});
+        PresenceCall call{.worker = fields.text("worker", OrderLimits::order_id), .paused = fields.flag("paused")};
+        check_worker(call.worker);
+        return call;
     });
 }
 

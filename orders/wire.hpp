@@ -7,6 +7,7 @@
 //     POST /jobs/lease   {"worker":"w1","most":64,"wait_ms":5000}      -> {"jobs":[...],"lease_ms":30000}
 //     POST /jobs/extend  {"jobs":[{"order_id":"a","epoch":3}]}         -> {"held":[true]}
 //     POST /jobs/settle  {"results":[{"order_id":"a","epoch":3,...}]}  -> {"results":["applied"]}
+//     POST /jobs/presence {"worker":"w1","paused":true}                -> {}
 #pragma once
 
 #include "orders/model.hpp"
@@ -40,6 +41,15 @@ Json to_json(const LeaseCall& call);
 Parsed<LeaseCall> parse_lease_call(const Json& body);
 Json to_json(const LeaseAnswer& answer);
 Parsed<LeaseAnswer> parse_lease_answer(const Json& body);
+
+/// Of a worker that asks for no jobs.
+struct PresenceCall {
+    std::string worker{};
+    bool paused = false;
+};
+
+Json to_json(const PresenceCall& call);
+Parsed<PresenceCall> parse_presence_call(const Json& body);
 
 Json extend_call(const std::vector<Held>& held);
 Parsed<std::vector<Held>> parse_extend_call(const Json& body);

@@ -147,7 +147,7 @@ std::optional<Problem> refuse(const Caller& caller, Access access, const GuardSe
     if (auto problem = refuse_host(caller, access, settings)) return problem;
     if (access == Access::read) return std::nullopt;
     if (auto problem = refuse_origin(caller, settings)) return problem;
-    if (access == Access::operate && caller.method != "GET" && caller.method != "HEAD") {
+    if (access != Access::stream && caller.method != "GET" && caller.method != "HEAD") {
         // What a form can send, a browser sends to any site. curl -d is a form as well, hence not all three types.
         const std::string type = media_type(caller.content_type);
         if (type == "text/plain" || type == "multipart/form-data")

@@ -40,6 +40,8 @@ enum class Access : std::uint8_t {
     read,    ///< an answer about the service, which a page of another origin cannot read
     stream,  ///< the same as a stream: a page of another origin can read a WebSocket, and can hold either open
     operate, ///< a change of what the service does: from this machine only
+    work,    ///< a change by another program of the system, on a listener of its own: also from another machine and
+             ///< through a proxy, never by a page of another origin
 };
 
 struct GuardSettings {

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
@@ -47,6 +48,17 @@ std::string without_quotation(std::string_view problem)
 bool is_class(std::string_view state, std::string_view prefix)
 {
     return state.starts_with(prefix);
+}
+
+constexpr auto cancel_timeout_ms = "5000";
+
+/// The statement that sets them to the end of the transaction.
+std::string local_settings(const Session& session)
+{
+    std::vector<std::string> calls;
+    for (const auto& [name, value] : session.settings)
+        calls.push_back(fmt::format("set_config('{}', '{}', true)", name, value));
+    return fmt::format("SELECT {}", fmt::join(calls, ", "));
 }
 
 using ConnInfo = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -143,6 +155,8 @@ void Connection::Finish::operator()(pg_conn* connection) const noexcept
 
 void Connection::close() noexcept
 {
+    if (busy_ && canceller_ != nullptr && connection_ && PQstatus(connection_.get()) == CONNECTION_OK)
+        canceller_->cancel(connection_.release());
     error_code ignored;
     socket_.close(ignored);
     connection_.reset();
@@ -180,38 +194,70 @@ asio::awaitable<bool> Connection::wait(asio::posix::stream_descriptor::wait_type
     co_return !error;
 }
 
-asio::awaitable<result<void>> Connection::open(const Target& target, const std::string& setup, TimePoint until)
+asio::awaitable<result<void>> Connection::open(const Target& target, const Session& session, TimePoint until)
 {
     close();
     deadline_.arm(std::max<Duration>(until - Clock::now(), Duration::zero()));
     bool done = co_await connect(target);
-    if (done) {
-        busy_ = true;
-        done = PQsendQuery(connection_.get(), setup.c_str()) == 1;
-        if (done) done = co_await flush();
-        while (done) {
-            const auto raw = co_await next_result();
-            done = raw.has_value();
-            if (!done || *raw == nullptr) break;
-            const Rows rows(*raw);
-            if (PQresultStatus(*raw) != PGRES_FATAL_ERROR) continue;
-            message_ = one_line(PQresultErrorMessage(*raw));
-            done = false;
-        }
-        done = done && PQenterPipelineMode(connection_.get()) == 1;
-        busy_ = false;
-    }
+    if (done) done = co_await begin(session);
     deadline_.disarm();
     if (done) co_return result<void>();
     close();
     co_return error_code(errc::unavailable);
 }
 
+asio::awaitable<bool> Connection::begin(const Session& session)
+{
+    std::string server_process;
+    bool done = co_await query("SELECT pg_backend_pid()", &server_process);
+    if (!done) co_return false;
+    pooled_ = server_process != std::to_string(PQbackendPID(connection_.get()));
+    std::vector<std::string> steps;
+    if (pooled_) {
+        settings_ = local_settings(session);
+        // A BEGIN by itself, so that a pooler that gives each statement another server says so now.
+        steps = {"BEGIN", fmt::format("{}; {}", settings_, session.setup), "COMMIT"};
+    } else {
+        std::string sql;
+        for (const auto& [name, value] : session.settings) sql += fmt::format("SET {} = '{}'; ", name, value);
+        steps = {sql + session.setup};
+    }
+    for (auto& step : steps) {
+        done = co_await query(std::move(step), nullptr);
+        if (!done) co_return false;
+    }
+    co_return PQenterPipelineMode(connection_.get()) == 1;
+}
+
+/// Runs statements outside of the pipeline mode. `value` (may be null) becomes the first value of their last row.
+asio::awaitable<bool> Connection::query(std::string sql, std::string* value)
+{
+    busy_ = true;
+    bool done = PQsendQuery(connection_.get(), sql.c_str()) == 1;
+    if (done) done = co_await flush();
+    while (done) {
+        const auto raw = co_await next_result();
+        if (!raw) co_return false;
+        if (*raw == nullptr) break;
+        const Rows rows(*raw);
+        if (PQresultStatus(*raw) == PGRES_FATAL_ERROR) {
+            message_ = one_line(PQresultErrorMessage(*raw));
+            busy_ = false;
+            co_return false;
+        }
+        if (value != nullptr && rows.size() > 0) *value = rows.text(0, 0);
+    }
+    if (done) busy_ = false;
+    co_return done;
+}
+
 asio::awaitable<bool> Connection::connect(const Target& target)
 {
     // The URL (`dbname`, as it is expanded) wins over what comes before it, and what comes after it wins over the URL.
-    std::vector<const char*> names{"target_session_attrs", "dbname", "client_encoding", "application_name"};
-    std::vector<const char*> values{"read-write", target.url.c_str(), "UTF8", "hotspare"};
+    // tcp_user_timeout bounds a cancel request that no answer comes to.
+    std::vector<const char*> names{"target_session_attrs", "tcp_user_timeout", "dbname", "client_encoding",
+                                   "application_name"};
+    std::vector<const char*> values{"read-write", cancel_timeout_ms, target.url.c_str(), "UTF8", "hotspare"};
     if (!target.address.empty()) {
         names.push_back("hostaddr");
         values.push_back(target.address.c_str());
@@ -288,26 +334,46 @@ asio::awaitable<result<std::vector<Rows>>> Connection::run(std::vector<Command> 
     co_return out;
 }
 
-/// Queues the commands, each before its first use with its preparation.
+/// Queues the commands. Behind a pooler the first transaction of a session is preceded by its settings.
 bool Connection::send(const std::vector<Command>& commands, std::vector<Sent>& sent)
 {
-    std::vector<const char*> values;
-    for (const auto& [sql, parameters] : commands) {
-        const auto count = static_cast<int>(parameters.size());
-        auto& name = prepared_[sql];
-        if (name.empty()) {
-            name = fmt::format("s{}", ++names_);
-            if (PQsendPrepare(connection_.get(), name.c_str(), std::string(sql).c_str(), count, nullptr) != 1)
-                return false;
-            sent.push_back({sql, true});
-        }
-        values.clear();
-        for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
-        if (PQsendQueryPrepared(connection_.get(), name.c_str(), count, values.data(), nullptr, nullptr, 0) != 1)
-            return false;
-        sent.push_back({sql, false});
+    bool sets = pooled_ && PQtransactionStatus(connection_.get()) == PQTRANS_IDLE;
+    for (const auto& command : commands) {
+        // A BEGIN that names an isolation level must come before all other statements.
+        const bool begins = command.sql.starts_with("BEGIN");
+        if (sets && !begins && !send_settings(sent)) return false;
+        if (!begins) sets = false;
+        if (!send_one(command, sent)) return false;
     }
     return PQpipelineSync(connection_.get()) == 1;
+}
+
+bool Connection::send_settings(std::vector<Sent>& sent)
+{
+    sent.push_back({settings_, true});
+    return PQsendQueryParams(connection_.get(), settings_.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
+}
+
+/// Before its first use with its preparation; behind a pooler with none, as the next server would not know of it.
+bool Connection::send_one(const Command& command, std::vector<Sent>& sent)
+{
+    const auto& [sql, parameters] = command;
+    const auto count = static_cast<int>(parameters.size());
+    std::vector<const char*> values;
+    for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+    if (pooled_) {
+        sent.push_back({sql, false});
+        return PQsendQueryParams(connection_.get(), std::string(sql).c_str(), count, nullptr, values.data(), nullptr,
+                                 nullptr, 0) == 1;
+    }
+    auto& name = prepared_[sql];
+    if (name.empty()) {
+        name = fmt::format("s{}", ++names_);
+        if (PQsendPrepare(connection_.get(), name.c_str(), std::string(sql).c_str(), count, nullptr) != 1) return false;
+        sent.push_back({sql, true});
+    }
+    sent.push_back({sql, false});
+    return PQsendQueryPrepared(connection_.get(), name.c_str(), count, values.data(), nullptr, nullptr, 0) == 1;
 }
 
 asio::awaitable<result<std::vector<Rows>>> Connection::receive(std::vector<Sent> sent)
@@ -430,7 +496,10 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
 {
     const auto begun = Clock::now();
     while (true) {
-        if (auto connection = take_idle()) co_return Lent(*this, std::move(connection));
+        if (auto connection = take_idle()) {
+            note(std::nullopt); // what kept another one from being opened does not matter to this one
+            co_return Lent(*this, std::move(connection));
+        }
         const auto now = Clock::now();
         if (now >= until || waiting_.size() >= most_waiting) co_return error_code(errc::unavailable);
         if (open_ >= settings_.connections) {
@@ -442,10 +511,14 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
             continue;
         }
         Slot slot(*this);
-        auto connection = std::make_unique<Connection>(context_.get_executor());
-        const auto opened = co_await connection->open(settings_.target, settings_.setup, until);
+        auto connection = std::make_unique<Connection>(context_.get_executor(), &canceller_);
+        const auto opened = co_await connection->open(settings_.target, settings_.session, until);
         if (opened) {
             slot.keep();
+            if (connection->pooled() && !std::exchange(pooler_known_, true))
+                spdlog::info(
+                    "{} is a connection pooler: settings go with each transaction, statements are not prepared",
+                    settings_.target.shown);
             note(std::nullopt);
             co_return Lent(*this, std::move(connection));
         }

@@ -1,6 +1,12 @@
 // PostgreSQL through libpq, without ever blocking the event loop: a connection that sends several statements at once
 // and waits for all their results (libpq's pipeline mode), and a pool that opens, lends and renews connections.
 //
+// A statement that is given up, because its time is over or its coroutine ends, is cancelled at the server.
+//
+// Behind a connection pooler (PgBouncer in transaction mode) a connection is another session of the server in each
+// transaction. It is told by the process id, which the pooler makes up. Then settings go with each transaction, and
+// statements are not prepared; advisory locks of a session, LISTEN and temporary tables would not work.
+//
 // What may be lost with a connection, and what is to be repeated, is the caller's affair: see the failures of run().
 //
 // Thread: the io_context's. Owner: the store; its coroutines must have ended before the pool is destroyed.
@@ -9,6 +15,7 @@
 #include "common/clock.hpp"
 #include "common/deadline.hpp"
 #include "common/error.hpp"
+#include "common/storage/postgres_cancel.hpp"
 #include "common/wait_list.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -75,17 +82,26 @@ private:
     std::unique_ptr<pg_result, Clear> result_;
 };
 
+/// What each session begins with.
+struct Session {
+    std::vector<std::pair<std::string, std::string>> settings{}; ///< name and value, in force in all its transactions
+    std::string setup{};                                         ///< any number of statements, in one transaction
+};
+
 class Connection {
 public:
-    explicit Connection(const asio::any_io_executor& executor) : socket_(executor), deadline_(socket_) {}
+    /// `canceller` may be null and must outlive it.
+    Connection(const asio::any_io_executor& executor, Canceller* canceller)
+        : socket_(executor), deadline_(socket_), canceller_(canceller)
+    {
+    }
     ~Connection() { close(); }
 
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// Connects and runs `setup`, any number of statements in one transaction. Fails with errc::unavailable; message()
-    /// says why.
-    asio::awaitable<result<void>> open(const Target& target, const std::string& setup, TimePoint until);
+    /// Connects and begins the session. Fails with errc::unavailable; message() says why.
+    asio::awaitable<result<void>> open(const Target& target, const Session& session, TimePoint until);
 
     /// Sends all of it at once. Without a BEGIN among them they are one transaction, which has been committed when this
     /// returns with success. After a failure none of those that follow has run. Failures:
@@ -101,6 +117,8 @@ public:
     bool is_idle() noexcept;
     /// What libpq or the server said to the latest failure, in one line.
     const std::string& message() const noexcept { return message_; }
+    /// Whether there is a connection pooler before the server.
+    bool pooled() const noexcept { return pooled_; }
 
     void close() noexcept;
 
@@ -111,15 +129,19 @@ private:
 
     struct Sent {
         std::string_view sql;
-        bool preparation = false;
+        bool preparation = false; ///< its rows are not returned
     };
 
     asio::awaitable<bool> connect(const Target& target);
+    asio::awaitable<bool> begin(const Session& session);
+    asio::awaitable<bool> query(std::string sql, std::string* value);
     bool watch_socket();
     asio::awaitable<bool> wait(asio::posix::stream_descriptor::wait_type what);
     asio::awaitable<bool> flush();
     asio::awaitable<std::optional<pg_result*>> next_result();
     bool send(const std::vector<Command>& commands, std::vector<Sent>& sent);
+    bool send_one(const Command& command, std::vector<Sent>& sent);
+    bool send_settings(std::vector<Sent>& sent);
     asio::awaitable<result<std::vector<Rows>>> receive(std::vector<Sent> sent);
     error_code judge(const pg_result* result);
     error_code lost();
@@ -130,12 +152,15 @@ private:
     std::map<std::string_view, std::string> prepared_; ///< statement -> its name at the server
     std::size_t names_ = 0;
     bool busy_ = false; ///< results are outstanding
+    Canceller* canceller_;
+    bool pooled_ = false;
+    std::string settings_; ///< pooled: the statement that sets them in a transaction
     std::string message_;
 };
 
 struct PoolSettings {
     Target target;
-    std::string setup;           ///< run on every new connection
+    Session session;
     std::size_t connections = 8; ///< at most
 };
 
@@ -178,6 +203,8 @@ private:
 
     asio::io_context& context_;
     const PoolSettings settings_;
+    Canceller canceller_; ///< before the connections, which use it
+    bool pooler_known_ = false;
     std::vector<std::unique_ptr<Connection>> idle_; ///< the latest used last
     std::size_t open_ = 0;                          ///< idle, lent, or being opened
     WaitList waiting_;

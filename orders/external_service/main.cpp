@@ -15,7 +15,7 @@ int main(int argc, char** argv)
         external::Service service(app.io(), settings);
         app.on_stop([&service] { service.stop(); });
         app.ready(settings.host, service.port(),
-                  {{"control_url", fmt::format("http://{}:{}", settings.host, service.control_port())},
+                  {{"control_url", fmt::format("http://{}:{}", settings.control.host, service.control_port())},
                    {"control_port", service.control_port()}});
         app.run();
     });

@@ -1,6 +1,7 @@
 #include "orders/external_service/service.hpp"
 
 #include "common/app.hpp"
+#include "common/http/caller.hpp"
 #include "common/time.hpp"
 #include "orders/external_service/failure_mode.hpp"
 #include "orders/external_service/validation.hpp"
@@ -75,14 +76,16 @@ Service::Service(asio::io_context& context, Settings settings)
               [this](const LedgerEntry& entry) {
                   if (entry.key) effects_.remember(*entry.key, entry.effect);
               }),
-      routes_(make_routes(false)), control_routes_(make_routes(true)),
+      access_(settings_.control), routes_(make_routes(Listener::clients)),
+      control_routes_(make_routes(Listener::control)),
       server_(context, [this](Request& request) { return handle(request); }),
       control_(context, [this](Request& request) { return handle_control(request); }), tasks_(context)
 {
     if (effects_.size() > 0) spdlog::info("the ledger holds {} idempotency keys", effects_.size());
     try {
         http::listen(server_, settings_.host, settings_.port, "--port");
-        http::listen(control_, settings_.host, settings_.control_port, "--control-port");
+        http::listen(control_, settings_.control.host, settings_.control.port, "--control-port");
+        access_.listens_on(control_port());
     } catch (...) {
         // One of the two may accept already; nothing will ever run that could end it in order.
         context_.stop();
@@ -90,14 +93,18 @@ Service::Service(asio::io_context& context, Settings settings)
     }
 }
 
-http::Router Service::make_routes(bool control)
+http::Router Service::make_routes(Listener listener)
 {
+    const bool control = listener == Listener::control;
     const auto handler = [this](Response (Service::*method)(const Request&)) {
         return [this, method](const Request& request) { return (this->*method)(request); };
     };
     http::Router routes;
     if (!control) routes.add(verb::post, "/validate", handler(&Service::validate));
-    routes.add(verb::post, "/set_failure_mode", handler(&Service::set_failure_mode));
+    routes.add(verb::post, "/set_failure_mode", [this, listener](const Request& request) {
+        const auto problem = access_.refuse(http::caller_of(request), Party::operators, listener);
+        return problem ? http::problem(*problem, request.id) : set_failure_mode(request);
+    });
     routes.add(verb::get, "/get_failure_mode", handler(&Service::get_failure_mode));
     routes.add(verb::get, "/health", handler(control ? &Service::control_health : &Service::health));
     routes.add(verb::get, "/metrics", handler(&Service::expose_metrics));

@@ -6,9 +6,10 @@
 // repeated key with the same body gets the stored answer with "replayed":true, with another body 422. As an effect is
 // made within one turn of the event loop, two calls with one key cannot both be the first.
 //
-// Two listeners. `down` closes the ordinary one, cuts the calls in flight and hangs up on idle clients, as a crash
-// would; a client that is still sending its request is hung up on once that is complete. The control listener is
-// always there, with everything but /validate, and its /health tells which mode it is instead of obeying it.
+// Two listeners; setting a failure mode needs an operator on either (orders/control.hpp). `down` closes the ordinary
+// one, cuts the calls in flight and hangs up on idle clients, as a crash would; a client that is still sending its
+// request is hung up on once that is complete. The control listener is always there, with everything but /validate, and
+// its /health tells which mode it is instead of obeying it.
 //
 // Thread: that of the io_context. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
@@ -18,6 +19,7 @@
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
 #include "common/task_group.hpp"
+#include "orders/control.hpp"
 #include "orders/external_service/effects.hpp"
 #include "orders/external_service/ledger.hpp"
 #include "orders/external_service/settings.hpp"
@@ -53,7 +55,7 @@ private:
     static constexpr std::array<std::string_view, 7> outcome_names{"validated", "rejected", "replayed",   "conflict",
                                                                    "invalid",   "failed",   "unavailable"};
 
-    http::Router make_routes(bool control);
+    http::Router make_routes(Listener listener);
     asio::awaitable<http::Response> handle(http::Request& request);
     asio::awaitable<http::Response> handle_control(http::Request& request);
     asio::awaitable<void> wait(Duration duration);
@@ -90,6 +92,7 @@ private:
     metrics::Counter effects_made_;
     metrics::Counter cuts_;
 
+    Control access_;
     http::Router routes_;
     http::Router control_routes_;
     http::Server server_;

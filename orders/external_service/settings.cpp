@@ -6,8 +6,7 @@ void fields(config::Fields& field, Settings& s)
 {
     field("host", s.host, "address to listen on");
     field("port", s.port, "port to listen on; 0 = any free port");
-    field("control_port", s.control_port,
-          "port of the control listener, which no failure mode affects; 0 = any free port, logged at start");
+    field("control", s.control, "control listener, which no failure mode affects");
     field("stock", s.stock, "orders with a larger quantity are rejected");
     field("latency", s.latency, "duration of a validation", {Duration::zero(), std::chrono::minutes(1)});
     field("ledger", s.ledger, "file with one line per effect, read at start; empty = keys do not survive a restart");

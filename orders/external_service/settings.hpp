@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/config.hpp"
+#include "orders/control.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace hotspare::orders::external {
 struct Settings {
     std::string host = "127.0.0.1";
     std::uint16_t port = 5003;
-    std::uint16_t control_port = 0;
+    ControlSettings control{};
     std::uint32_t stock = 1000;
     Duration latency = milliseconds(5);
     std::string ledger{}; ///< empty: none

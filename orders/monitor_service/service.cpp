@@ -67,6 +67,15 @@ std::optional<Complaint> complaint_of(const Response& answer)
     return std::nullopt;
 }
 
+/// Whether a worker says that an operator has paused it; nothing if the service is none.
+std::optional<bool> paused_of(const Response& answer)
+{
+    const auto body = Json::parse(answer.body(), nullptr, false);
+    const auto found = body.is_object() ? body.find("paused") : body.end();
+    if (!body.is_object() || found == body.end() || !found->is_boolean()) return std::nullopt;
+    return found->get<bool>();
+}
+
 /// What `answer` says about the service.
 Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, Duration timeout)
 {
@@ -81,6 +90,7 @@ Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, D
         probe.detail = fmt::format("HTTP {} {}", answer->result_int(), http::reason_phrase(answer->result_int()));
     } else if (auto complaint = complaint_of(*answer)) {
         probe.impaired = complaint->health == Health::degraded;
+        probe.says_down = complaint->health == Health::down;
         if (!probe.impaired) probe.outcome = ProbeOutcome::failing;
         probe.detail = std::move(complaint->text);
     }
@@ -202,6 +212,7 @@ asio::awaitable<void> Service::probe(Target& target, TimePoint started)
         const auto probe = assess(*answer, started, now, settings_.timeout);
         target.probes[static_cast<std::size_t>(probe.outcome)].add();
         if (*answer) target.latency.observe(probe.latency);
+        target.paused = *answer ? paused_of(**answer) : std::nullopt;
         if (const auto change = target.watch.finished(probe, now)) report(target, *change, now);
     } else {
         spdlog::warn("cannot probe {}: {}", target.name, hindrance);
@@ -250,6 +261,7 @@ Response Service::health_status(const Request&)
             {"cause", text_or_null(target.watch.cause())},
             {"last_error", text_or_null(target.watch.last_error())},
             {"url", target.url}};
+        if (target.paused) body["services"][target.name]["paused"] = *target.paused;
     }
     return http::json_response(200, body);
 }

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,8 @@ private:
         std::string authority; ///< HOST:PORT
         asio::ip::tcp::endpoint endpoint;
         Watch watch;
-        WallTime since; ///< it has its status
+        WallTime since;               ///< it has its status
+        std::optional<bool> paused{}; ///< a worker's own word, by its latest answer; none if it is no worker
         std::array<metrics::Counter, outcome_count> probes{};
         std::array<metrics::Counter, status_count> transitions{};
         metrics::Histogram latency{};

@@ -71,7 +71,8 @@ std::optional<Change> Watch::finished(const Probe& probe, TimePoint now)
     if (weighed && good) return std::nullopt; // it counts once
     if ((!good || probe.impaired) && may_be_starting(probe.started, now)) return std::nullopt;
     const bool slow = good && probe.latency > settings_.slow;
-    return weigh({probe.started, probe.latency, probe.outcome, probe.impaired},
+    const auto outcome = probe.says_down ? ProbeOutcome::refused : probe.outcome;
+    return weigh({probe.started, probe.latency, outcome, probe.impaired},
                  slow ? slow_answer(probe.latency) : probe.detail, now);
 }
 

@@ -5,7 +5,8 @@
 //
 //     healthy    answers 2xx within `slow`              degraded   answers 2xx later, or good and bad in turn, or
 //     unhealthy  answers something else                            says itself that it is
-//     unknown    not known yet                          down       no answer: refused, reset, timed out
+//     unknown    not known yet                          down       no answer: refused, reset, timed out; or says
+//                                                                  itself that it is
 //
 // Two probes in a row make a status worse or better, so a single lost one is forgiven. From `down` or `unhealthy` to
 // `degraded` takes two whole answers: while nothing is answered, slow and silent look the same. The first good probe
@@ -40,8 +41,9 @@ struct Probe {
     TimePoint started;
     Duration latency{};
     ProbeOutcome outcome = ProbeOutcome::ok;
-    bool impaired = false; ///< the outcome is ok, and the service said that it is degraded
-    std::string detail;    ///< what was wrong; empty when nothing was
+    bool impaired = false;  ///< the outcome is ok, and the service said that it is degraded
+    bool says_down = false; ///< the outcome is failing, as the service said that it is down: what it is for, it refuses
+    std::string detail;     ///< what was wrong; empty when nothing was
 };
 
 struct Change {

@@ -8,6 +8,9 @@
 
 #include <boost/asio/post.hpp>
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
 #include <stdexcept>
 
 namespace {
@@ -18,7 +21,9 @@ using orders::OrderServiceSettings;
 void serve(App& app, const OrderServiceSettings& settings, orders::OrderService& service)
 {
     app.on_stop([&] { service.stop(); });
-    app.ready(settings.host, service.port());
+    app.ready(settings.host, service.port(),
+              {{"control_url", fmt::format("http://{}:{}", settings.control.host, service.control_port())},
+               {"control_port", service.control_port()}});
     app.run();
 }
 

@@ -80,11 +80,18 @@ constexpr auto schema = R"(
 // were made while a table was small must not say otherwise when it has grown. That makes the few rows of totals, which
 // no index serves, look so dear that they would be read by machine code, which takes a thousand times as long to make
 // as it saves: no JIT. What a service has begun and cannot end, the server is to end.
-constexpr auto session = R"(
-    SET synchronous_commit = {}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-    SET jit = off; SET plan_cache_mode = force_generic_plan; SET statement_timeout = '5s';
-    SET idle_in_transaction_session_timeout = '5s';
-)";
+storage::postgres::Session session(storage::Synchronous synchronous)
+{
+    return {.settings = {{"synchronous_commit", synchronous == storage::Synchronous::full ? "on" : "off"},
+                         {"enable_seqscan", "off"},
+                         {"enable_hashjoin", "off"},
+                         {"enable_mergejoin", "off"},
+                         {"jit", "off"},
+                         {"plan_cache_mode", "force_generic_plan"},
+                         {"statement_timeout", "5s"},
+                         {"idle_in_transaction_session_timeout", "5s"}},
+            .setup = schema};
+}
 
 const std::string columns = "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, "
                             "events, due, worker, tried, "
@@ -136,6 +143,14 @@ const auto overdue_sql =
 // In one order, so that two that lock the same ones do not wait for each other.
 const auto lock_sql = filled("SELECT {columns}, {now}, {ahead} FROM orders WHERE order_id = ANY (ARRAY("
                              "SELECT json_array_elements_text($2::json))) ORDER BY number + 0 FOR UPDATE");
+
+/// $2 status, $3 and $4 created, $5 part of the reason.
+constexpr auto selected = "status = $2 AND created >= $3 AND created <= $4 AND strpos(reason, $5) > 0";
+const auto select_sql =
+    filled(fmt::format("SELECT {{columns}}, {{now}}, {{ahead}} FROM orders WHERE {} ORDER BY status, "
+                       "number LIMIT $6 FOR UPDATE SKIP LOCKED",
+                       selected));
+const auto count_selected_sql = filled(fmt::format("SELECT count(*), {{now}} FROM orders WHERE {}", selected));
 
 constexpr auto save_sql = R"(
     UPDATE orders SET status = new.status, reason = new.reason, epoch = new.epoch, attempts = new.attempts,
@@ -260,9 +275,7 @@ Creation compare(Record record, const NewOrder& what, Creation::Kind otherwise)
 PostgresStore::PostgresStore(asio::io_context& context, storage::postgres::Target target, Options options)
     : context_(context), options_(options),
       pool_(context,
-            {.target = std::move(target),
-             .setup = fmt::format(session, options.synchronous == storage::Synchronous::full ? "on" : "off") + schema,
-             .connections = options.connections})
+            {.target = std::move(target), .session = session(options.synchronous), .connections = options.connections})
 {
 }
 
@@ -582,6 +595,43 @@ asio::awaitable<result<Order>> PostgresStore::try_operate(Connection& connection
     const auto saved = co_await save(connection, until, std::move(*locked));
     if (!saved) co_return saved.error();
     co_return order;
+}
+
+asio::awaitable<result<BulkOutcome>> PostgresStore::operate_all(BulkRequest request)
+{
+    co_return co_await once(&PostgresStore::try_operate_all, request);
+}
+
+asio::awaitable<result<BulkOutcome>> PostgresStore::try_operate_all(Connection& connection, TimePoint until,
+                                                                    const BulkRequest& request)
+{
+    const auto& selection = request.selection;
+    constexpr auto none = std::numeric_limits<std::int64_t>::max();
+    const auto from = selection.created_from ? to_ms(*selection.created_from) : -none;
+    const auto to = selection.created_to ? to_ms(*selection.created_to) : none;
+    std::vector<Parameter> parameters{now(), std::to_string(static_cast<int>(selection.status)), std::to_string(from),
+                                      std::to_string(to), selection.reason};
+    std::vector<Command> commands;
+    commands.push_back({begin_sql});
+    commands.push_back({count_selected_sql, parameters});
+    parameters.emplace_back(std::to_string(request.most));
+    commands.push_back({select_sql, std::move(parameters)});
+    const auto rows = co_await connection.run(std::move(commands), until);
+    if (!rows) co_return failure(connection, rows.error());
+    const auto all = static_cast<std::uint64_t>(rows->at(1).integer(0, 0));
+    auto locked = read_locked(rows->at(2));
+    BulkOutcome out;
+    for (auto& record : locked.records) {
+        const auto before = counts(record);
+        if (!orders::operate(record, request.operation, locked.now)) continue;
+        locked.counts += counts(record) - before;
+        locked.changed.insert(record.order.number);
+        out.changed.push_back(record.order.number);
+    }
+    const auto saved = co_await save(connection, until, std::move(locked));
+    if (!saved) co_return saved.error();
+    out.left = all - std::min<std::uint64_t>(all, out.changed.size());
+    co_return out;
 }
 
 asio::awaitable<result<std::uint64_t>> PostgresStore::clear()

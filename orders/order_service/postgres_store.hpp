@@ -42,6 +42,7 @@ public:
     asio::awaitable<result<std::vector<bool>>> extend(std::vector<Held> held, Duration lasts) override;
     asio::awaitable<result<std::vector<Settled>>> settle(std::vector<Settlement> settlements) override;
     asio::awaitable<result<Order>> operate(std::string order_id, Operation operation) override;
+    asio::awaitable<result<BulkOutcome>> operate_all(BulkRequest request) override;
     asio::awaitable<result<std::uint64_t>> clear() override;
     asio::awaitable<result<OrderFile>> find(std::string order_id) override;
     asio::awaitable<result<Listing>> list(ListQuery query) override;
@@ -92,6 +93,8 @@ private:
                                                              const std::vector<Settlement>& settlements);
     asio::awaitable<result<Order>> try_operate(Connection& connection, TimePoint until, const std::string& order_id,
                                                const Operation& operation);
+    asio::awaitable<result<BulkOutcome>> try_operate_all(Connection& connection, TimePoint until,
+                                                         const BulkRequest& request);
     asio::awaitable<result<std::uint64_t>> try_clear(Connection& connection, TimePoint until, const std::string& name);
     asio::awaitable<result<OrderFile>> try_find(Connection& connection, TimePoint until, const std::string& order_id);
     asio::awaitable<result<Listing>> try_list(Connection& connection, TimePoint until, const ListQuery& query);

@@ -27,6 +27,12 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t longest_page = 1'000;
 constexpr Duration longest_wait = seconds(30);
 constexpr Duration trouble_memory = seconds(10);
+/// A store that cannot be used is known after this time although it is asked for nothing else.
+constexpr Duration look_pause = seconds(1);
+/// Of a paused worker, which says so every second: of ten messages one arrives, also where a balancer shares them out
+/// among several order services.
+constexpr Duration paused_memory = seconds(10);
+constexpr std::size_t most_paused = 256;
 
 OrderedJson to_json(const Order& order)
 {
@@ -132,43 +138,72 @@ std::string_view refusal(Operation operation)
 } // namespace
 
 OrderService::OrderService(asio::io_context& context, OrderServiceSettings settings, Store& store, Queue& queue)
-    : context_(context), settings_(std::move(settings)), store_(store), queue_(queue), router_(make_routes()),
+    : context_(context), settings_(std::move(settings)), store_(store), queue_(queue), control_(settings_.control),
+      router_(make_routes(Listener::clients)), control_router_(make_routes(Listener::control)),
       server_(context, [this](Request& request) { return router_.dispatch(request); },
               {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
-      tasks_(context)
+      control_server_(context, [this](Request& request) { return control_router_.dispatch(request); },
+                      {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
+      look_again_(context), tasks_(context)
 {
-    http::listen(server_, settings_.host, settings_.port, "--port");
-    tasks_.spawn("look at the store", look_at_store());
+    try {
+        http::listen(server_, settings_.host, settings_.port, "--port");
+        http::listen(control_server_, settings_.control.host, settings_.control.port, "--control-port");
+    } catch (...) {
+        // One of the two may accept already; nothing will ever run that could end it in order.
+        context_.stop();
+        throw;
+    }
+    control_.listens_on(control_port());
+    tasks_.spawn("watch the store", watch_store());
 }
 
-/// A store that cannot be reached is known, and in the log, before the first client asks.
-asio::awaitable<void> OrderService::look_at_store()
+/// A store that cannot be reached is known, and in the log, before a client asks, and so is one that can be reached
+/// again.
+asio::awaitable<void> OrderService::watch_store()
 {
-    (void)co_await store_.totals();
+    while (!stopping_) {
+        (void)co_await store_.totals();
+        if (stopping_) co_return;
+        look_again_.expires_after(look_pause);
+        co_await look_again_.async_wait(no_throw);
+    }
 }
 
-http::Router OrderService::make_routes()
+http::Router OrderService::make_routes(Listener listener)
 {
     http::Router routes;
+    using Member = asio::awaitable<Response> (OrderService::*)(const Request&);
+    const auto handler = [this](auto member) {
+        return [this, member](const Request& request) { return (this->*member)(request); };
+    };
     const auto on = [&](verb method, std::string path, auto member) {
-        routes.add(method, std::move(path),
-                   [this, member](const Request& request) { return (this->*member)(request); });
+        routes.add(method, std::move(path), handler(member));
+    };
+    const auto operator_on = [&](verb method, std::string path, Member member) {
+        routes.add(method, std::move(path), control_.guard(Party::operators, listener, handler(member)));
+    };
+    const auto worker_on = [&](verb method, std::string path, Member member) {
+        routes.add(method, std::move(path), control_.guard(Party::workers, listener, handler(member)));
     };
     on(verb::post, "/create_order", &OrderService::create);
     on(verb::get, "/get_orders", &OrderService::list);
     on(verb::get, "/orders/{id}", &OrderService::find);
-    on(verb::delete_, "/clear_orders", &OrderService::clear);
+    operator_on(verb::delete_, "/clear_orders", &OrderService::clear);
     const auto operation = [&](std::string path, Operation what) {
-        routes.add(verb::post, std::move(path),
-                   [this, what](const Request& request) { return operate(request, what); });
+        auto act = [this, what](const Request& request) { return operate(request, what); };
+        routes.add(verb::post, std::move(path), control_.guard(Party::operators, listener, std::move(act)));
     };
     operation("/orders/{id}/retry", Operation::retry_now);
     operation("/orders/{id}/cancel", Operation::cancel);
     operation("/orders/{id}/replay", Operation::replay);
+    operator_on(verb::post, "/replay_orders", &OrderService::replay_orders);
+    operator_on(verb::post, "/cancel_orders", &OrderService::cancel_orders);
     on(verb::get, "/queue", &OrderService::show_queue);
-    on(verb::post, "/jobs/lease", &OrderService::lease);
-    on(verb::post, "/jobs/extend", &OrderService::extend);
-    on(verb::post, "/jobs/settle", &OrderService::settle);
+    worker_on(verb::post, "/jobs/lease", &OrderService::lease);
+    worker_on(verb::post, "/jobs/extend", &OrderService::extend);
+    worker_on(verb::post, "/jobs/settle", &OrderService::settle);
+    worker_on(verb::post, "/jobs/presence", &OrderService::presence);
     on(verb::get, "/health", &OrderService::health);
     on(verb::get, "/metrics", &OrderService::expose_metrics);
     return routes;
@@ -178,12 +213,14 @@ void OrderService::stop()
 {
     if (std::exchange(stopping_, true)) return;
     queue_.stop();
+    look_again_.cancel();
     tasks_.spawn("drain", drain());
 }
 
 asio::awaitable<void> OrderService::drain()
 {
     co_await server_.drain(settings_.drain);
+    co_await control_server_.drain(settings_.drain);
     co_await queue_.close();
 }
 
@@ -212,7 +249,7 @@ asio::awaitable<Response> OrderService::create(const Request& request)
     if (!creating->outcome) {
         // It may still be written: only a repetition, which changes nothing, can tell.
         late_.add();
-        trouble_ = {.text = "a write took too long"};
+        trouble_ = {.text = "a write took too long", .of_creation = true};
         co_return unavailable(request,
                               "the order is not stored yet, and may or may not be later; send the same request "
                               "again to find out: it will not be placed twice");
@@ -263,6 +300,7 @@ asio::awaitable<Response> OrderService::list(const Request& request)
                      {"Validated", totals.validated},
                      {"Rejected", totals.rejected},
                      {"Failed", totals.failed}};
+    out["workers_paused"] = paused_workers();
     out["next"] = listing->more ? OrderedJson(std::to_string(listing->orders.back().number)) : OrderedJson();
     co_return http::json_response(200, out);
 }
@@ -298,6 +336,38 @@ asio::awaitable<Response> OrderService::operate(const Request& request, Operatio
     co_return http::json_response(200, to_json(*order));
 }
 
+asio::awaitable<Response> OrderService::replay_orders(const Request& request)
+{
+    return operate_all(request, Operation::replay);
+}
+
+asio::awaitable<Response> OrderService::cancel_orders(const Request& request)
+{
+    return operate_all(request, Operation::cancel);
+}
+
+asio::awaitable<Response> OrderService::operate_all(const Request& request, Operation operation)
+{
+    const auto body = http::parse_json(request.body());
+    if (!body) co_return http::problem(body.error(), request.id);
+    auto bulk = parse_bulk_request(*body, operation, std::chrono::system_clock::now());
+    if (!bulk) co_return http::problem(bulk.error(), request.id);
+    const auto outcome = co_await store_.operate_all(*std::move(bulk));
+    if (!outcome) co_return store_failure(request, outcome.error());
+    const auto& changed = outcome->changed;
+    if (!changed.empty()) store_works(true);
+    if (operation == Operation::replay) {
+        // Each waiting worker takes as many as it can; what is left is found without being announced.
+        const auto announced = std::min(changed.size(), queue_.waiting());
+        for (std::size_t i = 0; i < announced; ++i) queue_.announce(changed[i]);
+    }
+    const auto word = operation == Operation::replay ? "replayed" : "cancelled";
+    spdlog::warn("an operator {} {} orders, {} of the selection are left", word, changed.size(), outcome->left);
+    co_return http::json_response(200, OrderedJson{{"message", fmt::format("{} orders {}", changed.size(), word)},
+                                                   {"changed", changed.size()},
+                                                   {"left", outcome->left}});
+}
+
 asio::awaitable<Response> OrderService::show_queue(const Request& request)
 {
     const auto totals = co_await store_.totals();
@@ -308,20 +378,23 @@ asio::awaitable<Response> OrderService::show_queue(const Request& request)
                                                    {"oldest_age_s", to_s(age)},
                                                    {"dead_letters", totals->failed},
                                                    {"workers_waiting", queue_.waiting()},
+                                                   {"workers_paused", paused_workers()},
                                                    {"answered_by", settings_.name},
                                                    {"dispatch", queue_.state()}});
 }
 
 Response OrderService::health(const Request&)
 {
-    // Also while nothing can be written: reading goes on, and a gateway must not take that away.
-    const auto trouble = this->trouble();
+    // 200 also while nothing can be written: reading goes on, and a gateway must not take that away.
+    const auto complaint = this->complaint();
     OrderedJson out{{"service", settings_.name},
-                    {"status", trouble ? "degraded" : "healthy"},
+                    {"status", !complaint                     ? "healthy"
+                               : complaint->creations_refused ? "down"
+                                                              : "degraded"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
                     {"version", version()},
                     {"uptime_s", to_s(Clock::now() - started_)}};
-    if (trouble) out["error"] = *trouble;
+    if (complaint) out["error"] = complaint->text;
     return http::json_response(200, out);
 }
 
@@ -353,6 +426,8 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
                   {}, to_s(oldest_age(*totals)));
         out.gauge("hotspare_orders_in_flight", "Jobs that a worker holds", {}, static_cast<double>(totals->leased));
     }
+    out.gauge("hotspare_orders_workers_paused", "Workers that an operator has paused", {},
+              static_cast<double>(paused_workers().size()));
     queue_.expose(out);
     out.process(version());
     co_return http::text_response(200, out.text(), metrics::Exposition::content_type);
@@ -364,6 +439,7 @@ asio::awaitable<Response> OrderService::lease(const Request& request)
 {
     const auto call = parse_call(request, wire::parse_lease_call);
     if (!call) co_return http::problem(call.error(), request.id);
+    paused_.erase(call->worker);
     const auto until = Clock::now() + std::min(call->wait, longest_wait);
     // Named first: GCC 12 copies an aggregate bit by bit if it is made inside the co_await expression.
     LeaseRequest wanted{.worker = call->worker, .most = call->most, .lasts = settings_.lease};
@@ -398,6 +474,28 @@ asio::awaitable<Response> OrderService::settle(const Request& request)
     co_return http::json_response(200, wire::settle_answer(*settled));
 }
 
+asio::awaitable<Response> OrderService::presence(const Request& request)
+{
+    const auto call = parse_call(request, wire::parse_presence_call);
+    if (!call) co_return http::problem(call.error(), request.id);
+    (void)paused_workers(); // without those that are silent
+    if (!call->paused)
+        paused_.erase(call->worker);
+    else if (paused_.size() < most_paused || paused_.contains(call->worker))
+        paused_[call->worker] = Clock::now();
+    co_return http::json_response(200, OrderedJson::object());
+}
+
+/// By their names. One that has not been heard of lately has ended, or speaks to another order service.
+std::vector<std::string> OrderService::paused_workers()
+{
+    const auto now = Clock::now();
+    std::erase_if(paused_, [&](const auto& worker) { return now - worker.second > paused_memory; });
+    std::vector<std::string> names;
+    for (const auto& [name, at] : paused_) names.push_back(name);
+    return names;
+}
+
 // --- The store's failures --------------------------------------------------------------------------------------------
 
 /// A store that could not be reached answers again; a full disk is known to have room only when something is on it.
@@ -407,11 +505,19 @@ void OrderService::store_works(bool written)
 }
 
 /// Of what has not been met for a while nothing is known any more: perhaps nobody wants to write.
-std::optional<std::string> OrderService::trouble() const
+std::optional<OrderService::Complaint> OrderService::complaint() const
 {
-    if (auto trouble = store_.trouble()) return trouble;
-    if (trouble_ && Clock::now() - trouble_->at < trouble_memory) return trouble_->text;
-    return queue_.trouble();
+    if (auto trouble = store_.trouble()) {
+        // A database's own words may hold its address.
+        if (!settings_.store.empty()) trouble = "the database cannot be used; the log of this service says why";
+        return Complaint{*std::move(trouble), true};
+    }
+    if (trouble_ && Clock::now() - trouble_->at < trouble_memory)
+        return Complaint{trouble_->text, trouble_->in_writing || trouble_->of_creation};
+    if (queue_.trouble())
+        return Complaint{"Redis cannot be used; orders are leased straight from the database; the log of this service "
+                         "says why"};
+    return std::nullopt;
 }
 
 Response OrderService::store_failure(const Request& request, error_code error)
@@ -420,7 +526,8 @@ Response OrderService::store_failure(const Request& request, error_code error)
         return http::problem(request, 404, fmt::format("there is no order '{}'", request.parameter("id")));
     if (request.method() != verb::get)
         trouble_ = {.text = fmt::format("a write failed: {}", error.message()),
-                    .in_writing = error != errc::unavailable};
+                    .in_writing = error != errc::unavailable,
+                    .of_creation = request.path == "/create_order"};
     if (error == errc::storage_broken)
         return unavailable(request,
                            "the store has failed, and it is unknown what it holds until the service has started "

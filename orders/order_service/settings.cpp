@@ -11,6 +11,7 @@ void fields(config::Fields& field, OrderServiceSettings& s)
     field("name", s.name, "name of the service in its responses", {not_empty, "a name"});
     field("host", s.host, "address to listen on");
     field("port", s.port, "port to listen on; 0 = any free port");
+    field("control", s.control, "control listener for operators and workers");
     field("store", s.store,
           "PostgreSQL database of the orders, which several order services may share: "
           "postgres://USER@HOST:PORT/DATABASE; "

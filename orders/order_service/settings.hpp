@@ -3,6 +3,7 @@
 
 #include "common/config.hpp"
 #include "common/storage/sqlite.hpp"
+#include "orders/control.hpp"
 
 #include <array>
 #include <cstdint>
@@ -16,6 +17,7 @@ struct OrderServiceSettings {
     std::string name = "order_service";
     std::string host = "127.0.0.1";
     std::uint16_t port = 5001;
+    ControlSettings control{};
     std::string store{}; ///< a database's URL; empty: `data`
     std::string queue{}; ///< Redis' URL; empty: the store itself
     std::string data = "hotspare-orders.sqlite";

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <limits>
@@ -68,6 +69,14 @@ constexpr auto columns =
     "number, order_id, product, quantity, status, reason, epoch, attempts, created, updated, events, due, worker, "
     "(SELECT at FROM tried WHERE tried.number = orders.number), "
     "(SELECT CASE WHEN orders.number > after THEN generation ELSE '' END FROM state)";
+
+/// The orders of a Selection: ?1 status, ?2 and ?3 created, ?4 part of the reason.
+constexpr auto selected =
+    "FROM orders INDEXED BY orders_by_status WHERE status = ?1 AND created >= ?2 AND created <= ?3 "
+    "AND instr(reason, ?4) > 0";
+
+/// Of an operator's request for many orders, in one transaction: those who create meanwhile wait for no more.
+constexpr std::size_t changed_at_once = 100;
 
 /// How often the latest moment of the job clock is kept: a clock that is set back while no service runs is noticed to
 /// within this.
@@ -271,6 +280,26 @@ public:
         if (auto done = save(*record, before, changes); !done) return done.error();
         if (auto done = count(changes); !done) return done.error();
         return std::move(record->order);
+    }
+
+    /// Those of `numbers` that still are of the selection; returns the numbers of those that it changed.
+    result<std::vector<std::int64_t>> operate_all(const std::vector<std::int64_t>& numbers, const BulkRequest& request)
+    {
+        const auto now = this->now();
+        if (!now) return now.error();
+        std::vector<std::int64_t> changed;
+        Counts changes{};
+        for (const auto number : numbers) {
+            auto record = find(number);
+            if (!record && record.error() != errc::not_found) return record.error();
+            if (!record || !request.selection.holds(record->order)) continue;
+            const Before before(*record);
+            if (!orders::operate(*record, request.operation, *now)) continue;
+            if (auto done = save(*record, before, changes); !done) return done.error();
+            changed.push_back(number);
+        }
+        if (auto done = count(changes); !done) return done.error();
+        return changed;
     }
 
     /// `name`: of the generation that begins now.
@@ -490,6 +519,8 @@ public:
                 prepare(fmt::format("SELECT {} FROM orders INDEXED BY orders_by_status WHERE status = ?3 AND "
                                     "number < ?1 ORDER BY number DESC LIMIT ?2",
                                     columns)),
+            .select = prepare(fmt::format("SELECT number {} ORDER BY number LIMIT ?5", selected)),
+            .count = prepare(fmt::format("SELECT count(*) {}", selected)),
             .totals = prepare("SELECT processing, validated, rejected, failed, max(leased, 0), "
                               "(SELECT created FROM orders INDEXED BY orders_by_status WHERE status = 0 "
                               "ORDER BY number LIMIT 1) FROM totals"),
@@ -519,6 +550,20 @@ public:
         return out;
     }
 
+    /// Orders of a selection, the oldest first.
+    struct Selected {
+        std::vector<std::int64_t> numbers; ///< as many as are wanted
+        std::uint64_t all = 0;
+    };
+
+    result<Selected> select(const BulkRequest& request)
+    {
+        if (auto begun = database_.execute("BEGIN"); !begun) return begun.error();
+        auto selected = look(request);
+        if (auto ended = database_.execute("END"); !ended) return ended.error();
+        return selected;
+    }
+
     result<Totals> totals()
     {
         Run select(statements_->totals);
@@ -536,8 +581,35 @@ public:
 
 private:
     struct Statements {
-        Statement by_id, ahead, events, list, list_status, totals;
+        Statement by_id, ahead, events, list, list_status, select, count, totals;
     };
+
+    static void bind(Run& statement, const Selection& selection)
+    {
+        constexpr auto none = std::numeric_limits<std::int64_t>::max();
+        statement->bind(1, static_cast<std::int64_t>(selection.status));
+        statement->bind(2, selection.created_from ? to_ms(*selection.created_from) : -none);
+        statement->bind(3, selection.created_to ? to_ms(*selection.created_to) : none);
+        statement->bind(4, selection.reason);
+    }
+
+    result<Selected> look(const BulkRequest& request)
+    {
+        Selected out;
+        Run all(statements_->count);
+        bind(all, request.selection);
+        if (const auto row = all->step(); !row) return row.error();
+        out.all = static_cast<std::uint64_t>(all->integer(0));
+        Run select(statements_->select);
+        bind(select, request.selection);
+        select->bind(5, static_cast<std::int64_t>(request.most));
+        while (true) {
+            const auto row = select->step();
+            if (!row) return row.error();
+            if (!*row) return out;
+            out.numbers.push_back(select->integer(0));
+        }
+    }
 
     result<Listing> page(const ListQuery& query)
     {
@@ -595,6 +667,7 @@ private:
 SqliteStore::SqliteStore(const std::string& path, std::function<void()> broken, Options options)
     : file_(path, format, storage::DatabaseFile::Use::alone), writer_(std::make_unique<Writer>(file_, path, options)),
       reader_(open_reader()), lister_(std::make_unique<Reader>(file_.path())),
+      selector_(std::make_unique<Reader>(file_.path())),
       commit_(writer_->database(), {.verify = [this] { return file_.verify(); },
                                     .after_commit = [this] { return checkpoint_when_long(); },
                                     .when_idle = [this] { return rest(); },
@@ -665,6 +738,25 @@ asio::awaitable<result<Order>> SqliteStore::operate(std::string order_id, Operat
 {
     auto work = [this, order_id = std::move(order_id), operation] { return writer_->operate(order_id, operation); };
     co_return co_await commit_.run(std::move(work));
+}
+
+asio::awaitable<result<BulkOutcome>> SqliteStore::operate_all(BulkRequest request)
+{
+    auto look = [this, request] { return if_there(selector_->select(request)); };
+    const auto selected = co_await selecting_.run(std::move(look));
+    if (!selected) co_return selected.error();
+    BulkOutcome out;
+    for (std::size_t from = 0; from < selected->numbers.size(); from += changed_at_once) {
+        const auto begin = selected->numbers.begin() + static_cast<std::ptrdiff_t>(from);
+        const auto count = std::min(changed_at_once, selected->numbers.size() - from);
+        std::vector<std::int64_t> some(begin, begin + static_cast<std::ptrdiff_t>(count));
+        auto work = [this, some = std::move(some), request] { return writer_->operate_all(some, request); };
+        const auto changed = co_await commit_.run(std::move(work));
+        if (!changed) co_return changed.error();
+        out.changed.insert(out.changed.end(), changed->begin(), changed->end());
+    }
+    out.left = selected->all - std::min<std::uint64_t>(selected->all, out.changed.size());
+    co_return out;
 }
 
 asio::awaitable<result<std::uint64_t>> SqliteStore::clear()

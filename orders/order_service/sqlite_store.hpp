@@ -1,8 +1,9 @@
 // The store of one order service on one machine: an SQLite file in WAL mode with synchronous=FULL. One connection
-// writes and checkpoints, on its own thread, many requests to a commit (common/storage/group_commit). Two others read
-// only, each on a thread of its own, so that reading goes on while the disk is full or slow, and one order is read
-// while a list is. A second process that opens the file is refused. While the path does not lead to the open file,
-// because that was deleted or replaced, nothing is answered from it.
+// writes and checkpoints, on its own thread, many requests to a commit (common/storage/group_commit). Three others read
+// only, each on a thread of its own, so that reading goes on while the disk is full or slow, one order is read while a
+// list is, and neither waits while an operator's selection is looked for among all orders. A second process that opens
+// the file is refused. While the path does not lead to the open file, because that was deleted or replaced, nothing is
+// answered from it.
 //
 // Thread: as Store. Owner: main.
 #pragma once
@@ -40,6 +41,7 @@ public:
     asio::awaitable<result<std::vector<bool>>> extend(std::vector<Held> held, Duration lasts) override;
     asio::awaitable<result<std::vector<Settled>>> settle(std::vector<Settlement> settlements) override;
     asio::awaitable<result<Order>> operate(std::string order_id, Operation operation) override;
+    asio::awaitable<result<BulkOutcome>> operate_all(BulkRequest request) override;
     asio::awaitable<result<std::uint64_t>> clear() override;
     asio::awaitable<result<OrderFile>> find(std::string order_id) override;
     asio::awaitable<result<Listing>> list(ListQuery query) override;
@@ -61,9 +63,11 @@ private:
     std::unique_ptr<Writer> writer_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<Reader> lister_;
+    std::unique_ptr<Reader> selector_;
     storage::GroupCommit commit_;
-    storage::Worker reading_; ///< last, as commit_ and listing_: joined before what they work on goes
+    storage::Worker reading_; ///< last, as commit_ and those below: joined before what they work on goes
     storage::Worker listing_;
+    storage::Worker selecting_;
 };
 
 } // namespace hotspare::orders

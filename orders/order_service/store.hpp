@@ -13,6 +13,7 @@
 #pragma once
 
 #include "common/error.hpp"
+#include "orders/order_service/selection.hpp"
 #include "orders/order_service/transition.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -91,6 +92,9 @@ public:
 
     /// Also errc::not_found, and errc::conflict when the order is not in a state for it.
     virtual asio::awaitable<result<Order>> operate(std::string order_id, Operation operation) = 0;
+    /// The oldest orders of the selection, up to `most` of them. Each is judged as it is when it is changed. A failure
+    /// may come when some have been changed already.
+    virtual asio::awaitable<result<BulkOutcome>> operate_all(BulkRequest request) = 0;
     /// Forgets all orders; tells how many.
     virtual asio::awaitable<result<std::uint64_t>> clear() = 0;
 
@@ -99,7 +103,7 @@ public:
     virtual asio::awaitable<result<Listing>> list(ListQuery query) = 0;
     virtual asio::awaitable<result<Totals>> totals() = 0;
 
-    /// Why it cannot be asked at the moment, for people.
+    /// Why it cannot be asked at the moment, for people who may know where it is.
     virtual std::optional<std::string> trouble() const = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "orders/validation_service/service.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
@@ -10,13 +11,15 @@ int main(int argc, char** argv)
 {
     using namespace hotspare;
     const AppInfo info{"validation_service", "takes orders to the external validator and reports what it said"};
-    return run_app(argc, argv, info, orders::ValidationServiceSettings{},
-                   [](App& app, const orders::ValidationServiceSettings& settings) {
-                       orders::ValidationService service(app.io(), settings,
-                                                         fmt::format("{}-{}", settings.name, ::getpid()));
-                       app.on_stop([&] { service.stop(); });
-                       app.ready(settings.host, service.port());
-                       service.start();
-                       app.run();
-                   });
+    return run_app(
+        argc, argv, info, orders::ValidationServiceSettings{},
+        [](App& app, const orders::ValidationServiceSettings& settings) {
+            orders::ValidationService service(app.io(), settings, fmt::format("{}-{}", settings.name, ::getpid()));
+            app.on_stop([&] { service.stop(); });
+            app.ready(settings.host, service.port(),
+                      {{"control_url", fmt::format("http://{}:{}", settings.control.host, service.control_port())},
+                       {"control_port", service.control_port()}});
+            service.start();
+            app.run();
+        });
 }

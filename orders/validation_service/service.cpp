@@ -2,6 +2,7 @@
 
 #include "common/app.hpp"
 #include "common/http/address.hpp"
+#include "common/http/caller.hpp"
 #include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <type_traits>
 
 namespace hotspare::orders {
 namespace {
@@ -62,33 +64,63 @@ OrderedJson to_json(const resilience::CallTally& tally)
 
 ValidationService::ValidationService(asio::io_context& context, ValidationServiceSettings settings, std::string worker)
     : context_(context), settings_(std::move(settings)), worker_(std::move(worker)),
-      work_(settings_.work, std::random_device{}(), Clock::now()),
+      work_(settings_.work, std::random_device{}(), Clock::now()), pause_file_(settings_.state),
       orders_(http::resolve_origin(settings_.orders, "--orders")),
       validator_(http::resolve_origin(settings_.validator, "--validator")), wake_(context),
-      reported_(context, TimePoint::max()), router_(make_routes()),
+      reported_(context, TimePoint::max()), control_(settings_.control), router_(make_routes(Listener::clients)),
+      control_router_(make_routes(Listener::control)),
       server_(context, [this](Request& request) { return router_.dispatch(request); },
               {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
+      control_server_(context, [this](Request& request) { return control_router_.dispatch(request); },
+                      {.on_exchange = [this](const http::Exchange& exchange) { counts_.add(exchange); }}),
       tasks_(context), life_(context)
 {
-    http::listen(server_, settings_.host, settings_.port, "--port");
+    if (pause_file_.load()) {
+        work_.pause();
+        spdlog::warn("paused by an operator before this start (see {}): no order is validated by this worker until "
+                     "POST /resume",
+                     pause_file_.path());
+    }
+    try {
+        http::listen(server_, settings_.host, settings_.port, "--port");
+        http::listen(control_server_, settings_.control.host, settings_.control.port, "--control-port");
+    } catch (...) {
+        // One of the two may accept already; nothing will ever run that could end it in order.
+        context_.stop();
+        throw;
+    }
+    control_.listens_on(control_port());
 }
 
-http::Router ValidationService::make_routes()
+http::Router ValidationService::make_routes(Listener listener)
 {
     http::Router routes;
-    const auto on = [&](verb method, std::string path, Response (ValidationService::*member)(const Request&)) {
+    using Member = Response (ValidationService::*)(const Request&);
+    using LongMember = asio::awaitable<Response> (ValidationService::*)(const Request&);
+    const auto on = [&](verb method, std::string path, Member member) {
         routes.add(method, std::move(path),
                    [this, member](const Request& request) { return (this->*member)(request); });
+    };
+    const auto operator_on = [&](verb method, std::string path, auto member) {
+        if constexpr (std::is_same_v<decltype(member), LongMember>) {
+            auto act = [this, member](const Request& request) { return (this->*member)(request); };
+            routes.add(method, std::move(path), control_.guard(Party::operators, listener, std::move(act)));
+        } else {
+            routes.add(method, std::move(path), [this, member, listener](const Request& request) {
+                const auto problem = control_.refuse(http::caller_of(request), Party::operators, listener);
+                return problem ? http::problem(*problem, request.id) : (this->*member)(request);
+            });
+        }
     };
     on(verb::get, "/health", &ValidationService::health);
     on(verb::get, "/metrics", &ValidationService::expose_metrics);
     on(verb::get, "/work", &ValidationService::queue);
-    on(verb::post, "/pause", &ValidationService::pause);
-    on(verb::post, "/resume", &ValidationService::resume);
+    operator_on(verb::post, "/pause", &ValidationService::pause);
+    operator_on(verb::post, "/resume", &ValidationService::resume);
     on(verb::get, "/breaker", &ValidationService::breaker);
-    on(verb::post, "/breaker/force_open", &ValidationService::force_open);
-    on(verb::post, "/breaker/disable", &ValidationService::disable);
-    on(verb::post, "/breaker/reset", &ValidationService::reset);
+    operator_on(verb::post, "/breaker/force_open", &ValidationService::force_open);
+    operator_on(verb::post, "/breaker/disable", &ValidationService::disable);
+    operator_on(verb::post, "/breaker/reset", &ValidationService::reset);
     return routes;
 }
 
@@ -108,6 +140,7 @@ void ValidationService::stop()
 asio::awaitable<void> ValidationService::drain()
 {
     co_await server_.drain(seconds(1));
+    co_await control_server_.drain(seconds(1));
     reported_.expires_after(settings_.drain);
     while (!work_.idle() && reported_.expiry() > Clock::now()) {
         const auto until = reported_.expiry();
@@ -140,6 +173,7 @@ void ValidationService::proceed()
     if (!actions.settle.empty()) tasks_.spawn("settle", settle(std::move(actions.settle)));
     if (!actions.extend.empty()) tasks_.spawn("extend", extend(std::move(actions.extend)));
     if (actions.lease > 0) tasks_.spawn("lease", lease(actions.lease));
+    if (actions.show) tasks_.spawn("show", show());
     if (stopping_ && work_.idle()) reported_.cancel();
     const auto at = std::min(actions.wake_at, now + longest_sleep);
     if (wake_.expiry() == at) return;
@@ -216,6 +250,17 @@ asio::awaitable<void> ValidationService::extend(std::vector<Held> held)
     proceed();
 }
 
+asio::awaitable<void> ValidationService::show()
+{
+    const auto body = wire::to_json(wire::PresenceCall{.worker = worker_, .paused = work_.paused()});
+    const auto answer = co_await ask_orders("/jobs/presence", body, orders_timeout);
+    if (answer.json)
+        work_.shown(Clock::now());
+    else
+        work_.show_failed(Clock::now());
+    proceed();
+}
+
 /// Why there is no answer that can be used is logged, once per trouble.
 asio::awaitable<ValidationService::OrdersAnswer> ValidationService::ask_orders(std::string path, http::Json body,
                                                                                Duration deadline)
@@ -277,15 +322,13 @@ Response ValidationService::health(const Request&)
 {
     const auto now = Clock::now();
     const auto breaker = work_.breaker().snapshot(now);
-    std::string trouble;
-    if (orders_trouble_)
-        trouble = "the order service cannot be asked: " + *orders_trouble_;
-    else if (work_.paused())
-        trouble = "paused by an operator";
-    else if (breaker.in_trouble(now))
-        trouble = fmt::format("the circuit breaker is {}", to_string(breaker.state));
-    else if (given_up_at_ && now - *given_up_at_ < given_up_memory)
-        trouble = "the order service refuses to read a report; see the log";
+    std::vector<std::string> troubles;
+    if (work_.paused()) troubles.emplace_back("paused by an operator");
+    if (orders_trouble_) troubles.push_back("the order service cannot be asked: " + *orders_trouble_);
+    if (breaker.in_trouble(now)) troubles.push_back(fmt::format("the circuit breaker is {}", to_string(breaker.state)));
+    if (given_up_at_ && now - *given_up_at_ < given_up_memory)
+        troubles.emplace_back("the order service refuses to read a report; see the log");
+    const auto trouble = fmt::format("{}", fmt::join(troubles, "; "));
     OrderedJson out{{"service", settings_.name},
                     {"status", trouble.empty() ? "healthy" : "degraded"},
                     {"timestamp", format_rfc3339(std::chrono::system_clock::now())},
@@ -316,19 +359,39 @@ Response ValidationService::queue(const Request&)
                                                 {"reports_given_up", counters.given_up}});
 }
 
-Response ValidationService::pause(const Request& request)
+asio::awaitable<Response> ValidationService::pause(const Request& request)
 {
     if (!work_.paused()) spdlog::warn("paused by an operator: no order is validated by this worker");
     work_.pause();
-    return queue(request);
+    proceed();
+    return keep_pause(request);
 }
 
-Response ValidationService::resume(const Request& request)
+asio::awaitable<Response> ValidationService::resume(const Request& request)
 {
     if (work_.paused()) spdlog::info("resumed by an operator");
     work_.resume();
     proceed();
-    return queue(request);
+    return keep_pause(request);
+}
+
+/// The worker does what the operator wants at once; the answer says whether it will after a restart as well.
+asio::awaitable<Response> ValidationService::keep_pause(const Request& request)
+{
+    const bool paused = work_.paused();
+    auto store = [this, paused] {
+        const auto stored = pause_file_.store(paused);
+        return stored ? error_code() : stored.error();
+    };
+    const auto error = co_await disk_.run(std::move(store));
+    if (!error) co_return queue(request);
+    spdlog::error("cannot write {}: {}", pause_file_.path(), error.message());
+    auto response =
+        http::problem(request, 503,
+                      fmt::format("the worker is {}, but this could not be stored ({}) and will not survive a restart",
+                                  paused ? "paused" : "not paused", error.message()));
+    response.set(http::field::retry_after, "1");
+    co_return response;
 }
 
 Response ValidationService::breaker(const Request&)

@@ -1,5 +1,5 @@
 // The shell around Work: leases jobs from the order service, calls the validator, reports what came of it, all by HTTP,
-// and lets an operator look and steer. It decides nothing about an order.
+// and lets an operator look and steer (on both listeners, see orders/control.hpp). It decides nothing about an order.
 //
 // Thread: that of the io_context. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
@@ -9,7 +9,10 @@
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
+#include "common/storage/worker.hpp"
 #include "common/task_group.hpp"
+#include "orders/control.hpp"
+#include "orders/validation_service/pause_file.hpp"
 #include "orders/validation_service/settings.hpp"
 #include "orders/validation_service/work.hpp"
 
@@ -27,11 +30,12 @@ namespace asio = boost::asio;
 
 class ValidationService {
 public:
-    /// `worker` names this process to the order service and must be its own. Throws UsageError when the port cannot be
-    /// bound or a host is not known.
+    /// `worker` names this process to the order service and must be its own. Paused if it was when it ended. Throws
+    /// UsageError when a port cannot be bound, a host is not known or the state cannot be read.
     ValidationService(asio::io_context& context, ValidationServiceSettings settings, std::string worker);
 
     std::uint16_t port() const noexcept { return server_.endpoint().port(); }
+    std::uint16_t control_port() const noexcept { return control_server_.endpoint().port(); }
 
     /// Begins to work.
     void start();
@@ -40,7 +44,7 @@ public:
     void stop();
 
 private:
-    http::Router make_routes();
+    http::Router make_routes(Listener listener);
     asio::awaitable<void> drain();
 
     // The work.
@@ -49,6 +53,7 @@ private:
     asio::awaitable<void> lease(std::size_t most);
     asio::awaitable<void> settle(std::vector<Settlement> settlements);
     asio::awaitable<void> extend(std::vector<Held> held);
+    asio::awaitable<void> show();
     /// What the order service answered: its JSON, or that it refuses to read what it was sent, or neither.
     struct OrdersAnswer {
         std::optional<http::Json> json{};
@@ -61,8 +66,9 @@ private:
     // Operators.
     http::Response health(const http::Request& request);
     http::Response queue(const http::Request& request);
-    http::Response pause(const http::Request& request);
-    http::Response resume(const http::Request& request);
+    asio::awaitable<http::Response> pause(const http::Request& request);
+    asio::awaitable<http::Response> resume(const http::Request& request);
+    asio::awaitable<http::Response> keep_pause(const http::Request& request);
     http::Response breaker(const http::Request& request);
     http::Response force_open(const http::Request& request);
     http::Response disable(const http::Request& request);
@@ -75,6 +81,7 @@ private:
     TimePoint started_ = Clock::now();
 
     Work work_;
+    PauseFile pause_file_;
     http::Client orders_;
     http::Client validator_;
     std::optional<std::string> orders_trouble_; ///< why the order service could not be asked; none if it could
@@ -85,12 +92,17 @@ private:
     asio::steady_timer wake_;     ///< when proceed() is due although nothing happened
     asio::steady_timer reported_; ///< never expires; cancelled when the work may have come to its end
     http::RequestCounts counts_;
+    Control control_;
     http::Router router_;
+    http::Router control_router_;
     http::Server server_;
+    http::Server control_server_;
     TaskGroup tasks_; ///< requests
     TaskGroup life_;  ///< drain(), which ends the others
     bool stopping_ = false;
     bool ended_ = false; ///< nothing is begun any more
+
+    storage::Worker disk_; ///< last: joined before what its work touches goes
 };
 
 } // namespace hotspare::orders

@@ -60,6 +60,10 @@ void fields(config::Fields& field, ValidationServiceSettings& s)
           {[](const std::string& text) { return !text.empty() && text.size() <= 64; }, "a name of up to 64 bytes"});
     field("host", s.host, "address to listen on");
     field("port", s.port, "port to listen on; 0 = any free port");
+    field("control", s.control, "control listener for operators");
+    field("state", s.state,
+          "file that keeps whether the worker is paused, over a restart; a file for each worker; empty = "
+          "hotspare-validation-PORT.state, or no file with `port` 0");
     field("orders", s.orders, "address of the order service, or of a balancer in front of several: http://HOST[:PORT]",
           origin);
     field("validator", s.validator, "address of the validator: http://HOST[:PORT]", origin);
@@ -73,6 +77,7 @@ void fields(config::Fields& field, ValidationServiceSettings& s)
 
 void finish(ValidationServiceSettings& s, const config::Places& places)
 {
+    if (s.state.empty() && s.port != 0) s.state = "hotspare-validation-" + std::to_string(s.port) + ".state";
     const auto& breaker = s.work.breaker;
     if (breaker.window == resilience::WindowKind::count && breaker.minimum_calls > breaker.window_calls)
         places.fail("work.breaker.minimum_calls", "is more than window_calls, so that the breaker would never open");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/config.hpp"
+#include "orders/control.hpp"
 #include "orders/validation_service/work.hpp"
 
 #include <array>
@@ -16,6 +17,10 @@ struct ValidationServiceSettings {
     std::string name = "validation_service";
     std::string host = "127.0.0.1";
     std::uint16_t port = 5002;
+    ControlSettings control{};
+    /// Empty: hotspare-validation-PORT.state in the working directory, or no file if the port is any free one, as the
+    /// next start would not find it.
+    std::string state{};
     std::string orders = "http://127.0.0.1:5001";
     std::string validator = "http://127.0.0.1:5003";
     /// Longer than the seed's slow validator takes, so that what is only slow still comes to a verdict.

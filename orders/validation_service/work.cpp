@@ -15,6 +15,9 @@ using resilience::CallOutcome;
 /// After a request to the order service failed.
 constexpr Duration pause_after_failure = milliseconds(200);
 
+/// Between two messages of a worker that only says that it is there.
+constexpr Duration show_pause = seconds(1);
+
 /// Before an order is tried again whose call could not even be sent.
 constexpr Duration pause_uncounted = seconds(1);
 
@@ -70,12 +73,16 @@ Actions Work::next(TimePoint now)
     }
     if (!leasing_ && now >= lease_at_) actions.lease = wanted(now);
     leasing_ = leasing_ || actions.lease > 0;
+    const bool silent = !leasing_ && reports_.empty() && extending_.empty() && wanted(now) == 0;
+    const bool wants_to_show = !stopping_ && !showing_ && (paused_ || (unanswered_ && silent));
+    if (wants_to_show && now >= show_at_) actions.show = showing_ = true;
 
     actions.wake_at = extend_at_;
     const auto at = [&](TimePoint t) {
         if (t > now) actions.wake_at = std::min(actions.wake_at, t);
     };
     if (reporting_ == 0 && !reports_.empty()) at(report_at_);
+    if (wants_to_show) at(show_at_);
     if (!leasing_) {
         at(lease_at_);
         if (const auto open = breaker_.snapshot(now); open.retry_at) at(*open.retry_at);
@@ -154,6 +161,7 @@ std::size_t Work::wanted(TimePoint now)
 void Work::leased(std::vector<Lease> jobs, Duration lasts, TimePoint now)
 {
     leasing_ = false;
+    answered();
     lasts_ = lasts;
     if (!jobs.empty() && extend_at_ == TimePoint::max()) extend_at_ = now + lasts_ / 3;
     for (auto& lease : jobs) {
@@ -166,6 +174,7 @@ void Work::leased(std::vector<Lease> jobs, Duration lasts, TimePoint now)
 void Work::lease_failed(TimePoint now)
 {
     leasing_ = false;
+    unanswered_ = true;
     lease_at_ = now + pause_after_failure;
 }
 
@@ -272,12 +281,14 @@ void Work::settled(const std::vector<Settled>& results, TimePoint now)
         reports_.pop_front();
     }
     reporting_ = 0;
+    answered();
     report_at_ = now;
     report_most_ = std::min(most_at_once, 2 * report_most_);
 }
 
 void Work::settle_refused(TimePoint now)
 {
+    unanswered_ = true;
     report_at_ = now;
     report_most_ = std::max<std::size_t>(1, reporting_ / 2);
     if (std::exchange(reporting_, 0) != 1) return;
@@ -289,6 +300,7 @@ void Work::settle_refused(TimePoint now)
 void Work::settle_failed(TimePoint now)
 {
     reporting_ = 0;
+    unanswered_ = true;
     report_at_ = now + pause_after_failure;
 }
 
@@ -304,12 +316,28 @@ void Work::extended(const std::vector<bool>& held, TimePoint)
             ++counters_.lost;
     }
     extending_.clear();
+    answered();
 }
 
 void Work::extend_failed(TimePoint now)
 {
     extending_.clear();
+    unanswered_ = true;
     extend_at_ = std::min(extend_at_, now + pause_after_failure);
+}
+
+void Work::shown(TimePoint now)
+{
+    showing_ = false;
+    answered();
+    show_at_ = now + show_pause;
+}
+
+void Work::show_failed(TimePoint now)
+{
+    showing_ = false;
+    unanswered_ = true;
+    show_at_ = now + show_pause;
 }
 
 void Work::note(std::optional<resilience::BreakerTransition> transition)

@@ -13,7 +13,9 @@
 //  5. What was come to is reported until the order service has taken it. A report that it refuses to read is sent again
 //     in halves; a single settlement that it refuses is given up, so that it cannot stand in the way of those behind
 //     it. Its order is leased again when its lease ends.
-//  6. A worker that stood still for longer than its lease holds nothing any more. What it saw meanwhile never fails an
+//  6. A worker that is paused says so every second. One that could not ask the order service, and has nothing to ask it
+//     at the moment, sends the same message until it is answered.
+//  7. A worker that stood still for longer than its lease holds nothing any more. What it saw meanwhile never fails an
 //     order, and costs it no attempt.
 //
 // Thread: one; `now` never goes back. Owner: the service.
@@ -80,6 +82,7 @@ struct Actions {
     std::size_t lease = 0;          ///< so many at most; 0 = do not ask
     std::vector<Settlement> settle; ///< end: settled(), settle_refused() or settle_failed()
     std::vector<Held> extend;       ///< end: extended() or extend_failed()
+    bool show = false;              ///< tell the order service that this worker is there; end: shown() or show_failed()
     TimePoint wake_at{};            ///< ask again then, if nothing happened before
 };
 
@@ -109,6 +112,8 @@ public:
     void settle_failed(TimePoint now);
     void extended(const std::vector<bool>& held, TimePoint now);
     void extend_failed(TimePoint now);
+    void shown(TimePoint now);
+    void show_failed(TimePoint now);
 
     /// Leases nothing and calls for nothing until resume(); calls under way go on.
     void pause() noexcept { paused_ = true; }
@@ -142,6 +147,7 @@ private:
     };
 
     void start_calls(Actions& actions, TimePoint now);
+    void answered() noexcept { unanswered_ = false; }
     void put_back(CallId id, std::string reason, Duration pause);
     void report(CallId id, Settlement settlement);
     Settlement after_failure(const Job& job, const CallEnd& end, bool counts, Settlement settlement, TimePoint now);
@@ -174,6 +180,10 @@ private:
     std::vector<CallId> extending_; ///< on its way
     TimePoint extending_since_{};
     TimePoint extend_at_ = TimePoint::max();
+
+    bool unanswered_ = false; ///< the latest request to the order service failed
+    bool showing_ = false;    ///< on its way
+    TimePoint show_at_{};     ///< not before
 
     bool paused_ = false;
     bool stopping_ = false;

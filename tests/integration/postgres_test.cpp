@@ -44,7 +44,8 @@ protected:
     test::PostgresServer server_{{.fsync = false, .settings = {}}};
     asio::io_context context_{1};
     Pool pool_{context_,
-               {.target = resolve(server_.url(), "--store"), .setup = "SET synchronous_commit = on; SELECT 1"}};
+               {.target = resolve(server_.url(), "--store"),
+                .session = {.settings = {{"synchronous_commit", "on"}}, .setup = "SELECT 1"}}};
 };
 
 TEST_F(Postgres, RunsSeveralStatementsAtOnce)
@@ -105,6 +106,56 @@ TEST_F(Postgres, GivesUpInTime)
     EXPECT_TRUE(run({{"SELECT 1"}})) << "on another connection";
 }
 
+TEST_F(Postgres, CancelsAtTheServerWhatItGivesUp)
+{
+    const auto running = [this] {
+        return server_.run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3_)%' "
+                           "AND pid <> pg_backend_pid()");
+    };
+    EXPECT_EQ(run({{"SELECT pg_sleep(30)"}}, milliseconds(200)).error(), errc::unavailable);
+    EXPECT_TRUE(test::eventually([&] { return running() == "0"; }, seconds(20))) << "it would take 30 s";
+    // The same while a session begins.
+    Pool blocked(context_, {.target = resolve(server_.url(), "--store"), .session = {.setup = "SELECT pg_sleep(31)"}});
+    EXPECT_EQ(run_on(blocked, {{"SELECT 1"}}, milliseconds(200)).error(), errc::unavailable);
+    EXPECT_TRUE(test::eventually([&] { return running() == "0"; }, seconds(20)));
+}
+
+TEST_F(Postgres, EndsWhileACancelRequestIsNotAnswered)
+{
+    test::Gate gate(server_.port());
+    const auto url = "postgres://hotspare@127.0.0.1:" + std::to_string(gate.port()) + "/orders";
+    const auto begun = Clock::now();
+    {
+        Pool pool(context_, {.target = resolve(url, "--store"), .session = {.setup = "SELECT 1"}});
+        ASSERT_TRUE(run_on(pool, {{"SELECT 1"}}, seconds(20)));
+        gate.set(test::Fault::black_hole());
+        EXPECT_EQ(run_on(pool, {{"SELECT 1"}}, milliseconds(200)).error(), errc::unavailable);
+    }
+    EXPECT_LT(Clock::now() - begun, seconds(25));
+}
+
+TEST_F(Postgres, IsUsableAgainAsSoonAsOneOfItsConnectionsIs)
+{
+    test::Gate gate(server_.port());
+    const auto url = "postgres://hotspare@127.0.0.1:" + std::to_string(gate.port()) + "/orders";
+    Pool pool(context_, {.target = resolve(url, "--store"), .session = {.setup = "SELECT 1"}, .connections = 2});
+    ASSERT_TRUE(run_on(pool, {{"SELECT 1"}}, seconds(20)));
+    context_.restart();
+    auto both = [](Pool& pool, test::Gate& gate) -> asio::awaitable<bool> {
+        auto first = co_await pool.borrow(Clock::now() + seconds(20));
+        gate.set(test::Fault::refuse()); // which the connection that is there survives
+        const auto second = co_await pool.borrow(Clock::now() + milliseconds(300));
+        co_return first && !second;
+    };
+    auto done = asio::co_spawn(context_, both(pool, gate), asio::use_future);
+    context_.run();
+    ASSERT_TRUE(done.get());
+    ASSERT_TRUE(pool.trouble());
+    gate.set(test::Fault::pass());
+    EXPECT_TRUE(run_on(pool, {{"SELECT 1"}}, seconds(20)));
+    EXPECT_FALSE(pool.trouble());
+}
+
 TEST_F(Postgres, SaysThatAConnectionWasCut)
 {
     ASSERT_TRUE(run({{"SELECT 1"}}));
@@ -143,7 +194,7 @@ TEST_F(Postgres, TellsWhyItIsNotLetIn)
 {
     test::Gate gate(server_.port());
     const auto url = "postgres://hotspare@127.0.0.1:" + std::to_string(gate.port()) + "/nowhere";
-    Pool nowhere(context_, {.target = resolve(url, "--store"), .setup = "SELECT 1"});
+    Pool nowhere(context_, {.target = resolve(url, "--store"), .session = {.setup = "SELECT 1"}});
     const auto ask_in_vain = [&](Duration deadline) {
         EXPECT_EQ(run_on(nowhere, {{"SELECT 1"}}, deadline).error(), errc::unavailable);
         return nowhere.trouble().value_or("");
@@ -152,7 +203,8 @@ TEST_F(Postgres, TellsWhyItIsNotLetIn)
     constexpr auto of_the_server = "\"nowhere\" does not exist";
     EXPECT_TRUE(test::eventually([&] { return says(ask_in_vain(milliseconds(500)), of_the_server); }));
 
-    // An attempt is 100 ms after the one before. So that of the second of these has 40 ms, too few to find out anything else.
+    // An attempt is 100 ms after the one before. So that of the second of these has 40 ms, too few to find out anything
+    // else.
     EXPECT_TRUE(test::eventually([&] {
         gate.set(test::Fault::pass());
         if (!says(ask_in_vain(milliseconds(450)), of_the_server)) return false;

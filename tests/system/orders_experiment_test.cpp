@@ -155,6 +155,8 @@ TEST_F(OrdersExperiment, RefusesInOneLineWhatItCannotDo)
     refused({"orders", "--orders", "5", "--mode", "dawn"}, "'dawn'");
     refused({"orders", "--orders", "5", "--mode", "down", "--target", "nonsense:"}, "--target");
     refused({"orders", "--orders", "5", "--mode", "down", "--ledger", "x"}, "--ledger");
+    refused({"orders", "--orders", "5", "--mode", "down", "--validator", "http://127.0.0.1:1"}, "--validator");
+    refused({"orders", "--orders", "5", "--mode", "down", "--target", "http://127.0.0.1:80"}, "--validator");
     refused({"orders", "--orders", "5", "--mode", "down", "--target",
              fmt::format("http://127.0.0.1:{}", local_port(bind_loopback(0)))},
             "GET /health_status", 3);

@@ -11,7 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include <csignal>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hotspare::test {
@@ -32,8 +34,8 @@ protected:
     }
     void validator(const std::string& mode)
     {
-        const auto answer = request(gateway(), "POST", "/set_failure_mode", {{"Content-Type", "application/json"}},
-                                    nlohmann::json{{"mode", mode}}.dump());
+        const auto answer = request(system_.port(5103), "POST", "/set_failure_mode",
+                                    {{"Content-Type", "application/json"}}, nlohmann::json{{"mode", mode}}.dump());
         ASSERT_EQ(answer.status(), 200) << answer.message.body;
     }
     std::string breaker() { return get(gateway(), "/breaker").json().value("state", ""); }
@@ -43,6 +45,8 @@ protected:
         return status["services"][service].value("status", "");
     }
     std::uint16_t gateway() const { return system_.port(8080); }
+    std::uint16_t order_port() const { return system_.port(5001); }
+    std::uint16_t worker_port() const { return system_.port(5002); }
 
     RunningSystem system_{"orders"};
 };
@@ -66,7 +70,7 @@ TEST_F(Orders, EveryCommandOfTheDocumentAnswersAsItSays)
     const auto orders = get(system_.port(5001), "/get_orders").json();
     ASSERT_EQ(orders["orders"].size(), 1U);
     EXPECT_EQ(orders["orders"][0]["order_id"], "test-001");
-    EXPECT_EQ(request(gateway(), "DELETE", "/clear_orders").status(), 200);
+    EXPECT_EQ(request(order_port(), "DELETE", "/clear_orders").status(), 200);
     EXPECT_TRUE(get(system_.port(5001), "/get_orders").json()["orders"].empty());
 }
 
@@ -235,15 +239,15 @@ TEST_F(Orders, AnOrderServiceThatHangsKeepsNoCreationWaiting)
 
 TEST_F(Orders, AnOperatorCancelsAndReplays)
 {
-    EXPECT_EQ(post(gateway(), "/pause").status(), 200);
+    EXPECT_EQ(post(worker_port(), "/pause").status(), 200);
     ASSERT_EQ(create("a").status(), 200);
-    EXPECT_EQ(post(gateway(), "/orders/a/replay").status(), 409);
-    EXPECT_EQ(post(gateway(), "/orders/a/cancel").status(), 200);
+    EXPECT_EQ(post(order_port(), "/orders/a/replay").status(), 409);
+    EXPECT_EQ(post(order_port(), "/orders/a/cancel").status(), 200);
     EXPECT_EQ(status_of("a"), "Failed");
     EXPECT_EQ(get(gateway(), "/queue").json()["dead_letters"], 1);
-    EXPECT_EQ(post(gateway(), "/orders/a/replay").status(), 200);
+    EXPECT_EQ(post(order_port(), "/orders/a/replay").status(), 200);
     EXPECT_EQ(status_of("a"), "Processing");
-    EXPECT_EQ(post(gateway(), "/resume").status(), 200);
+    EXPECT_EQ(post(worker_port(), "/resume").status(), 200);
     EXPECT_TRUE(becomes("a", "Validated"));
     const auto timeline = get(gateway(), "/orders/a").json()["timeline"];
     // Without what a worker may do and undo that asked for work before it was paused.
@@ -251,6 +255,89 @@ TEST_F(Orders, AnOperatorCancelsAndReplays)
     for (const auto& event : timeline)
         if (event["event"] != "leased" && event["event"] != "snoozed") events.push_back(event["event"]);
     EXPECT_EQ(events, (std::vector<std::string>{"created", "failed", "replayed", "attempt", "validated"}));
+}
+
+/// The gateway is the clients': what it passes on is marked, and whoever forges or removes marks cannot take that away.
+TEST_F(Orders, TheGatewayTakesNoOperatorsAndNoWorkersRequests)
+{
+    EXPECT_EQ(post(worker_port(), "/pause").status(), 200);
+    ASSERT_EQ(create("a").status(), 200);
+    const std::vector<std::pair<std::string, std::string>> operators{
+        {"DELETE", "/clear_orders"},  {"POST", "/orders/a/cancel"}, {"POST", "/orders/a/retry"},
+        {"POST", "/orders/a/replay"}, {"POST", "/replay_orders"},   {"POST", "/cancel_orders"},
+        {"POST", "/pause"},           {"POST", "/resume"},          {"POST", "/breaker/force_open"},
+        {"POST", "/breaker/disable"}, {"POST", "/breaker/reset"},   {"POST", "/set_failure_mode"},
+    };
+    const std::vector<std::vector<Header>> attempts{
+        {},
+        {{"Origin", "http://evil.example"}},
+        {{"Content-Type", "text/plain"}},
+        {{"Connection", "X-Forwarded-For, Via, Forwarded"}, {"X-Forwarded-For", "127.0.0.1"}},
+    };
+    for (const auto& [method, target] : operators)
+        for (const auto& headers : attempts) {
+            const auto answer = request(gateway(), method, target, headers, R"({"mode":"error"})");
+            EXPECT_EQ(answer.status(), 403) << method << " " << target;
+            EXPECT_NE(answer.json().value("error", ""), "") << answer.message.body;
+        }
+    const auto forged = R"({"results":[{"order_id":"a","epoch":1,"kind":"verdict","status":"Validated","reason":"",)"
+                        R"("attempts":[]}]})";
+    for (const auto* target :
+         {"/jobs/lease", "/jobs/extend", "/jobs/settle", "/jobs/presence", "/orders/../jobs/settle"}) {
+        const auto status = post(gateway(), target, forged).status();
+        EXPECT_TRUE(status == 404 || status == 400) << target << " " << status;
+    }
+    EXPECT_EQ(status_of("a"), "Processing");
+    EXPECT_EQ(get(worker_port(), "/work").json()["paused"], true);
+    EXPECT_EQ(breaker(), "closed");
+    EXPECT_EQ(get(gateway(), "/get_failure_mode").json()["mode"], "normal");
+    // From this machine, to the documented ports, everything goes on working.
+    EXPECT_EQ(request(worker_port(), "POST", "/resume", {{"User-Agent", "curl/7.88.1"}, {"Accept", "*/*"}}).status(),
+              200);
+    EXPECT_TRUE(becomes("a", "Validated"));
+}
+
+TEST_F(Orders, APausedWorkerStaysPausedAndEveryPageSaysSo)
+{
+    EXPECT_EQ(post(worker_port(), "/pause").status(), 200);
+    auto& process = system_.process("validation_service");
+    process.signal(SIGKILL);
+    process.wait_exit();
+    system_.start("validation_service");
+    EXPECT_EQ(get(worker_port(), "/work").json()["paused"], true);
+    EXPECT_EQ(get(worker_port(), "/health").json()["error"], "paused by an operator");
+    EXPECT_TRUE(eventually([&] { return get(gateway(), "/queue").json()["workers_paused"].size() == 1; }));
+    EXPECT_TRUE(eventually([&] { return get(gateway(), "/get_orders").json()["workers_paused"].size() == 1; }));
+    EXPECT_TRUE(eventually([&] {
+        const auto seen = get(gateway(), "/health_status").json()["services"]["validation_service"];
+        return seen["paused"] == true && seen["status"] == "degraded";
+    }));
+    ASSERT_EQ(create("a").status(), 200);
+    EXPECT_EQ(post(worker_port(), "/resume").status(), 200);
+    EXPECT_TRUE(becomes("a", "Validated"));
+    // The killed process is remembered for a while.
+    EXPECT_TRUE(eventually([&] { return get(gateway(), "/queue").json()["workers_paused"].empty(); }, seconds(30)));
+}
+
+TEST_F(Orders, TheMonitorSaysDownWhereCreationsAreRefused)
+{
+    EXPECT_TRUE(eventually([&] { return health_of("order_service") == "healthy"; }));
+    std::filesystem::remove(system_.directory() / ".run/orders/orders.sqlite");
+    EXPECT_TRUE(eventually([&] { return health_of("order_service") == "down"; }));
+    EXPECT_EQ(create("a").status(), 503);
+    EXPECT_EQ(get(gateway(), "/health_status").json()["overall"], "unhealthy");
+}
+
+TEST_F(Orders, ManyThatFailedAreReplayedAtOnce)
+{
+    EXPECT_EQ(post(worker_port(), "/pause").status(), 200);
+    for (int i = 0; i < 20; ++i) ASSERT_EQ(create(fmt::format("o-{}", i)).status(), 200);
+    const auto cancelled = post(order_port(), "/cancel_orders", R"({"limit":15})").json();
+    EXPECT_EQ(cancelled["changed"], 15);
+    EXPECT_EQ(cancelled["left"], 5);
+    EXPECT_EQ(post(order_port(), "/replay_orders", R"({"reason":"cancelled by"})").json()["changed"], 15);
+    EXPECT_EQ(post(worker_port(), "/resume").status(), 200);
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(becomes(fmt::format("o-{}", i), "Validated")) << i;
 }
 
 } // namespace

@@ -38,9 +38,9 @@ bool port_is_free(unsigned port)
 unsigned free_offset()
 {
     constexpr unsigned slots = 60;
-    const std::initializer_list<unsigned> ports{3001, 3002, 3101, 3102, 5000, 5001, 5002, 5003, 5004,
-                                                5011, 5012, 5101, 5102, 5103, 5432, 6379, 8000, 8001,
-                                                8002, 8003, 8010, 8021, 8080, 8100, 8101, 8102, 8103};
+    const std::initializer_list<unsigned> ports{3001, 3002, 3101, 3102, 5000, 5001, 5002, 5003, 5004, 5011,
+                                                5012, 5101, 5102, 5103, 5111, 5112, 5432, 6379, 8000, 8001,
+                                                8002, 8003, 8010, 8021, 8080, 8100, 8101, 8102, 8103, 8180};
     for (unsigned i = 0; i < slots; ++i) {
         const unsigned offset = 12000 + (static_cast<unsigned>(::getpid()) + i) % slots * 200;
         if (std::all_of(ports.begin(), ports.end(), [&](unsigned port) { return port_is_free(port + offset); }))

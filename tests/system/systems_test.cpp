@@ -181,13 +181,25 @@ TEST(Systems, OrdersScaled)
         for (const std::string id : {"a", "b", "c", "d"})
             EXPECT_TRUE(eventually([&] { return status_of(service, id) == "Validated"; })) << service << " " << id;
 
+    // The clients' gateway leads to no work, and that of the workers takes it from no page.
+    const auto settle = [&](std::uint16_t port, const std::vector<Header>& headers) {
+        return request(port, "POST", "/jobs/settle", headers, R"({"results":[]})").status();
+    };
+    EXPECT_EQ(settle(gateway, {{"Content-Type", "application/json"}}), 404);
+    EXPECT_EQ(settle(system.port(8180), {{"Content-Type", "application/json"}}), 200);
+    EXPECT_EQ(settle(system.port(8180), {{"Content-Type", "text/plain"}}), 403);
+    EXPECT_EQ(settle(system.port(8180), {{"Origin", "http://evil.example"}}), 403);
+    EXPECT_EQ(get(system.port(8180), "/get_orders").status(), 404) << "and it leads to nothing else";
+
     // Either worker can be asked and held by itself.
-    EXPECT_EQ(post(gateway, "/workers/2/pause").status(), 200);
+    EXPECT_EQ(post(gateway, "/workers/2/pause").status(), 403);
+    EXPECT_EQ(post(system.port(5012), "/pause").status(), 200);
     EXPECT_EQ(get(gateway, "/workers/1/work").json().value("paused", true), false);
     EXPECT_EQ(get(gateway, "/work").json().value("paused", true), false);
     EXPECT_EQ(get(gateway, "/workers/2/work").json().value("paused", false), true);
 
-    EXPECT_EQ(post(gateway, "/workers/2/resume").status(), 200);
+    EXPECT_TRUE(eventually([&] { return get(gateway, "/queue").json()["workers_paused"].size() == 1; }));
+    EXPECT_EQ(post(system.port(5012), "/resume").status(), 200);
 
     // The end of one order service stops nobody, and takes no creation along.
     // First it stands still, so that some are surely on their way when it dies.

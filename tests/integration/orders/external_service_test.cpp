@@ -441,7 +441,7 @@ TEST_F(ExternalServiceTest, RefusesToStartWithWhatItCannotUse)
     wrong.port = test::local_port(busy);
     fails(wrong);
     wrong = settings();
-    wrong.control_port = test::local_port(busy);
+    wrong.control.port = test::local_port(busy);
     fails(wrong);
     wrong = settings();
     wrong.host = "not-an-address";

@@ -188,7 +188,7 @@ TEST(MonitorService, BelievesAServiceThatSaysItIsDegraded)
     }));
     for (const auto* word : {"unhealthy", "down"}) {
         say(fmt::format(R"({{"status":"{}","error":"{}"}})", word, std::string(1000, 'x')));
-        ASSERT_TRUE(comes_to(monitor, "s", "unhealthy")) << word << ": it answers, though";
+        ASSERT_TRUE(comes_to(monitor, "s", word));
         EXPECT_LT(statuses(monitor)["services"]["s"]["cause"].get<std::string>().size(), 300U);
     }
     for (const auto* well : {R"({"status":"fine"})", R"({"status":1})", "degraded", "[]", ""}) {
@@ -197,6 +197,29 @@ TEST(MonitorService, BelievesAServiceThatSaysItIsDegraded)
         say(R"({"status":"degraded"})");
         EXPECT_TRUE(comes_to(monitor, "s", "degraded"));
     }
+}
+
+TEST(MonitorService, TellsThatAWorkerIsPaused)
+{
+    Origin origin;
+    const Monitor monitor(watching({{"s", "http://127.0.0.1:" + std::to_string(origin.port())}}));
+    ASSERT_TRUE(comes_to(monitor, "s", "healthy"));
+    EXPECT_FALSE(statuses(monitor)["services"]["s"].contains("paused")) << "it is no worker";
+    const auto say = [&](const std::string& body) {
+        origin.probe_script([body](const test::Message&) {
+            Reply reply;
+            reply.body = body;
+            return reply;
+        });
+    };
+    const auto paused = [&](bool wanted) {
+        return eventually([&] { return statuses(monitor)["services"]["s"]["paused"] == wanted; });
+    };
+    say(R"({"status":"degraded","error":"paused by an operator","paused":true})");
+    EXPECT_TRUE(paused(true));
+    EXPECT_TRUE(comes_to(monitor, "s", "degraded"));
+    say(R"({"status":"healthy","paused":false})");
+    EXPECT_TRUE(paused(false));
 }
 
 TEST(MonitorService, TellsAboutAllOfThemTogether)

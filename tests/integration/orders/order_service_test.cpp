@@ -13,10 +13,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace hotspare::orders {
 namespace {
@@ -127,7 +130,7 @@ TEST_F(OrderServiceTest, GivesNothingToAWorkerThatDiedWhileItWaited)
     int number = 0;
     for (const bool reset : {false, true}) {
         auto dead = std::make_unique<test::RawClient>(service_.port());
-        dead->send(fmt::format("POST /jobs/lease HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        dead->send(fmt::format("POST /jobs/lease HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                                "Content-Length: {}\r\n\r\n{}",
                                call.size(), call));
         ASSERT_TRUE(test::eventually([&] { return get(service_.port(), "/queue").json()["workers_waiting"] == 1; }));
@@ -151,6 +154,116 @@ TEST_F(OrderServiceTest, AWaitingWorkerDoesNotKeepItFromStopping)
     asio::post(context_, [this] { service_.stop(); });
     EXPECT_TRUE(waiting.get().empty());
     EXPECT_LT(Clock::now() - begun, seconds(10));
+}
+
+/// Every request that changes more than an order of the caller's own.
+const std::vector<std::pair<std::string, std::string>> guarded{
+    {"DELETE", "/clear_orders"},  {"POST", "/orders/a/retry"}, {"POST", "/orders/a/cancel"},
+    {"POST", "/orders/a/replay"}, {"POST", "/replay_orders"},  {"POST", "/cancel_orders"},
+    {"POST", "/jobs/lease"},      {"POST", "/jobs/extend"},    {"POST", "/jobs/settle"},
+    {"POST", "/jobs/presence"},
+};
+
+TEST_F(OrderServiceTest, TakesNoOrdersFromWebPages)
+{
+    create("a");
+    const std::vector<std::vector<test::Header>> pages{
+        {{"Origin", "http://evil.example"}, {"Content-Type", "application/json"}},
+        {{"Sec-Fetch-Site", "cross-site"}},
+        {{"Content-Type", "text/plain"}},
+    };
+    for (const auto port : {service_.port(), service_.control_port()})
+        for (const auto& [method, target] : guarded)
+            for (const auto& headers : pages)
+                EXPECT_EQ(test::request(port, method, target, headers, "{}").status(), 403)
+                    << method << " " << target << " " << headers[0].name;
+    EXPECT_EQ(get(service_.port(), "/orders/a").json()["status"], "Processing");
+}
+
+TEST_F(OrderServiceTest, TakesNoneThroughAProxyButForWorkersOnTheControlPort)
+{
+    create("a");
+    const auto status = [&](std::uint16_t port, const std::string& method, const std::string& target,
+                            const char* mark) {
+        return test::request(port, method, target, {{mark, "203.0.113.1"}, {"Content-Type", "application/json"}}, "{}");
+    };
+    for (const auto& [method, target] : guarded)
+        for (const char* mark : {"X-Forwarded-For", "Via", "Forwarded"}) {
+            const auto answer = status(service_.port(), method, target, mark);
+            EXPECT_EQ(answer.status(), 403) << method << " " << target;
+            EXPECT_NE(answer.json().value("error", "").find(std::to_string(service_.control_port())), std::string::npos)
+                << answer.message.body;
+            const bool work = target.starts_with("/jobs/");
+            EXPECT_EQ(status(service_.control_port(), method, target, mark).status(), work ? 422 : 403) << target;
+        }
+    EXPECT_EQ(get(service_.port(), "/orders/a").json()["status"], "Processing");
+    // Clients are served through a proxy.
+    EXPECT_EQ(test::request(service_.port(), "GET", "/orders/a", {{"X-Forwarded-For", "203.0.113.1"}}).status(), 200);
+}
+
+TEST_F(OrderServiceTest, ReplaysAndCancelsManyByTheirReasonAndAge)
+{
+    for (int i = 0; i < 5; ++i) create("a" + std::to_string(i));
+    const auto bulk = [&](const std::string& target, const std::string& body) {
+        return post(service_.control_port(), target, body);
+    };
+    EXPECT_EQ(bulk("/cancel_orders", R"({"older_than":"1h"})").json()["changed"], 0);
+    const auto cancelled = bulk("/cancel_orders", R"({"limit":3})");
+    ASSERT_EQ(cancelled.status(), 200) << cancelled.message.body;
+    EXPECT_EQ(cancelled.json()["changed"], 3);
+    EXPECT_EQ(cancelled.json()["left"], 2);
+    EXPECT_EQ(get(service_.port(), "/orders/a0").json()["status"], "Failed") << "the oldest first";
+    EXPECT_EQ(get(service_.port(), "/orders/a4").json()["status"], "Processing");
+
+    EXPECT_EQ(bulk("/replay_orders", R"({"reason":"no such reason"})").json()["left"], 0);
+    const auto replayed = bulk("/replay_orders", R"({"reason":"by an operator","younger_than":"1h","limit":2})");
+    EXPECT_EQ(replayed.json()["changed"], 2);
+    EXPECT_EQ(replayed.json()["left"], 1);
+    const auto totals = get(service_.port(), "/get_orders").json()["totals"];
+    EXPECT_EQ(totals["Processing"], 4);
+    EXPECT_EQ(totals["Failed"], 1);
+    EXPECT_EQ(lease(milliseconds(0)).size(), 4U) << "they are due at once";
+
+    EXPECT_EQ(bulk("/replay_orders", "").status(), 400) << "all orders are {}";
+    EXPECT_EQ(bulk("/replay_orders", R"({"limit":0})").json()["field"], "limit");
+}
+
+TEST_F(OrderServiceTest, TellsWhichWorkersArePaused)
+{
+    const auto say = [&](bool paused) {
+        const auto body = wire::to_json(wire::PresenceCall{.worker = "w", .paused = paused}).dump();
+        return post(service_.control_port(), "/jobs/presence", body).status();
+    };
+    const auto paused = [&](const char* page) { return get(service_.port(), page).json()["workers_paused"].dump(); };
+    EXPECT_EQ(paused("/queue"), "[]");
+    EXPECT_EQ(say(true), 200);
+    EXPECT_EQ(paused("/queue"), R"(["w"])");
+    EXPECT_EQ(paused("/get_orders"), R"(["w"])");
+    EXPECT_NE(get(service_.port(), "/metrics").message.body.find("hotspare_orders_workers_paused 1\n"),
+              std::string::npos);
+    EXPECT_EQ(say(false), 200);
+    EXPECT_EQ(paused("/queue"), "[]");
+    EXPECT_EQ(say(true), 200);
+    (void)lease(milliseconds(0)); // by "w"
+    EXPECT_EQ(paused("/queue"), "[]") << "a paused worker leases nothing";
+}
+
+TEST_F(OrderServiceTest, SaysThatItIsDownWhileItRefusesCreations)
+{
+    const auto health = [&] { return get(service_.port(), "/health"); };
+    EXPECT_EQ(health().json()["status"], "healthy");
+    const auto file = directory_.path() / "orders.sqlite";
+    const auto aside = directory_.path() / "aside.sqlite";
+    std::filesystem::rename(file, aside);
+    EXPECT_TRUE(test::eventually([&] { return health().json()["status"] == "down"; }))
+        << "though nothing is asked of it";
+    EXPECT_EQ(health().status(), 200);
+    const auto body = nlohmann::json{{"order_id", "a"}, {"product", "x"}, {"quantity", 1}}.dump();
+    EXPECT_EQ(post(service_.port(), "/create_order", body).status(), 503);
+    std::filesystem::rename(aside, file);
+    EXPECT_TRUE(test::eventually([&] {
+        return post(service_.port(), "/create_order", body).status() == 200 && health().json()["status"] == "healthy";
+    }));
 }
 
 } // namespace

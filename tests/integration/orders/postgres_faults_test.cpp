@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <string>
 
@@ -101,6 +102,31 @@ TEST_F(PostgresFaults, ARefusedOperationCostsNoConnection)
     for (int i = 0; i < 5; ++i) EXPECT_EQ(run(store_.operate("b", Operation::cancel)).error(), errc::not_found);
     EXPECT_TRUE(create("c"));
     EXPECT_EQ(gate_.counts().accepted, accepted);
+}
+
+/// A lock on the table keeps every statement waiting; each try is another connection.
+TEST_F(PostgresFaults, ALockedTableTakesNoConnectionsAway)
+{
+    ASSERT_TRUE(create("a"));
+    const auto connections = [this] {
+        return std::stoi(server_.run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hotspare'"));
+    };
+    auto lock = std::async(std::launch::async, [this] {
+        return server_.run("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(7); COMMIT");
+    });
+    ASSERT_TRUE(test::eventually([&] {
+        return server_.run(
+                   "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = "
+                   "'orders'::regclass") == "1";
+    }));
+    int most = 0;
+    for (int i = 0; i < 2; ++i) { // 3 s each, of three tries
+        EXPECT_EQ(create("b" + std::to_string(i)).error(), errc::unavailable);
+        most = std::max(most, connections());
+    }
+    EXPECT_LE(most, 2) << "those that were given up are gone";
+    (void)lock.get();
+    EXPECT_TRUE(create("b0"));
 }
 
 TEST_F(PostgresFaults, AForeignTableIsNotTouched)

@@ -536,6 +536,54 @@ TEST_P(StoreTest, GivesNoJobToTwoWorkersThatAskAtTheSameTime)
     EXPECT_EQ(std::set<std::string>(leased.begin(), leased.end()).size(), 200U);
 }
 
+TEST_P(StoreTest, ReplaysAndCancelsAllOfASelection)
+{
+    Shop shop(ground_);
+    const auto all = [&](Operation operation, std::size_t most = 1'000, Selection more = {}) {
+        more.status = operation == Operation::replay ? Status::failed : Status::processing;
+        BulkRequest request{.operation = operation, .selection = std::move(more), .most = most};
+        return shop.run(shop.store().operate_all(std::move(request))).value();
+    };
+    const auto status = [&](int i) { return shop.find("a" + std::to_string(i)).order.status; };
+    constexpr int orders = 250; // more than one transaction of SqliteStore
+    for (int i = 0; i < orders; ++i) {
+        shop.create({"a" + std::to_string(i), "x", 1});
+        if (i == 99) pass(seconds(10));
+    }
+    const auto later = test_clock();
+    EXPECT_TRUE(all(Operation::replay).changed.empty());
+
+    // By age, the oldest first, and not more than wanted.
+    auto cancelled = all(Operation::cancel, 30, {.created_to = later - seconds(5)});
+    EXPECT_EQ(cancelled.changed.size(), 30U);
+    EXPECT_EQ(cancelled.left, 70U);
+    EXPECT_EQ(status(29), Status::failed);
+    EXPECT_EQ(status(30), Status::processing);
+    cancelled = all(Operation::cancel, 1'000, {.created_from = later - seconds(5)});
+    EXPECT_EQ(cancelled.changed.size(), 150U);
+    EXPECT_EQ(cancelled.left, 0U);
+    EXPECT_EQ(shop.totals().processing, 70U);
+    EXPECT_EQ(shop.totals().failed, 180U);
+
+    // By reason: of two kinds of failure, one.
+    auto leased = shop.lease(1);
+    ASSERT_EQ(leased.jobs.size(), 1U);
+    EXPECT_EQ(shop.settle(verdict(leased.jobs[0], Status::failed, "3 attempts failed; HTTP 404")), Settled::applied);
+    const auto replayed = all(Operation::replay, 1'000, {.reason = "HTTP 404"});
+    EXPECT_EQ(replayed.changed.size(), 1U);
+    EXPECT_EQ(replayed.left, 0U);
+    EXPECT_EQ(shop.totals().processing, 70U);
+    EXPECT_TRUE(all(Operation::replay, 1'000, {.reason = "%"}).changed.empty()) << "it is no pattern";
+
+    // A round of its own for each, and no one that a worker holds is left to it.
+    EXPECT_EQ(all(Operation::replay).changed.size(), 180U);
+    EXPECT_EQ(kinds(shop.find("a0")), (std::vector<std::string>{"created", "failed", "replayed"}));
+    leased = shop.lease(1);
+    EXPECT_EQ(all(Operation::cancel).changed.size(), 250U);
+    EXPECT_EQ(shop.settle(verdict(leased.jobs.at(0), Status::validated)), Settled::fenced);
+    EXPECT_EQ(shop.totals().leased, 0U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, StoreTest, testing::Values(Engine::sqlite, Engine::postgres), name_of);
 
 } // namespace

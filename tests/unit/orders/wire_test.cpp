@@ -156,5 +156,18 @@ TEST(WorkProtocol, ANewerServiceMayAnswerMore)
     EXPECT_TRUE(parse_lease_answer(answer));
 }
 
+TEST(WorkProtocol, PresenceArrivesAsItWasSent)
+{
+    for (const bool paused : {true, false}) {
+        const auto read = parse_presence_call(to_json(PresenceCall{.worker = "w-1", .paused = paused}));
+        ASSERT_TRUE(read);
+        EXPECT_EQ(read->worker, "w-1");
+        EXPECT_EQ(read->paused, paused);
+    }
+    for (const auto* body : {R"({"worker":"w"})", R"({"paused":true})", R"({"worker":" ","paused":true})",
+                             R"({"worker":"w","paused":1})", R"({"worker":"w","paused":true,"more":1})", "[]"})
+        EXPECT_FALSE(parse_presence_call(Json::parse(body))) << body;
+}
+
 } // namespace
 } // namespace hotspare::orders::wire

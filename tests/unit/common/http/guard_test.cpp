@@ -32,7 +32,7 @@ std::string refusal(const Caller& caller, Access access)
 
 TEST(Guard, serves_a_local_operator_and_every_reader_that_names_an_address)
 {
-    for (const auto access : {Access::read, Access::stream, Access::operate})
+    for (const auto access : {Access::read, Access::stream, Access::operate, Access::work})
         for (const auto* method : {"GET", "HEAD", "POST", "PUT", "DELETE"})
             EXPECT_EQ(refusal(local(method), access), "") << method;
 }
@@ -60,6 +60,30 @@ TEST(Guard, takes_no_operators_requests_that_a_proxy_has_marked)
     caller.forwarded = true;
     EXPECT_NE(refusal(caller, Access::operate), "");
     EXPECT_EQ(refusal(caller, Access::stream), "");
+}
+
+TEST(Guard, takes_work_from_other_machines_and_proxies_but_from_no_page)
+{
+    Caller caller = local();
+    caller.peer = "192.0.2.1";
+    caller.host = "192.0.2.7:8180";
+    caller.forwarded = true;
+    EXPECT_EQ(refusal(caller, Access::work), "");
+    EXPECT_NE(refusal(caller, Access::operate), "");
+    for (const auto* type : {"text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x"}) {
+        caller.content_type = type;
+        EXPECT_NE(refusal(caller, Access::work), "") << type;
+    }
+    caller.content_type = "application/json";
+    EXPECT_EQ(refusal(caller, Access::work), "");
+    caller.origin = "http://evil.example";
+    EXPECT_NE(refusal(caller, Access::work), "");
+    caller.origin = {};
+    caller.fetch_site = "cross-site";
+    EXPECT_NE(refusal(caller, Access::work), "");
+    caller.fetch_site = {};
+    caller.host = "evil.example";
+    EXPECT_NE(refusal(caller, Access::work), "") << "a name that was made to resolve to this machine";
 }
 
 TEST(Guard, knows_its_own_names_from_those_that_a_page_may_have_been_rebound_to)

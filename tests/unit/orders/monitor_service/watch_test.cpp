@@ -22,12 +22,14 @@ struct Behaviour {
     ProbeOutcome outcome = ProbeOutcome::ok;
     Duration latency = milliseconds(5);
     bool impaired = false;
+    bool says_down = false;
 };
 constexpr Behaviour fine{};
 constexpr Behaviour slow{ProbeOutcome::ok, seconds(3)};
 constexpr Behaviour failing{ProbeOutcome::failing, milliseconds(5)};
 constexpr Behaviour refusing{ProbeOutcome::refused, milliseconds(1)};
 constexpr Behaviour impaired{.impaired = true};
+constexpr Behaviour down_by_its_word{.outcome = ProbeOutcome::failing, .says_down = true};
 constexpr Behaviour hanging{ProbeOutcome::timed_out, probe_timeout};
 
 /// A watch over a simulated service, and the clock of both.
@@ -62,8 +64,8 @@ public:
             if (!step.probe) continue;
             ++sent;
             const bool good = behaviour.outcome == ProbeOutcome::ok && !behaviour.impaired;
-            probes.push_back(
-                {now, behaviour.latency, behaviour.outcome, behaviour.impaired, good ? "" : std::string(words())});
+            probes.push_back({now, behaviour.latency, behaviour.outcome, behaviour.impaired, behaviour.says_down,
+                              good ? "" : std::string(words())});
             most_under_way = std::max(most_under_way, probes.size());
         }
         return now - begin;
@@ -162,6 +164,19 @@ TEST(Watch, believes_a_service_that_says_it_is_degraded)
     world.behaviour = fine;
     EXPECT_LE(world.run(seconds(10), Health::healthy), seconds(3));
     EXPECT_EQ(world.watch.last_error(), "");
+}
+
+TEST(Watch, believes_a_service_that_says_it_is_down)
+{
+    World world;
+    world.run(seconds(10), Health::healthy);
+    world.behaviour = down_by_its_word;
+    EXPECT_LE(world.run(seconds(10), Health::down), seconds(3));
+    EXPECT_EQ(world.watch.health(), Health::down);
+    EXPECT_TRUE(world.watch.response_time(world.now)) << "it does answer";
+    world.behaviour = fine;
+    world.run(seconds(10), Health::healthy);
+    EXPECT_EQ(world.watch.health(), Health::healthy);
 }
 
 TEST(Watch, names_every_fault_within_a_bound)

@@ -353,5 +353,51 @@ TEST(Work, CutsOverlongReasonsBetweenCharacters)
     EXPECT_TRUE(reason.ends_with("x..."));
 }
 
+TEST(Work, SaysEverySecondThatItIsPaused)
+{
+    Bench b;
+    b.work.next(b.now);
+    EXPECT_FALSE(b.work.next(b.now).show);
+    b.work.pause();
+    b.lease(0); // what it had asked for before
+    EXPECT_TRUE(b.work.next(b.now).show);
+    EXPECT_FALSE(b.work.next(b.now).show) << "one at a time";
+    b.work.shown(b.now);
+    auto actions = b.work.next(b.now);
+    EXPECT_FALSE(actions.show);
+    EXPECT_LE(actions.wake_at, b.now + seconds(1));
+    b.now += seconds(1);
+    EXPECT_TRUE(b.work.next(b.now).show);
+    b.work.show_failed(b.now);
+    b.now += seconds(1);
+    EXPECT_TRUE(b.work.next(b.now).show);
+    b.work.shown(b.now);
+    b.work.resume();
+    b.now += seconds(1);
+    actions = b.work.next(b.now);
+    EXPECT_FALSE(actions.show) << "it asks for jobs instead";
+    EXPECT_GT(actions.lease, 0U);
+}
+
+TEST(Work, FindsOutThatTheOrderServiceIsBackAlsoWhenItHasNothingToAsk)
+{
+    Bench b;
+    b.work.next(b.now);
+    b.work.lease_failed(b.now);
+    EXPECT_FALSE(b.work.next(b.now).show) << "the next request for jobs will tell";
+    b.work.breaker().force_open(b.now);
+    auto actions = b.work.next(b.now);
+    EXPECT_TRUE(actions.show);
+    b.work.show_failed(b.now);
+    actions = b.work.next(b.now);
+    EXPECT_FALSE(actions.show);
+    EXPECT_LE(actions.wake_at, b.now + seconds(1));
+    b.now += seconds(1);
+    EXPECT_TRUE(b.work.next(b.now).show);
+    b.work.shown(b.now);
+    b.now += seconds(5);
+    EXPECT_FALSE(b.work.next(b.now).show) << "it has been answered";
+}
+
 } // namespace
 } // namespace hotspare::orders

@@ -160,8 +160,14 @@ Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCou
 
     log_.listen([this](const LogEntry& entry) { publish(entry); });
     // What may wait here is bounded by the core, which damps what flaps.
-    monitor_.subscribe_events(
-        [this](const ReportedEvent& event) { asio::post(context_, [this, event] { log_.append(event, config_); }); });
+    monitor_.subscribe_events([this](const ReportedEvent& event) {
+        asio::post(context_, [this, event] {
+            log_.append(event, config_);
+            const auto kind = event.event.kind;
+            if (config_.log_traffic && (kind == Event::Kind::failover || kind == Event::Kind::failback))
+                send(fmt::format("Switching active target to: {}", config_.backends[*event.event.backend].url));
+        });
+    });
 }
 
 Admin::~Admin()
@@ -369,6 +375,19 @@ void Admin::publish(const LogEntry& entry)
     std::erase_if(subscribers_, [&entry](const Subscriber& s) {
         return !s.outbox->send(formatted(entry, s.kind == StreamKind::events));
     });
+}
+
+void Admin::tell(std::vector<std::string> lines)
+{
+    asio::post(context_, [this, lines = std::move(lines)] {
+        for (const std::string& line : lines) send(line);
+    });
+}
+
+void Admin::send(const std::string& line)
+{
+    std::erase_if(subscribers_,
+                  [&line](const Subscriber& s) { return s.kind == StreamKind::logs && !s.outbox->send(line); });
 }
 
 // ----------------------------------------------------------------------------------------------------------- operating

@@ -59,6 +59,9 @@ public:
     /// Takes over a connection and its descriptor. One too many is answered with 503 and closed at once.
     void adopt(Handover handover);
 
+    /// Sends each line to every reader of /logs. Any thread.
+    void tell(std::vector<std::string> lines);
+
 private:
     enum class StreamKind { events, logs };
     struct Visit;
@@ -94,6 +97,7 @@ private:
     std::optional<http::Problem> take_stream_place(const http::Request& request, Visit& visit);
     void subscribe(StreamKind kind, std::shared_ptr<http::Outbox> outbox, const std::vector<const LogEntry*>& missed);
     void publish(const LogEntry& entry);
+    void send(const std::string& line);
 
     struct Subscriber {
         StreamKind kind;

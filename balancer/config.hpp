@@ -162,7 +162,8 @@ struct Config {
     unsigned workers = 0;             ///< 0 = one per core
     std::string access_log;           ///< empty = off; "-" = standard output; else a file
     bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
-    bool admin = false;               ///< take operators' requests on the clients' port; else /admin is 403
+    bool log_traffic = false; ///< tell the readers of /logs of each request and each change of the active backend
+    bool admin = false;       ///< take operators' requests on the clients' port; else /admin is 403
     /// What http::GuardSettings says of both lists.
     std::vector<std::string> admin_hosts;
     std::vector<std::string> admin_origins;

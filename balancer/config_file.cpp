@@ -295,6 +295,9 @@ void fields(config::Fields& field, ConfigFile& c)
     field("workers", c.workers, "number of worker threads; 0 = one per core", {0, 256});
     field("access_log", c.access_log, "access log file, one JSON object per line; - = standard output; empty = off");
     field("forwarded", c.forwarded, "add the Forwarded header field (RFC 7239) to requests");
+    field("log_traffic", c.log_traffic,
+          "send a line to the readers of /logs for each request (Proxying request: METHOD PATH -> URL) and each change "
+          "of the active backend (Switching active target to: URL)");
     field("pages", c.pages, "serve /health /status /metrics /events /logs /admin unless a route has the same path");
     field("admin", c.admin,
           "accept operators' requests at /admin from loopback clients; keep it off behind a TCP or TLS proxy of this "
@@ -668,6 +671,7 @@ Config to_config(const ConfigFile& file)
     out.workers = file.workers;
     out.access_log = file.access_log;
     out.forwarded = file.forwarded;
+    out.log_traffic = file.log_traffic;
     out.admin = file.admin;
     out.admin_hosts = file.admin_hosts;
     out.admin_origins = file.admin_origins;

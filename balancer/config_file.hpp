@@ -43,6 +43,7 @@ struct ConfigFile {
     unsigned workers = 0;
     std::string access_log;
     bool forwarded = false;
+    bool log_traffic = false;
     bool pages = true; ///< add the built-in pages that the routes leave free
     bool admin = false;
     std::vector<std::string> admin_hosts;

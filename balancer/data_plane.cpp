@@ -2,6 +2,8 @@
 
 #include "balancer/proxy.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -53,6 +55,12 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
         if (placement.suspect(backend)) upstreams.drop(backend);
         flush();
     }
+}
+
+void DataPlane::tell_traffic(std::string_view method, std::string_view target, BackendIndex backend)
+{
+    if (traffic_.size() < most_traffic_lines)
+        traffic_.push_back(fmt::format("Proxying request: {} {} -> {}", method, target, config.backends[backend].url));
 }
 
 std::span<char> DataPlane::window()

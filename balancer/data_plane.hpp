@@ -26,6 +26,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hotspare::balancer {
@@ -87,6 +88,11 @@ public:
     /// Records what an attempt met at a backend. `latency` only for answers.
     void observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency = {});
 
+    /// A line for the readers of /logs: a request goes to a backend.
+    void tell_traffic(std::string_view method, std::string_view target, BackendIndex backend);
+    /// The lines since the last call; of more than most_traffic_lines the first ones.
+    std::vector<std::string> take_traffic() { return std::exchange(traffic_, {}); }
+
     /// Queues a request until its pool can serve again. False if the lot is full.
     bool park(PoolIndex pool, Parked& request, TimePoint now);
     /// New Routing has arrived: lets parked requests go, paced.
@@ -116,6 +122,7 @@ private:
     };
     static constexpr std::size_t kinds = static_cast<std::size_t>(EvidenceKind::uncompared) + 1;
     static constexpr Duration report_interval = milliseconds(100);
+    static constexpr std::size_t most_traffic_lines = 1000; ///< in a report_interval: more than can be read
     static constexpr std::size_t stock_limit = 256;
     static constexpr std::size_t stock_kept = 8; ///< however long they were not needed
     static constexpr Duration stock_interval = seconds(1);
@@ -130,7 +137,8 @@ private:
     bool tallied_ = false;
     std::unique_ptr<char[]> window_;
     bool window_used_ = false; ///< since next_shrink_ was set
-    std::vector<Lot> lots_;    ///< by pool
+    std::vector<std::string> traffic_;
+    std::vector<Lot> lots_; ///< by pool
     boost::intrusive::list<Stalled, boost::intrusive::base_hook<Stalled>, boost::intrusive::constant_time_size<false>>
         stalled_;
     std::vector<std::unique_ptr<Exchange>> stock_; ///< the first ones have rested longest

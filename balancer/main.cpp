@@ -57,7 +57,10 @@ void serve(App& app, const Config& config)
     const Listeners listeners = open_listeners(app.io(), config, count);
     const RouteTable routes(config.routes);
     std::optional<AccessLog> access_log;
-    if (!config.access_log.empty()) access_log.emplace(config.access_log, config);
+    if (!config.access_log.empty()) {
+        access_log.emplace(config.access_log, config);
+        app.on_reopen([&] { access_log->reopen(); });
+    }
 
     Monitor monitor(config, addresses, std::random_device{}());
 
@@ -70,6 +73,7 @@ void serve(App& app, const Config& config)
         Worker::Hooks hooks;
         hooks.report = [&](std::vector<Evidence> evidence) { monitor.report(std::move(evidence)); };
         hooks.hand_over = [&](Handover handover) { admin->adopt(std::move(handover)); };
+        hooks.tell_traffic = [&](std::vector<std::string> lines) { admin->tell(std::move(lines)); };
         hooks.drained = [&] {
             asio::post(app.io(), [&] {
                 if (--draining == 0) open.reset();

@@ -149,7 +149,8 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
 
     plane_.budgets[pool_].deposit(now);
     plane_.counters.pools[pool_].requests.add();
-    if (plane_.access_log != nullptr) open_record(client_ip, head.method_name, head.target);
+    if (plane_.access_log != nullptr || plane_.config.log_traffic)
+        open_record(client_ip, head.method_name, head.target);
 
     client_in.consume(head_size); // from here on the head's views are dead
     scanner.reset();
@@ -354,6 +355,7 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     up.connect_deadline = now + plane_.config.timeouts.connect;
     ++plane_.active[backend];
     plane_.counters.backends[backend].active.add();
+    if (plane_.config.log_traffic) plane_.tell_traffic(record_->method, record_->target, backend);
 }
 
 void Exchange::release(Upstream& up, Fate fate, TimePoint now)
@@ -1141,7 +1143,7 @@ void Exchange::log_request(Progress how, TimePoint now)
     if (pool_ != no_pool) record_->pool = pool_;
     record_->complete = how != Progress::abort;
     record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
-    plane_.access_log->add(std::move(*record_));
+    if (plane_.access_log != nullptr) plane_.access_log->add(std::move(*record_));
     record_.reset();
 }
 

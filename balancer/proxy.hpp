@@ -218,7 +218,7 @@ private:
     bool tunnel_client_eof_ = false;
     bool tunnel_backend_eof_ = false;
 
-    std::unique_ptr<AccessRecord> record_; ///< only while the access log is on
+    std::unique_ptr<AccessRecord> record_; ///< only while the access log or log_traffic is on
 };
 
 } // namespace hotspare::balancer

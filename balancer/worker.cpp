@@ -205,6 +205,8 @@ void Worker::tick()
     timer_at_ = TimePoint::max();
     plane_.wheel.advance(now);
     if (plane_.relay_memory.trim_due(now)) hooks_.trim();
+    if (config_.log_traffic)
+        if (auto lines = plane_.take_traffic(); !lines.empty()) hooks_.tell_traffic(std::move(lines));
     if (now >= drain_deadline_) {
         while (!sessions_.empty()) forget(sessions_.front());
         check_drained();

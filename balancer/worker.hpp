@@ -29,8 +29,10 @@ public:
     struct Hooks {
         DataPlane::Report report;                ///< evidence; called on the worker's thread
         std::function<void(Handover)> hand_over; ///< an admin request; called on the worker's thread
-        std::function<void()> drained;           ///< after drain(), when the last connection is gone
-        std::function<void()> trim;              ///< the heap should give pages back; called on the worker's thread
+        /// Lines for /logs, with Config::log_traffic; called on the worker's thread, about ten times a second.
+        std::function<void(std::vector<std::string>)> tell_traffic;
+        std::function<void()> drained; ///< after drain(), when the last connection is gone
+        std::function<void()> trim;    ///< the heap should give pages back; called on the worker's thread
     };
 
     /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.

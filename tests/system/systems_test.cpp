@@ -70,10 +70,29 @@ TEST(Systems, ReverseProxy)
         EXPECT_EQ(log.status(), 101) << path << log.message.body;
     }
 
+    RawClient log(port);
+    log.send(format_request("GET", "/log",
+                            {{"Connection", "Upgrade"},
+                             {"Upgrade", "websocket"},
+                             {"Sec-WebSocket-Version", "13"},
+                             {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}}));
+    EXPECT_EQ(log.read_response().status(), 101);
+    std::string lines;
+    const auto logs = [&](const std::string& line) {
+        return eventually([&] {
+            lines += log.read_some(65536, milliseconds(50));
+            return lines.find(line) != lines.npos;
+        });
+    };
+    const auto url = [&](unsigned number) { return "http://127.0.0.1:" + std::to_string(system.port(number)); };
+    EXPECT_EQ(get(port, "/proxy/data?a=1").status(), 200);
+    EXPECT_TRUE(logs("Proxying request: GET /proxy/data?a=1 -> " + url(3001))) << lines;
+
     // The active one dies for real; its supervisor (run.sh) would start it again.
     EXPECT_EQ(post(port, "/proxy/fail").status(), 200);
     EXPECT_EQ(system.process("primary").wait_exit(), 1);
     EXPECT_EQ(served_by(port, "/proxy/data"), "secondary");
+    EXPECT_TRUE(logs("Switching active target to: " + url(3002))) << lines;
     EXPECT_TRUE(eventually([&] { return get(port, "/proxy/health").json()["active"] == "secondary"; }));
     system.start("primary");
     EXPECT_EQ(post(port, "/proxy/recover").status(), 200);

@@ -83,10 +83,10 @@ TEST(BalancerConfig, what_has_no_effect_is_warned_of)
     const auto found = warnings_of(backends + "pools:\n  - {name: one, backends: [a, b], weights: [1, 2]}\n"
                                               "  - {name: two, policy: random, backends: [b]}\n");
     ASSERT_EQ(found.size(), 4U);
-    EXPECT_EQ(found[0], "f.yaml:6:48: pools[0].weights: no effect with policy failover: the order of the backends "
+    EXPECT_EQ(found[0], "f.yaml:6:44: pools[0].weights: no effect with policy failover: the order of the backends "
                         "decides");
     EXPECT_EQ(found[1], "f.yaml:7:5: pools[1]: no route uses the pool 'two'; it is only probed");
-    EXPECT_EQ(found[2], "f.yaml:2:42: backends[0].weight: no effect with policy failover: the order of the backends "
+    EXPECT_EQ(found[2], "f.yaml:2:40: backends[0].weight: no effect with policy failover: the order of the backends "
                         "decides");
     EXPECT_EQ(found[3], "f.yaml:4:5: backends[2]: no pool uses the backend 'c'");
     EXPECT_TRUE(warnings_of(backends + "pools:\n  - {name: one, policy: random}\n").empty());

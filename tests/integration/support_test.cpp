@@ -581,7 +581,9 @@ void expect_to_have_seen(const Stall& stall, const LoadResult& result)
     std::nth_element(surplus.begin(), surplus.begin() + static_cast<std::ptrdiff_t>(surplus.size() / 2), surplus.end());
     const double typical_error = surplus[surplus.size() / 2];
     testing::Test::RecordProperty("typical_error_us", static_cast<int>(typical_error * 1000));
+#ifndef HOTSPARE_SANITIZED // which makes the origin slow
     EXPECT_LT(typical_error, 20) << "ms; about 1 on a quiet machine";
+#endif
     EXPECT_GE(to_ms(result.worst()), 190);
     // 500 per second were due in the first half of the stall, so that many waited for more than half of it: a generator
     // that slows down with the server, or starts the watch when it gets to send, would see a handful.

@@ -283,6 +283,8 @@ std::string Report::metrics() const
         out.counter("hotspare_failovers_total",
                     "Changes of the active backend because the one before failed; those by an operator not counted.",
                     {{"pool", pool_name}}, static_cast<double>(state.failovers));
+        out.counter("hotspare_planned_failovers_total", "Changes of the active backend that an operator caused.",
+                    {{"pool", pool_name}}, static_cast<double>(state.planned));
         out.counter("hotspare_failbacks_total", "Returns to a preferred backend.", {{"pool", pool_name}},
                     static_cast<double>(state.failbacks));
         out.counter("hotspare_failover_seconds_total", "First evidence to new routing, summed over all failovers.",

@@ -380,6 +380,11 @@ TEST_F(AdminTest, an_operator_drains_and_enables)
     EXPECT_EQ(status()["active"], "spare");
     EXPECT_EQ(status()["primary_healthy"], false);
     EXPECT_EQ(status()["last_failover"]["cause"], "operator");
+    const auto counted = [&](const std::string& line) {
+        return eventually([&] { return get("/metrics").message.body.find(line) != std::string::npos; });
+    };
+    EXPECT_TRUE(counted("hotspare_planned_failovers_total{pool=\"web\"} 1\n"));
+    EXPECT_TRUE(counted("hotspare_failovers_total{pool=\"web\"} 0\n"));
     EXPECT_EQ(post("/admin/backends/primary/maintenance").json()["status"], "maintenance");
     EXPECT_EQ(post("/admin/backends/primary/enable").json()["status"], "healthy");
     EXPECT_TRUE(wait_active("primary"));

@@ -13,9 +13,9 @@
 //     }
 //
 // Each setting is taken from the first of: flag (--fail-mode), environment (HOTSPARE_FAIL_MODE; PORT for `port`), file
-// (fail_mode), default. --help, --version, --config FILE, --check-config, --print-config, --user, --log-level and --log-format
-// exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (a line for each error says what, where and
-// what was expected), 1 any other failure, 128 + N when signal N came a second time.
+// (fail_mode), default. --help, --version, --config FILE, --check-config, --print-config, --user, --log-level and
+// --log-format exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (a line for each error says
+// what, where and what was expected), 1 any other failure, 128 + N when signal N came a second time.
 //
 // Signals: SIGTERM and SIGINT stop gracefully, SIGUSR1 opens log files again, SIGHUP is logged and ignored. What a
 // daemon must not do: install handlers for these or SIGPIPE, or write to standard error by itself.

@@ -120,7 +120,8 @@ private:
     {
         const auto lost = dropped();
         if (lost > reported_ && writable(Duration::zero())) {
-            const auto text = fmt::format("{} log lines were dropped because standard error was not read", lost - reported_);
+            const auto text =
+                fmt::format("{} log lines were dropped because standard error was not read", lost - reported_);
             if (write(spdlog::details::log_msg("", spdlog::level::warn, text))) reported_ = lost;
         }
         if (!write(msg)) ++unwritten_;

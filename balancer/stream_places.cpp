@@ -12,7 +12,7 @@ namespace {
 /// What an address is counted by: an IPv4 address as a whole, of IPv6 the first 64 bits.
 std::string client_of(std::string_view address)
 {
-    const std::string text(address);
+    std::string text(address);
     in6_addr v6{};
     if (::inet_pton(AF_INET6, text.c_str(), &v6) != 1) return text;
     if (IN6_IS_ADDR_V4MAPPED(&v6)) return text;

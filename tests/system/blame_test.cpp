@@ -96,9 +96,9 @@ protected:
 
 TEST_F(BlameStalled, AServerThatDoesNotReadIsNotTheClientsFault)
 {
-    std::latch release(1);
-    primary_.script([&](const Message& request) {
-        if (request.target() == "/stuck") release.wait();
+    const auto release = std::make_shared<std::latch>(1); // the server may look at it until it has ended
+    primary_.script([release](const Message& request) {
+        if (request.target() == "/stuck") release->wait();
         return Reply::text("ok");
     });
     RawClient client(port());
@@ -107,7 +107,7 @@ TEST_F(BlameStalled, AServerThatDoesNotReadIsNotTheClientsFault)
     while (client.send(piece, milliseconds(200))) {
     }
     const Answer answer = client.read_response();
-    release.count_down();
+    release->count_down();
     EXPECT_EQ(answer.status(), 504) << answer.message.head << answer.message.body;
 }
 

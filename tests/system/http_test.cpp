@@ -1027,9 +1027,9 @@ TEST_F(Http, ASlowReaderIsNotBuffered)
 
 TEST_F(Http, ASlowServerIsNotBuffered)
 {
-    std::latch release(1);
-    origin_.script([&](const Message&) {
-        release.wait();
+    const auto release = std::make_shared<std::latch>(1); // the server may look at it until it has ended
+    origin_.script([release](const Message&) {
+        release->wait();
         return Reply::text("ok");
     });
     const std::size_t before = balancer_.process().resident_kib();
@@ -1045,7 +1045,7 @@ TEST_F(Http, ASlowServerIsNotBuffered)
     EXPECT_LT(sent, 32 * mebibyte);
     EXPECT_LT(balancer_.process().resident_kib(), before + growth_kib);
     client.reset();
-    release.count_down();
+    release->count_down();
     EXPECT_TRUE(eventually([&] { return works(); }));
 }
 

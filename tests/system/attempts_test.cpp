@@ -344,7 +344,8 @@ TEST(Tunnel, EndsWhenItsServerGoesDown)
     ASSERT_EQ(client.read_some(5), "hello");
     gate.set(Fault::black_hole());
     EXPECT_TRUE(client.closed_by_peer()) << "a client that only listens cannot notice";
-    EXPECT_EQ(balancer.status_of("primary"), "down");
+    // The workers learn of it a moment before /status does.
+    EXPECT_TRUE(eventually([&] { return balancer.status_of("primary") == "down"; }));
 }
 
 } // namespace

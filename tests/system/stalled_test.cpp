@@ -247,8 +247,8 @@ protected:
 
 TEST_F(StalledWithoutMemory, ARequestGoesOnWithOnePieceEach)
 {
-#ifdef HOTSPARE_SANITIZED
-    constexpr std::size_t count = 80; // enough to reach the bound; more gigabytes would take a minute
+#ifdef HOTSPARE_SANITIZED // enough to reach the bound; more gigabytes would take a minute
+    constexpr std::size_t count = 95;
 #else
     constexpr std::size_t count = 150;
 #endif

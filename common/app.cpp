@@ -229,14 +229,15 @@ public:
     {
         signals_.add(SIGHUP);
         signals_.add(SIGUSR1);
-        // Only this thread takes them: every other is started later and inherits the mask.
-        const sigset_t watched = signal_mask({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
         wait();
-        ::pthread_sigmask(SIG_BLOCK, &watched, &before_);
-        thread_ = std::thread([this, watched] {
-            ::pthread_sigmask(SIG_UNBLOCK, &watched, nullptr);
+        thread_ = std::thread([this] {
+            const sigset_t harmless = signal_mask({SIGHUP, SIGUSR1});
+            ::pthread_sigmask(SIG_UNBLOCK, &harmless, nullptr);
             io_.run();
         });
+        // Only that thread takes them: every other is started later and inherits the mask.
+        const sigset_t stopping = signal_mask({SIGINT, SIGTERM});
+        ::pthread_sigmask(SIG_BLOCK, &stopping, &before_);
     }
 
     ~SignalWatch()

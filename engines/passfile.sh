@@ -2,8 +2,7 @@
 # Sourced by the engines: the password that they share with the services of their system.
 #
 # The file is one of libpq's (PostgreSQL documentation, "The Password File"), with one line for every host, database and
-# user, and readable for its owner alone: whoever can read a process's command line, which is every user of the machine,
-# does not learn the password from it.
+# user, and readable for its owner alone. A password on a command line could be read by every user of the machine.
 
 # passfile_password FILE -> the password in it. The engine that starts first makes the file: link(2) lets one win.
 passfile_password() {

@@ -48,7 +48,7 @@ public:
     /// The same straight through to the sink, as long as nothing waits in `in` or `out` and no chunks must be framed.
     /// What the sink does not take stays in the source's socket, but for a small piece that is appended to `out`.
     /// Nothing is read while the sink takes nothing, or while more than `most_waiting` bytes are in `out`. `window` is
-    /// scratch of relay_window bytes. A broken sink is met again by whoever writes `out`.
+    /// scratch of relay_window bytes. A broken sink shows again when `out` is written.
     Step pass(Stream& source, Buffer& in, Stream& sink, Buffer& out, std::span<char> window, std::size_t most_waiting);
 
 private:

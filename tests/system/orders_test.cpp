@@ -257,7 +257,7 @@ TEST_F(Orders, AnOperatorCancelsAndReplays)
     EXPECT_EQ(events, (std::vector<std::string>{"created", "failed", "replayed", "attempt", "validated"}));
 }
 
-/// The gateway is the clients': what it passes on is marked, and whoever forges or removes marks cannot take that away.
+/// The gateway is the clients': what it passes on is marked, and a client cannot take that mark away.
 TEST_F(Orders, TheGatewayTakesNoOperatorsAndNoWorkersRequests)
 {
     EXPECT_EQ(post(worker_port(), "/pause").status(), 200);

@@ -149,13 +149,17 @@ static void fields(config::Fields& field, ProbeConfig& c)
 {
     field("path", c.path, "request target of the probe", {config::is_target, config::a_target});
     field("interval", c.interval, "time between two probes", {shortest, longest});
-    field("fast_interval", c.fast_interval, "time between two probes while the status is in doubt",
+    field("fast_interval", c.fast_interval,
+          "time between two probes while the status may change: at start, after a failure, during recovery; a fifth "
+          "of it while no backend is available",
           {shortest, longest});
     field("timeout", c.timeout, "probe timeout", {shortest, longest});
-    field("slow", c.slow, "slower probes mark the backend degraded", {shortest, longest});
+    field("slow", c.slow, "a successful probe that takes longer marks the backend degraded", {shortest, longest});
     field("jitter", c.jitter, "random variation of the intervals, as a share of them", {0, 0.5});
-    field("fall", c.fall, "consecutive failed probes before the backend is marked down or unhealthy", {1, 1000});
-    field("rise", c.rise, "consecutive successful probes before the backend is marked healthy", {1, 1000});
+    field("fall", c.fall,
+          "consecutive failed probes that mark the backend down (no response) or unhealthy (wrong response)",
+          {1, 1000});
+    field("rise", c.rise, "consecutive successful probes that mark the backend healthy", {1, 1000});
     field("expect_status", c.expect_status, "response statuses of a successful probe",
           {is_not_empty<StatusRange>, "at least one status or range"});
     field("expect_body", c.expect_body, "text that the response body must contain; empty = any body");
@@ -166,8 +170,9 @@ static void fields(config::Fields& field, ProbeConfig& c)
 
 static void fields(config::Fields& field, FailbackConfig& c)
 {
-    field("mode", c.mode,
-          "auto: a recovered backend that is preferred becomes active again; manual: an operator decides");
+    field(
+        "mode", c.mode,
+        "auto: a preferred backend becomes active again after its recovery; manual: only when an operator requests it");
     field("hold_down", c.hold_down,
           "time a recovered backend must stay healthy before it becomes active; each flap doubles it",
           {Duration::zero(), longest});
@@ -188,26 +193,29 @@ static void fields(config::Fields& field, PassiveConfig& c)
 {
     field("failing_status", c.failing_status, "response statuses that count as failures of the backend");
     field("degrade_after", c.degrade_after,
-          "requests that failed here and succeeded elsewhere, minus two for each that succeeded here: degraded",
+          "score that marks the backend degraded: plus 1 for each request that failed on it and succeeded on another "
+          "backend, minus 2 for each that succeeded on it",
           {1, 1'000'000});
     field("outlier_factor", c.outlier_factor,
-          "a mean latency above this multiple of the other backends' marks the backend degraded", {1.0, 1e6});
+          "mean latency that marks the backend degraded, as a multiple of that of the other backends", {1.0, 1e6});
 }
 
 static void fields(config::Fields& field, RetryConfig& c)
 {
     field("statuses", c.statuses,
-          "response statuses that are retried on another backend if the request may be repeated");
+          "response statuses after which a request that may be repeated is sent to another backend");
     field("attempts", c.attempts,
-          "maximum number of times one request is sent, hedges included; failed connections do not count",
+          "maximum number of times a request is sent, including hedges; failed connections do not count",
           {1, most_attempts});
     field("budget_ratio", c.budget_ratio,
-          "retry budget: retries and hedges as a share of requests, plus budget_per_second", {0.0, 100.0});
-    field("budget_per_second", c.budget_per_second, "retry budget: retries and hedges per second, plus budget_ratio",
-          {0.0, 1e6});
-    field("replay_buffer", config::Bytes{c.replay_buffer}, "requests with a larger body are not repeated",
-          {0, 64 << 20});
-    field("hedge", c.hedge, "send a slow safe request to a second backend too; the first response wins");
+          "retry budget: retries and hedges allowed per request, in addition to budget_per_second", {0.0, 100.0});
+    field("budget_per_second", c.budget_per_second,
+          "retry budget: retries and hedges allowed per second, in addition to budget_ratio", {0.0, 1e6});
+    field("replay_buffer", config::Bytes{c.replay_buffer},
+          "maximum request body kept for a retry; a request with a larger body is not repeated", {0, 64 << 20});
+    field("hedge", c.hedge,
+          "send a safe request (GET, HEAD, OPTIONS), or one with an Idempotency-Key, to a second backend as well if "
+          "it has no response after the hedge delay; the first response is used");
     field("hedge_floor", c.hedge_floor, "minimum delay before a hedge", {shortest, longest});
     field("hedge_factor", c.hedge_factor,
           "delay before a hedge, as a multiple of the recent 99th percentile of latency", {1.0, 1000.0});
@@ -215,7 +223,7 @@ static void fields(config::Fields& field, RetryConfig& c)
 
 static void fields(config::Fields& field, ParkConfig& c)
 {
-    field("timeout", c.timeout, "maximum wait for a backend while none is available; 0s = fail at once with 503",
+    field("timeout", c.timeout, "maximum time a request waits while no backend is available; 0s = 503 at once",
           {Duration::zero(), longest});
     field("limit", c.limit, "maximum number of waiting requests per worker", {0, 1'000'000});
     field("release_per_second", c.release_per_second,
@@ -227,7 +235,7 @@ static void fields(config::Fields& field, PoolSettings& c)
     field("name", c.name, "name in routes, /status and metrics", {config::is_name, config::a_name});
     field("policy", c.policy, "how a backend is chosen; failover = the first healthy one, in the order of `backends`");
     field("backends", c.backends, "names of backends, in order of preference; empty = all");
-    field("weights", c.weights, "one weight per backend; empty = backends[].weight",
+    field("weights", c.weights, "one weight per backend, in the order of `backends`; empty = backends[].weight",
           {are_weights, "numbers from 1 to 1000"});
     field("probe", c.probe, "active health checks");
     field("failback", c.failback, "return to a preferred backend after its recovery");
@@ -242,47 +250,54 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("path", c.path, "match this path exactly", {is_path_or_empty, a_path});
     field("prefix", c.prefix, "match this path and every path below it", {is_path_or_empty, a_path});
     field("rewrite", c.rewrite,
-          "replacement for the matched part of the path; one slash joins it to the rest; empty = unchanged",
+          "replacement for the matched part of the path, joined to the rest by one slash; empty = unchanged",
           {is_path_or_empty, a_path});
     field("repeatable", c.repeatable,
-          "requests may be repeated after a failure, whatever their method; set it only if a repeated request has no "
-          "further effect");
+          "requests of any method may be repeated after a failure; set it only if a repeated request has no further "
+          "effect");
     field("timeout", c.timeout,
-          "overrides timeouts.request; exceeding it counts as a backend timeout; 0s = timeouts.request",
+          "request timeout of this route; exceeding it counts as a failure of the backend; 0s = timeouts.request",
           {Duration::zero(), longest});
-    field("builtin", c.builtin, "built-in page that answers this route");
-    field("pool", c.pool, "pool that answers this route; empty = the first pool");
+    field("builtin", c.builtin, "built-in page served on this route");
+    field("pool", c.pool, "pool that the requests of this route are sent to; empty = the first pool");
 }
 
 static void fields(config::Fields& field, TimeoutConfig& c)
 {
     field("connect", c.connect, "timeout for connecting to a backend", {shortest, longest});
-    field("request", c.request, "time from a complete request to its response header, including parking and retries",
+    field("request", c.request,
+          "maximum time from a complete request to its response header, including retries and waiting for a backend",
           {shortest, longest});
-    field("header", c.header, "time for receiving a request header; then 408", {shortest, longest});
-    field("body_idle", c.body_idle, "time between two reads or writes of a body, on either side", {shortest, longest});
+    field("header", c.header, "maximum time to receive a request header; exceeding it is answered with 408",
+          {shortest, longest});
+    field("body_idle", c.body_idle, "maximum time between two reads or writes of a body, on either side",
+          {shortest, longest});
     field("client_idle", c.client_idle, "idle time before a client connection is closed", {shortest, longest});
     field("upstream_idle", c.upstream_idle, "idle time before a backend connection is closed", {shortest, longest});
     field("tunnel_idle", c.tunnel_idle, "idle time before an upgraded connection is closed", {shortest, longest});
-    field("drain", c.drain, "time for requests in flight to end after SIGTERM", {Duration::zero(), longest});
+    field("drain", c.drain, "maximum time for requests in flight to complete after SIGTERM",
+          {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, LimitConfig& c)
 {
     constexpr std::uint64_t smallest = 256;
     constexpr std::uint64_t largest = 1 << 20;
-    field("request_line", config::Bytes{c.request_line}, "maximum size of a request line; then 414",
+    field("request_line", config::Bytes{c.request_line},
+          "maximum size of a request line; a longer one is answered with 414", {smallest, largest});
+    field("header", config::Bytes{c.header},
+          "maximum size of a request header, including its request line; a larger one is answered with 431",
           {smallest, largest});
-    field("header", config::Bytes{c.header}, "maximum size of a request header with its request line; then 431",
-          {smallest, largest});
-    field("fields", c.fields, "maximum number of request header fields; then 431", {1, most_fields});
-    field("body", config::Bytes{c.body}, "maximum size of a request body; then 413; 0 = unlimited");
+    field("fields", c.fields, "maximum number of request header fields; more are answered with 431", {1, most_fields});
+    field("body", config::Bytes{c.body},
+          "maximum size of a request body; a larger one is answered with 413; 0 = unlimited");
     field("relay_memory", config::Bytes{c.relay_memory},
-          "memory for bodies whose receiver does not take them, all workers together; beyond it each request holds at "
-          "most one small piece, and larger request bodies are not repeated",
+          "maximum memory for bodies that wait for a slow receiver, all workers together; when it is used up, each "
+          "request buffers at most 16 KiB, and a request with a larger body is not repeated",
           {1 << 20});
     field("access_log_backlog", config::Bytes{c.access_log_backlog},
-          "memory for access log lines that wait to be written; further lines are dropped and counted", {1 << 16});
+          "maximum memory for access log lines waiting to be written; further lines are dropped and counted",
+          {1 << 16});
     field("connections", c.connections,
           "maximum number of client connections per worker; 0 = as many as file descriptors allow");
     field("upstream_idle_per_backend", c.upstream_idle_per_backend,
@@ -296,19 +311,19 @@ void fields(config::Fields& field, ConfigFile& c)
     field("access_log", c.access_log, "access log file, one JSON object per line; - = standard output; empty = off");
     field("forwarded", c.forwarded, "add the Forwarded header field (RFC 7239) to requests");
     field("log_traffic", c.log_traffic,
-          "send a line to the readers of /logs for each request (Proxying request: METHOD PATH -> URL) and each change "
-          "of the active backend (Switching active target to: URL)");
+          "write a line to /logs for each request (Proxying request: METHOD PATH -> URL) and for each change of the "
+          "active backend (Switching active target to: URL)");
     field("pages", c.pages, "serve /health /status /metrics /events /logs /admin unless a route has the same path");
     field("admin", c.admin,
-          "accept operators' requests at /admin from loopback clients; keep it off behind a TCP or TLS proxy of this "
-          "machine, which makes every client a loopback client");
+          "accept operators' requests at /admin from loopback clients; do not enable it behind a TCP or TLS proxy on "
+          "this machine, as all its clients have a loopback address");
     field("admin_hosts", c.admin_hosts,
-          "host names accepted by /admin, in addition to localhost and loopback addresses, and by /status /metrics "
-          "/events /logs, in addition to localhost and IP addresses",
+          "further values of the Host field that are accepted: by /admin, besides localhost and loopback addresses; by "
+          "/status /metrics /events /logs, besides localhost and IP addresses",
           {are_host_names, a_host_name_list});
     field("admin_origins", c.admin_origins,
-          "origins of web pages, such as https://console.example:8443, that may use /admin /events /logs, in addition "
-          "to those of the balancer itself",
+          "origins of web pages, such as https://console.example:8443, that may use /admin /events /logs, besides the "
+          "balancer's own",
           {are_origins, an_origin_list});
     field("backends", c.backends, "servers that requests are passed to", {is_backend_list, a_backend_list});
     field("pools", c.pools, "groups of backends; empty = one pool named default with all backends",
@@ -346,7 +361,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag port;
     port.name = "port";
     port.metavar = "PORT";
-    port.help = "listen port; keeps the host of --listen";
+    port.help = "listen port, in place of that of --listen";
     port.path = "port";
     port.assign = [&file](const std::vector<std::string>& values) -> std::string {
         const auto value = config::parse_unsigned(values.back(), 65535);
@@ -359,7 +374,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag backend;
     backend.name = "backend";
     backend.metavar = "NAME=URL";
-    backend.help = "server, in order of preference; repeatable; replaces the backends of the file";
+    backend.help = "backend; repeat the flag for each one, in order of preference; replaces the backends of the file";
     backend.path = "backends";
     backend.repeatable = true;
     backend.assign = [&file](const std::vector<std::string>& values) { return assign_backends(file, values); };

@@ -125,7 +125,7 @@ void serve(App& app, const Config& config)
 
 int main(int argc, char** argv)
 {
-    const AppInfo info{"balancer", "keeps an HTTP service answering while its servers fail"};
+    const AppInfo info{"balancer", "HTTP load balancer with failover"};
     return run_app(argc, argv, info, ConfigFile{},
                    [](App& app, const ConfigFile& file) { serve(app, to_config(file)); });
 }

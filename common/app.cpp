@@ -96,29 +96,30 @@ public:
         if (std::none_of(flags.begin(), flags.end(), [](const config::Flag& flag) { return flag.name == "version"; }))
             cli_.set_version_flag("--version", fmt::format("{} {}", info.name, version()));
         cli_.formatter(narrow_help());
-        cli_.set_help_flag("-h,--help", "print this and exit");
+        cli_.set_help_flag("-h,--help", "print this help and exit");
         cli_.allow_extras(); // to refuse unknown flags in our words
         cli_.footer("Every flag may also be given as an environment variable: --some-flag is\nHOTSPARE_SOME_FLAG, "
                     "--port also PORT.\nPrecedence: flag, environment, file, default.");
-        const std::string frame = "Frame";
-        cli_.add_option("--config", options_.config_file, "YAML file with settings (HOTSPARE_CONFIG)")
+        const std::string frame = "Common options";
+        cli_.add_option("--config", options_.config_file, "YAML configuration file (HOTSPARE_CONFIG)")
             ->type_name("FILE")
             ->group(frame);
         cli_.add_flag("--check-config", options_.check_config, "check flags, environment and file, and exit")
             ->group(frame);
         cli_.add_flag("--print-config", options_.print_config, "print the effective settings as YAML and exit")
             ->group(frame);
-        cli_.add_flag("--help-config", options_.help_config, "list every key of the file and exit")->group(frame);
+        cli_.add_flag("--help-config", options_.help_config, "list every key of the configuration file and exit")
+            ->group(frame);
         cli_.add_option("--user", options_.user,
-                        "user to run as, for a daemon that root starts; it may listen on ports below 1024 "
-                        "(HOTSPARE_USER)")
+                        "user to run as, if started by root; ports below 1024 can still be used (HOTSPARE_USER)")
             ->type_name("NAME")
             ->group(frame);
         cli_.add_option("--log-level", options_.log_level,
                         "trace | debug | info | warning | error | critical | off [info]")
             ->type_name("LEVEL")
             ->group(frame);
-        cli_.add_option("--log-format", options_.log_format, "text | json | auto: text on a terminal, else json [auto]")
+        cli_.add_option("--log-format", options_.log_format,
+                        "text | json | auto; auto = text on a terminal, else json [auto]")
             ->type_name("FORMAT")
             ->group(frame);
         values_.resize(loader.available_flags().size());

@@ -30,14 +30,16 @@ boost::asio::awaitable<http::Response> answered(http::Response response)
 
 void fields(config::Fields& field, ControlSettings& s)
 {
-    field("host", s.host, "address of the control listener, which answers operators and workers");
+    field("host", s.host, "address of the control listener, for requests of operators and workers");
     field("port", s.port, "port of the control listener; 0 = any free port, logged at start");
     field("local_callers", s.local_callers,
-          "accept operators' and workers' requests on `port` as well, from loopback and not through an HTTP proxy; "
-          "false where a TCP or TLS proxy of this machine leads to `port`");
-    field("hosts", s.hosts,
-          "host names accepted in operators' and workers' requests, in addition to localhost and loopback addresses",
-          {are_names, "a list of at most 64 host names in lower case, without ports"});
+          "accept operators' and workers' requests on `port` as well, from loopback addresses and not through an HTTP "
+          "proxy; set it to false if a TCP or TLS proxy on this machine forwards to `port`");
+    field(
+        "hosts", s.hosts,
+        "further values of the Host field accepted in operators' and workers' requests, besides localhost and loopback "
+        "addresses",
+        {are_names, "a list of at most 64 host names in lower case, without ports"});
     field("origins", s.origins, "origins of web pages that may send operators' and workers' requests",
           {are_names, "a list of at most 64 origins such as https://console.example:8443"});
 }

@@ -22,7 +22,7 @@ void crash()
 
 int main(int argc, const char* const* argv, Settings defaults)
 {
-    const AppInfo info{defaults.role, "a server that answers, stores documents, and fails as it is told"};
+    const AppInfo info{defaults.role, "HTTP server with a document store and failure modes that can be switched on"};
     return run_app(argc, argv, info, std::move(defaults), [](App& app, const Settings& settings) {
         Service service(app.io(), settings, crash);
         app.on_stop([&service] { service.stop(); });

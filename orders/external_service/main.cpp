@@ -10,7 +10,7 @@ int main(int argc, char** argv)
     using namespace hotspare;
     namespace external = orders::external;
 
-    const AppInfo info{"external_service", "a validator of orders that fails as it is told"};
+    const AppInfo info{"external_service", "order validator with failure modes that can be switched on"};
     return run_app(argc, argv, info, external::Settings{}, [](App& app, const external::Settings& settings) {
         external::Service service(app.io(), settings);
         app.on_stop([&service] { service.stop(); });

@@ -9,10 +9,12 @@ void fields(config::Fields& field, Settings& s)
     field("control", s.control, "control listener, which no failure mode affects");
     field("stock", s.stock, "orders with a larger quantity are rejected");
     field("latency", s.latency, "duration of a validation", {Duration::zero(), std::chrono::minutes(1)});
-    field("ledger", s.ledger, "file with one line per effect, read at start; empty = keys do not survive a restart");
-    field("keys", s.keys, "maximum number of idempotency keys kept, about 100 bytes each; the oldest is dropped first",
+    field(
+        "ledger", s.ledger,
+        "file that records each validation with its idempotency key, read at start; empty = keys are lost on restart");
+    field("keys", s.keys, "maximum number of idempotency keys kept, about 100 bytes each; the oldest are dropped first",
           {1, 100'000'000});
-    field("drain", s.drain, "time for calls in flight to end after SIGTERM",
+    field("drain", s.drain, "maximum time for calls in flight to complete after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
 }
 

@@ -7,7 +7,7 @@ int main(int argc, char** argv)
     using namespace hotspare;
     namespace monitor = orders::monitor;
 
-    const AppInfo info{"monitor_service", "tells which services are healthy, degraded, unhealthy or down"};
+    const AppInfo info{"monitor_service", "probes services and reports each as healthy, degraded, unhealthy or down"};
     return run_app(argc, argv, info, monitor::Settings{}, [](App& app, const monitor::Settings& settings) {
         monitor::Service service(app.io(), settings);
         app.on_stop([&service] { service.stop(); });

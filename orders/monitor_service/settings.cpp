@@ -42,7 +42,7 @@ std::string assign_services(Settings& settings, const std::vector<std::string>& 
 static void fields(config::Fields& field, WatchedService& s)
 {
     field("name", s.name, "name of the service in responses", {config::is_name, config::a_name});
-    field("url", s.url, "address of the service, http://HOST[:PORT]; GET /health is requested from it",
+    field("url", s.url, "address of the service: http://HOST[:PORT]; probes are GET /health",
           {config::is_http_origin, config::an_http_origin});
 }
 
@@ -51,12 +51,13 @@ void fields(config::Fields& field, Settings& s)
     field("host", s.host, "address to listen on");
     field("port", s.port, "port to listen on; 0 = any free port");
     field("interval", s.interval, "time between two probes of a service", {shortest, longest});
-    field("fast_interval", s.fast_interval, "time between two probes while the status is in doubt",
+    field("fast_interval", s.fast_interval,
+          "time between two probes while the status may change: at start, after a failure, during recovery",
           {shortest, longest});
     field("timeout", s.timeout, "probe timeout", {shortest, longest});
-    field("slow", s.slow, "slower probes mark the service degraded", {shortest, longest});
+    field("slow", s.slow, "a successful probe that takes longer marks the service degraded", {shortest, longest});
     field("services", s.services, "services to monitor", {is_service_list, a_service_list});
-    field("drain", s.drain, "time for requests in flight to end after SIGTERM",
+    field("drain", s.drain, "maximum time for requests in flight to complete after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
 }
 

@@ -73,6 +73,6 @@ void run(App& app, const OrderServiceSettings& settings)
 
 int main(int argc, char** argv)
 {
-    const AppInfo info{"order_service", "accepts orders and keeps them until a validator has spoken"};
+    const AppInfo info{"order_service", "stores orders and hands them to validation_service"};
     return run_app(argc, argv, info, OrderServiceSettings{}, run);
 }

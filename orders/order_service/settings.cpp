@@ -13,24 +13,24 @@ void fields(config::Fields& field, OrderServiceSettings& s)
     field("port", s.port, "port to listen on; 0 = any free port");
     field("control", s.control, "control listener for operators and workers");
     field("store", s.store,
-          "PostgreSQL database of the orders, which several order services may share: "
-          "postgres://USER@HOST:PORT/DATABASE; "
-          "empty = the file `data`",
+          "PostgreSQL database of the orders, for one or more order services: postgres://USER@HOST:PORT/DATABASE; "
+          "empty = the SQLite file `data`",
           {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
            "postgres://USER@HOST:PORT/DATABASE, or nothing"});
     field("queue", s.queue,
-          "Redis server that announces due orders to all order services: redis://HOST:PORT; with ?prefix=NAME: several "
-          "pipelines can share one; empty = the store is polled",
+          "Redis server through which due orders are announced to all order services: redis://HOST:PORT; append "
+          "?prefix=NAME if several pipelines share it; empty = the store is polled",
           {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME], or nothing"});
     field("data", s.data, "SQLite file of the orders; only one order_service may use it", {not_empty, "a file name"});
     field("synchronous", s.synchronous,
           "full: responses wait until the order is on disk; normal: the latest orders may be lost in a power failure");
-    field("lease", s.lease, "time after which the job of a silent worker is given to another worker",
+    field("lease", s.lease,
+          "time for which a worker holds an order without extending the lease; then another worker gets it",
           {milliseconds(100), std::chrono::hours(1)});
-    field("answer_within", s.answer_within, "time limit for storing an order; then 503",
+    field("answer_within", s.answer_within, "maximum time to store an order; exceeding it is answered with 503",
           {milliseconds(10), seconds(60)});
-    field("drain", s.drain, "time for requests in flight to end after SIGTERM",
+    field("drain", s.drain, "maximum time for requests in flight to complete after SIGTERM",
           {Duration::zero(), std::chrono::minutes(10)});
 }
 

@@ -10,7 +10,8 @@
 int main(int argc, char** argv)
 {
     using namespace hotspare;
-    const AppInfo info{"validation_service", "takes orders to the external validator and reports what it said"};
+    const AppInfo info{"validation_service",
+                       "sends orders to the external validator and reports the results to order_service"};
     return run_app(
         argc, argv, info, orders::ValidationServiceSettings{},
         [](App& app, const orders::ValidationServiceSettings& settings) {

@@ -37,42 +37,45 @@ usage() {
     cat <<'TEXT'
 usage: ./run.sh [COMMAND] [--port-offset N]
 
-  up [SYSTEM]       install, build, start in the background (default: failover)
+  up [SYSTEM]       install packages, build, and start a system in the
+                    background (default: failover)
   up orders --engine postgres+redis
-                    the order pipeline on engines of its own, with two of each
-                    of its services (default: --engine sqlite, which needs none)
-  status            what runs
-  logs [-f] [NAME]  the daemons' logs, or one's; -f follows
-  stop [NAME]       end everything that `up` started, or one system or daemon,
-                    by a name that `status` prints
-  demo              kill the primary under load; its clients notice nothing
-  experiment ARGS   inject a fault, measure it, judge it: run NAME, list,
+                    the order pipeline with PostgreSQL and Redis, which are
+                    started as well, and two processes of each of its services
+                    (default: --engine sqlite)
+  status            list the running systems and daemons
+  logs [-f] [NAME]  show the logs of all daemons or of one; -f follows them
+  stop [NAME]       stop everything that `up` started, or one system or daemon
+                    by its name in `status`
+  demo              one failover under load: kill the primary, show detection,
+                    failover and failback
+  experiment ARGS   inject a fault and measure its effect: run NAME, list,
                     check, compare (experiment --help)
-  prove orders      kill the order pipeline's processes hundreds of times, cut
-                    its power, and count what was lost (minutes); on SQLite
-                    and on PostgreSQL with Redis, or with --engine sqlite or
-                    --engine postgres+redis on one of them
-  bakeoff [ARGS]    the same faults against hotspare, nginx, HAProxy and Caddy
-  test [ARGS]       build everything and run every test; ARGS go to ctest;
-                    first --preset asan or tsan for the sanitizers
+  prove orders      kill the processes of the order pipeline hundreds of times,
+                    simulate power failures, and count lost orders (minutes);
+                    --engine sqlite or --engine postgres+redis: only with one
+                    kind of engine (default: both)
+  bakeoff [ARGS]    run the same experiments against hotspare, nginx, HAProxy
+                    and Caddy
+  test [ARGS]       build everything and run all tests; ARGS are passed to
+                    ctest; --preset asan or tsan, given first: with sanitizers
   fuzz [TARGET] [--seconds N] [--seed N]
-                    look for inputs that break a property, for N seconds a
-                    target (default 60): chunked config events request response;
-                    another search each time, or that of a seed
-  bench [ARGS]      measure beside nginx, HAProxy and Caddy (bench --help);
-                    bench orders: the order pipeline beside the disk
-  lint              format and static checks
-  build             install and build, no more
-  help              this text
+                    run the fuzz targets chunked, config, events, request and
+                    response, or one, for N seconds each (default 60);
+                    --seed repeats the search of a seed
+  bench [ARGS]      benchmark against nginx, HAProxy and Caddy (bench --help);
+                    bench orders: the order pipeline against the disk
+  lint              check format and run static checks
+  build             install packages and build
+  help              print this help
 
 --port-offset N adds N to every port. Exit codes: 0 done, 1 failed, 2 bad usage
 or a busy port.
 
 Environment:
   HOTSPARE_RUN_DIR    folder for logs, data and process records (default: .run
-                      beside this script)
-  HOTSPARE_BUILD_DIR  folder with programs that are built already; then nothing
-                      is built
+                      in the folder of this script)
+  HOTSPARE_BUILD_DIR  folder with built programs; if it is set, nothing is built
 TEXT
     echo
     echo "Systems: $(systems)"

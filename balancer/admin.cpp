@@ -249,7 +249,7 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
         if (refusal) co_return http::problem(*refusal, request.id);
     }
     const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;
-    if (request.body_unread && reads) co_return http::problem(request, 413, "a request for this page has no body");
+    if (request.body_unread && reads) co_return http::problem(request, 413, "this page takes no request body");
     auto response = co_await routers_[builtin].dispatch(request);
     if (response.takeover.index() != 0) {
         const auto refusal = take_stream_place(request, *visit);
@@ -410,12 +410,13 @@ http::Response Admin::manual(const http::Request& request)
             {"service", "balancer"},
             {"backends", std::move(names)},
             {"requests",
-             {row("/backends/{name}/drain", "no new requests; those in flight, and tunnels, go on to their end"),
-              row("/backends/{name}/maintenance", "as drain; announces planned work"),
+             {row("/backends/{name}/drain", "no new requests; requests in flight and tunnels continue until they end"),
+              row("/backends/{name}/maintenance",
+                  "as drain, but shown as maintenance in /status, /metrics and /events"),
               row("/backends/{name}/enable",
                   "ends drain, maintenance and quarantine, and resets the flap count: the status is what probes say"),
               row("/failover",
-                  "makes a working backend active in every pool of policy failover, and keeps it so while it works; "
+                  "makes an available backend active in every pool of policy failover, while it stays available; "
                   "{\"to\": null} returns to the configured order",
                   to)}},
             {"safe_to_stop", "a backend whose requests_in_flight in /status is 0 while it is draining or in "

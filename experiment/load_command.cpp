@@ -70,22 +70,28 @@ config::HostPort parse_target(const std::string& text)
 /// False if --help was asked for and has been answered.
 bool parse(const std::vector<std::string>& arguments, Options& options)
 {
-    CLI::App app("Loads an HTTP server and prints one line of JSON.", "experiment load");
+    CLI::App app("Sends load to an HTTP server and prints the measurements as one line of JSON.", "experiment load");
     app.formatter(narrow_help());
-    auto* target = app.add_option("--target", options.target, "HOST:PORT, the host as an address");
-    app.add_option("--path", options.request.path, "what to ask for");
+    auto* target = app.add_option("--target", options.target, "IP:PORT of the server");
+    app.add_option("--path", options.request.path, "path to request");
     auto* post = app.add_option("--post", options.request.filler, "POST a body of this many bytes instead of GET");
-    app.add_option("--connections", options.plan.connections, "keep-alive connections")->check(CLI::PositiveNumber);
-    auto* rate = app.add_option("--rate", options.rate, "requests per second, open loop; 0 = as fast as answers come")
-                     ->check(CLI::NonNegativeNumber);
-    app.add_option("--seconds", options.seconds, "how long, warm-up included")->check(CLI::PositiveNumber);
-    app.add_option("--warmup", options.warmup, "seconds at the start that the quantiles leave out");
-    app.add_option("--timeout", options.timeout, "seconds after which an answer counts as lost");
+    app.add_option("--connections", options.plan.connections, "number of keep-alive connections")
+        ->check(CLI::PositiveNumber);
+    auto* rate =
+        app.add_option(
+               "--rate", options.rate,
+               "requests per second, open loop; 0 = closed loop: each connection sends again after its response")
+            ->check(CLI::NonNegativeNumber);
+    app.add_option("--seconds", options.seconds, "duration in seconds, including the warm-up")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--warmup", options.warmup, "warm-up in seconds, not included in the quantiles");
+    app.add_option("--timeout", options.timeout, "timeout of a request in seconds");
     app.add_flag("--hold", options.hold,
-                 "one request on each connection, then keep them all open until standard input ends")
+                 "send one request on each connection, then keep all open until standard input is closed")
         ->needs(rate);
-    app.add_flag("--self-check", options.self_check,
-                 fmt::format("instead of a target: can this machine send {} requests/s on time?", self_check_rate))
+    app.add_flag(
+           "--self-check", options.self_check,
+           fmt::format("instead of --target: check that this machine can send {} requests/s on time", self_check_rate))
         ->excludes(target);
     try {
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend())); // CLI11 wants them in reverse

@@ -64,7 +64,7 @@ std::function<void(const std::string&)> into(std::optional<Duration>& value)
 }
 
 struct CommandLine {
-    CLI::App app{"Injects a fault, measures it, proves the claim."};
+    CLI::App app{"Injects faults under load, measures their effect and checks the conditions of a plan."};
     Places places{programs_of_this_build(), HOTSPARE_LIBRARY, HOTSPARE_PEERS, HOTSPARE_CONFIG};
     RunOptions run;
     BakeoffOptions bakeoff;
@@ -80,59 +80,74 @@ struct CommandLine {
         app.set_version_flag("--version", std::string(version()));
         app.footer("Exit codes: 0 PASS or done, 1 FAIL, 2 bad usage, 3 INVALID, 4 ABORTED.");
 
-        run_command = app.add_subcommand("run", "carry out an experiment");
-        run_command->add_option("experiment", run.experiment, "a file, or a name that `list` shows")->required();
-        auto* target = run_command->add_option("--target", run.target,
-                                               "http://HOST:PORT of a system that runs; default: one is started");
+        run_command = app.add_subcommand("run", "run an experiment");
+        run_command->add_option("experiment", run.experiment, "a plan file, or a name from `list`")->required();
+        auto* target =
+            run_command->add_option("--target", run.target, "http://HOST:PORT of a running system; default: start one");
         run_command
-            ->add_option("--backend", run.backends, "NAME=http://HOST:PORT behind that target, for failure modes")
+            ->add_option("--backend", run.backends,
+                         "NAME=http://HOST:PORT of a backend of the target, for failure modes")
             ->needs(target);
-        run_command->add_option("--process", run.processes, "NAME=PIDFILE behind that target, for faults of processes")
+        run_command
+            ->add_option("--process", run.processes, "NAME=PIDFILE of a process of the target, for process faults")
             ->needs(target);
         run_command
             ->add_flag("--supervised", run.supervised,
-                       "a supervisor restarts the processes of that target; needed for crash and stop")
+                       "a supervisor restarts the processes of the target; required for crash and stop")
             ->needs(target);
         run_command
             ->add_option("--ledger", run.ledgers,
-                         "NAME=FILE that a backend of that target writes (its --ledger), to count executions")
+                         "NAME=FILE, the --ledger of a backend of the target, to count executed requests")
             ->needs(target);
-        run_command->add_option("--balancer", run.balancer, "what is started: hotspare, nginx, haproxy, caddy");
-        run_command->add_option("--balancer-config", run.balancer_config,
-                                "YAML for hotspare in place of its defaults; @PORT@, @PRIMARY@, @SPARE@ are filled in");
-        run_command->add_option("--rate", run.rate, "requests/s of the first stream; the others in proportion")
+        run_command->add_option("--balancer", run.balancer, "balancer to start: hotspare, nginx, haproxy, caddy");
+        run_command->add_option(
+            "--balancer-config", run.balancer_config,
+            "configuration file for hotspare in place of its defaults; @PORT@, @PRIMARY@ and @SPARE@ are replaced");
+        run_command
+            ->add_option("--rate", run.rate, "requests/s of the first stream; those of the others change in proportion")
             ->check([](const std::string& text) {
                 const auto rate = config::parse_number(text);
                 return rate && *rate > 0 ? std::string() : "expected a number above 0";
             });
-        run_command->add_option_function<std::string>("--duration", into(run.duration), "of the load, such as 10s");
-        run_command->add_option("--repeat", run.repeat, "valid runs that are wanted (default 5)")
-            ->check(CLI::Range(1, 1000));
-        run_command->add_option("--seed", run.seed, "of everything that is random");
+        run_command->add_option_function<std::string>("--duration", into(run.duration),
+                                                      "duration of the load, such as 10s");
+        run_command->add_option("--repeat", run.repeat, "number of valid runs (default 5)")->check(CLI::Range(1, 1000));
+        run_command->add_option("--seed", run.seed, "seed of all random choices");
         run_command->add_option("--out", run.out, "folder for report.html, result.json, samples.jsonl, junit.xml");
-        run_command->add_flag("--quiet", run.quiet, "one line per run");
+        run_command->add_flag("--quiet", run.quiet, "print one line per run");
 
-        list_command = app.add_subcommand("list", "the experiments that come with hotspare");
-        check_command = app.add_subcommand("check", "recompute the verdict from the raw samples, and look for forgery");
-        check_command->add_option("samples", a, "a samples.jsonl or its folder, or a history.jsonl of `orders`")
+        list_command = app.add_subcommand("list", "list the experiments that come with hotspare");
+        check_command = app.add_subcommand(
+            "check", "recompute the verdict from the raw samples, and check that the record is consistent");
+        check_command->add_option("samples", a, "samples.jsonl or its folder, or history.jsonl of `orders`")
             ->required();
-        compare_command = app.add_subcommand("compare", "differences between two experiments that exceed the noise");
-        compare_command->add_option("A", a, "a samples.jsonl, or the folder it is in")->required();
-        compare_command->add_option("B", b, "the other")->required();
+        compare_command = app.add_subcommand("compare", "show significant differences between two experiments");
+        compare_command->add_option("A", a, "samples.jsonl, or its folder")->required();
+        compare_command->add_option("B", b, "samples.jsonl of the other experiment, or its folder")->required();
 
-        bakeoff_command = app.add_subcommand("bakeoff", "the same faults against hotspare, nginx, HAProxy and Caddy");
-        bakeoff_command->add_option("--experiments", bakeoff.experiments, "names, separated by commas")->delimiter(',');
-        bakeoff_command->add_option("--balancers", bakeoff.balancers, "names, separated by commas")->delimiter(',');
-        bakeoff_command->add_option("--repeat", bakeoff.repeat, "runs of each (default 3)")->check(CLI::Range(1, 100));
-        bakeoff_command->add_option("--seed", bakeoff.seed, "of everything that is random");
-        bakeoff_command->add_option("--from", bakeoff.from, "judge what an earlier --out holds; nothing is run")
+        bakeoff_command =
+            app.add_subcommand("bakeoff", "run the same experiments against hotspare, nginx, HAProxy and Caddy");
+        bakeoff_command
+            ->add_option("--experiments", bakeoff.experiments,
+                         "names, separated by commas (default: those that compare balancers)")
+            ->delimiter(',');
+        bakeoff_command
+            ->add_option("--balancers", bakeoff.balancers, "names, separated by commas (default: all installed)")
+            ->delimiter(',');
+        bakeoff_command
+            ->add_option("--repeat", bakeoff.repeat, "number of valid runs of each (default 3; stars need 5)")
+            ->check(CLI::Range(1, 100));
+        bakeoff_command->add_option("--seed", bakeoff.seed, "seed of all random choices");
+        bakeoff_command->add_option("--from", bakeoff.from, "folder of an earlier --out to evaluate; nothing is run")
             ->excludes("--experiments")
             ->excludes("--balancers");
         bakeoff_command->add_option("--out", bakeoff.out, "folder for bakeoff.md, bakeoff.json and all samples");
 
         orders_command =
-            app.add_subcommand("orders", "create orders while their validator fails; is any lost or done twice?");
-        orders_command->add_option("--orders", orders.orders, "so many")->required()->check(CLI::Range(1, 1'000'000));
+            app.add_subcommand("orders", "create orders while the validator fails, and count lost and duplicated ones");
+        orders_command->add_option("--orders", orders.orders, "number of orders")
+            ->required()
+            ->check(CLI::Range(1, 1'000'000));
         orders_command
             ->add_option_function<std::string>(
                 "--mode",
@@ -147,22 +162,23 @@ struct CommandLine {
             ->required();
         orders_command->add_option("--rate", orders.rate, "orders per second")->check(CLI::Range(0.1, 100'000.));
         orders_command->add_option("--target", orders.target,
-                                   "http://HOST:PORT of a gateway that runs; default: a pipeline is started");
+                                   "http://HOST:PORT of the gateway of a running pipeline; default: start one");
         orders_command->add_option("--validator", orders.validator,
-                                   "http://HOST:PORT of the control port of the target's external service, where its "
-                                   "mode is set; default: the target's port less 2977, as 5103 is to 8080");
+                                   "http://HOST:PORT of the control listener of the target's external service; "
+                                   "default: the port of --target minus 2977, such as 5103 for 8080");
         orders_command->add_option("--ledger", orders.ledger,
-                                   "FILE that the target's external service writes (its --ledger), to count effects");
-        orders_command->add_option("--seed", orders.seed, "of which orders are too large for the validator's stock");
+                                   "the --ledger FILE of the target's external service, to count effects");
+        orders_command->add_option("--seed", orders.seed,
+                                   "seed of the choice of orders that exceed the validator's stock");
         orders_command->add_option("--out", orders.out, "folder for history.jsonl and the logs");
 
         // Its flags are its own: main() hands the rest of the line over before this is parsed.
-        app.add_subcommand("load", "send load and print what came of it; no fault, no verdict");
-        orders_command->add_option("--config", places.config, "folder of orders.system")->group("Where things are");
-        orders_command->add_option("--programs", places.programs, "folder of the build")->group("Where things are");
+        app.add_subcommand("load", "send load and print the measurements; no fault, no verdict");
+        orders_command->add_option("--config", places.config, "folder of orders.system")->group("Paths");
+        orders_command->add_option("--programs", places.programs, "folder of the build")->group("Paths");
         for (auto* command : {run_command, list_command, bakeoff_command}) {
-            command->add_option("--library", places.library, "folder of the experiments")->group("Where things are");
-            command->add_option("--programs", places.programs, "folder of the build")->group("Where things are");
+            command->add_option("--library", places.library, "folder of the experiments")->group("Paths");
+            command->add_option("--programs", places.programs, "folder of the build")->group("Paths");
         }
     }
 

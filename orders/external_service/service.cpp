@@ -297,12 +297,14 @@ Response Service::expose_metrics(const Request&)
 {
     metrics::Exposition out;
     for (std::size_t i = 0; i < outcomes_.size(); ++i)
-        out.counter("hotspare_external_calls_total", "Calls of /validate by what was decided",
-                    {{"outcome", outcome_names[i]}}, outcomes_[i]);
-    out.counter("hotspare_external_effects_total", "First calls with a key, and calls without one", {}, effects_made_);
-    out.counter("hotspare_external_replays_total", "Calls that got the answer of an earlier one", {},
+        out.counter("hotspare_external_calls_total", "Calls of /validate by result", {{"outcome", outcome_names[i]}},
+                    outcomes_[i]);
+    out.counter("hotspare_external_effects_total",
+                "Validations that took effect: first calls with a key, and calls without one", {}, effects_made_);
+    out.counter("hotspare_external_replays_total",
+                "Calls answered with the result of an earlier call with the same key", {},
                 outcomes_[static_cast<std::size_t>(Outcome::replayed)]);
-    out.counter("hotspare_external_cuts_total", "Requests that the mode down left without an answer", {}, cuts_);
+    out.counter("hotspare_external_cuts_total", "Requests left without a response by mode down", {}, cuts_);
     out.gauge("hotspare_external_keys", "Idempotency keys that are remembered", {},
               static_cast<double>(effects_.size()));
     const auto mode = fault_.active(Clock::now()).mode;

@@ -290,15 +290,15 @@ Response Service::expose_metrics(const Request&)
             out.gauge("hotspare_monitor_status", "1 for the present status of a service",
                       {{"target", target.name}, {"status", to_string(status)}},
                       status == target.watch.health() ? 1. : 0.);
-            out.counter("hotspare_monitor_transitions_total", "Changes of status by what it became",
+            out.counter("hotspare_monitor_transitions_total", "Changes of status, by the status entered",
                         {{"target", target.name}, {"status", to_string(status)}}, target.transitions[i]);
         }
         for (std::size_t i = 0; i < outcome_count; ++i)
-            out.counter("hotspare_monitor_probes_total", "Probes by how they ended",
+            out.counter("hotspare_monitor_probes_total", "Probes by outcome",
                         {{"target", target.name}, {"outcome", to_string(static_cast<ProbeOutcome>(i))}},
                         target.probes[i]);
-        out.histogram("hotspare_monitor_probe_duration_seconds", "Probe sent to answer read", {{"target", target.name}},
-                      target.latency);
+        out.histogram("hotspare_monitor_probe_duration_seconds", "Time from sending a probe to its complete response",
+                      {{"target", target.name}}, target.latency);
     }
     out.process(version());
     return http::text_response(200, out.text(), metrics::Exposition::content_type);

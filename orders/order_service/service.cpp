@@ -404,13 +404,12 @@ asio::awaitable<Response> OrderService::expose_metrics(const Request&)
     counts_.expose(out, "hotspare_orders");
     constexpr std::array<std::string_view, 4> creations{"created", "repeated", "other_order", "other_body"};
     for (std::size_t i = 0; i < creations.size(); ++i)
-        out.counter("hotspare_orders_created_total", "Creations by what came of them", {{"outcome", creations[i]}},
-                    created_[i]);
+        out.counter("hotspare_orders_created_total", "Creations by outcome", {{"outcome", creations[i]}}, created_[i]);
     out.counter("hotspare_orders_created_late_total", "Creations that were answered 503 before they were stored", {},
                 late_);
     out.counter("hotspare_orders_leased_total", "Jobs given to workers", {}, leased_);
     for (std::size_t i = 0; i < settled_.size(); ++i)
-        out.counter("hotspare_orders_settled_total", "What workers came to, by whether it was taken",
+        out.counter("hotspare_orders_settled_total", "Results reported by workers, by outcome",
                     {{"outcome", to_string(static_cast<Settled>(i))}}, settled_[i]);
     const auto totals = co_await store_.totals();
     if (totals) {

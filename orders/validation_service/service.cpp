@@ -447,7 +447,7 @@ Response ValidationService::expose_metrics(const Request&)
 {
     metrics::Exposition out;
     counts_.expose(out, "hotspare_validation");
-    out.histogram("hotspare_validation_call_duration_seconds", "Calls of the validator", {}, calls_);
+    out.histogram("hotspare_validation_call_duration_seconds", "Duration of calls to the validator", {}, calls_);
     const auto count = [&](std::string_view name, std::string_view help, metrics::Labels labels, std::uint64_t value) {
         metrics::Counter counter;
         counter.add(value);
@@ -455,8 +455,7 @@ Response ValidationService::expose_metrics(const Request&)
     };
     const auto& work = work_.counters();
     const auto settled = [&](std::string_view outcome, std::uint64_t value) {
-        count("hotspare_validation_settled_total", "Jobs by what was reported and taken", {{"outcome", outcome}},
-              value);
+        count("hotspare_validation_settled_total", "Jobs by outcome of their report", {{"outcome", outcome}}, value);
     };
     settled("validated", work.validated);
     settled("rejected", work.rejected);
@@ -469,8 +468,8 @@ Response ValidationService::expose_metrics(const Request&)
         out.gauge(name, help, {}, static_cast<double>(value));
     };
     gauge("hotspare_validation_held", "Jobs held", work_.held());
-    gauge("hotspare_validation_calling", "Calls of the validator under way", work_.calling());
-    gauge("hotspare_validation_paused", "1 while an operator holds it", work_.paused() ? 1 : 0);
+    gauge("hotspare_validation_calling", "Calls to the validator in flight", work_.calling());
+    gauge("hotspare_validation_paused", "1 while the worker is paused", work_.paused() ? 1 : 0);
 
     const auto breaker = work_.breaker().snapshot(Clock::now());
     constexpr std::array states{BreakerState::closed, BreakerState::open, BreakerState::half_open,
@@ -479,7 +478,7 @@ Response ValidationService::expose_metrics(const Request&)
         out.gauge("hotspare_validation_breaker_state", "1 for the state that the circuit breaker is in",
                   {{"state", to_string(state)}}, state == breaker.state ? 1. : 0.);
     const auto calls = [&](std::string_view outcome, std::uint64_t value) {
-        count("hotspare_validation_breaker_calls_total", "Calls as the circuit breaker saw them",
+        count("hotspare_validation_breaker_calls_total", "Calls by their result for the circuit breaker",
               {{"outcome", outcome}}, value);
     };
     calls("success", breaker.counters.successes);
@@ -487,7 +486,7 @@ Response ValidationService::expose_metrics(const Request&)
     calls("ignored", breaker.counters.ignored);
     calls("late", breaker.counters.late);
     calls("refused", breaker.counters.refused);
-    count("hotspare_validation_breaker_opened_total", "How often the circuit breaker opened", {},
+    count("hotspare_validation_breaker_opened_total", "Number of times the circuit breaker opened", {},
           breaker.counters.opened);
     out.process(version());
     return http::text_response(200, out.text(), metrics::Exposition::content_type);

@@ -34,7 +34,7 @@ void fields(config::Fields& field, RetrySettings& s)
           {milliseconds(1), std::chrono::hours(1)});
     field("multiplier", s.multiplier, "factor for that upper bound after each further failed call", {1., 100.});
     field("max_delay", s.max_delay, "maximum of that upper bound", {milliseconds(1), std::chrono::hours(24)});
-    field("max_retry_after", s.max_retry_after, "maximum delay that a Retry-After of the validator can cause",
+    field("max_retry_after", s.max_retry_after, "longer values of Retry-After from the validator are reduced to this",
           {Duration::zero(), std::chrono::hours(24)});
 }
 

@@ -42,14 +42,14 @@ struct Plan {
 constexpr auto usage = R"(usage: orders_prove [--engine NAME] [--crashes N] [--losses N] [--faults N]
                     [--kills N] [--rate N] [--seed N] [--only WORD]
   --engine   sqlite, postgres+redis or both (both)
-  --crashes  at each point of the code (100)
-  --losses   of power; SQLite (100)
-  --faults   of each kind that befall PostgreSQL or Redis (50)
-  --kills    of random processes (500)
+  --crashes  number of crashes at each point of the code (100)
+  --losses   number of simulated power failures; SQLite only (100)
+  --faults   number of faults of each kind in PostgreSQL and Redis (50)
+  --kills    number of kills of random processes (500)
   --rate     orders per second during faults and random kills (100)
-  --seed     repeats the same choices; printed at the start
-  --only     only the proofs whose name holds this word
-  --help     this text
+  --seed     seed of the random choices; that of a run is printed at its start
+  --only     run only the proofs whose name contains this word
+  --help     print this help and exit
 )";
 
 bool read_engine(Plan& plan, std::string_view name)

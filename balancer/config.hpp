@@ -1,5 +1,5 @@
 // The balancer's settings as one typed value: defaults here, overridden by the YAML file, then the environment, then
-// flags (DESIGN §7). Every default is meant to be right for the common case; the reason for a number stands beside it.
+// flags. Every default is meant to be right for the common case; the reason for a number stands beside it.
 //
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
@@ -114,7 +114,7 @@ enum class Builtin : std::uint8_t {
     metrics,
     events,
     logs,
-    admin,        ///< /health, /status, ... of API.md
+    admin,        ///< /admin and the requests below it
     proxy_health, ///< {"active":...,"url":...,"status":...}
 };
 
@@ -170,7 +170,7 @@ struct Config {
     std::vector<std::string> default_pages; ///< paths of built-in pages that no route asked for
     std::vector<BackendConfig> backends;
     std::vector<PoolConfig> pools;
-    std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = the default routes of API.md
+    std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = all paths to the first pool
     TimeoutConfig timeouts;
     LimitConfig limits;
 };

@@ -1,5 +1,5 @@
-// One worker's counts: written by that worker only, read by the monitor thread when somebody asks for /metrics or
-// /status. Relaxed single-writer cells: no read-modify-write and no shared cache line on the request path.
+// One worker's counts: written by that worker only, read by the pages' thread for /metrics and /status. Relaxed
+// single-writer cells: no read-modify-write and no shared cache line on the request path.
 #pragma once
 
 #include "balancer/config.hpp"

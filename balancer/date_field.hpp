@@ -1,7 +1,7 @@
 // The value of a Date field, as RFC 9110 §6.6.1 wants it in every response that a server with a clock sends on without
 // one. Formatted once per second instead of once per response; reading the clock is left to the caller.
 //
-// One thread. Owner: whoever writes heads on that thread.
+// One thread. Owner: the component that writes heads on that thread.
 #pragma once
 
 #include "common/clock.hpp"

@@ -71,7 +71,7 @@ private:
 
     TimePoint start_;
     std::function<void()> earlier_;
-    std::int64_t promised_ = -1; ///< the tick that next() last returned; -1: nobody has asked yet
+    std::int64_t promised_ = -1; ///< the tick that next() last returned; -1: not called yet
     std::int64_t current_ = 0;   ///< every tick up to and including this one has fired
     std::array<List, slots> wheel_;
     std::bitset<slots> occupied_; ///< a set bit may be stale (its list emptied by unlinking), a clear one is not

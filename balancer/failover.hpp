@@ -9,20 +9,20 @@
 //    answers wrongly is used when nothing better is left; so is what is judged down but answers live requests (fail
 //    open). Among equals that do not work well the configured order decides, after their hold-down.
 //  - Failover. The active backend is left at once when it fails or an operator takes it out; a better or preferred one
-//  is
-//    returned to only after its hold-down (`ready`). Never from one failing backend to another that is no better.
-//    One that an operator prefers is not left for a better one while it works.
+//    is returned to only after its hold-down (`ready`). Never from one failing backend to another that is no better.
+//    One that an operator prefers is not left for a better one
+//    while it works.
 //  - Quarantine. A backend with `failure_limit` failures in `failure_window` is not used while any other works, until
-//  the
-//    cooldown has passed and it is healthy, or an operator enables it. It is still preferred to giving no answer at
-//    all.
+//    the cooldown has passed and it is healthy, or an operator enables it. It is still
+//    preferred to
+//    giving no answer at all.
 //  - Clock jumps. If it is called much later than it asked for, we were stopped ourselves: results of probes that were
 //    under way are recorded but decide nothing, and a fresh round starts.
 //
 // How often flapping can cause failovers: with one backend flapping at any frequency, its hold-down (1 s, doubled up to
 // 60 s, one flap forgotten per quiet minute) admits it at most 7 times in any minute, each time with one failover and
 // one failback: at most 14 a minute with the defaults. When all flap, a failover is needed whenever the active one
-// fails while another is well, and none is suppressed. What bounds them then is `rise`, doubled with each flap up to 32
+// fails while another works, and none is suppressed. What bounds them then is `rise`, doubled with each flap up to 32
 // good probes in a row: 3 s for each backend while another one works, 0.6 s while none does and probes come quicker.
 //
 // PURE: no I/O, no clock; `now` is an argument that does not go backwards, jitter comes from a seed.
@@ -61,7 +61,7 @@ struct ProbeReport {
 
 enum class OperatorWord : std::uint8_t {
     drain,       ///< takes no new requests, finishes those that it has
-    maintenance, ///< the same; its health is nobody's alarm
+    maintenance, ///< the same; announces planned work, so that no alert is raised
     enable,      ///< back to what is observed; forgives its past
 };
 
@@ -115,7 +115,7 @@ struct BackendState {
 
 /// What is known of a pool, for /status and /metrics.
 struct PoolState {
-    std::optional<BackendIndex> active;    ///< policy failover: who gets the requests; none if nobody answers
+    std::optional<BackendIndex> active;    ///< policy failover: the one that gets the requests; none if none answers
     std::optional<BackendIndex> preferred; ///< by an operator
     bool can_answer = true;                ///< some backend may be tried
     bool fail_open = false;

@@ -1,4 +1,4 @@
-// Looks up the names of backends without anyone waiting for it: getaddrinfo() blocks for as long as a name server is
+// Looks up the names of backends while no thread waits for it: getaddrinfo() blocks for as long as a name server is
 // silent and cannot be interrupted, so each lookup has a thread of its own, and its answer is posted to an event loop.
 //
 // Threads: construct, look_up() and destroy on one, the event loop's or, before that runs, the one that will run it.

@@ -21,7 +21,7 @@ std::vector<Addresses> resolve_backends(const Config& config);
 /// Listening sockets on one port, one per worker; the kernel spreads connections over them (SO_REUSEPORT).
 struct Listeners {
     boost::asio::ip::tcp::endpoint endpoint; ///< with the real port
-    std::vector<int> descriptors;            ///< bound, listening, not yet owned by anyone
+    std::vector<int> descriptors;            ///< bound, listening, not yet owned by a worker
 };
 Listeners open_listeners(boost::asio::io_context& context, const Config& config, unsigned count);
 

@@ -56,7 +56,7 @@ public:
     explicit Stream(Socket socket);
     static Ptr make(Socket socket) { return Ptr(std::make_unique<Stream>(std::move(socket)).release()); }
 
-    /// Who is told; nullptr = no one. The listener must detach itself before it dies.
+    /// The listener that is told; nullptr = none. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }
 
     /// Starts to connect to the first address that takes the connection; without any, the error is that of the first

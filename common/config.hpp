@@ -200,10 +200,10 @@ public:
     /// `path` and everything below it came from `place`.
     void set(const std::string& path, std::string place);
 
-    /// Whether `path` itself was set by anyone.
+    /// Whether `path` itself was set in any source.
     bool contains(std::string_view path) const { return places_.find(path) != places_.end(); }
 
-    /// The place of `path` or of its nearest ancestor; empty if nobody set any of them.
+    /// The place of `path` or of its nearest ancestor; empty if no source set any of them.
     std::string of(std::string_view path) const;
 
     /// "<place>: <path>: <message>", of which a flag or a variable as the place names the path by itself.

@@ -42,7 +42,7 @@ public:
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    /// Lines that were lost so far; a line in the log says so when somebody reads again.
+    /// Lines that were lost so far; a line in the log says so once the log is read again.
     std::size_t dropped() const;
 
 private:

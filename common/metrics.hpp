@@ -2,8 +2,8 @@
 //
 // A cell (Counter, Gauge, Histogram) belongs to one writing thread; any thread may read it. That is why a write is a
 // relaxed load and a relaxed store: a few nanoseconds, no locked instruction, no shared cache line. Several writers
-// each keep their own cell and the reader adds them up. There is no registry: the owner of the cells walks them when
-// somebody asks and hands every value to an Exposition, which lives as long as that one answer.
+// each keep their own cell and the reader adds them up. There is no registry: the owner of the cells walks them for
+// each scrape and hands every value to an Exposition, which lives as long as that one answer.
 #pragma once
 
 #include "common/clock.hpp"

@@ -74,7 +74,7 @@ std::uint16_t local_port(const Fd& socket) noexcept;
 /// not an IP address.
 Fd start_connect(const config::HostPort& address);
 
-/// An accepted connection, non-blocking with TCP_NODELAY; none when nobody waits or no descriptor is free.
+/// An accepted connection, non-blocking with TCP_NODELAY; none if no client waits or no descriptor is free.
 Fd accept_from(const Fd& listener) noexcept;
 
 /// The pending error of a socket, 0 if there is none; asking clears it.

@@ -1,4 +1,4 @@
-// Owns coroutines. `asio::detached` is banned in the suite: a coroutine that nobody owns outlives the objects it uses
+// Owns coroutines. `asio::detached` is banned in the suite: a coroutine without an owner outlives the objects it uses
 // and its exception is lost. A TaskGroup knows its tasks, can ask them all to stop, and can be awaited until they have.
 //
 // Thread: all calls on the executor's thread (every io_context here is run by exactly one thread).

@@ -33,8 +33,8 @@ bool is_utf8(std::string_view text) noexcept;
 
 /// For a terminal, a table or one line of a log: visible characters stay, and everything that could move the cursor,
 /// begin a line or change the direction of writing is written out: control characters (C0 and DEL as "\x1b", C1 as
-/// "\u{9b}"), line and paragraph separators, bidirectional controls, and bytes that are not UTF-8 ("\xff"). Whoever
-/// writes a text that came from outside writes this of it.
+/// "\u{9b}"), line and paragraph separators, bidirectional controls, and bytes that are not UTF-8 ("\xff"). A text
+/// that came from outside is written in this form.
 std::string printable(std::string_view text);
 
 /// The same for a JSON text, without changing what it says: JSON lets some of those characters stand as they are, here

@@ -1,5 +1,5 @@
 // Coroutines that wait for something to happen here, each until a moment of its own, in the order in which they came.
-// Whoever makes it happen wakes one of them, or all; who is woken looks again, as somebody else may have been quicker.
+// The cause of it wakes one of them, or all; a woken one looks again, as another may have been quicker.
 //
 // Thread: the io_context's. Owner: the component whose coroutines wait; they must have ended before it is destroyed.
 #pragma once

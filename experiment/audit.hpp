@@ -1,7 +1,7 @@
 // PURE: does a journal agree with itself? It was written by several independent witnesses: the plan and its seed say
 // when each request was due, the generator how it ended, the balancer's access log which way it went, the origins what
-// they executed, the event stream in which order health changed. Whoever changes one of them must change all the
-// others, too.
+// they executed, the event stream in which order health changed. A change of one of them needs a change of all
+// the others.
 //
 // This proves consistency, not honesty: a forger who invents a whole run from the start is not found out, nor is one
 // who changes what had only one witness: the first and the last event of a run, whether a failed request was executed,

@@ -29,7 +29,7 @@ struct RunOptions {
     std::string experiment; ///< a file, or the name of one in the library
     std::string balancer = "hotspare";
     std::string balancer_config;
-    std::string target; ///< a URL: somebody else's system, nothing is started
+    std::string target; ///< a URL: an existing system, nothing is started
     std::vector<std::string> backends, processes, ledgers;
     bool supervised = false;    ///< what is killed of the target is started again by its supervisor
     std::optional<double> rate; ///< of the first stream; the others in proportion

@@ -2,7 +2,7 @@
 // was done is on a list that the destructor works off from its end.
 //
 // A fault is triggered at once and confirmed by looking: a killed process is gone, a stopped one stands still, a
-// backend says itself that it fails, a gate has done to some bytes what it is for. poll() looks, so that nobody waits.
+// backend says itself that it fails, a gate has done to some bytes what it is for. poll() looks and does not wait.
 //
 // Thread: the director's. The target must outlive it.
 #pragma once

@@ -13,7 +13,7 @@ namespace hotspare::experiment {
 
 /// Whom the fault was done to; empty if the plan has no such step.
 std::string party_of(const Plan& plan, const FaultRecord& fault);
-/// When it was over: undone, or, for a restart, which nobody undoes, confirmed. Nothing if it lasted.
+/// When it was over: undone, or, for a restart, which is not undone, confirmed. Nothing if it lasted.
 std::optional<Nanos> end_of(const Plan& plan, const FaultRecord& fault) noexcept;
 
 /// All effective faults of a run as one: the boundaries of the phases.

@@ -1,4 +1,4 @@
-// HTTP requests by whoever may wait for them: probes, the backends' control requests. common/http/client with an event
+// Blocking HTTP requests: probes, the backends' control requests. common/http/client with an event
 // loop of its own around it. fetch() makes one; a Conversation makes many to one server, on one connection.
 //
 // Thread: any, for a Conversation one; blocks it for `deadline` at most.

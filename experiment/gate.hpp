@@ -15,9 +15,9 @@ namespace hotspare::experiment {
 
 class Gate {
 public:
-    /// Listens on 127.0.0.1 and a free port, forwards to 127.0.0.1:`target`. While nobody listens there, nor does the
-    /// gate: whoever comes is refused by the kernel. The first to come is still accepted and then reset, because only
-    /// through him does the gate learn of it; from then on it asks every few milliseconds, by connecting. Throws
+    /// Listens on 127.0.0.1 and a free port, forwards to 127.0.0.1:`target`. While nothing listens there, nor does
+    /// the gate: clients are refused by the kernel. The first one is still accepted and then reset, because only
+    /// through it does the gate learn of it; from then on it asks every few milliseconds, by connecting. Throws
     /// std::system_error when this machine has no port or descriptor left.
     explicit Gate(std::uint16_t target, std::uint64_t seed = 0);
     ~Gate();

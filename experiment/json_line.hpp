@@ -1,5 +1,5 @@
-// PURE: one line of a record in JSON lines, read strictly: whoever reads it asks for each key by its name and its kind,
-// and what nobody has asked for is refused. What is wrong is told with file and line.
+// PURE: one line of a record in JSON lines, read strictly: the reader asks for each key by its name and its kind,
+// and a key that was not asked for is refused. What is wrong is told with file and line.
 //
 // Any thread.
 #pragma once

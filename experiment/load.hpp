@@ -5,7 +5,7 @@
 // Closed loop (`schedule` empty): every connection sends again as soon as it has its answer; that finds the saturation
 // rate.
 //
-// Nothing is ever sent twice: whoever measures losses must not make good for them. A kept connection that is found
+// Nothing is ever sent twice: a measurement of losses must not make good for them. A kept connection that is found
 // closed before a byte of the request went out is replaced; one that dies afterwards has failed the request.
 //
 // It judges nothing but whether an answer is the expected one, and keeps no statistics.

@@ -20,7 +20,7 @@ std::string valid_utf8(std::string_view text);
 /// characters that XML forbids even as entities (controls, U+FFFE, U+FFFF) as U+FFFD. Line ends and tabs stay.
 std::string escape(std::string_view text);
 
-/// Code points of valid UTF-8: the columns that it takes, as long as nobody writes East Asian or combining characters.
+/// Code points of valid UTF-8: the columns that it takes, as long as none is East Asian or combining.
 std::size_t columns_of(std::string_view text) noexcept;
 
 /// At most `columns` (not 0) of them, the last one an ellipsis if something had to go.

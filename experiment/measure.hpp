@@ -36,11 +36,11 @@ enum class Measure : std::uint8_t {
     // Counts and shares; of the streams that must succeed.
     requests,     ///< due
     failed,       ///< without a good answer
-    lost,         ///< failed, and executed by nobody
+    lost,         ///< failed, and executed by no server
     error_rate,   ///< failed / requests
     availability, ///< 1 - error_rate
     stalled,      ///< took longer than 100 ms, or failed
-    // Of the streams that may fail, because nobody may repeat them.
+    // Of the streams that may fail, because they must not be repeated.
     given_up, ///< without a good answer
     // Of all streams.
     duplicated, ///< not repeatable, and executed more than once

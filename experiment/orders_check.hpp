@@ -32,21 +32,21 @@
 
 namespace hotspare::experiment {
 
-/// The limits that are promised. They are not part of a history: whoever forges one could relax them.
+/// The limits that are promised. They are not part of a history: a forged one could relax them.
 struct OrdersLimits {
     static constexpr Nanos answer = seconds(2);     ///< of a creation, from the moment it was due
     static constexpr Nanos detection = seconds(10); ///< of a fault, by the monitor, under its right name
     static constexpr Nanos lag = seconds(1); ///< of the load generator: more, and the clients were not what we say
 };
 /// How long after the end of the last fault, and of the load, nothing may be Processing any more. A worker that was
-/// killed keeps its lease for 30 s, which a fault of mode alone does not make anybody do.
+/// killed keeps its lease for 30 s, which a fault of mode alone does not cause.
 Nanos drain_limit(const OrdersHistory& history) noexcept;
 
 enum class Wrong : std::uint8_t {
     late,        ///< a creation was not answered in time
     lost,        ///< acknowledged and gone
     altered,     ///< there, but not what was asked for
-    unattempted, ///< there, although nobody asked for it, or after it was refused
+    unattempted, ///< there, although not asked for, or after it was refused
     stuck,       ///< Processing at the end
     path,        ///< its timeline is no legal one: ended twice, came back, out of order
     epoch,       ///< its epoch did not grow

@@ -46,7 +46,7 @@ struct Stream {
     /// reported apart, and what is judged is that none is executed twice.
     bool must_succeed = true;
 
-    /// RFC 9110 §9.2.2, or made so by its key: may be repeated by whoever does not know whether it was executed.
+    /// RFC 9110 §9.2.2, or made so by its key: may be repeated where it is unknown whether it was executed.
     bool repeatable() const noexcept;
 };
 
@@ -56,19 +56,19 @@ enum class FaultKind : std::uint8_t {
     stop,    ///< SIGTERM; undone by starting it again
     hang,    ///< SIGSTOP; undone by SIGCONT
     restart, ///< SIGTERM and a new process at once; nothing to undo
-    // Of the backend service, by its HTTP interface (API.md).
+    // Of the backend service, by its HTTP interface (docs/api.md).
     mode, ///< POST /fail?mode=...; undone by POST /recover
     // Of the network between balancer and backend, by a gate there. Undone by opening the gate.
     latency,    ///< answers arrive `delay` late
     jitter,     ///< answers arrive up to `delay` late, each its own way
     black_hole, ///< every byte is swallowed, nothing is answered; connections are still accepted
     unroutable, ///< connecting takes for ever; existing connections as in black_hole
-    refuse,     ///< nobody listens; existing connections go on
+    refuse,     ///< nothing listens; existing connections go on
     reset,      ///< TCP reset in place of the answer's byte number `bytes`
     cut,        ///< end of stream in place of the answer's byte number `bytes`
     drip,       ///< answers arrive at one byte each `delay`
     bandwidth,  ///< at most `bytes` per second to the client side
-    half_open,  ///< the backend forgot every existing connection and nobody was told; new ones work
+    half_open,  ///< the backend silently forgot every existing connection; new ones work
 };
 
 constexpr bool is_process_fault(FaultKind kind) noexcept

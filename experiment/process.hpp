@@ -1,4 +1,4 @@
-// The processes of an experiment: those that it starts itself, and those of somebody else that it was allowed to hit.
+// The processes of an experiment: those that it starts itself, and existing ones that it was allowed to hit.
 //
 // Nothing that was started survives the experiment, even if that is killed: the kernel ends a child when the thread
 // that started it goes, so children are started by the main thread alone. Children have process groups of their own: a
@@ -22,7 +22,7 @@
 
 namespace hotspare::experiment {
 
-/// A port on 127.0.0.1 that nobody uses, below the range that outgoing connections take theirs from, so that it can be
+/// An unused port on 127.0.0.1, below the range that outgoing connections take theirs from, so that it can be
 /// opened again after its server has died. Throws StartupError if none is found.
 std::uint16_t free_port();
 

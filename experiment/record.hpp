@@ -1,5 +1,5 @@
 // PURE: everything that was observed in an experiment, raw. Every number that is ever shown is computed from this and
-// from nothing else (measure.hpp), so that whoever has the file can compute it again.
+// from nothing else (measure.hpp), so that it can be computed again from the file.
 //
 // The file is JSON lines. All times are nanoseconds after the moment at which the run's load began, on one monotonic
 // clock; keys whose text is empty or whose word is `no` are left out where `?` says so.
@@ -73,7 +73,7 @@ struct Sample {
     Nanos done{};
     Outcome outcome = Outcome::good;
     unsigned status = 0;    ///< 0 unless a whole head was read
-    std::string served_by;  ///< the backend's name; empty if nobody said
+    std::string served_by;  ///< the backend's name; empty if unknown
     bool waited = false;    ///< every connection was busy when it was due: its lag is not the generator's
     std::vector<Hop> trail; ///< empty if the balancer keeps none
 
@@ -148,7 +148,7 @@ struct Run {
 struct Journal {
     Plan plan;
     std::uint64_t seed = 0;
-    std::uint32_t repeat = 1;           ///< so many valid runs were wanted: nobody can leave a bad one out later
+    std::uint32_t repeat = 1;           ///< valid runs that were asked for, so that a bad one cannot be left out later
     std::string target;                 ///< "hotspare", "nginx", a URL, ...
     std::vector<std::string> backends;  ///< in order of preference
     nlohmann::ordered_json environment; ///< machine, versions, configuration of the target

@@ -45,7 +45,7 @@ struct BakeoffRow {
 BakeoffCell bakeoff_cell(std::string balancer, const Judgement& judgement);
 
 /// Marks, among those that failed the fewest requests, the one with the lowest median of the worst latencies, and all
-/// whose worst latencies are not higher than its by more than chance (compare.hpp). Nobody, where there are too few
+/// whose worst latencies are not higher than its by more than chance (compare.hpp). None, where there are too few
 /// runs to tell: that no difference was found would mean nothing.
 void mark_lowest(BakeoffRow& row);
 

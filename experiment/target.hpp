@@ -1,7 +1,7 @@
 // What an experiment is done to: an address to send load to, and the parties behind it that faults can happen to.
 //
 // Either we start everything ourselves: primary, spare, gates where the plan needs them, and a balancer of one of
-// several kinds in front (a testbed). Or somebody else's system runs already and we are told its address (attach());
+// several kinds in front (a testbed). Or an existing system runs already and we are told its address (attach());
 // then only those faults are possible that we were given the means for: a process id, the address of a backend.
 //
 // Thread: the director's. Lifetime: the destructor ends what start_testbed() started; what we attached to is left as it
@@ -32,7 +32,7 @@ namespace hotspare::experiment {
 struct Party {
     std::string name;
     std::unique_ptr<Child> child;            ///< ours
-    std::unique_ptr<Foreign> foreign;        ///< somebody else's
+    std::unique_ptr<Foreign> foreign;        ///< of an existing system
     std::unique_ptr<Gate> gate;              ///< between the balancer and this backend
     std::optional<config::HostPort> address; ///< where it serves; a backend's is behind its gate
     std::optional<config::HostPort> control; ///< where a backend's /fail, /recover and /health always answer
@@ -66,7 +66,7 @@ struct Target {
 
     std::map<std::string, std::string, std::less<>> names; ///< of backends, by what X-Served-By calls them
     std::filesystem::path access_log;                      ///< hotspare's; empty = none
-    std::map<std::string, std::filesystem::path> ledgers;  ///< by backend; empty = nobody counts
+    std::map<std::string, std::filesystem::path> ledgers;  ///< by backend; empty = not counted
 };
 
 struct TestbedOptions {
@@ -94,7 +94,7 @@ struct AttachOptions {
     bool supervised = false;            ///< processes that end are started again by a supervisor
 };
 
-/// Throws UsageError if nobody answers there, if the plan needs a party or a means that was not given, or if a process
+/// Throws UsageError if nothing answers there, if the plan needs a party or a means that was not given, or if a process
 /// is not ours to hit.
 Target attach(const Plan& plan, const AttachOptions& options);
 

@@ -9,9 +9,9 @@
 //     Failed --> Processing                    an operator replays it: a new round
 //
 // A round ends in exactly one terminal state. Every lease raises the order's epoch, and so does all that takes a lease
-// away (putting the order back, an operator's word); only the holder of the present epoch may end the round. Whoever
-// was stopped, or cut off, past its lease changes nothing (a fencing token; Kleppmann, "How to do distributed locking",
-// 2016).
+// away (putting the order back, an operator's word); only the holder of the present epoch may end the round. A worker
+// that was stopped, or cut off, past its lease changes nothing (a fencing token; Kleppmann, "How to do distributed
+// locking", 2016).
 //
 // A name is not an order: when all orders are cleared, their names may be used again. So each clearing begins a new
 // generation, which has a name of its own and epochs above those of all generations before it: what was held of an
@@ -51,7 +51,7 @@ struct Generation {
 
 enum class Status : std::uint8_t { processing = 0, validated = 1, rejected = 2, failed = 3 }; // stored: never renumber
 
-/// "Processing", "Validated", "Rejected", "Failed": API.md's words.
+/// "Processing", "Validated", "Rejected", "Failed": the words of docs/api.md.
 std::string_view to_string(Status status) noexcept;
 std::optional<Status> status_named(std::string_view word) noexcept;
 

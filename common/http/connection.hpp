@@ -1,5 +1,5 @@
 // One client connection of a Server: reads requests, has them answered, writes the answers, or becomes a stream.
-// Internal to the server; everybody else uses server.hpp.
+// Internal to the server; all others use server.hpp.
 //
 // Thread: the server's. Owner: the server, which erases it after run() completed.
 #pragma once
@@ -31,7 +31,7 @@ public:
     void stop();
 
 private:
-    /// What came out of waiting for a request; Gone: there is nobody to answer.
+    /// What came out of waiting for a request; Gone: no client is left to answer.
     struct Gone {};
     using Received = std::variant<Gone, Problem, Request>;
     using WebSocketStream = beast::websocket::stream<tcp::socket&>;

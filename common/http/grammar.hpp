@@ -1,5 +1,5 @@
 // The small judgements that every strict reader of HTTP in the suite makes, the control plane's and the balancer's: in
-// one place, so that the two cannot differ about what is well formed.
+// one place, so that the two cannot differ in what they accept.
 //
 // PURE. Any thread. Views that come out point into what went in.
 #pragma once

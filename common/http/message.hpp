@@ -66,7 +66,7 @@ struct Request : beast::http::request<beast::http::string_body> {
     tcp::endpoint peer;
     bool body_unread = false; ///< it has a body that the server was told to leave (Server::Adopted::read_body)
     /// Whether the client has closed its side of the connection meanwhile, for a handler that makes it wait and would
-    /// give it something that another could use. Usually nobody asks: a half-close is no abort. One system call, on
+    /// give it something that another could use. Rarely called: a half-close is no abort. One system call, on
     /// the server's thread; to be called until the handler has answered and not later.
     std::function<bool()> peer_closed = [] { return false; };
     std::string_view route; ///< the pattern that matched, empty when none did; lives as long as the router

@@ -78,7 +78,7 @@ public:
     /// Closes the listening socket, so that connections are refused, and every idle connection; requests in flight are
     /// answered with Connection: close.
     void suspend();
-    /// Listens again on the same port. Fails when somebody took it meanwhile; may be repeated.
+    /// Listens again on the same port. Fails if another process took it meanwhile; may be repeated.
     result<void> resume();
     bool suspended() const noexcept { return !acceptor_; }
 

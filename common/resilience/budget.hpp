@@ -3,7 +3,7 @@
 // requests of that time plus ten times `per_second` retries are granted, so that a quiet service may retry too. Time is
 // remembered in steps of one second: what happened ten seconds ago is forgotten up to one step early.
 //
-// PURE: the caller brings the time. One thread; owned by whoever sends the requests (the balancer: one per worker and
+// PURE: the caller brings the time. One thread; owned by the sender of the requests (the balancer: one per worker and
 // pool).
 #pragma once
 

@@ -1,4 +1,4 @@
-// May this call be made now, or is the dependency so ill that it would only add to the harm? Counts how calls ended and
+// May this call be made now, or does the dependency fail so often that it would be in vain? Counts how calls end and
 // how long they took; when too many fail or are slow it opens, and calls are refused at once. After a while it lets a
 // few probes through (half-open) and closes if they do well. It makes no calls, waits for nothing and sets no deadline:
 // its owner asks before each call, makes it, reports. A refusal is no failed attempt (retry.hpp).
@@ -24,7 +24,7 @@
 // as if ignored: it says nothing about the dependency, but it must not hold its place for ever.
 //
 // PURE: the caller brings the time and a seed. The clock may jump: forward, it ends waits and empties the time window;
-// backward, no wait gets longer than it was when it was drawn. One thread; owned by whoever makes the calls, one per
+// backward, no wait gets longer than it was when it was drawn. One thread; owned by the caller, one per
 // dependency.
 #pragma once
 
@@ -75,7 +75,7 @@ struct BreakerSettings {
 
 enum class CallOutcome : std::uint8_t {
     success, ///< an answer, also one that the caller does not like (a validator says no)
-    failure, ///< no answer in time, or one that says that the dependency is ill
+    failure, ///< no answer in time, or one that says that the dependency fails
     ignored, ///< says nothing about the dependency: the caller was cancelled, or the call was wrong from the start
 };
 std::string_view to_string(CallOutcome) noexcept;
@@ -175,7 +175,7 @@ struct BreakerSnapshot {
     std::optional<TimePoint> retry_at = std::nullopt; ///< open: when the first probe is permitted
     BreakerCounters counters{};
 
-    /// Whether calls are held back, or were seen to fail, as far as is known `now`. A breaker that nobody asks stays
+    /// Whether calls are held back, or were seen to fail, as far as is known `now`. A breaker that is not asked stays
     /// half open, or open past its time, for as long as there is nothing to call for: that is no trouble.
     bool in_trouble(TimePoint now) const noexcept;
 };

@@ -4,8 +4,8 @@
 // The rules, in the order of their force:
 //  1. The first probe decides for a service that nothing is known of.
 //  2. `fall` observations in a row that are worse than the verdict make it worse, as good as the best of them; `rise`
-//  in
-//     a row that are better make it better, as bad as the worst of them. Observations are probes; live failures since
+//     in a row that are better make it better, as bad as the worst of them.
+//     Observations are probes; live failures since
 //     the last good probe count as one more towards `fall`, so that a refused request and the probe that confirms it
 //     suffice.
 //  3. Only a probe that started after the last failure counts as good. A connection that broke after a request was sent
@@ -18,7 +18,7 @@
 //  5. A doubt that does not resolve (good and bad probes in turn) ends as `degraded`.
 //  6. A service that flaps must show more: `rise` doubles with every flap that is still remembered.
 //
-// PURE: the caller brings the time, which must not go backwards. One thread; owned by whoever watches the service.
+// PURE: the caller brings the time, which must not go backwards. One thread; owned by the watcher of the service.
 #pragma once
 
 #include "common/clock.hpp"
@@ -122,7 +122,7 @@ public:
 
     /// Forgets doubts and streaks, not the verdict: the evidence that they rest on may be ours, not the service's.
     void forget_doubt() noexcept;
-    /// Forgets flaps: somebody who knows says that the service is well.
+    /// Forgets flaps: an operator states that the service is healthy.
     void forgive() noexcept { flaps_ = 0; }
 
     Health health() const noexcept { return health_; }

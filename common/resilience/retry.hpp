@@ -1,8 +1,8 @@
 // A call failed: may it be made again, and when? Exponential backoff with full jitter (Brooker, "Exponential Backoff
 // And Jitter", AWS Architecture Blog, 2015): the n-th wait is uniform between zero and min(max_delay, base_delay *
 // multiplier^(n-1)), so that the callers which failed together do not come back together. It makes no call and waits
-// for nothing. What makes a failure retryable, its caller knows: that nobody answered or that the dependency said it
-// was ill is; an answer that will be the same next time is not.
+// for nothing. What makes a failure retryable, its caller knows: no answer is, or one that says that the dependency
+// fails; an answer that will be the same next time is not.
 //
 // Around a circuit breaker the order is retry(breaker(timeout(call))). A refusal of the breaker is no attempt: nothing
 // was sent, so it costs neither one of the attempts nor budget, and RetryPolicy is not asked. The job is put off:
@@ -17,7 +17,7 @@
 //         next ? put_off(job, *next.retry_at) : give_up(job, next.reason);
 //     }
 //
-// Retry-After: the wait is what the server asked for plus the jittered backoff, as everybody whom it told the same date
+// Retry-After: the wait is what the server asked for plus the jittered backoff, as all that it told the same date
 // would otherwise return in that second. It is honoured up to `max_retry_after`: no server parks a job for a day. If it
 // does not fit before the deadline, the job is given up now: to ask sooner would disobey, to wait would be for nothing.
 //

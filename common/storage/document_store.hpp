@@ -18,7 +18,7 @@
 namespace hotspare::storage {
 
 /// Strictly greater for every write to the store, whatever the key: a document that was deleted and created again never
-/// gets a version that somebody may still hold.
+/// gets a version that a client may still hold.
 using Version = std::int64_t;
 
 struct Document {

@@ -54,7 +54,7 @@ struct GroupCommitOptions {
 
 class GroupCommit {
 public:
-    /// `database` must outlive it and is used by nobody else while it lives.
+    /// `database` must outlive it and is used by nothing else while it lives.
     explicit GroupCommit(Database& database, GroupCommitOptions options = {});
     /// Does what is queued, then ends the thread.
     ~GroupCommit();
@@ -81,7 +81,7 @@ public:
     Counts counts() const;
 
 private:
-    /// A piece of work and whoever waits for it.
+    /// A piece of work and the coroutine that waits for it.
     struct Piece {
         virtual ~Piece() = default;
         virtual error_code execute() = 0;

@@ -191,7 +191,7 @@ public:
     asio::awaitable<result<Lent>> borrow(TimePoint until);
 
     /// Why there is no connection at the moment, by the latest attempt that had time to find out; none if there is one,
-    /// or nobody asked.
+    /// or none was asked for.
     const std::optional<std::string>& trouble() const noexcept { return trouble_; }
 
 private:

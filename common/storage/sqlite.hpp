@@ -58,7 +58,7 @@ enum class Synchronous : std::uint8_t {
 
 class Database {
 public:
-    /// Opens or creates a file (":memory:" for none). Whoever waits for a lock gives up after `busy_timeout`.
+    /// Opens or creates a file (":memory:" for none). Waiting for a lock ends after `busy_timeout`.
     static result<Database> open(const std::string& path, Duration busy_timeout);
     /// A connection that never writes, and therefore never checkpoints either. The file must exist.
     static result<Database> open_to_read(const std::string& path, Duration busy_timeout);

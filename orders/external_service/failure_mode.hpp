@@ -37,7 +37,7 @@ std::string_view word_for(backend::Mode mode) noexcept;
 /// `normal` is Mode::none.
 boost::system::result<backend::Fault, http::Problem> parse_failure_mode(const nlohmann::json& body);
 
-/// What it means to whoever asked for it, as a sentence.
+/// What it means to the client that asked for it, as a sentence.
 std::string describe(const backend::Fault& fault);
 
 } // namespace hotspare::orders::external

@@ -1,4 +1,4 @@
-// The external service (API.md "System orders"): a third party that validates orders, honest about its faults. Which
+// The external service (docs/orders.md): a third party that validates orders, honest about its faults. Which
 // mode does what is decided in failure_mode.hpp and common/backend/fault.hpp; here it is done.
 //
 // A call of /validate has its effect at once and its answer after the latency: who leaves, times out or is cut
@@ -61,7 +61,7 @@ private:
     asio::awaitable<void> wait(Duration duration);
     asio::awaitable<void> drain();
 
-    // Handlers, in the order of API.md.
+    // Handlers, in the order of docs/api.md.
     http::Response validate(const http::Request& request);
     http::Response set_failure_mode(const http::Request& request);
     http::Response get_failure_mode(const http::Request& request);

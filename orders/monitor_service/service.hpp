@@ -1,4 +1,4 @@
-// The monitor of the order pipeline (API.md "System orders"): asks every service for GET /health, on a connection of
+// The monitor of the order pipeline (docs/orders.md): asks every service for GET /health, on a connection of
 // its own each time, and tells what it found under GET /health_status. When to ask and what it means is decided in
 // watch.hpp. It remembers the present status and no history.
 //

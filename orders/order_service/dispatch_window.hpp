@@ -27,11 +27,11 @@ public:
         return true;
     }
 
-    /// Whether a sweep is to look for what is due and was not told. Not while the stream is half full: nobody starves.
+    /// Whether a sweep is to look for what is due and was not told. Not while the stream is half full: that suffices.
     bool is_low() const noexcept { return length_ < most / 2; }
 
     /// Of the orders that are `due`, in their order, those that a sweep is to tell: none that is in the stream (while
-    /// nobody takes orders they stay due, and once is enough), and no more than there is room for.
+    /// none are taken they stay due, and once is enough), and no more than there is room for.
     std::vector<std::int64_t> choose(const std::vector<std::int64_t>& due, const std::set<std::int64_t>& in_stream)
     {
         std::vector<std::int64_t> out;

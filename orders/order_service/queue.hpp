@@ -35,7 +35,7 @@ public:
 
     /// Sends away who waits in take(), now and from now on.
     virtual void stop() = 0;
-    /// Ends what else it does. After stop(), when nobody is in take() any more.
+    /// Ends what else it does. After stop(), when no caller is in take() any more.
     virtual asio::awaitable<void> close() = 0;
 
     /// Workers that wait in take().

@@ -1,4 +1,4 @@
-// The HTTP side of order_service (API.md "System orders"): clients create and read orders, operators steer them, and
+// The HTTP side of order_service (docs/orders.md): clients create and read orders, operators steer them, and
 // workers lease, extend and settle jobs (orders/wire.hpp). Both listeners have all routes; whose requests each of them
 // takes is decided in orders/control.hpp. What is kept, and what may change, is the store's affair.
 //

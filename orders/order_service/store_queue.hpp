@@ -1,4 +1,4 @@
-// The queue without a queue: the store is asked for what is due. Whoever waits is woken by what this service does, and
+// The queue without a queue: the store is asked for what is due. A waiter is woken by what this service does, and
 // looks once a second, as another service may have brought work.
 //
 // Thread: as Queue. Owner: main.

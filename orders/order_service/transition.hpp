@@ -30,7 +30,7 @@ struct Record {
 /// What an operator may do to one order.
 enum class Operation : std::uint8_t {
     retry_now, ///< due at once; refused unless it waits, unleased
-    cancel,    ///< Failed, whoever has it; refused unless Processing
+    cancel,    ///< Failed, whether leased or not; refused unless Processing
     replay,    ///< a new round; refused unless Failed
 };
 

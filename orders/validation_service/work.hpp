@@ -5,11 +5,11 @@
 // The rules:
 //  1. A verdict is the validator's own word. Everything else is a failure of the call, never of the order.
 //  2. retry(breaker(timeout(call))): a failed call is an attempt; after the last one, or past the deadline, the order
-//  is
-//     Failed, with its history. Between two attempts the job goes back to the queue, so that it survives this process.
+//     is Failed,
+//     with its history. Between two attempts the job goes back to the queue, so that it survives this process.
 //  3. While the breaker is open nothing is leased, and what is held but not called goes back without an attempt.
-//  4. What says nothing about the order goes into its history and costs no attempt: a call that found nobody to connect
-//     to, and one that failed after a half-open breaker let it through to see whether the validator is back.
+//  4. What says nothing about the order goes into its history and costs no attempt: a call that could not connect, and
+//     one that failed after a half-open breaker let it through to see whether the validator is back.
 //  5. What was come to is reported until the order service has taken it. A report that it refuses to read is sent again
 //     in halves; a single settlement that it refuses is given up, so that it cannot stand in the way of those behind
 //     it. Its order is leased again when its lease ends.
@@ -57,7 +57,7 @@ struct WorkSettings {
     std::size_t concurrency = 64;                    ///< calls at once, at least 1
     Duration give_up_after = std::chrono::hours(24); ///< since the first attempt of the round that counted
     resilience::BreakerSettings breaker{};
-    /// Slower than the library's defaults: nobody waits for a validation, and a validator that is ill for a second must
+    /// Slower than the library's defaults: no client waits for a validation, and one that fails for a second must
     /// not cost an order all of its attempts.
     resilience::RetrySettings retry{.base_delay = seconds(1),
                                     .multiplier = 4,

@@ -1,4 +1,4 @@
-// The rules of the house (DESIGN §1) as functions over the source tree: each returns the violations that it found, one
+// The house rules (CONTRIBUTING.md) as functions over the source tree: each returns the violations that it found, one
 // sentence per violation with file and line. A rule knows nothing of the tree's place, so that it can be shown a forged
 // tree with a known sin and must find it.
 //

@@ -1,5 +1,5 @@
 // The systems that are shipped as files in config/: each is started from its own files, as run.sh starts it but on
-// other ports, and answers the commands that API.md and the documents in seeds/ give for it.
+// other ports, and answers the commands that README.md and docs/ give for it.
 #include "tests/support/load.hpp"
 #include "tests/support/order_clients.hpp"
 #include "tests/support/own_files.hpp"

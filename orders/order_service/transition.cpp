@@ -149,7 +149,7 @@ Settled settle(Record& record, const Settlement& settlement, const Now& now)
         record.add.push_back(
             {settlement.kind == Settlement::Kind::retry ? Event::Kind::retry : Event::Kind::snoozed, now.wall,
              order.epoch,
-             fmt::format("{}: {}", pause.count() == 0 ? "for anybody" : fmt::format("for {} ms", pause.count()),
+             fmt::format("{}: {}", pause.count() == 0 ? "at once" : fmt::format("for {} ms", pause.count()),
                          settlement.reason)});
     order.updated = now.wall;
     ++order.epoch; // a repetition of this settlement must change nothing

@@ -29,7 +29,7 @@ std::string_view to_string(Reason reason) noexcept
     switch (reason) {
     case Reason::none: return "no other backend is left to try";
     case Reason::not_repeatable:
-        return "the request may have been executed and its method does not allow to repeat it "
+        return "the request may have been executed and its method does not allow repeating it "
                "(send an Idempotency-Key to allow it)";
     case Reason::body_gone: return "its body is larger than the replay buffer";
     case Reason::budget: return "the retry budget is spent";

@@ -74,7 +74,7 @@ std::string to_text(const ReportedEvent& reported, const Config& config)
         if (!event.backend) return fmt::format("pool '{}': {}", pool, event.evidence);
         return fmt::format("'{}' is preferred in pool '{}' ({})", backend, pool, event.evidence);
     case Event::Kind::clock_jump:
-        return fmt::format("clock jump: {}; what was under way is disregarded, all backends are probed afresh",
+        return fmt::format("clock jump: {}; discarding the results of probes in flight, probing all backends again",
                            event.evidence);
     }
     return {};

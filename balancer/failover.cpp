@@ -264,12 +264,12 @@ Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
     case OperatorWord::drain:
         backend.word = word;
         event.to = Status::draining;
-        event.evidence = "an operator drains it";
+        event.evidence = "drained by an operator";
         break;
     case OperatorWord::maintenance:
         backend.word = word;
         event.to = Status::maintenance;
-        event.evidence = "an operator works on it";
+        event.evidence = "put into maintenance by an operator";
         break;
     case OperatorWord::enable:
         backend.word.reset();

@@ -272,7 +272,7 @@ std::string Report::metrics() const
         counter("hotspare_retries_total", "Attempts after a failed one.", &PoolCounters::retries);
         counter("hotspare_hedges_total", "Second attempts beside a slow one.", &PoolCounters::hedges);
         counter("hotspare_moves_total", "Attempts given up because their backend went down.", &PoolCounters::moves);
-        counter("hotspare_retry_budget_exhausted_total", "Retries and hedges that the budget forbade.",
+        counter("hotspare_retry_budget_exhausted_total", "Retries and hedges that the retry budget did not allow.",
                 &PoolCounters::budget_exhausted);
         out.gauge("hotspare_requests_parked", "Requests that wait until a backend returns.", {{"pool", pool_name}},
                   sum(counters, [&](const WorkerCounters& w) { return w.pools[p].parked.value(); }));
@@ -325,8 +325,8 @@ std::string Report::metrics() const
                         {{"backend", backend_name}, {"outcome", to_string(outcome)}},
                         static_cast<double>(state.probes[static_cast<std::size_t>(outcome)]));
         if (state.last_probe)
-            out.gauge("hotspare_probe_latency_seconds", "Duration of the latest heartbeat.",
-                      {{"backend", backend_name}}, sec(state.last_probe->latency));
+            out.gauge("hotspare_probe_latency_seconds", "Duration of the latest probe.", {{"backend", backend_name}},
+                      sec(state.last_probe->latency));
         for (std::size_t code = 0; code < code_classes.size(); ++code)
             out.counter("hotspare_backend_responses_total", "Responses of the backend by status; none: no response.",
                         {{"backend", backend_name}, {"code", code_classes[code]}},
@@ -351,8 +351,9 @@ std::string Report::metrics() const
         const std::string number = std::to_string(i);
         out.counter("hotspare_connections_accepted_total", "Client connections accepted.", {{"worker", number}},
                     worker.connections_accepted);
-        out.counter("hotspare_connections_refused_total", "Client connections closed for want of room.",
-                    {{"worker", number}}, worker.connections_refused);
+        out.counter("hotspare_connections_refused_total",
+                    "Client connections closed because limits.connections was reached.", {{"worker", number}},
+                    worker.connections_refused);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
         out.counter("hotspare_unrouted_requests_total", "Requests answered with 404 because no route takes their path.",

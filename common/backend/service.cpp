@@ -130,8 +130,7 @@ asio::awaitable<Response> Service::handle(Request& request)
     const auto action = is_control(request.route) ? Action::serve : fault_.decide(draw, Clock::now());
     switch (action) {
     case Action::serve: break;
-    case Action::error:
-        co_return fault_answer(request, 503, "the service fails because it was told to", Json::object());
+    case Action::error: co_return fault_answer(request, 503, "a failure mode is switched on", Json::object());
     case Action::data_error:
         co_return fault_answer(request, 500, "DATA_ERR", // clients compare the detail, so the sentence stands beside it
                                Json{{"code", "DATA_ERR"},
@@ -256,8 +255,7 @@ Response Service::recover(const Request& request)
     fault_.clear();
     apply_fault();
     if (server_.suspended() && !stopping_)
-        return http::problem(request, 503,
-                             "recovered, but the port cannot be opened again yet; it is tried until it can");
+        return http::problem(request, 503, "recovered, but the port cannot be opened again yet; retrying");
     spdlog::info("recovered");
     auto body = self();
     body["message"] = fmt::format("{} is back to normal", settings_.name);
@@ -314,8 +312,7 @@ Response Service::expose_metrics(const Request&)
         out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", word}}, named == mode ? 1. : 0.);
     out.gauge("hotspare_backend_fault", "1 while this fault is active", {{"mode", to_string(Mode::data_error)}},
               mode == Mode::data_error ? 1. : 0.);
-    out.counter("hotspare_backend_faults_injected_total", "Faults that the service was told to have", {},
-                faults_injected_);
+    out.counter("hotspare_backend_faults_injected_total", "Faults injected by requests", {}, faults_injected_);
     out.gauge("hotspare_backend_connections", "Open connections", {},
               static_cast<double>(server_.connections() + control_.connections()));
     out.gauge("hotspare_backend_cpu_load_percent", "Share of one core that the fault cpu burns", {},
@@ -330,7 +327,7 @@ void Service::inject(const Fault& fault)
 {
     fault_.inject(fault, Clock::now());
     faults_injected_.add();
-    spdlog::warn("told to have the fault {}", to_string(fault.mode));
+    spdlog::warn("fault injected: {}", to_string(fault.mode));
     apply_fault();
 }
 

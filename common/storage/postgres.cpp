@@ -531,8 +531,7 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
 
 void Pool::note(std::optional<std::string> trouble)
 {
-    if (trouble && trouble != trouble_)
-        spdlog::warn("cannot use {}: {}; it is tried until it can be used", settings_.target.shown, *trouble);
+    if (trouble && trouble != trouble_) spdlog::warn("cannot use {}: {}; retrying", settings_.target.shown, *trouble);
     if (!trouble && trouble_) spdlog::info("{} can be used again", settings_.target.shown);
     trouble_ = std::move(trouble);
 }

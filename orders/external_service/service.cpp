@@ -239,8 +239,7 @@ Response Service::set_failure_mode(const Request& request)
     spdlog::log(fault->mode == Mode::none ? spdlog::level::info : spdlog::level::warn, "told so: {}", describe(*fault));
     apply_mode();
     if (fault->mode != Mode::refuse && server_.suspended() && !stopping_)
-        return http::problem(request, 503,
-                             "the mode is set, but the port cannot be opened again yet; it is tried until it can");
+        return http::problem(request, 503, "the mode is set, but the port cannot be opened again yet; retrying");
     auto answer = mode_document();
     answer["message"] = describe(*fault);
     return http::json_response(200, answer);
@@ -264,7 +263,7 @@ Response Service::control_health(const Request&)
 
 Response Service::fail(const Request& request) const
 {
-    constexpr std::string_view error = "the service fails because it was told to";
+    constexpr std::string_view error = "a failure mode is switched on";
     if (request.route != "/health") return http::problem(request, 500, std::string(error));
     auto body = health_document("unhealthy");
     body["error"] = error;

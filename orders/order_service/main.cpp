@@ -42,8 +42,9 @@ void run_on_sqlite(App& app, const OrderServiceSettings& settings)
     orders::OrderService service(app.io(), settings, store, queue);
     serve(app, settings, service);
     if (broken)
-        throw std::runtime_error("the store failed, so that it is unknown what it holds; start the service again: it "
-                                 "reads back what was written");
+        throw std::runtime_error(
+            "the store failed, and its state is unknown; restart the service, which reads back what "
+            "was written");
 }
 
 void run_on_postgres(App& app, const OrderServiceSettings& settings)

@@ -163,9 +163,10 @@ void ValidationService::proceed()
     if (ended_) return;
     const auto now = Clock::now();
     if (now - proceeded_at_ > 2 * longest_sleep)
-        spdlog::warn("this process stood still for {} s; {} jobs were held, and those whose lease has ended are leased "
-                     "again",
-                     to_s(now - proceeded_at_), work_.held());
+        spdlog::warn(
+            "this process was suspended for {} s; it held {} orders, and those whose lease has ended are leased "
+            "again",
+            to_s(now - proceeded_at_), work_.held());
     proceeded_at_ = now;
     auto actions = work_.next(now);
     log_transitions();
@@ -215,7 +216,7 @@ asio::awaitable<void> ValidationService::lease(std::size_t most)
             proceed();
             co_return;
         }
-        spdlog::error("the order service leases what cannot be read: {}", leased.error().detail);
+        spdlog::error("cannot read a lease response of the order service: {}", leased.error().detail);
     }
     work_.lease_failed(now);
     proceed();
@@ -291,8 +292,7 @@ asio::awaitable<ValidationService::OrdersAnswer> ValidationService::ask_orders(s
         trouble = "an answer that is not JSON";
     }
     if (!stopping_ && orders_trouble_ != trouble)
-        spdlog::warn("the order service at {} cannot be asked ({}); it is tried until it can", settings_.orders,
-                     trouble);
+        spdlog::warn("requests to the order service at {} fail ({}); retrying", settings_.orders, trouble);
     orders_trouble_ = trouble;
     co_return OrdersAnswer{.refused = refused};
 }
@@ -324,7 +324,7 @@ Response ValidationService::health(const Request&)
     const auto breaker = work_.breaker().snapshot(now);
     std::vector<std::string> troubles;
     if (work_.paused()) troubles.emplace_back("paused by an operator");
-    if (orders_trouble_) troubles.push_back("the order service cannot be asked: " + *orders_trouble_);
+    if (orders_trouble_) troubles.push_back("requests to the order service fail: " + *orders_trouble_);
     if (breaker.in_trouble(now)) troubles.push_back(fmt::format("the circuit breaker is {}", to_string(breaker.state)));
     if (given_up_at_ && now - *given_up_at_ < given_up_memory)
         troubles.emplace_back("the order service refuses to read a report; see the log");

@@ -117,11 +117,12 @@ TEST_F(ValidationServiceTest, SaysSoWhenAPauseWouldNotSurvive)
 TEST_F(ValidationServiceTest, TellsOfATroubleOnlyAsLongAsItLastsAlsoWhilePaused)
 {
     answer(503, "{}");
-    EXPECT_TRUE(eventually([&] { return error().find("cannot be asked") != std::string::npos; }));
+    EXPECT_TRUE(eventually([&] { return error().find("requests to the order service fail") != std::string::npos; }));
     EXPECT_EQ(post(worker_->port(), "/pause").status(), 200);
     EXPECT_TRUE(eventually([&] {
         const auto text = error();
-        return text.find("cannot be asked") != std::string::npos && text.find("paused") != std::string::npos;
+        return text.find("requests to the order service fail") != std::string::npos &&
+               text.find("paused") != std::string::npos;
     })) << "both are true";
     answer(200, "{}");
     EXPECT_TRUE(eventually([&] { return error() == "paused by an operator"; })) << error();
@@ -130,7 +131,7 @@ TEST_F(ValidationServiceTest, TellsOfATroubleOnlyAsLongAsItLastsAlsoWhilePaused)
 TEST_F(ValidationServiceTest, TellsOfATroubleOnlyAsLongAsItLastsAlsoWhileItsBreakerIsForcedOpen)
 {
     answer(503, "{}");
-    EXPECT_TRUE(eventually([&] { return error().find("cannot be asked") != std::string::npos; }));
+    EXPECT_TRUE(eventually([&] { return error().find("requests to the order service fail") != std::string::npos; }));
     EXPECT_EQ(post(worker_->port(), "/breaker/force_open").status(), 200);
     answer(200, "{}");
     EXPECT_TRUE(eventually([&] { return error() == "the circuit breaker is forced_open"; })) << error();

@@ -78,8 +78,8 @@ int compare(const std::string& a, const std::string& b);
 /// them; 3 if some have not, 4 after an interruption, with the table of what there is.
 int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupted& interrupted);
 
-/// Creates orders while the validator of the order pipeline is as the mode says, lets it become well again, reads back
-/// what became of them and judges that. However it ends, the validator is told to be well again. Returns the verdict's
+/// Creates orders while the validator of the order pipeline is in the mode, sets it back to normal, reads back
+/// what became of them and judges that. However it ends, the validator is set back to normal. Returns the verdict's
 /// code.
 int orders(const OrdersOptions& options, const Places& places, const Interrupted& interrupted);
 

@@ -1,5 +1,5 @@
 // What every fuzz target needs: a property that fails loudly, and an input cut into the pieces in which a network might
-// deliver it. Targets assert properties, they do not only wait for crashes; a broken one aborts, and whoever drives the
+// deliver it. Targets assert properties, they do not only wait for crashes; a broken one aborts, and the driver of the
 // target (libFuzzer, or replay.cpp) keeps the input that did it.
 //
 // One thread. Owns nothing.

@@ -24,7 +24,7 @@ struct PlainHead {
     /// Whether some Connection field lists `option`.
     bool connection_lists(std::string_view option) const;
     /// Whether a field of this name concerns one hop: by RFC 9110 §7.6.1, or because Connection lists it. Host and
-    /// Content-Length do not, whoever lists them.
+    /// Content-Length do not, whether listed or not.
     bool hop_by_hop(std::string_view name) const;
 };
 
@@ -37,7 +37,7 @@ PlainHead read_plainly(std::string_view bytes, http::Sender sender = http::Sende
 /// What scanning `bytes` came to.
 struct FoundHead {
     std::optional<std::size_t> size; ///< nothing if there is no head: incomplete or refused
-    /// Some delivery was refused before the head was complete: whoever parses it must refuse it, too.
+    /// Some delivery was refused before the head was complete: every parser must refuse it, too.
     bool refused_early = false;
 };
 /// Scans `bytes` in one piece and in others. Aborts unless all deliveries come to the same end, early refusals apart.

@@ -313,7 +313,7 @@ Violations banned_words(const SourceTree& tree)
     };
     static const char* const says_nothing = "a name that says nothing";
     static const std::vector<Ban> bans{
-        {{"detached"}, std::regex(R"re(\basio::detached\b)re"), "nobody owns a detached coroutine: use a TaskGroup"},
+        {{"detached"}, std::regex(R"re(\basio::detached\b)re"), "a detached coroutine has no owner: use a TaskGroup"},
         {{"operators"}, std::regex(R"re(\bawaitable_operators\b)re"), "awaitable || and && are banned on this Boost"},
         {{"Manager", "Helper", "Utils", "Impl"},
          std::regex(R"re(\b\w*(Manager|Helper|Utils|Impl)(?![a-z])\w*)re"),

@@ -24,9 +24,9 @@ namespace hotspare::test {
 struct Fault {
     enum class Kind {
         none,       ///< pass everything on at once
-        refuse,     ///< nobody listens: new connections are refused, existing ones go on
+        refuse,     ///< nothing listens: new connections are refused, existing ones go on
         black_hole, ///< connections are accepted, every byte on them is swallowed, nothing is ever answered
-        silent, ///< nobody accepts: connections wait in the backlog, existing ones stand still; all resume afterwards
+        silent, ///< nothing accepts: connections wait in the backlog, existing ones stand still; all resume afterwards
         unroutable, ///< SYNs are dropped: connecting takes for ever; existing connections as in black_hole
         delay,      ///< the answer's bytes arrive `delay` late
         reset,      ///< RST to both sides in place of the answer's byte number `after`
@@ -108,7 +108,7 @@ private:
     void submit(std::optional<Fault> fault, bool reset_all);
 
     const std::uint16_t target_;
-    Fd reservation_; ///< keeps the port ours while nobody listens on it
+    Fd reservation_; ///< keeps the port ours while nothing listens on it
     std::uint16_t port_ = 0;
     WakeUp wake_;
 

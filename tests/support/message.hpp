@@ -3,7 +3,7 @@
 // anything that is not is reported as broken rather than repaired. Bodies are counted and hashed, not kept, past a
 // small limit.
 //
-// Thread: none; a value used by whoever owns it.
+// Thread: none; a value used by its owner.
 #pragma once
 
 #include <cstddef>

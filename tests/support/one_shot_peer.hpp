@@ -1,7 +1,7 @@
 // A server for one connection that says what it was told to, whatever it is asked, for clients that must survive
 // anything: it accepts, reads a little, sends its answer, and ends the connection.
 //
-// Thread: one of its own; received() after the client is done. The destructor waits until somebody has connected and,
+// Thread: one of its own; received() after the client is done. The destructor waits until a client has connected and,
 // with End::hold, has gone again.
 #pragma once
 

@@ -62,7 +62,7 @@ private:
                 status = "Processing";
             } else if (end != ends.end()) {
                 if (status != "Processing") note(result_.doubled, order.id, "ended twice");
-                if (end->first != "failed" && !leased) wrong("has a verdict that nobody held it for");
+                if (end->first != "failed" && !leased) wrong("has a verdict without a lease");
                 status = end->second;
                 leased = false;
             } else if (event.word == "replayed") {
@@ -73,7 +73,7 @@ private:
                 if (event.epoch <= epoch) wrong("was leased twice in one epoch");
                 leased = true;
             } else if (event.word == "attempt" || event.word == "retry" || event.word == "snoozed") {
-                if (!leased) wrong("was worked on and nobody held it");
+                if (!leased) wrong("was worked on without a lease");
                 if (event.word != "attempt") leased = false;
             } else if (event.word != "hastened") {
                 wrong("has an event that is not known");

@@ -112,7 +112,7 @@ Proof prove_crashes_after_claim(Engine engine, const Series& series)
         mute.forget();
         auto& worker = trial.start_worker({}, mute.url());
         if (!eventually([&] { return mute.executed_by_method("POST") > 0; }))
-            proof.problems.push_back("the worker called nobody: " + worker.description());
+            proof.problems.push_back("the worker made no call: " + worker.description());
         worker.signal(SIGKILL);
         if (!died(proof, worker)) break;
         trial.start_worker();
@@ -410,7 +410,7 @@ Proof run_engine_faults(EngineFault fault, const Series& series, double rate, st
         if (inject(fault, trial)) ++proof.faults;
         if (fault == EngineFault::postgres_killed) {
             if (up_to(random, 4) == 1 && !eventually([&] { return clients.refused() > refused; }))
-                proof.problems.emplace_back("nobody was told that the database is away");
+                proof.problems.emplace_back("no client was told that the database is away");
             heal(fault, trial);
             probes.send(proof);
         } else {

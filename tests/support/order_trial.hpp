@@ -53,7 +53,7 @@ std::string_view to_string(Engine engine);
 /// As many order_service as its engine allows, and as many workers as are started.
 class OrderTrial {
 public:
-    /// Long enough for a worker that is well to keep its jobs on a busy machine, short enough to wait for one that is
+    /// Long enough for a worker that runs to keep its jobs on a busy machine, short enough to wait for one that is
     /// not.
     static constexpr milliseconds usual_lease = seconds(1);
 

@@ -34,7 +34,7 @@ public:
     PostgresServer(const PostgresServer&) = delete;
     PostgresServer& operator=(const PostgresServer&) = delete;
 
-    /// postgres://hotspare@127.0.0.1:PORT/orders; the user is the superuser, and nobody is asked for a password.
+    /// postgres://hotspare@127.0.0.1:PORT/orders; the user is the superuser, and no password is asked for.
     std::string url() const;
     /// The same as long as the object lives.
     std::uint16_t port() const noexcept { return port_; }

@@ -16,7 +16,7 @@ namespace hotspare::test {
 
 class RedisServer {
 public:
-    /// Returns when it answers. With a `password` (letters and digits) it serves nobody who does not know it. Throws
+    /// Returns when it answers. With a `password` (letters and digits) clients must know it. Throws
     /// std::runtime_error when Redis is not installed, or with everything that it printed when it does not start.
     explicit RedisServer(std::string password = {});
 
@@ -24,7 +24,7 @@ public:
     /// redis://127.0.0.1:PORT, with the password if there is one.
     std::string url() const;
 
-    /// SIGKILL; returns when it is gone. The port stays reserved: connecting is refused, and nobody else gets it.
+    /// SIGKILL; returns when it is gone. The port stays reserved: connecting is refused, and no other process gets it.
     void kill();
     /// Once more, on the same port and empty; returns when it answers. Only after kill().
     void start();

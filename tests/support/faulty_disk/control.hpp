@@ -17,7 +17,7 @@ inline constexpr std::uint8_t file_kinds = 4;
 enum class Point : std::uint32_t {
     none = 0,
     log_write = 1,  ///< half of a write to the write-ahead log is done: before the commit
-    log_synced = 2, ///< a sync that made a commit durable has returned: after it, before anybody is told
+    log_synced = 2, ///< a sync that made a commit durable has returned: after it, before any client is told
     data_write = 3, ///< half of a write to the database itself is done: during a checkpoint
 };
 

@@ -6,17 +6,17 @@
 // One thread; owned by the test.
 //
 // The invariants:
-//  - Nobody is served by a backend whose last evidence is a failure while another one is healthy. Evidence is good
-//  again
+//  - No request is served by a backend whose last evidence is a failure while another one is healthy. Evidence is
+//    good again
 //    only by a probe that started after the last failure.
-//  - Nobody is served by an unknown backend, nor sent to one that an operator took out.
+//  - No request is served by an unknown backend, nor sent to one that an operator took out.
 //  - Under policy failover at most one backend serves, it is the first candidate, and there is an active one whenever
 //    any backend answers.
 //  - What an operator prefers is active from then on, as long as it works: healthy or degraded, not quarantined.
 //  - Workers that pass a backend over are told of the probe that cleared it.
 //  - A Routing is published when it differs from the one before and only then, with the next version; the core always
 //    wants to be called again, later.
-//  - recover(): once everything is well, everybody is healthy soon, and the preferred backend is active again after its
+//  - recover(): after all faults, all backends are healthy soon, and the preferred backend is active again after its
 //    damping time.
 #pragma once
 
@@ -51,7 +51,7 @@ struct Step {
     enum class What : std::uint8_t {
         pause,    ///< `value` milliseconds pass
         mode,     ///< `backend` behaves as Mode(value) from now on
-        traffic,  ///< up to 19 requests, one every 2 ms, to whoever is first
+        traffic,  ///< up to 19 requests, one every 2 ms, to the first backend
         evidence, ///< up to 5 reports of the same kind about `backend`, whatever its mode
         word,     ///< an operator's, about `backend`
         prefer,   ///< an operator prefers `backend`, or takes preferences back
@@ -81,7 +81,7 @@ public:
     /// Lets time pass: probes end and start, ticks come when they were asked for.
     void run(Duration span);
     bool run_until(const std::function<bool()>& condition, Duration limit);
-    /// This process is stopped: time passes, nobody is served.
+    /// This process is stopped: time passes, no request is served.
     void freeze(Duration span) { now += span; }
 
     void apply(const Step& step);
@@ -91,7 +91,7 @@ public:
     /// Acts on what the core has answered, and checks it.
     void take(Reaction reaction);
 
-    /// Everything is well from now on and no operator holds anything back: lets the longest damping time pass and
+    /// All faults are over from now on and no operator holds anything back: lets the longest damping time pass and
     /// checks that everything is in use again.
     void recover();
 

@@ -11,13 +11,13 @@ namespace hotspare::experiment::example {
 Journal survived();
 
 /// Three runs by a balancer that notices late and repeats nothing: requests fail for half a second, some writes are
-/// executed twice, and it tells nobody of any event.
+/// executed twice, and it reports no event.
 Journal not_survived();
 
 /// Ended before a single request was due; nothing was observed.
 Journal aborted();
 
-/// Every text in it, from the plan's title to the name of whoever served, is `text`.
+/// Every text in it, from the plan's title to the name of the server, is `text`.
 Journal forged(const std::string& text);
 
 } // namespace hotspare::experiment::example

@@ -17,12 +17,12 @@ namespace hotspare::experiment::synthetic {
 /// A moment in milliseconds, to the nanosecond.
 Nanos ms(double value);
 
-/// 2 s of 100 reads/s that must succeed and 10 writes/s that nobody may repeat; primary crashes at 0.5 s for 0.7 s.
+/// 2 s of 100 reads/s that must succeed and 10 writes/s that must not be repeated; primary crashes at 0.5 s for 0.7 s.
 /// Expects three things, of which the scripted run keeps two.
 Plan scripted_plan();
 
 /// One run of scripted_plan(). Primary dies at 500.5 ms and is back at 1201.25 ms. Five reads fail, three of them were
-/// executed by nobody; two writes are given up and one is executed twice; one read takes 150 ms.
+/// executed by no server; two writes are given up and one is executed twice; one read takes 150 ms.
 Run scripted_run();
 
 /// `runs` runs like that; healthy ones without its failures if `flawless`.

@@ -98,8 +98,8 @@ public:
         cli_.formatter(narrow_help());
         cli_.set_help_flag("-h,--help", "print this help and exit");
         cli_.allow_extras(); // to refuse unknown flags in our words
-        cli_.footer("Every flag may also be given as an environment variable: --some-flag is\nHOTSPARE_SOME_FLAG, "
-                    "--port also PORT.\nPrecedence: flag, environment, file, default.");
+        cli_.footer("A flag that sets a value can also be given as an environment variable:\n--some-flag is "
+                    "HOTSPARE_SOME_FLAG, --port also PORT.\nPrecedence: flag, environment, file, default.");
         const std::string frame = "Common options";
         cli_.add_option("--config", options_.config_file, "YAML configuration file (HOTSPARE_CONFIG)")
             ->type_name("FILE")

@@ -140,8 +140,7 @@ std::optional<HealthChange> HealthDetector::observed(const LiveTraffic& traffic,
     }
     if (traffic.broken > 0) {
         suspect(Health::down, traffic.last_broken, traffic.broken, 0);
-        if (first_break_ <= good_probe_started_ && traffic.last_broken > good_probe_started_ + settings_.good_now)
-            first_break_ = traffic.last_broken;
+        last_break_ = std::max(last_break_, traffic.last_broken);
     }
     if (traffic.refused + traffic.broken > 0) suspicion_.hard = suspicion_.level == Health::down;
     // What was diverted is refused or broken as well, and told already, unless it got an answer that failed.

@@ -9,8 +9,8 @@
 //     the last good probe count as one more towards `fall`, so that a refused request and the probe that confirms it
 //     suffice.
 //  3. Only a probe that started after the last failure counts as good. A connection that broke after a request was sent
-//     is a weaker failure than a refused one, because the request may be the cause: for `good_now` after the start of a
-//     good probe it does not count as one, and the first probe that starts after it settles it.
+//     is a weaker failure than a refused one, because the request may be the cause: it does not count if a good probe
+//     started at most `good_now` before it, also one that is still under way then, or any time after it.
 //  4. While probes are good, requests speak against the service only by comparison: those that failed here and
 //     succeeded elsewhere. When most requests end like this the service is degraded, never worse. Two exceptions, for
 //     what cannot be compared: several lost races in a row that no good probe has answered since, and failures that
@@ -134,7 +134,7 @@ public:
     /// one that broke while no probe was good just then.
     bool last_failed() const noexcept
     {
-        return last_failure_ > good_probe_started_ || first_break_ > good_probe_started_;
+        return last_failure_ > good_probe_started_ || last_break_ > good_probe_started_ + settings_.good_now;
     }
     /// Judged down or unhealthy, yet its latest probe was good.
     bool recovering() const noexcept
@@ -200,7 +200,7 @@ private:
     Suspicion suspicion_;
     TimePoint good_probe_started_{};
     TimePoint last_failure_{}; ///< failed probe or refused connection
-    TimePoint first_break_{};  ///< a broken connection that no probe has settled, if later than good_probe_started_
+    TimePoint last_break_{};   ///< a connection that broke after a request was sent
 
     unsigned bad_probes_ = 0; ///< since the last `rise` good ones in a row
     TimePoint bad_since_{};   ///< start of the first of them

@@ -52,8 +52,8 @@ Config config_of(std::size_t backends, Policy policy)
 
 World::World(Config settings, std::uint32_t seed)
     : config(std::move(settings)), core(config, seed), modes(config.backends.size(), Mode::good),
-      last_failure_(config.backends.size()), last_good_(config.backends.size()), good_in_a_row_(config.backends.size()),
-      obeyed_(config.pools.size())
+      last_failure_(config.backends.size()), last_break_(config.backends.size()), last_good_(config.backends.size()),
+      good_in_a_row_(config.backends.size()), obeyed_(config.pools.size())
 {
 }
 
@@ -113,18 +113,16 @@ void World::apply(const Step& step)
 
 void World::report(BackendIndex backend, EvidenceKind kind, std::uint32_t count, Duration latency)
 {
-    // A connection that breaks is the request's doing as long as a probe is good just then.
-    const bool broken =
-        kind == EvidenceKind::reset || kind == EvidenceKind::timed_out || kind == EvidenceKind::malformed;
-    const bool settled = now <= last_good_[backend] + config.pools[0].probe.fast_interval ||
-                         last_failure_[backend] > last_good_[backend];
-    const bool hard = kind == EvidenceKind::refused || (broken && !settled);
     const Evidence evidence{backend, kind, count, now, latency * count};
     Reaction reaction = core.evidence(std::span(&evidence, 1), now);
     const bool ignored = std::any_of(reaction.events.begin(), reaction.events.end(),
                                      [](const Event& e) { return e.kind == Kind::clock_jump; });
     if (ignored) jumped_at_ = now;
-    if (hard && !(jumped_at_ && now <= *jumped_at_ + milliseconds(100))) last_failure_[backend] = now;
+    if (!(jumped_at_ && now <= *jumped_at_ + milliseconds(100))) {
+        if (kind == EvidenceKind::refused) last_failure_[backend] = now;
+        if (kind == EvidenceKind::reset || kind == EvidenceKind::timed_out || kind == EvidenceKind::malformed)
+            last_break_[backend] = now;
+    }
     if (kind != EvidenceKind::success) suspected_[backend] = now;
     take(std::move(reaction));
 }
@@ -250,7 +248,10 @@ std::string World::broken_invariant() const
         const auto index = static_cast<PoolIndex>(p);
         const auto& route = routing->pools[p];
         const auto& state = core.pool(index);
-        const auto failed = [this](BackendIndex b) { return last_failure_[b] > last_good_[b]; };
+        // A connection that breaks is the request's doing as long as a probe is good just then.
+        const auto failed = [this](BackendIndex b) {
+            return last_failure_[b] > last_good_[b] || last_break_[b] > last_good_[b] + milliseconds(100);
+        };
         const auto status = [this](BackendIndex b) { return routing->backends[b].status; };
         unsigned serving = 0;
         bool answers = false;

@@ -127,8 +127,8 @@ private:
     std::multimap<TimePoint, ProbeReport> probes_; ///< under way, by their end
     TimePoint wake_ = TimePoint::max();
     std::uint64_t versions_ = 0;
-    std::vector<TimePoint> last_failure_, last_good_; ///< what an observer would say, by backend
-    std::vector<unsigned> good_in_a_row_;             ///< probes, by backend
+    std::vector<TimePoint> last_failure_, last_break_, last_good_; ///< what an observer would say, by backend
+    std::vector<unsigned> good_in_a_row_;                          ///< probes, by backend
     std::map<BackendIndex, TimePoint> suspected_;
     std::vector<TimePoint> stale_;
     std::optional<TimePoint> jumped_at_;

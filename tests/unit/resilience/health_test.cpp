@@ -218,6 +218,32 @@ TEST(HealthDetector, a_good_probe_counts_however_many_connections_break_meanwhil
     EXPECT_FALSE(w.detector.last_failed());
 }
 
+TEST(HealthDetector, a_broken_connection_is_judged_by_the_start_of_the_good_probe_beside_it)
+{
+    Watch w;
+    w.healthy();
+    w.now += seconds(1);
+    const TimePoint started = w.now;
+    w.now += milliseconds(50);
+    w.live_broken();
+    EXPECT_TRUE(w.detector.last_failed());
+    w.now = started + milliseconds(200);
+    w.detector.probed({started, milliseconds(200), ProbeOutcome::ok}, w.now);
+    EXPECT_FALSE(w.detector.last_failed()) << "the probe that was under way was good";
+    EXPECT_EQ(w.detector.good_probe_started(), started);
+
+    // A probe is good that started between the two, but the second is too long after its start.
+    w.live_broken();
+    const TimePoint between = w.now += milliseconds(1);
+    w.now += milliseconds(150);
+    w.live_broken();
+    w.now = between + milliseconds(200);
+    w.detector.probed({between, milliseconds(200), ProbeOutcome::ok}, w.now);
+    EXPECT_TRUE(w.detector.last_failed());
+    w.good();
+    EXPECT_FALSE(w.detector.last_failed());
+}
+
 TEST(HealthDetector, a_probe_that_started_before_the_last_failure_does_not_readmit)
 {
     Watch w;

@@ -124,7 +124,11 @@ private:
                 fmt::format("{} log lines were dropped because standard error was not read", lost - reported_);
             if (write(spdlog::details::log_msg("", spdlog::level::warn, text))) reported_ = lost;
         }
-        if (!write(msg)) ++unwritten_;
+        // A line that cannot be written is not formatted either: at the end of the process thousands may be queued.
+        if (stuck_ && !writable(Duration::zero()))
+            ++unwritten_;
+        else if (!write(msg))
+            ++unwritten_;
     }
 
     void flush_() override {}

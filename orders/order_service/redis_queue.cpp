@@ -19,6 +19,8 @@ using storage::redis::Reply;
 constexpr auto group = "order_services";
 
 constexpr Duration sweep_every = milliseconds(100);
+/// For so long the others wait for a service that sweeps: far longer than a sweep takes, or two would fill the stream.
+constexpr Duration longest_sweep = seconds(2);
 /// For everything but a wait for entries.
 constexpr Duration redis_timeout = seconds(1);
 /// How long Redis keeps a request for entries; longer than that it is not waited for.
@@ -253,13 +255,13 @@ asio::awaitable<bool> RedisQueue::send_outbox()
     co_return note(*replies);
 }
 
-/// Adds what is due and not in the stream, if this service is the one to do so.
+/// Tells what is due and not in the stream, if this service is the one to do so.
 asio::awaitable<bool> RedisQueue::sweep()
 {
-    const auto every_ms = std::to_string(std::chrono::floor<milliseconds>(sweep_every).count());
+    const auto in_ms = [](Duration d) { return std::to_string(std::chrono::floor<milliseconds>(d).count()); };
     std::vector<Command> commands;
     commands.push_back({"XGROUP", "CREATE", stream_, group, "0", "MKSTREAM"});
-    commands.push_back({"SET", sweeper_, consumer_, "NX", "PX", every_ms});
+    commands.push_back({"SET", sweeper_, consumer_, "NX", "PX", in_ms(longest_sweep)});
     commands.push_back({"XLEN", stream_});
     commands.push_back({"XAUTOCLAIM", stream_, group, consumer_, abandoned_ms, "0-0", "COUNT", "100", "JUSTID"});
     auto replies = co_await writer_.run(std::move(commands), redis_timeout);
@@ -272,7 +274,16 @@ asio::awaitable<bool> RedisQueue::sweep()
     if (replies->at(3).list.size() >= 2)
         for (const auto& id : replies->at(3).list[1].list) abandoned.push_back({id.text, 0});
     forget_later(abandoned);
-    if (!ours || !window_.is_low()) co_return true; // another service sweeps this time
+    if (!ours) co_return true; // another service sweeps this time
+    bool works = true;
+    if (window_.is_low()) works = co_await tell_due();
+    // Half, so that the key is surely gone when this service sweeps next, if no other has.
+    if (works) outbox_.push_back({"PEXPIRE", sweeper_, in_ms(sweep_every / 2)});
+    co_return works;
+}
+
+asio::awaitable<bool> RedisQueue::tell_due()
+{
     auto numbers = co_await store_.due(DispatchWindow::most, overdue);
     if (!numbers || numbers->empty()) co_return true; // the store's failure is not Redis'
     // While nobody takes orders they stay due, and in the stream: once is enough.

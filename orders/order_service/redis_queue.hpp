@@ -47,6 +47,7 @@ private:
     asio::awaitable<void> maintain();
     asio::awaitable<bool> send_outbox();
     asio::awaitable<bool> sweep();
+    asio::awaitable<bool> tell_due();
     asio::awaitable<bool> publish(std::vector<std::int64_t> numbers);
     storage::redis::Command addition(std::int64_t number) const;
     void publish_later(std::int64_t number);

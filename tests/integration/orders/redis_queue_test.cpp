@@ -221,9 +221,12 @@ TEST_F(RedisQueueTest, TellsAgainWhatADeadServiceWasTold)
 TEST_F(RedisQueueTest, KeepsRedisSmallWhateverTheBacklogIs)
 {
     const auto most = DispatchWindow::most;
+    // The store answers slowly meanwhile: the second service must not sweep beside the first, or both fill the stream.
     postgres_.run(
+        "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; "
         "INSERT INTO orders (order_id, product, quantity, status, reason, epoch, attempts, created, updated, "
-        "events, due, worker) SELECT i, 'x', 1, 0, '', 0, 0, 0, 0, 0, 0, '' FROM generate_series(1, 10000) AS i");
+        "events, due, worker) SELECT i, 'x', 1, 0, '', 0, 0, 0, 0, 0, 0, '' FROM generate_series(1, 10000) AS i; "
+        "SELECT pg_sleep(0.4); COMMIT");
     const auto length = [&] { return std::stoul(redis_.ask("XLEN hotspare:orders").substr(1)); };
     ASSERT_TRUE(test::eventually([&] { return length() == most; })) << length();
     for (int i = 0; i < 100; ++i) announce(one_, create(one_, "more" + std::to_string(i)));

@@ -97,9 +97,8 @@ void DatabaseFile::look() const
     if (!contents) {
         // What a process was writing when it was killed may be half there: claim() looks when SQLite has put it right.
         if (has_bytes(path_ + "-journal")) return;
-        throw StartupError(fmt::format("cannot use {} for {}: {}", path_, format_.name,
-                                       contents.error() == errc::storage_broken ? "it is not an SQLite database"
-                                                                                : contents.error().message()));
+        if (contents.error() == errc::storage_broken) refuse("it is not an SQLite database");
+        throw StartupError(fmt::format("cannot use {} for {}: {}", path_, format_.name, contents.error().message()));
     }
     if (const auto reason = why_foreign(*contents, format_)) refuse(*reason);
     // Files of ours have their id before they have a log.

@@ -76,7 +76,7 @@ TEST_F(DatabaseFileTest, RefusesAFolderAndWhatIsNoDatabase)
 {
     EXPECT_THROW(DatabaseFile(directory_.path().string(), ours, DatabaseFile::Use::alone), UsageError);
     EXPECT_THROW(DatabaseFile(directory_.write("text", std::string(4096, 'x')), ours, DatabaseFile::Use::alone),
-                 StartupError);
+                 UsageError);
 }
 
 TEST_F(DatabaseFileTest, MarksWhatItClaimsSoThatNoOtherFormatTakesIt)

@@ -169,7 +169,7 @@ TEST_F(DocumentStoreTest, WritesNothingWhenTheDiskIsFull)
 TEST_F(DocumentStoreTest, RefusesAFileThatIsNone)
 {
     EXPECT_THROW(Client("/nonexistent/data.sqlite"), StartupError);
-    EXPECT_THROW(Client(directory_.write("text", std::string(4096, 'x'))), StartupError);
+    EXPECT_THROW(Client(directory_.write("text", std::string(4096, 'x'))), UsageError);
 }
 
 TEST_F(DocumentStoreTest, RefusesTheFileOfAnotherProgram)

@@ -652,6 +652,10 @@ std::vector<std::string> without_effect(const ConfigFile& file, const config::Pl
     const auto warn = [&](const std::string& path, const std::string& message) {
         out.push_back(places.describe(path, message));
     };
+    // Equal weights are what --print-config writes of a file without any.
+    const auto differ = [](const std::vector<unsigned>& weights) {
+        return std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) != weights.end();
+    };
     std::set<std::string> weighted; // backends of a pool whose policy uses weights
     std::set<std::string> used;
     for (std::size_t i = 0; i < file.pools.size(); ++i) {
@@ -663,7 +667,7 @@ std::vector<std::string> without_effect(const ConfigFile& file, const config::Pl
         used.insert(pool.backends.begin(), pool.backends.end());
         if (pool.policy != Policy::failover)
             weighted.insert(pool.backends.begin(), pool.backends.end());
-        else if (places.contains(path + ".weights"))
+        else if (places.contains(path + ".weights") && differ(pool.weights))
             warn(path + ".weights", "no effect with policy failover: the order of the backends decides");
     }
     for (std::size_t i = 0; i < file.backends.size(); ++i) {
@@ -671,7 +675,7 @@ std::vector<std::string> without_effect(const ConfigFile& file, const config::Pl
         const auto path = fmt::format("backends[{}]", i);
         if (used.count(name) == 0)
             warn(path, fmt::format("no pool uses the backend '{}'", name));
-        else if (weighted.count(name) == 0 && places.contains(path + ".weight"))
+        else if (weighted.count(name) == 0 && file.backends[i].weight != BackendConfig{}.weight)
             warn(path + ".weight", "no effect with policy failover: the order of the backends decides");
     }
     return out;

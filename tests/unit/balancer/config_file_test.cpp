@@ -92,6 +92,17 @@ TEST(BalancerConfig, what_has_no_effect_is_warned_of)
     EXPECT_TRUE(warnings_of(backends + "pools:\n  - {name: one, policy: random}\n").empty());
 }
 
+TEST(BalancerConfig, nothing_is_warned_of_that_print_config_wrote)
+{
+    ConfigFile file;
+    config::Loader loader(file);
+    loader.load(two_backends, "f.yaml");
+    loader.complete();
+    const auto printed = loader.print();
+    EXPECT_NE(printed.find("weight"), std::string::npos) << printed;
+    EXPECT_EQ(warnings_of(printed), std::vector<std::string>());
+}
+
 TEST(BalancerConfig, all_errors_are_named_at_once)
 {
     try {

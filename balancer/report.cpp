@@ -352,8 +352,8 @@ std::string Report::metrics() const
         out.counter("hotspare_connections_accepted_total", "Client connections accepted.", {{"worker", number}},
                     worker.connections_accepted);
         out.counter("hotspare_connections_refused_total",
-                    "Client connections closed because limits.connections was reached.", {{"worker", number}},
-                    worker.connections_refused);
+                    "Client connections closed at limits.connections or the limit of file descriptors.",
+                    {{"worker", number}}, worker.connections_refused);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
         out.counter("hotspare_unrouted_requests_total", "Requests answered with 404 because no route takes their path.",

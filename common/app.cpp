@@ -291,7 +291,10 @@ int run_daemon(const log::Settings& log_settings, const std::string& user, const
 {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    if (!user.empty()) become_user(user);
+    if (user.empty())
+        give_up_capabilities();
+    else
+        become_user(user);
     std::vector<std::string> usage_errors;
     {
         const log::Session session(log_settings);

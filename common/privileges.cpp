@@ -23,11 +23,18 @@ void require(bool done, const std::string& user)
     if (!done) throw StartupError(fmt::format("cannot become the user '{}': {}", user, std::strerror(errno)));
 }
 
+/// For good: neither this process nor what it executes can get another capability back.
 bool keep_only_low_ports()
 {
+    // Only a process that may change its capabilities can drop them from the bounding set; else they are gone already.
+    for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+        if (capability != CAP_NET_BIND_SERVICE) ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    constexpr auto low_ports = 1U << CAP_NET_BIND_SERVICE;
-    const std::array<__user_cap_data_struct, 2> data{{{low_ports, low_ports, 0}, {0, 0, 0}}};
+    std::array<__user_cap_data_struct, 2> data{};
+    if (::syscall(SYS_capget, &header, data.data()) != 0) return false;
+    const auto low_ports = data[0].permitted & 1U << CAP_NET_BIND_SERVICE; // a container may not have it
+    data = {{{low_ports, low_ports, 0}, {0, 0, 0}}};
     return ::syscall(SYS_capset, &header, data.data()) == 0;
 }
 
@@ -46,6 +53,13 @@ void become_user(const std::string& user)
     require(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0, user);
     require(::setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) == 0, user);
     require(keep_only_low_ports(), user);
+}
+
+void give_up_capabilities()
+{
+    if (::geteuid() != 0) return;
+    if (!keep_only_low_ports())
+        throw StartupError(fmt::format("cannot give up the rights of root: {}", std::strerror(errno)));
 }
 
 } // namespace hotspare

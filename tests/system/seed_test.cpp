@@ -224,6 +224,16 @@ TEST(SeedStart, ADaemonOfRootGivesUpItsRights)
     EXPECT_NE(status.find("CapEff:\t0000000000000400"), std::string::npos) << "CAP_NET_BIND_SERVICE alone\n" << status;
     EXPECT_EQ(status.find("Groups:\t0"), std::string::npos) << status;
 
+    // Without --user it stays root's, and may do no more than others.
+    Process of_root(binary("primary"), {"--port", "0", "--data", (dir.path() / "of_root.db").string()});
+    EXPECT_EQ(test::request(of_root.wait_ready(), "GET", "/data").status(), 200);
+    std::ifstream its_file("/proc/" + std::to_string(of_root.pid()) + "/status");
+    const std::string its_status(std::istreambuf_iterator<char>(its_file), {});
+    EXPECT_NE(its_status.find("Uid:\t0\t0\t0"), std::string::npos) << its_status;
+    for (const std::string set : {"CapPrm", "CapEff", "CapBnd"})
+        EXPECT_NE(its_status.find(set + ":\t0000000000000400"), std::string::npos) << set << "\n" << its_status;
+    EXPECT_NE(its_status.find("NoNewPrivs:\t1"), std::string::npos) << its_status;
+
     const auto unknown = run(binary("primary"), {"--port", "0", "--user", "no-such-user"});
     EXPECT_EQ(unknown.code, 2);
     EXPECT_EQ(unknown.err, "--user: no user 'no-such-user', expected one of this machine\n");

@@ -3,6 +3,7 @@
 #include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -51,7 +52,9 @@ void Backend::recover()
 
 Balancer::Balancer(const Backends& backends, std::vector<std::string> more_flags, Process::Options options)
 {
-    std::vector<std::string> flags{"--listen", "127.0.0.1:0", "--workers", "2"};
+    std::vector<std::string> flags{"--listen", "127.0.0.1:0"};
+    if (std::find(more_flags.begin(), more_flags.end(), "--workers") == more_flags.end())
+        flags.insert(flags.end(), {"--workers", "2"});
     for (const auto& [name, port] : backends) {
         flags.push_back("--backend");
         flags.push_back(name + "=http://127.0.0.1:" + std::to_string(port));

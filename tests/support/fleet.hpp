@@ -52,7 +52,7 @@ public:
     /// Name and port of each backend in order of priority: what `--backend NAME=http://127.0.0.1:PORT` says.
     using Backends = std::vector<std::pair<std::string, std::uint16_t>>;
 
-    /// With flags alone, on a free port, two workers; waits until it listens.
+    /// With flags alone, on a free port, two workers unless they say otherwise; waits until it listens.
     explicit Balancer(const Backends& backends, std::vector<std::string> more_flags = {},
                       Process::Options options = {});
     /// The same with a configuration file of these lines.

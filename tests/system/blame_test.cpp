@@ -187,7 +187,7 @@ TEST_F(BlameStalled, AnEventStreamThatIsSilentForLongerThanBodyIdleIsNobodysFaul
 {
     const auto stream = [](const Message& request) {
         Reply reply;
-        if (request.target() == "/events") {
+        if (request.target() == "/stream") {
             reply.framing = Reply::Framing::none; // a body that begins later, or never
             reply.headers = {{"Transfer-Encoding", "chunked"}};
         }
@@ -198,8 +198,9 @@ TEST_F(BlameStalled, AnEventStreamThatIsSilentForLongerThanBodyIdleIsNobodysFaul
     std::vector<std::unique_ptr<RawClient>> clients;
     for (int i = 0; i < 24; ++i) {
         clients.push_back(std::make_unique<RawClient>(port()));
-        clients.back()->send(format_request("GET", "/events"));
+        clients.back()->send(format_request("GET", "/stream"));
     }
+    for (auto& client : clients) ASSERT_NE(client->read_some(1000).find("HTTP/1.1 200"), std::string::npos);
     ASSERT_TRUE(eventually([&] { return balancer_.status().value("connections", -1) == 0; })) << "they are given up";
     EXPECT_EQ(balancer_.status()["failovers"], 0);
     EXPECT_EQ(served_by(), "primary");

@@ -146,6 +146,19 @@ TEST(BalancerConfig, two_backends_are_enough)
     EXPECT_EQ(route_for(config, "/admin")->prefix, "/admin");
 }
 
+TEST(BalancerConfig, the_flag_for_the_probe_path_is_for_every_pool)
+{
+    const auto file = "backends: [{name: a, url: 'http://x'}, {name: b, url: 'http://y'}]\n"
+                      "pools: [{name: one, backends: [a]}, {name: two, backends: [b], probe: {path: /ping}}]\n"
+                      "routes: [{prefix: /, pool: one}, {prefix: /two, pool: two}]";
+    const auto config = to_config(load(file, {}, {{"probe-path", {"/ready?deep=1"}}}));
+    ASSERT_EQ(config.pools.size(), 2U);
+    for (const auto& pool : config.pools) EXPECT_EQ(pool.probe.path, "/ready?deep=1") << pool.name;
+    const auto alone = to_config(load("", {}, {{"backend", {"a=http://x"}}, {"probe-path", {"/ready"}}}));
+    ASSERT_EQ(alone.pools.size(), 1U);
+    EXPECT_EQ(alone.pools[0].probe.path, "/ready");
+}
+
 TEST(BalancerConfig, flags_alone_are_enough)
 {
     const auto config = to_config(load("", {},

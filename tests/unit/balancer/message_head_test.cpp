@@ -232,6 +232,20 @@ TEST(RequestRewrite, LetsNoClientSayWhomItSpeaksFor)
     }
 }
 
+TEST(RequestRewrite, WritesAnIPv6ClientInBracketsWhereTheFieldWantsThem)
+{
+    RequestHead head;
+    ASSERT_EQ(judge("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", head), 0U);
+    Buffer out;
+    write_request(head, {.target = head.target, .client_ip = "2001:db8::1", .request_id = "id", .forwarded = true},
+                  out);
+    // RFC 7239 §6; X-Forwarded-For has no such rule.
+    EXPECT_NE(out.text().find("\r\nForwarded: for=\"[2001:db8::1]\";host=\"[::1]:8080\";proto=http\r\n"),
+              std::string_view::npos)
+        << out.text();
+    EXPECT_NE(out.text().find("\r\nX-Forwarded-For: 2001:db8::1\r\n"), std::string_view::npos) << out.text();
+}
+
 std::string upgrade(const std::string& method, const std::string& field)
 {
     return method + " / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAM\r\n" + field +

@@ -108,6 +108,15 @@ TEST_F(PlacementTest, SoftFailuresCountOnlyInARow)
     EXPECT_EQ(placement.pick(0, ledger, active), 1);
 }
 
+TEST_F(PlacementTest, FailuresThatCannotBeComparedPassNoBackendOver)
+{
+    placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::fallback, 1}}));
+    const auto later = now + milliseconds(200); // no probe is good just then
+    for (int i = 0; i < 2; ++i) EXPECT_FALSE(placement.observe(0, EvidenceKind::uncompared, later));
+    EXPECT_TRUE(placement.observe(0, EvidenceKind::uncompared, later)) << "the monitor wants to know";
+    EXPECT_EQ(placement.pick(0, ledger, active), 0);
+}
+
 TEST_F(PlacementTest, ASuspectIsStillBetterThanNothing)
 {
     placement.update(route(Policy::failover, {{0, Tier::serving, 1}, {1, Tier::excluded, 1}}));

@@ -209,6 +209,10 @@ TEST_F(BackendTest, ValidatesDocuments)
     expect_problem(malformed, 400);
     EXPECT_EQ(malformed.json()["line"], 2);
     expect_problem(put("/data/a", ""), 400);
+    for (const std::string& text : {std::string(R"({"a":1,"a":2})"), std::string(R"({"b":{"a":1,"a":1}})"),
+                                    std::string("{}\0", 3), std::string("{}\0{}", 5), std::string("{} {}")})
+        expect_problem(put("/data/a", text), 400);
+    EXPECT_EQ(get("/data/a").status(), 404);
     expect_problem(put("/data/a", "\"" + std::string(1024 * 1024, 'x') + "\""), 413);
     EXPECT_EQ(put("/data/a", "\"" + std::string(1024 * 1024 - 2, 'x') + "\"").status(), 201) << "exactly the limit";
     for (const char* key : {"a%20b", "%2e%2e", "a%2Fb", "%C3%A9"})

@@ -2,6 +2,7 @@
 #include "common/http/client.hpp"
 #include "common/task_group.hpp"
 
+#include "tests/support/manual_origin.hpp"
 #include "tests/support/one_shot_peer.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/socket.hpp"
@@ -13,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -203,6 +205,24 @@ TEST(Client, DoesNotKeepWhatTheServerCloses)
     Caller caller(origin.port());
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(caller.post());
     EXPECT_EQ(origin.connections(), 3U);
+}
+
+TEST(Client, DoesNotTakeForItsAnswerWhatCameBeforeItsRequest)
+{
+    const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    test::ManualOrigin origin;
+    Caller caller(origin.port());
+    auto answer = std::async(std::launch::async, [&] { return caller.post(); });
+    const auto first = origin.next();
+    ASSERT_TRUE(first && first.send(ok));
+    ASSERT_TRUE(answer.get());
+    ASSERT_TRUE(first.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"));
+    answer = std::async(std::launch::async, [&] { return caller.post(); });
+    const auto second = origin.next(seconds(5));
+    if (second) second.send(ok);
+    const auto response = answer.get();
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->body(), "ok");
 }
 
 TEST(Client, SendsOnceMoreWhereAKeptConnectionHadEnded)

@@ -246,6 +246,10 @@ TEST(Monitor, tells_how_a_backend_fails)
         {Fault::silent(), {}, Status::down, "no answer within 150 ms"},
         {Fault::pass(), Reply::text("broken", 503), Status::unhealthy, "503 Service Unavailable"},
         {Fault::pass(), no_http, Status::unhealthy, "not valid HTTP"},
+        // With what is expected and the settings that say so.
+        {Fault::pass(), Reply::text("nothing here", 404), Status::unhealthy,
+         "404 Not Found, but expected 200-299 (probe.path is '/health'; --probe-path or probe.expect_status changes "
+         "that)"},
     };
     for (const Case& c : cases) {
         Origin a("primary");

@@ -276,6 +276,7 @@ TEST_F(Attempts, AClientWaitsForOneHundredContinueOnce)
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(call.send("HTTP/1.1 100 Continue\r\n\r\n"));
     const std::string interim = client.read_some(1000);
     EXPECT_TRUE(interim.starts_with("HTTP/1.1 100 ")) << interim;
+    EXPECT_EQ(interim.find("HTTP/1.1", 1), std::string::npos) << interim;
     client.send("body");
     ASSERT_TRUE(call.send(sized("ok")));
     const Answer answer = client.read_response();

@@ -116,6 +116,36 @@ TEST_F(OrderServiceTest, RefusesWhatIsSaidTwice)
                   .status(),
               400);
     EXPECT_EQ(get(service_.port(), "/orders/b").status(), 404);
+    const auto twice =
+        test::request(service_.port(), "POST", "/create_order",
+                      {{"Content-Type", "application/json"}, {"Idempotency-Key", "k"}, {"Idempotency-Key", "k"}},
+                      R"({"order_id":"c","product":"x","quantity":1})");
+    EXPECT_EQ(twice.status(), 422) << twice.message.body;
+    EXPECT_EQ(twice.json()["field"], "Idempotency-Key");
+    EXPECT_EQ(get(service_.port(), "/orders/c").status(), 404);
+}
+
+TEST_F(OrderServiceTest, GivesNoListThatIsLongerThanItsBound)
+{
+    EXPECT_EQ(get(service_.port(), "/get_orders?limit=1000").status(), 200);
+    for (const auto* limit : {"1001", "0", "18446744073709551616"}) {
+        const auto answer = get(service_.port(), std::string("/get_orders?limit=") + limit);
+        EXPECT_EQ(answer.status(), 422) << limit;
+        EXPECT_EQ(answer.json()["field"], "limit") << limit;
+    }
+}
+
+TEST_F(OrderServiceTest, ExposesTheAgeOfTheOldestOrderThatIsProcessing)
+{
+    const auto age = [this] {
+        const auto text = get(service_.port(), "/metrics").message.body;
+        const std::string name = "\nhotspare_orders_oldest_age_seconds ";
+        const auto at = text.find(name);
+        return at == text.npos ? -1. : std::stod(text.substr(at + name.size()));
+    };
+    EXPECT_EQ(age(), 0.);
+    create("a");
+    EXPECT_TRUE(test::eventually([&] { return age() > 0; })) << age();
 }
 
 TEST_F(OrderServiceTest, SendsAWorkerAwayThatWaitedInVain)

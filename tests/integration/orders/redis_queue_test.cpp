@@ -243,6 +243,21 @@ TEST_F(RedisQueueTest, KeepsRedisSmallWhateverTheBacklogIs)
         << got;
 }
 
+TEST_F(RedisQueueTest, SharesRedisWithAPipelineThatHasAnotherPrefix)
+{
+    test::PostgresServer store{{.fsync = false, .settings = {}}};
+    Service other(context_, store.url(), redis_.url() + "/0?prefix=other:", "other");
+    asio::post(context_, [&] { other.queue.start(); });
+    EXPECT_TRUE(test::eventually([&] { return redis_.ask("EXISTS other:hotspare:orders") == ":1"; }));
+    // Numbers begin with 1 in each store.
+    announce(one_, create(one_, "ours"));
+    announce(other, create(other, "theirs"));
+    EXPECT_EQ(ids(take(other, seconds(20)).get()), std::vector<std::string>{"theirs"});
+    EXPECT_EQ(ids(take(one_, seconds(20)).get()), std::vector<std::string>{"ours"});
+    on_loop([&] { other.queue.stop(); });
+    asio::co_spawn(context_, other.queue.close(), asio::use_future).get();
+}
+
 TEST_F(RedisQueueTest, SendsAwayWhoWaitsWhenItStops)
 {
     auto waiting = take(one_, std::chrono::minutes(1));

@@ -449,6 +449,20 @@ TEST_P(StoreTest, CountsItsOwnWritesAtOnce)
     EXPECT_FALSE(shop.totals().oldest);
 }
 
+TEST_P(StoreTest, TellsSinceWhenTheOldestOrderIsProcessing)
+{
+    Shop shop(ground_);
+    for (const auto* id : {"first", "second", "third"}) {
+        shop.create({id, "x", 1});
+        pass(seconds(10));
+    }
+    EXPECT_EQ(shop.totals().oldest, shop.find("first").order.created);
+    ASSERT_TRUE(shop.operate("first", Operation::cancel));
+    EXPECT_EQ(shop.totals().oldest, shop.find("second").order.created);
+    shop.lease();
+    EXPECT_EQ(shop.totals().oldest, shop.find("second").order.created) << "whether a worker holds it or not";
+}
+
 TEST_P(StoreTest, KeepsWhateverAValidatorMaySay)
 {
     Shop shop(ground_);

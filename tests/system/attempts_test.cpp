@@ -252,11 +252,11 @@ TEST_F(Attempts, AnAnswerInTheMiddleOfAnUploadReachesAClientThatGoesOnSending)
             ::shutdown(call.socket.get(), SHUT_WR);
             (void)call.end();
         });
-        // Longer than the two seconds that a connection lingers whose client says nothing.
+        // It may pause for longer than the two seconds that a connection lingers whose client owes nothing.
         bool sent = true;
         for (int i = 0; i < 30 && sent; ++i) {
             sent = client.send(std::string(1'000'000, 'b'));
-            if (size < 10) stand_still(milliseconds(100));
+            if (size < 10 && i == 15) stand_still(milliseconds(2500));
         }
         EXPECT_TRUE(sent);
         const Answer answer = client.read_response();
@@ -315,6 +315,29 @@ TEST_F(Attempts, AClientThatHasHalfClosedGetsItsWholeStream)
     EXPECT_EQ(call.end(seconds(1)), End::open);
     ASSERT_TRUE(call.send("0\r\n\r\n"));
     EXPECT_EQ(client.read_response().message.body, "event\n");
+}
+
+TEST_F(Attempts, AClientThatHalfClosesDuringItsStreamGetsTheRestIfItIsSentSomething)
+{
+    RawClient client(port());
+    client.send(format_request("GET", "/stream"));
+    const auto call = origin_.next();
+    ASSERT_TRUE(call && call.send(chunked_head));
+    ASSERT_NE(client.read_some(1000).find("200"), std::string::npos);
+    client.finish_sending();
+    // For longer than it would be kept if nothing were sent: what is sent shows that it still reads.
+    std::string received;
+    for (int i = 0; i < 6; ++i) {
+        ASSERT_EQ(call.end(milliseconds(200)), End::open) << i;
+        ASSERT_TRUE(call.send("5\r\nagain\r\n")) << i;
+        received += client.read_some(1000);
+    }
+    ASSERT_TRUE(call.send("0\r\n\r\n"));
+    received += client.read_until_close(patience);
+    std::size_t events = 0;
+    for (auto at = received.find("again"); at != received.npos; at = received.find("again", at + 1)) ++events;
+    EXPECT_EQ(events, 6U) << received;
+    EXPECT_TRUE(received.ends_with("\r\n0\r\n\r\n")) << received;
 }
 
 TEST_F(Attempts, AClientThatClosesItsTunnelFreesAServerThatDoesNotListen)

@@ -4,6 +4,7 @@
 #include "tests/support/fleet.hpp"
 #include "tests/support/gate.hpp"
 #include "tests/support/origin.hpp"
+#include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
@@ -1071,6 +1072,20 @@ TEST(HttpReplayBuffer, ALongerBodyIsStreamed)
     EXPECT_EQ(request(balancer.port(), "PUT", "/x", {{"X-Test-Id", "2"}}, body).status(), 200);
     ASSERT_EQ(second.executed("2"), 1U);
     EXPECT_EQ(second.requests().front().body_hash, Pattern::hash(size));
+}
+
+TEST(HttpAddresses, AnIPv4ClientOfAnIPv6ListenerIsAnIPv4Client)
+{
+    Origin origin("primary");
+    Process balancer(binary("balancer"),
+                     {"--listen", "[::]:0", "--backend", "primary=" + origin.url(), "--forwarded", "--admin"});
+    const std::uint16_t port = balancer.wait_ready();
+    ASSERT_EQ(get(port, "/x").status(), 200) << balancer.description();
+    ASSERT_EQ(origin.requests().size(), 1U);
+    const Message received = origin.requests().front();
+    EXPECT_EQ(received.header("X-Forwarded-For"), "127.0.0.1");
+    EXPECT_NE(received.header("Forwarded").value_or("").find("for=127.0.0.1;"), std::string::npos) << received.head;
+    EXPECT_EQ(post(port, "/admin/backends/primary/drain").status(), 200) << "it is on loopback";
 }
 
 TEST(HttpNames, OneThatDoesNotResolveIsABackendThatIsDown)

@@ -139,6 +139,13 @@ TEST_F(Seed, TheOperatorsWordIsObeyed)
     EXPECT_EQ(post(port, "/admin/failover", R"({"to":"spare"})").status(), 200);
     EXPECT_TRUE(balancer_.wait_active("spare"));
     EXPECT_EQ(service(), "spare");
+    // What was planned is no failure.
+    EXPECT_TRUE(balancer_.process().wait_line("failover of pool 'default' from 'primary' to 'spare'"));
+    EXPECT_EQ(balancer_.process().err().find(R"("level":"warning")"), std::string::npos) << balancer_.process().err();
+    for (const auto* server : {"primary", "spare"})
+        EXPECT_EQ(post(port, std::string("/admin/backends/") + server + "/drain").status(), 200);
+    EXPECT_TRUE(balancer_.process().wait_line("outage of pool 'default'"));
+    EXPECT_EQ(balancer_.process().err().find(R"("level":"error")"), std::string::npos) << balancer_.process().err();
 }
 
 TEST_F(Seed, StatusHoldsWhatItIsSaidToHold)

@@ -388,6 +388,20 @@ TEST(HealthDetector, the_clock_of_a_detection_starts_with_the_evidence_of_this_c
     EXPECT_EQ(w.now - down->first_evidence, milliseconds(102));
 }
 
+TEST(HealthDetector, a_detection_begins_with_its_first_evidence_whether_probe_or_request)
+{
+    for (const bool probe_first : {true, false}) {
+        Watch w;
+        w.healthy();
+        const auto probe = [&] { return w.probe(ProbeOutcome::reset); };
+        const auto begun = w.now;
+        const auto change = probe_first ? (probe(), w.live_refused()) : (w.live_refused(), probe());
+        ASSERT_TRUE(change) << probe_first;
+        EXPECT_EQ(change->to, Health::down);
+        EXPECT_EQ(change->first_evidence - begun, probe_first ? milliseconds(100) : milliseconds(1)) << probe_first;
+    }
+}
+
 TEST(HealthDetector, live_answers_contradict_until_a_refusal_or_half_a_minute_has_passed)
 {
     Watch w;

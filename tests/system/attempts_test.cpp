@@ -317,6 +317,23 @@ TEST_F(Attempts, AClientThatHasHalfClosedGetsItsWholeStream)
     EXPECT_EQ(client.read_response().message.body, "event\n");
 }
 
+TEST_F(Attempts, AClientThatHalfClosesJustBeforeItsStreamBeginsGetsTheWholeStream)
+{
+    for (int i = 0; i < 3; ++i) {
+        RawClient client(port());
+        client.send(format_request("GET", "/slow"));
+        const auto call = origin_.next();
+        ASSERT_TRUE(call);
+        suspended([&] {
+            EXPECT_TRUE(call.send(chunked_head));
+            client.finish_sending();
+        });
+        EXPECT_EQ(call.end(seconds(1)), End::open);
+        ASSERT_TRUE(call.send("0\r\n\r\n"));
+        EXPECT_EQ(client.read_response().message.body, "event\n");
+    }
+}
+
 TEST_F(Attempts, AClientThatHalfClosesDuringItsStreamGetsTheRestIfItIsSentSomething)
 {
     RawClient client(port());

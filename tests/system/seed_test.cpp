@@ -370,7 +370,9 @@ TEST(GoodConfiguration, IsCheckedWithoutStarting)
 {
     TempDir dir;
     const std::string file = dir.write("balancer.yaml", "backends: [{name: a, url: \"http://127.0.0.1:1\"}]\n");
-    EXPECT_EQ(run(binary("balancer"), {"--config", file, "--check-config"}).code, 0);
+    const Finished checked = run(binary("balancer"), {"--config", file, "--check-config"});
+    EXPECT_EQ(checked.code, 0);
+    EXPECT_NE(checked.out.find("the configuration is valid"), std::string::npos) << checked.out;
     const Finished printed = run(binary("balancer"), {"--config", file, "--print-config"});
     EXPECT_EQ(printed.code, 0);
     const std::string copy = dir.write("copy.yaml", printed.out);

@@ -57,6 +57,18 @@ TEST(PoolEvents, a_pool_that_fails_open_is_probed_as_often_as_configured)
     EXPECT_LE(w.probes_done - before, static_cast<std::uint64_t>(often) * 3 / 2);
 }
 
+TEST(PoolEvents, only_what_was_met_is_given_as_the_reason)
+{
+    HealthyWorld w;
+    w.modes[primary] = Mode::hang;
+    for (int i = 0; i < 4; ++i) w.report(primary, EvidenceKind::outpaced);
+    w.run(seconds(3));
+    EXPECT_EQ(w.status(primary), Status::down);
+    for (const Event& event : w.events) EXPECT_EQ(event.evidence.find("0 live"), std::string::npos) << event.evidence;
+    EXPECT_NE(w.last(Kind::failover).evidence.find("4 live requests answered first elsewhere"), std::string::npos)
+        << w.last(Kind::failover).evidence;
+}
+
 TEST(PoolEvents, an_outage_by_an_operator_is_called_that)
 {
     HealthyWorld w;

@@ -211,9 +211,11 @@ TEST(Transition, TellsHowLongARoundHasLastedSinceItsFirstAttemptThatCounted)
     (void)settle(record, back(record.order.epoch, seconds(1), true), after(std::chrono::hours(27)));
     EXPECT_EQ(lease(record, "w", seconds(30), after(std::chrono::hours(28))).tried_for, std::chrono::hours(2));
     ASSERT_TRUE(operate(record, Operation::cancel, after(std::chrono::hours(28))));
+    EXPECT_EQ(record.order.attempts, 2U);
     ASSERT_TRUE(operate(record, Operation::replay, after(std::chrono::hours(99))));
-    EXPECT_EQ(lease(record, "w", seconds(30), after(std::chrono::hours(99))).tried_for, Duration::zero())
-        << "a replay gets its whole round";
+    const auto again = lease(record, "w", seconds(30), after(std::chrono::hours(99)));
+    EXPECT_EQ(again.tried_for, Duration::zero()) << "a replay gets its whole round";
+    EXPECT_EQ(again.attempts, 0U);
 }
 
 TEST(Transition, NothingThatWasHeldOfAClearedOrderIsOfTheOneWithItsName)

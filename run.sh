@@ -3,7 +3,7 @@
 #
 # Every daemon runs under a small supervisor of its own (this script again, `supervise`), which starts it again when it
 # fails. What runs is recorded under .run/SYSTEM/, a process always as "PID START-TIME", so that a number that the
-# kernel has given to somebody else in the meantime is never mistaken for ours.
+# kernel has given to another process in the meantime is never mistaken for ours.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -210,7 +210,7 @@ fixed_addresses() { # COMMAND...
     if [[ $PRESET == ?san || $PRESET == fuzz ]]; then setarch "$(uname -m)" --addr-no-randomize "$@"; else "$@"; fi
 }
 
-# An engine is no daemon of the suite but a server of somebody else's, which a script in engines/ starts. It has nothing
+# An engine is no daemon of the suite but a third-party server, which a script in engines/ starts. It has nothing
 # to be built, speaks no HTTP, and ends after those that use it.
 is_engine() { [[ -f $ROOT/engines/$1 ]]; } # PROGRAM
 
@@ -350,7 +350,7 @@ running_instances() {
     done
 }
 
-port_owner() { # PORT -> "name (pid N)" of who listens on it, nothing if nobody does
+port_owner() { # PORT -> "name (pid N)" of what listens on it, nothing if none does
     local line
     line=$(ss -H -ltnp "sport = :$1" 2>/dev/null | head -n 1)
     [[ -n $line ]] || return 0
@@ -361,7 +361,7 @@ port_owner() { # PORT -> "name (pid N)" of who listens on it, nothing if nobody 
     fi
 }
 
-instance_of() { # PID -> the running instance whose daemon it is, nothing if it is somebody else's
+instance_of() { # PID -> the running instance whose daemon it is, nothing if it is of no instance
     local file
     for file in "$RUN"/*/*.pid; do
         if [[ $(live_pid "$file") == "$1" ]]; then basename "$(dirname "$file")"; fi
@@ -391,8 +391,8 @@ busy_ports() {
 # decision (asked to stop, bad usage): starting it again would not change its mind. An engine that exits with 0 was
 # stopped by its own tools (pg_ctl stop, redis-cli shutdown) or by a signal, and is started again: the services need it.
 #
-# A process that has just been forked can lose a SIGTERM. So whoever stops the instance first leaves the mark `stopping`
-# and then sends the signal; whoever is born looks at the mark once it would hear the signal. One of the two is seen.
+# A process that has just been forked can lose a SIGTERM. So the command that stops the instance leaves the mark
+# `stopping` before it sends the signal. A child checks the mark once it handles the signal, so one of the two is seen.
 supervise() {
     local directory=$1 name=$2 pause=$PAUSE_FIRST_MS started code
     shift 2
@@ -477,7 +477,7 @@ rotate() { # LOG
 # --- up ---------------------------------------------------------------------------------------------------------------
 
 # start_daemons SYSTEM DIRECTORY [NAME]...: each (or each of these) under a supervisor. An interruption waits until
-# every supervisor is recorded, so that none is overlooked by whoever stops them.
+# every supervisor is recorded, so that the command that stops them finds all.
 start_daemons() {
     local line lines words programs=() i name word folder
     mapfile -t lines < <(daemon_lines "$1" "${@:3}")
@@ -522,7 +522,7 @@ interrupted() {
 
 ignore_signals() { trap '' INT TERM HUP; } # from here to the end nothing may cut the clean-up short
 
-# An order service is well before it has met its store; what it says about the queue it has from there.
+# An order service is healthy before it has met its store; what it says about the queue it has from there.
 ready_path() { if [[ $1 == orders* && $2 == gateway ]]; then echo queue; else echo health; fi; } # SYSTEM NAME
 
 is_ready() { # SYSTEM DIRECTORY NAME PORT
@@ -744,8 +744,8 @@ records() { # DIRECTORY NAME|'*' [but-engines] -> its records of processes, or t
     done
 }
 
-# end_recorded DIRECTORY NAME|'*' [but-engines]: supervisors first, each ends its own daemon; then whoever is left, by force. A
-# supervisor hears the signal again and again, as the first one may have come too early for it; a daemon once, as it
+# end_recorded DIRECTORY NAME|'*' [but-engines]: supervisors first, each ends its own daemon; then the others, by force.
+# A supervisor gets the signal again and again, as the first one may have come too early for it; a daemon once, as it
 # counts them.
 end_recorded() {
     local file files pid alive=true told=' ' deadline=$((SECONDS + STOP_SECONDS))
@@ -811,7 +811,7 @@ names_of() { basename -a -- "$@" | paste -sd ' '; } # DIRECTORY... -> the instan
 
 # --- experiments, test, fuzz, bench -----------------------------------------------------------------------------------
 
-# The programs of an experiment are its own, on free ports: a system that already runs is nobody's to shoot at.
+# The programs of an experiment are its own, on free ports: no fault hits a system that already runs.
 experiment() { # ARGUMENT...
     ensure_packages "${PACKAGES_RUN[@]}"
     build primary spare balancer external_service monitor_service order_service validation_service experiment

@@ -502,7 +502,7 @@ private:
                                nearest ? fmt::format(", did you mean '{}'?", *nearest) : ",", fmt::join(known, ", ")));
     }
 
-    /// `value` must not exceed `limit`. A default gives way silently; what somebody wrote does not.
+    /// `value` must not exceed `limit`. A default is lowered silently; a configured value is an error.
     template <class T> void fit(const std::string& path, T& value, const std::string& limit_path, const T& limit) const
     {
         if (value <= limit) return;

@@ -514,8 +514,8 @@ void Exchange::forget_sent(const Upstream& up) noexcept
 /// False when nothing more can be done for now.
 bool Exchange::wait_for_response(TimePoint now)
 {
-    // As long as bytes move, reading may make room for writing and the other way round; only when neither moved any is
-    // everybody who could go on being waited for.
+    // As long as bytes move, reading may make room for writing and the other way round. The loop ends when
+    // neither has moved any: then each side that can go on is being waited for.
     std::size_t before;
     do {
         before = moved_;
@@ -756,7 +756,7 @@ void Exchange::hedge(TimePoint now)
     if (now < hedge_time(up)) return;
     const PoolConfig& pool = plane_.config.pools[pool_];
     if (plane_.placement.alternative(pool_, ledger_)) {
-        // Not sent: any request may go elsewhere, and costs nobody anything.
+        // Nothing was sent yet, so any request may go to another backend, at no cost.
         if (up.stream->connecting()) return attempt_failed(up, Outcome::connect_timeout, now);
         if (pool.retry.hedge && ledger_.may_hedge() && plane_.budgets[pool_].withdraw(now)) {
             if (const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active)) {

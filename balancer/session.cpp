@@ -192,7 +192,7 @@ Session::Step Session::take_request(TimePoint now)
         return refuse_whole(head.method == beast_http::verb::options
                                 ? Rejection{204, {}}
                                 : Rejection{501, "the balancer does not answer TRACE itself"});
-    // "OPTIONS *" asks about the server as a whole: whoever serves its root answers.
+    // "OPTIONS *" asks about the server as a whole: the route of its root answers.
     const std::string_view path = head.target == "*" ? "/" : head.path();
     const RouteConfig* const route = plane_.routes.match(path);
     if (head.dotted && plane_.routes.leaves(route, path))

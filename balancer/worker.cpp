@@ -218,8 +218,8 @@ void Worker::tick()
 
 void Worker::begin_drain(Duration limit)
 {
-    // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one lets
-    // nobody new in while it is emptied.
+    // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one admits
+    // no new connection while it is emptied.
     ::listen(acceptor_.native_handle(), 0);
     for (std::size_t before = counters_.connections_accepted.value();; before = counters_.connections_accepted.value())
         if (!accept_some() || counters_.connections_accepted.value() == before) break;

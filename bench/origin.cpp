@@ -109,7 +109,7 @@ private:
     {
         const auto found = listeners_.find(listener);
         if (found == listeners_.end()) return; // a connection that has just ended
-        // Until nobody waits, or no descriptor is free: level-triggered epoll asks again.
+        // Until no connection waits, or no descriptor is free: level-triggered epoll reports it again.
         while (Fd fd = accept_from(found->second)) {
             const int key = fd.get();
             watch(EPOLL_CTL_ADD, key, EPOLLIN);

@@ -70,7 +70,7 @@ class Proxy:
 
     def memory_kib(self, what="Pss"):
         """Proportional set size of all its processes: memory that they share counts once. `Pss_Anon` leaves out the
-        files that are mapped (program, libraries), whose share changes with whoever else maps them."""
+        files that are mapped (program, libraries), whose share changes with the other processes that map them."""
         total = 0
         for pid in self._pids():
             for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -114,7 +114,7 @@ class Bench:
     def program(self, name):
         relative = KINDS[name][1]
         path = self.build / relative
-        # Debian keeps the servers in /usr/sbin, which is not on everybody's PATH.
+        # Debian keeps the servers in /usr/sbin, which is not on every user's PATH.
         return str(path) if path.exists() else shutil.which(relative, path=os.environ["PATH"] + ":/usr/sbin")
 
     def missing_programs(self, names):

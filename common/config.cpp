@@ -93,7 +93,7 @@ bool is_host_name(std::string_view host)
         return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_';
     });
     if (host.empty() || host.size() > 253 || !allowed) return false;
-    // Resolvers take "1" or "127.1" for addresses; whoever writes digits must write the address in full.
+    // Resolvers take "1" or "127.1" for addresses; an address in digits must be complete.
     const bool numeric = std::all_of(host.begin(), host.end(), [](char c) { return is_digit(c) || c == '.'; });
     in_addr address{};
     return !numeric || inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
@@ -403,7 +403,7 @@ private:
     bool dash_ = false; ///< the next line starts an element of a list
 };
 
-/// What the list or scalar `value` may be, and what it is if nobody says anything.
+/// What the list or scalar `value` may be, and its default.
 std::string expectation(const Value& value)
 {
     std::string present;

@@ -72,8 +72,8 @@ void Deadline::wait(std::shared_ptr<State> state)
         state->passed = true;
         error_code ignored;
         state->cancel(ignored);
-        // An operation that had just completed when it was cancelled may be followed by another that nobody would
-        // cancel.
+        // The operation may just have completed when it was cancelled. Another may follow it, and needs a further
+        // cancellation.
         state->timer.expires_after(milliseconds(20));
         wait(state);
     });

@@ -138,7 +138,7 @@ private:
         spdlog::memory_buf_t line;
         formatter_->format(msg, line);
         for (std::size_t done = 0; done < line.size();) {
-            // Having waited in vain once, later lines do not wait again until somebody reads.
+            // After one wait has timed out, later lines do not wait until the reader has read.
             const bool ready = writable(stuck_ ? Duration::zero() : patience_);
             stuck_ = !ready;
             if (stuck_) return false;

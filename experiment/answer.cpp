@@ -24,7 +24,7 @@ struct Kept {
     }
 };
 
-/// Beast's parser without a container for the fields: they are read from the raw head by whoever wants one.
+/// Beast's parser without a container for the fields: callers read them from the raw head.
 class MessageParser final : public http::basic_parser<false> {
 public:
     explicit MessageParser(Kept& kept) : kept_(kept)

@@ -288,7 +288,7 @@ private:
         check_attempts(sample, sent);
     }
 
-    /// Nobody executes what was not sent there.
+    /// A backend executes only what was sent to it.
     void check_attempts(const Sample& sample, const std::map<std::string_view, std::uint64_t>& sent)
     {
         const auto found = executed_.find(sample.index);
@@ -404,7 +404,7 @@ private:
         }
     }
 
-    /// Numbers go up one by one. Between runs nobody listens: there some may be missing.
+    /// Numbers go up one by one. Between runs no client listens: there some may be missing.
     void follow(const EventRecord& event, const EventId& id, bool first)
     {
         if (id.origin != story_.origin) {

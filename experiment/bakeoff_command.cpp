@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// What can happen to any balancer's servers and what it can make good. Not among them: variations on the same, the
-/// restart of a balancer, and an answer that is cut in the middle, which nobody can make good.
+/// restart of a balancer, and an answer that is cut in the middle, which no balancer can make good.
 constexpr std::array<std::string_view, 14> compared{
     "no-fault", "crash-return", "stop-primary", "refuse", "error-503", "error-500", "reset",
     "close",    "hang-return",  "black-hole",   "slow",   "half-open", "flap",      "both-down",
@@ -90,7 +90,7 @@ void compete(Contestant& contestant, const Plan& plan, const Places& places, con
     }
 }
 
-/// For `experiment check`: the table's numbers can be computed again by anybody.
+/// For `experiment check`: the table's numbers can be computed again from the samples.
 void save_samples(const fs::path& folder, const Journal& journal)
 {
     fs::create_directories(folder);

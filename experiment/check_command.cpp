@@ -36,7 +36,7 @@ std::string contradiction(const fs::path& samples, const Judgement& judgement)
     return fmt::format("{} claims {}, the samples say {}", file.string(), verdict, to_string(judgement.verdict));
 }
 
-/// A record brings its own plan, and whoever forges it may relax what was promised.
+/// A record contains its own plan, and a forged record may relax what was promised.
 bool differs_from_library(const Plan& plan, const fs::path& library)
 {
     const auto names = names_in(library);

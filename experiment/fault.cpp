@@ -183,7 +183,7 @@ bool Faults::is_effective(const Step& step, Party& party, std::string& evidence)
     return acted > 0;
 }
 
-/// Somebody else's process has been started again by its supervisor.
+/// A foreign process has been started again by its supervisor.
 bool Faults::undone_by_itself(std::size_t index)
 {
     const Step& step = plan_.method[index];
@@ -224,7 +224,7 @@ void Faults::confirm_undone(std::size_t index, TimePoint now)
 bool Faults::is_undone(const Step& step, Party& party)
 {
     if (kills(step)) {
-        // Somebody else's process is started again by its supervisor, or not at all.
+        // A foreign process is started again by its supervisor, or not at all.
         if (party.child && !party.child->running()) start_again(*party.child);
         if (!running(party)) return false;
         const auto at = party.control ? party.control : party.address;

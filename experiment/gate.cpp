@@ -106,7 +106,7 @@ private:
     bool is(FaultKind kind) const noexcept { return fault_ && fault_->fault == kind; }
 
     const config::HostPort target_;
-    const Fd reservation_; ///< keeps the port ours while nobody listens on it
+    const Fd reservation_; ///< keeps the port ours while the gate does not listen on it
     const std::uint16_t port_;
     const Fd epoll_;
     const WakeUp wake_;
@@ -237,7 +237,7 @@ void Gate::Engine::apply(const std::optional<Step>& fault)
     }
     if (is(FaultKind::unroutable)) {
         listen(0);
-        // A queue of length 0 still holds one connection; from then on the SYN of whoever comes is dropped.
+        // A queue of length 0 still holds one connection; from then on the SYN of every new client is dropped.
         for (int i = 0; i < 2; ++i) fillers_.push_back(start_connect({"127.0.0.1", port_}));
     } else if (!is(FaultKind::refuse) && !knock_at_) {
         listen(65535);
@@ -278,7 +278,7 @@ void Gate::Engine::listen(int backlog)
     if (backlog > 0) watch(epoll_, EPOLL_CTL_ADD, listener_.get(), EPOLLIN, listener_event);
 }
 
-/// The server does not listen: neither do we, so that whoever comes meets the same refusal.
+/// The server does not listen: neither does the gate, so that clients meet the same refusal.
 void Gate::Engine::pause_listening(TimePoint now)
 {
     if (!listener_ || is(FaultKind::unroutable)) return;
@@ -352,7 +352,7 @@ void Gate::Engine::serve(Links::iterator link, bool client_ready, bool server_re
     const State state = move(*link, client_ready, server_ready, now);
     if (state != State::goes_on) return drop(link, state == State::broken);
     update_interest(*link);
-    // Whoever had his share of a scarce bandwidth is the last to get the next.
+    // A link that has just used the limited bandwidth is the last to get more.
     if (is(FaultKind::bandwidth) && to_client_.load(std::memory_order_relaxed) > before)
         links_.splice(links_.end(), links_, link);
 }
@@ -453,7 +453,7 @@ Gate::Engine::State Gate::Engine::give_down(Link& link, TimePoint now)
             allowed = most;
         }
         if (allowed > 0) {
-            // Counted before the client can see it: whoever has met the fault must find it counted.
+            // Counted before the client can see it: a client that has met the fault must find it counted.
             if (is(FaultKind::drip) && lane.next != TimePoint()) acted(); // the first byte of all does not wait
             if ((is(FaultKind::latency) || is(FaultKind::jitter)) && std::exchange(chunk.held, false)) acted();
             const auto n = ::send(link.client.get(), chunk.bytes.data() + chunk.given, allowed, MSG_NOSIGNAL);

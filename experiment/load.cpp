@@ -35,7 +35,7 @@ std::string constant_head(const LoadPlan& plan, const LoadRequest& request)
     auto head = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, host);
     const auto size = request.filler > 0 ? request.filler : request.body.size();
     if (request.numbered) return head; // its length depends on the number
-    // RFC 9110 section 8.6: whoever sends no body says so where the method expects one.
+    // RFC 9110 section 8.6: a request without a body says so where the method expects one.
     if (size > 0 || request.method == "POST" || request.method == "PUT" || request.method == "PATCH")
         head += fmt::format("Content-Length: {}\r\n", size);
     return head;

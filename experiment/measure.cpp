@@ -173,7 +173,7 @@ std::optional<double> outage(const Plan& plan, const Run& run)
         }
     }
     if (!any) return std::nullopt;
-    // Nobody knows when it would have ended: at the end of the load at the earliest.
+    // When it would have ended is unknown: at the end of the load at the earliest.
     if (since) sum += std::max(run.aborted.empty() ? Nanos(plan.duration) : Nanos(), run.samples.back().due) - *since;
     return to_milliseconds(sum);
 }

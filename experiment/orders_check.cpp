@@ -400,7 +400,7 @@ private:
         answered.measured = fmt::format("{} of {} accepted, {} late", grouped(counts.acknowledged),
                                         orders(counts.attempted), grouped(counts.of(Wrong::late)));
         if (out_.create_max) answered.measured += fmt::format(", slowest {}", time_text(*out_.create_max));
-        // Where the order service itself is killed, some requests meet nobody.
+        // Where the order service itself is killed, some requests get no answer.
         answered.held = counts.of(Wrong::late) == 0 && (!history_.mode || counts.acknowledged == counts.attempted);
 
         Promise& kept = out_.promises[1];

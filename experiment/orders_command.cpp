@@ -119,7 +119,7 @@ public:
         return {history_.creates.size(), static_cast<std::size_t>(accepted)};
     }
 
-    /// Only when nobody adds any more.
+    /// Only after the last record was added.
     const OrdersHistory& finish()
     {
         write_end(out_, history_);
@@ -163,7 +163,7 @@ public:
             drawn_ = true;
         } else if (at >= next_) {
             next_ = at + pause_;
-            pause_ = std::min<Nanos>(2 * pause_, seconds(30)); // nobody reads a thousand lines
+            pause_ = std::min<Nanos>(2 * pause_, seconds(30)); // keeps the output short
             tell(at, text);
         }
     }
@@ -472,7 +472,7 @@ private:
         std::set<std::string> wanted;
         for (const CreateRecord& create : recorder_.history().creates) wanted.insert(create.what.order_id);
         const auto asked = wanted.size();
-        const auto most_pages = asked / 1'000 + 1'000; // somebody else may create orders all the while
+        const auto most_pages = asked / 1'000 + 1'000; // other clients may create orders meanwhile
         std::string next;
         for (std::size_t pages = 0; pages < most_pages; ++pages) {
             auto page = read_page(next.empty() ? "" : "&before=" + next);
@@ -523,7 +523,7 @@ void read_effects(const fs::path& ledger, Recorder& recorder)
     recorder.counted();
 }
 
-/// Somebody else's pipeline may hold orders of anybody; ours are told by a name that nobody else has.
+/// A foreign pipeline may hold orders of other clients; a unique prefix distinguishes those of this experiment.
 std::string unique_prefix()
 {
     std::random_device random;

@@ -244,7 +244,7 @@ CreateOutcome judge_create(Outcome outcome, unsigned status) noexcept
     case Outcome::good: return CreateOutcome::ok;
     case Outcome::refused: return CreateOutcome::fail;
     case Outcome::status:
-        // 408: whoever gave up waiting for the request may not be the one that would have carried it out.
+        // 408: the server that gave up waiting for the request may not be the one that would have carried it out.
         return status / 100 == 4 && status != 408 ? CreateOutcome::fail : CreateOutcome::unknown;
     default: return CreateOutcome::unknown;
     }

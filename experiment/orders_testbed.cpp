@@ -150,7 +150,7 @@ std::string OrdersTestbed::ended() const
 
 void OrdersTestbed::end()
 {
-    // Who asks goes before who is asked: nobody shall complain about somebody that is already gone. The signal goes to
+    // Clients end before their servers, so that none reports a server that has already ended. The signal goes to
     // all at once, so that none waits for another.
     for (auto daemon = daemons_.rbegin(); daemon != daemons_.rend(); ++daemon) daemon->child->signal(SIGTERM);
     for (auto daemon = daemons_.rbegin(); daemon != daemons_.rend(); ++daemon) daemon->child->end();

@@ -11,7 +11,7 @@ namespace {
 
 constexpr Duration pause_between_rounds = milliseconds(50);
 constexpr Duration pause_during_fault = milliseconds(200);
-constexpr Duration look_for_fault = milliseconds(5); ///< a short fault must not be over before anybody has asked
+constexpr Duration look_for_fault = milliseconds(5); ///< a short fault must not be over before it was probed
 
 } // namespace
 

@@ -112,7 +112,7 @@ std::uint16_t free_port()
     constexpr std::uint16_t first = 20000, last = 32000; // Linux gives outgoing connections 32768 and above
     static std::mt19937 random{std::random_device{}()};
     std::uniform_int_distribution<std::uint16_t> draw(first, last);
-    static std::set<std::uint16_t> given; // nobody may have bound the last one yet
+    static std::set<std::uint16_t> given; // the last one may not be bound yet
     for (int tries = 0; tries < 10000; ++tries) {
         const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0) break;
@@ -294,7 +294,7 @@ bool Foreign::signal(int number)
 bool Foreign::running()
 {
     if (!ended(pidfd_, Duration::zero())) return true;
-    if (!has_file_) return false; // whoever gets that number next is another
+    if (!has_file_) return false; // the next process with that number is another
     try {
         open();
     } catch (const UsageError&) {

@@ -37,7 +37,7 @@ void override_plan(Plan& plan, const RunOptions& options)
     try {
         plan = read_plan(config::to_yaml(plan), name);
     } catch (const UsageError& error) {
-        // "NAME:LINE:COLUMN: what": a place in a text that nobody has ever seen.
+        // "NAME:LINE:COLUMN: what": a place in a generated text, which no user has seen.
         const std::string text = error.what();
         throw UsageError(fmt::format("{} with {}: {}", name,
                                      options.rate && options.duration ? "this --rate and --duration"

@@ -254,7 +254,7 @@ void Target::end()
 
 std::string Target::name_of(std::string_view said) const
 {
-    // nginx names everybody that it asked; the last one answered.
+    // nginx names every server that it asked; the last one answered.
     if (const auto comma = said.rfind(','); comma != std::string_view::npos) said.remove_prefix(comma + 1);
     const auto word = boost::algorithm::trim_copy(std::string(said));
     const auto known = names.find(word);
@@ -282,7 +282,7 @@ std::optional<fs::path> program_of(std::string_view balancer, const fs::path& pr
     const Peer* peer = peer_of(balancer);
     if (peer == nullptr) return std::nullopt;
     const char* path = std::getenv("PATH");
-    // Debian keeps servers in /usr/sbin, which is not on everybody's PATH.
+    // Debian keeps servers in /usr/sbin, which is not on every user's PATH.
     std::istringstream folders(std::string(path != nullptr ? path : "") + ":/usr/sbin:/usr/bin");
     for (std::string folder; std::getline(folders, folder, ':');)
         if (const auto candidate = fs::path(folder) / peer->program;

@@ -150,7 +150,7 @@ Settled judge_settlement(Status status, Epoch held, Epoch offered, std::optional
 {
     if (held != offered) return Settled::fenced;
     if (status == Status::processing) return Settled::applied;
-    // The epoch is ours and the round has ended: nobody but us, or an operator's cancellation, can have ended it.
+    // The epoch is ours and the round has ended: only we, or an operator's cancellation, can have ended it.
     return wanted && *wanted == status ? Settled::repeated : Settled::fenced;
 }
 

@@ -222,7 +222,7 @@ Response Service::root(const Request&)
     return http::json_response(200, body);
 }
 
-/// What was sent: for whoever wants to see what a proxy made of a request, or needs one that may not be repeated.
+/// Returns the body as received. It shows what a proxy changed, and serves requests that a proxy must not repeat.
 Response Service::echo(const Request& request)
 {
     const auto type = request.header("Content-Type");

@@ -110,7 +110,7 @@ void GroupCommit::commit(Pieces& batch)
             ++counts_.commits;
             counts_.pieces += batch.size();
         }
-        // Before anybody is told: who tries again at once must meet it.
+        // Set before any caller gets its result: a caller that tries again at once must find it set.
         broken_ = failure == errc::storage_broken;
     }
     for (auto& piece : batch) piece->finish(failure);

@@ -165,7 +165,7 @@ void Connection::close() noexcept
 }
 
 /// The event loop watches a duplicate of libpq's socket. libpq closes its own at each step of connecting, and whenever
-/// it finds the connection lost; by the time that the event loop let go of that number, it could be somebody else's.
+/// it finds the connection lost; before the event loop releases that number, it could belong to another descriptor.
 bool Connection::watch_socket()
 {
     error_code error;
@@ -485,7 +485,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection)
     if (connection->is_idle()) {
         idle_.push_back(std::move(connection));
     } else {
-        // The others may lead to the same dead end, and would not tell before somebody has waited for them in vain.
+        // The other connections may be lost too, and a request on one would show that only when it times out.
         open_ -= 1 + idle_.size();
         idle_.clear();
     }
@@ -522,7 +522,7 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
             note(std::nullopt);
             co_return Lent(*this, std::move(connection));
         }
-        // One that began late in the time of whoever waits says nothing against what an earlier one was told.
+        // An attempt that began late in the caller's time does not disprove the message of an earlier attempt.
         const bool cut_short = Clock::now() >= until && until - now < (until - begun) / 2;
         if (!cut_short || !trouble_) note(connection->message());
         retry_at_ = Clock::now() + connect_pause;

@@ -237,7 +237,7 @@ asio::awaitable<result<std::vector<Reply>>> Connection::run(std::vector<Command>
 asio::awaitable<result<std::vector<Reply>>> Connection::connect_and_exchange(std::string request, std::size_t replies)
 {
     // A server ends idle connections when it restarts (or after its `timeout`): better noticed before something is sent
-    // than after, when nobody knows whether it was carried out.
+    // than after, when it is unknown whether it was carried out.
     if (!open_ || !is_quiet()) {
         const auto error = co_await connect();
         if (error) co_return error;
@@ -252,7 +252,7 @@ asio::awaitable<error_code> Connection::connect()
     const auto [error] = co_await socket_.async_connect(target_.endpoint, no_throw);
     if (error) co_return error;
     error_code failed;
-    // Where nobody listens on a port of this machine, the kernel may choose that very port for our end: then we are
+    // Where no process listens on a port of this machine, the kernel may choose that very port for our end: then we are
     // connected with ourselves, would read our own commands as replies, and keep the server from its port.
     if (socket_.local_endpoint(failed) == socket_.remote_endpoint(failed) || failed)
         co_return failed ? failed : error_code(asio::error::connection_refused);

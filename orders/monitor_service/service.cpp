@@ -44,7 +44,7 @@ ProbeOutcome outcome_of(const error_code& error)
     return ProbeOutcome::refused;
 }
 
-/// What a service that answers 2xx says of itself if it is not well. Words other than ours mean well with such a
+/// What a service that answers 2xx says of itself if it is not healthy. Words other than ours mean healthy with such a
 /// status.
 struct Complaint {
     Health health = Health::degraded; ///< or worse

@@ -81,7 +81,7 @@ void finish(Settings& s, const config::Places& places)
                 places.fail(fmt::format("services[{}].name", i),
                             fmt::format("duplicate name '{}', expected another than that of services[{}]",
                                         s.services[i].name, other));
-    // A default gives way silently; what somebody wrote does not.
+    // A default is lowered silently; a configured value is an error.
     const auto fit = [&places](const char* path, Duration& value, const char* limit_path, Duration limit) {
         if (value <= limit) return;
         if (places.contains(path))

@@ -14,7 +14,7 @@ resilience::HealthSettings detector_settings(const WatchSettings& settings)
 {
     resilience::HealthSettings out;
     out.slow = settings.slow;
-    // Nobody routes by this verdict: a service that comes and goes is to be shown so, and not to be held down for it.
+    // This verdict routes no requests: a service that comes and goes is to be shown so, and not to be held down for it.
     out.flap_memory = milliseconds(1);
     return out;
 }

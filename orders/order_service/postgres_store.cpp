@@ -24,7 +24,7 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 /// Between two tries whose connections were lost in the middle.
 constexpr Duration pause_after_failure = milliseconds(10);
 
-/// Of the patience: what one try may take, so that another one follows where a connection leads to nobody.
+/// One try may take the patience divided by this: another one follows where a connection gets no answer.
 constexpr int tries = 3;
 
 // Tables as in SqliteStore, but for `tried`, which is a column, and the totals: many rows, of which each connection
@@ -184,8 +184,8 @@ constexpr auto totals_sql = R"(
         (SELECT created FROM orders WHERE status = 0 ORDER BY status, number LIMIT 1)
     FROM totals)";
 
-// Nobody adds an order while all are counted and forgotten.
-constexpr auto patience_sql = "SET LOCAL lock_timeout = '500ms'"; // below that of whoever waits for an answer
+// No transaction adds an order while all are counted and deleted.
+constexpr auto patience_sql = "SET LOCAL lock_timeout = '500ms'"; // below that of the caller that waits for an answer
 constexpr auto lock_all_sql = "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
 constexpr auto count_all_sql = "SELECT sum(processing + validated + rejected + failed)::bigint FROM totals";
 constexpr auto clear_sql = "TRUNCATE orders, keys, events";
@@ -373,7 +373,7 @@ asio::awaitable<result<Creation>> PostgresStore::try_create(Connection& connecti
     co_return co_await find_created(connection, until, what, key);
 }
 
-/// The order or the key was there before, or is just being created by somebody else.
+/// The order or the key was there before, or is just being created by another request.
 asio::awaitable<result<Creation>> PostgresStore::find_created(Connection& connection, TimePoint until,
                                                               const NewOrder& what, const Parameter& key)
 {
@@ -392,7 +392,7 @@ asio::awaitable<result<Creation>> PostgresStore::find_created(Connection& connec
         remember.push_back({add_key_sql, {key, std::to_string(creation.order.number)}});
         const auto added = co_await connection.run(std::move(remember), until);
         if (!added) co_return failure(connection, added.error());
-        if (added->at(0).affected() == 0) co_return error_code(errc::unavailable); // somebody used it meanwhile: again
+        if (added->at(0).affected() == 0) co_return error_code(errc::unavailable); // another request used it: again
     }
     co_return creation;
 }

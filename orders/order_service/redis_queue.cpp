@@ -31,7 +31,7 @@ constexpr Duration pause_after_failure = milliseconds(200);
 constexpr Duration recheck = milliseconds(200);
 /// What has been due for less is probably on its way through the stream.
 constexpr Duration overdue = milliseconds(200);
-/// An entry that a service has had for so long it has lost, or has nobody to give it to. Until then its order is not
+/// A service that has had an entry for so long has lost it, or has no worker for it. Until then its order is not
 /// told again, so a service that dies delays by this what it was told.
 constexpr auto abandoned_ms = "1000";
 /// Far above the window: a bound if it should ever fail.
@@ -153,7 +153,7 @@ asio::awaitable<void> RedisQueue::listen()
 {
     const auto block_ms = std::to_string(std::chrono::floor<milliseconds>(block).count());
     while (!stopping_) {
-        if (!reader_works_) { // whether or not somebody waits: this is what makes it known that it works again
+        if (!reader_works_) { // whether or not a worker waits: this is what makes it known that it works again
             std::vector<Command> ping;
             ping.push_back({"PING"});
             const auto pong = co_await reader_.run(std::move(ping), redis_timeout);
@@ -286,7 +286,7 @@ asio::awaitable<bool> RedisQueue::tell_due()
 {
     auto numbers = co_await store_.due(DispatchWindow::most, overdue);
     if (!numbers || numbers->empty()) co_return true; // the store's failure is not Redis'
-    // While nobody takes orders they stay due, and in the stream: once is enough.
+    // While no worker takes orders they stay due, and in the stream: once is enough.
     std::vector<Command> look;
     look.push_back({"XRANGE", stream_, "-", "+", "COUNT", longest_stream});
     const auto told = co_await writer_.run(std::move(look), redis_timeout);

@@ -503,7 +503,7 @@ void OrderService::store_works(bool written)
     if (trouble_ && (written || !trouble_->in_writing)) trouble_.reset();
 }
 
-/// Of what has not been met for a while nothing is known any more: perhaps nobody wants to write.
+/// A failure that has not been met for a while is no longer reported: perhaps no client has written since.
 std::optional<OrderService::Complaint> OrderService::complaint() const
 {
     if (auto trouble = store_.trouble()) {

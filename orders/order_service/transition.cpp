@@ -169,7 +169,7 @@ bool operate(Record& record, Operation operation, const Now& now)
         break;
     case Operation::cancel:
         if (order.status != Status::processing) return false;
-        ++order.epoch; // whoever has it has it no longer
+        ++order.epoch; // ends the lease of the worker that holds it
         order.reason = "cancelled by an operator";
         end(record, Status::failed, now);
         break;

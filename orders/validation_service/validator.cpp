@@ -54,7 +54,7 @@ std::string validation_key(const std::string& order_id, const std::string& gener
             key += fmt::format("%{:02X}", byte);
     }
     if (key.size() + suffix.size() <= OrderLimits::idempotency_key) return key + suffix;
-    // Two percent signs: what is encoded above never has them, so a digest is nobody's order_id.
+    // Two percent signs: what is encoded above never has them, so a digest equals no encoded order_id.
     const boost::uuids::name_generator_sha1 digest(boost::uuids::ns::oid());
     return "%%" + to_string(digest(order_id)) + suffix;
 }

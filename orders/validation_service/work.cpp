@@ -29,7 +29,7 @@ constexpr std::size_t longest_reason = 500;
 
 CallOutcome outcome_of(CallEnd::Kind kind)
 {
-    // A validator that refuses a request is well, and so is one that says no.
+    // A validator that refuses a request works, and so does one that rejects an order.
     const bool failed = kind == CallEnd::Kind::failed || kind == CallEnd::Kind::unreachable;
     return failed ? CallOutcome::failure : CallOutcome::success;
 }
@@ -217,7 +217,7 @@ Settlement Work::after_failure(const Job& job, const CallEnd& end, bool counts, 
 {
     settlement.kind = Settlement::Kind::retry;
     if (!counts) {
-        // As soon as the breaker lets somebody through; while it does not mind, after a while, each its own.
+        // As soon as the breaker permits a call. While it permits all calls, after a random pause.
         const auto breaker = breaker_.snapshot(now);
         settlement.pause = breaker.retry_at && *breaker.retry_at > now
                                ? *breaker.retry_at - now

@@ -50,7 +50,7 @@ void check_fields_survive(const PlainHead& client, const PlainHead& backend, con
         if (!value.empty()) hops += std::string(value) + ", ";
     hops += client_ip;
     const auto sent = backend.values_of("X-Forwarded-For");
-    check(sent.size() == 1 && sent[0] == hops, "X-Forwarded-For names everybody that the client named, then the client",
+    check(sent.size() == 1 && sent[0] == hops, "X-Forwarded-For names every hop that the client named, then the client",
           hops);
     check(backend.count("X-Request-Id") == 1 && backend.count("X-Forwarded-Proto") == 1 &&
               backend.count("X-Forwarded-Host") == (head.host.empty() ? 0U : 1U),

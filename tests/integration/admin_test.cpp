@@ -307,7 +307,7 @@ TEST_F(AdminTest, status_says_when_a_better_backend_returns)
     EXPECT_TRUE(status()["pools"][0]["failback_at"].is_null());
     primary.stop();
     ASSERT_TRUE(wait_active("spare"));
-    EXPECT_TRUE(status()["pools"][0]["failback_at"].is_null()) << "nobody knows";
+    EXPECT_TRUE(status()["pools"][0]["failback_at"].is_null()) << "the time is unknown";
     primary.start();
     ASSERT_TRUE(eventually([&] { return !status()["pools"][0]["failback_at"].is_null(); }));
     ASSERT_TRUE(wait_active("primary"));
@@ -755,7 +755,7 @@ TEST_F(AdminTest, a_reader_that_reconnects_gets_what_it_missed_and_nothing_twice
     EXPECT_EQ(typed.seen().find("\"to\":\"draining\""), std::string::npos);
 }
 
-TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_harms_nobody)
+TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
 {
     RawClient lazy(door.port(), 1024);
     ASSERT_TRUE(lazy.send(test::format_request("GET", "/events")));

@@ -518,7 +518,7 @@ TEST_F(BackendTest, WritesDownWhatItExecutesAndNothingElse)
     EXPECT_EQ(request("GET", "/data", "a-4"), 503);
     EXPECT_EQ(request("POST", "/recover", "a-5"), 200);
     EXPECT_EQ(request("POST", "/fail?mode=truncate", "a-6"), 200);
-    request("POST", "/echo", "a-7"); // executed, though nobody gets to know
+    request("POST", "/echo", "a-7"); // executed, though the client gets no complete answer
     EXPECT_EQ(request("POST", "/recover", "a-8"), 200);
     EXPECT_EQ(request("GET", "/data?x=1", "a-9"), 200);
     EXPECT_EQ(lines(), "a-1 POST /echo\na-7 POST /echo\na-9 GET /data?x=1\n");

@@ -122,8 +122,8 @@ TEST(Fetch, TellsItsFailuresApart)
 
 TEST(Fetch, SaysRefused)
 {
-    const auto nobody = test::bind_loopback(0);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), test::local_port(nobody));
+    const auto not_listening = test::bind_loopback(0);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), test::local_port(not_listening));
     EXPECT_EQ(fetch_from(endpoint).error(), asio::error::connection_refused);
 }
 

@@ -93,7 +93,7 @@ TEST_F(Postgres, BelievesInACommitOnlyWhenItIsThere)
 TEST_F(Postgres, DoesNotLendAConnectionThatIsInATransaction)
 {
     ASSERT_TRUE(run({{"CREATE TABLE things (name text)"}}));
-    ASSERT_TRUE(run({{"BEGIN"}, {"INSERT INTO things VALUES ('a')"}})); // and nobody commits
+    ASSERT_TRUE(run({{"BEGIN"}, {"INSERT INTO things VALUES ('a')"}})); // without a commit
     ASSERT_TRUE(run({{"INSERT INTO things VALUES ('b')"}}));
     EXPECT_EQ(server_.run("SELECT string_agg(name, ',') FROM things"), "b");
 }

@@ -105,7 +105,7 @@ TEST(Redis, PipelinesAThousandCommandsInOrder)
 
 TEST(Redis, DoesNotTakeItselfForAServer)
 {
-    // Whoever connects often enough to a port of the range that the kernel picks the near end from will at last be
+    // A client that connects often enough to a port of the range that the kernel picks the near end from is at last
     // given that very port. Linux picks among the even ones first, some 14,000 by default: so many attempts hardly ever
     // miss.
     std::uint16_t port = 0;

@@ -1,5 +1,5 @@
-// The instruments themselves: what a gate, an origin or the load generator reports is believed by every system test, so
-// each of them is shown here what it must be able to see.
+// The instruments themselves: every system test relies on what a gate, an origin or the load generator reports, so
+// each of them is tested here with what it must be able to see.
 #include "tests/support/gate.hpp"
 #include "tests/support/load.hpp"
 #include "tests/support/origin.hpp"

@@ -1,5 +1,5 @@
-// The rules of the house applied to the house, and each rule applied to a forged tree that breaks it: a judge that
-// never finds anybody guilty proves nothing.
+// The rules of the house applied to this source tree, and each rule applied to a forged tree that breaks it: a check
+// that never fails proves nothing.
 #include "tests/rules/source_tree.hpp"
 #include "tests/support/markdown.hpp"
 #include "tests/support/own_files.hpp"

@@ -169,7 +169,7 @@ private:
         const auto n = ::recv(c.socket.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (!c.sample) {
-            // Idle: the end of the connection, or bytes that nobody asked for.
+            // Idle: the end of the connection, or bytes that were not requested.
             c.gone = true;
             c.retiring = !c.used; // it never served: the next request would open another one anyway
             return;

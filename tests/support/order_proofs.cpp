@@ -60,7 +60,7 @@ void conclude(Proof& proof, OrderTrial& trial, OrderClients& clients,
 bool died(Proof& proof, Process& process, milliseconds bound = seconds(60))
 {
     const auto code = process.wait_exit(bound);
-    // The children of a database are gone when nobody can write to its log any more.
+    // The children of a database have ended when no process can write to its log any more.
     if (code == killed && process.wait_output_end(bound)) {
         ++proof.faults;
         return true;
@@ -69,7 +69,7 @@ bool died(Proof& proof, Process& process, milliseconds bound = seconds(60))
     return false;
 }
 
-/// Places orders one by one at a service that is well.
+/// Places orders one by one at a service that works.
 void place(Proof& proof, OrderTrial& trial, std::vector<PlacedOrder>& placed, std::size_t count)
 {
     for (std::size_t i = 0; i < count; ++i) {

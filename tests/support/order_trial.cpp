@@ -16,8 +16,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// A port that nobody gets by chance while a daemon is down: below those of outgoing connections, one of which might
-/// otherwise even connect to itself.
+/// A port that no process gets by chance while a daemon is down: below those of outgoing connections, one of which
+/// might otherwise even connect to itself.
 std::uint16_t free_fixed_port(const std::vector<std::uint16_t>& taken)
 {
     std::mt19937 random(std::random_device{}());

@@ -48,7 +48,7 @@ std::uint16_t lasting_free_port()
     throw std::runtime_error("no free port for PostgreSQL");
 }
 
-/// `program` and its arguments as somebody whom PostgreSQL serves. The kernel forgets which signal is to follow our
+/// `program` and its arguments as a user that PostgreSQL accepts. The kernel forgets which signal is to follow our
 /// death when a process changes its user, so setpriv says it again; SIGQUIT, as that server takes its children and its
 /// shared memory along.
 std::vector<std::string> as_server_user(std::vector<std::string> program)
@@ -167,7 +167,7 @@ void PostgresServer::end(int signal)
     const bool ended = process_->wait_exit().has_value();
     // Who is stopped does not notice that the others die.
     if (frozen && signal == SIGKILL) ::kill(*frozen, SIGKILL);
-    // All its processes write to the same log: when nobody has that open any more, they have all ended.
+    // All its processes write to the same log: when no process has it open any more, all have ended.
     if (!ended || !process_->wait_output_end())
         throw std::runtime_error("PostgreSQL did not end: " + process_->description());
 }

@@ -89,7 +89,7 @@ Process::Process(std::string program, std::vector<std::string> arguments, Option
         ::execve(program.c_str(), argv.data(), envp.data());
         ::_exit(127);
     }
-    if (options.own_group) ::setpgid(pid_, pid_); // whoever comes first: the group is there when this returns
+    if (options.own_group) ::setpgid(pid_, pid_); // here and in the child: the group is there when this returns
     out_pipe_ = std::move(out_read);
     err_pipe_ = std::move(err_read);
     reader_ = std::thread([this] { read_output(); });

@@ -37,7 +37,7 @@ protected:
 
     std::uint16_t port() const { return balancer_.port(); }
 
-    std::string served_by() const { return get(port(), "/who").message.header("X-Served-By").value_or("nobody"); }
+    std::string served_by() const { return get(port(), "/who").message.header("X-Served-By").value_or("none"); }
 
     double lost(const std::string& reason) const
     {
@@ -54,7 +54,7 @@ protected:
     BlameImpatient() : Blame({"--timeouts-request", "1s", "--timeouts-body-idle", "1500ms"}) {}
 };
 
-TEST_F(BlameImpatient, ALongUploadIsNobodysSilence)
+TEST_F(BlameImpatient, ALongUploadIsNotTakenForSilence)
 {
     RawClient client(port());
     client.send("PUT /x HTTP/1.1\r\nHost: a\r\nX-Test-Id: long\r\nContent-Length: 1000\r\n\r\n");
@@ -183,7 +183,7 @@ TEST_F(Blame, AnAnswerBegunBeforeSigtermDoesNotHoldTheProcess)
     EXPECT_EQ(end, 0) << balancer_.process().description();
 }
 
-TEST_F(BlameStalled, AnEventStreamThatIsSilentForLongerThanBodyIdleIsNobodysFault)
+TEST_F(BlameStalled, AnEventStreamThatIsSilentForLongerThanBodyIdleIsNoServersFault)
 {
     const auto stream = [](const Message& request) {
         Reply reply;

@@ -166,7 +166,7 @@ pools:
     EXPECT_EQ(experiment({"run", hang, "--repeat", "1"}).code, 0);
     EXPECT_EQ(experiment({"run", hang, "--repeat", "1", "--balancer-config", broken}).code, 1);
 
-    // Whoever would rather have passed: a sample that failed is called good. Its balancer and its server know better.
+    // Forged to pass: a sample that failed is called good. The records of its balancer and its server contradict it.
     const auto samples = out() / "samples.jsonl";
     EXPECT_EQ(experiment({"check", samples}).code, 1) << "unforged, it is a sound record of a failure";
     auto lines = lines_of(read(samples));
@@ -237,7 +237,7 @@ TEST_F(ExperimentTest, AnInterruptionAtAnyMomentLeavesNothing)
     }
 }
 
-/// Requests that are under way are waited for. With nobody left to answer them that takes their whole timeout, in which
+/// Requests that are under way are waited for. Without a server to answer them that takes their whole timeout, in which
 /// the faults must not stand and no further one may be made.
 TEST_F(ExperimentTest, AnInterruptionUndoesAtOnceWhatKeepsRequestsWaiting)
 {
@@ -264,7 +264,7 @@ TEST_F(ExperimentTest, NothingSurvivesItsViolentDeath)
     EXPECT_TRUE(eventually([&] { return left_running().empty(); })) << joined(left_running());
 }
 
-TEST_F(ExperimentTest, HitsSomebodyElsesSystemAndLeavesItAsItWas)
+TEST_F(ExperimentTest, HitsAForeignSystemAndLeavesItAsItWas)
 {
     const auto store = (directory_.path() / "data.sqlite").string();
     Backend primary("primary", store), spare("spare", store);

@@ -83,7 +83,7 @@ protected:
     explicit HttpRefuses(std::vector<std::string> flags = {}) : Http(std::move(flags)) {}
 
     /// Sends each request with a second, perfectly good one behind it. Nothing of either may reach the origin, and the
-    /// connection must end, because nobody knows where the next request would begin.
+    /// connection must end, because it is unknown where the next request would begin.
     void expect_refused(const std::vector<Refused>& requests)
     {
         for (const auto& [what, bytes, statuses] : requests) {
@@ -855,7 +855,7 @@ TEST_F(Http, ARefusedUpgradeIsAnOrdinaryAnswer)
     EXPECT_EQ(client.read_response().status(), 200);
 }
 
-TEST_F(Http, A101ThatNobodyAskedForIsAnError)
+TEST_F(Http, A101ThatWasNotRequestedIsAnError)
 {
     reply_with(upgrade_reply());
     EXPECT_EQ(post(port(), "/x", "never repeated").status(), 502);
@@ -985,9 +985,9 @@ TEST_F(Http, ReadsWhatASloppyServerMeansAndWritesItOutClean)
     }
 }
 
-TEST_F(Http, WhatAServerSendsUnaskedReachesNobody)
+TEST_F(Http, WhatAServerSendsUnaskedReachesNoClient)
 {
-    // Two answers to one request: the second must not become somebody else's.
+    // Two answers to one request: the second must not go to another client.
     Reply reply;
     reply.raw = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     origin_.script(

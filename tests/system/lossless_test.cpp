@@ -289,7 +289,7 @@ TEST_F(LosslessNetwork, BothDownForASecond)
                                                                  }}});
     report("both down for 1 s", result, no_target, milliseconds(3000));
     expect_no_failure(result);
-    EXPECT_GE(result.worst(), milliseconds(900)) << "nobody could have answered";
+    EXPECT_GE(result.worst(), milliseconds(900)) << "no server could have answered";
 }
 
 // --- The balancer's own end ------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ protected:
     }
 
     World world_;
-    /// A short deadline for the requests that nobody may repeat and nobody will answer.
+    /// A short deadline for the requests that may not be repeated and get no answer.
     Balancer balancer_{{{"first", world_.to_first.port()}, {"second", world_.to_second.port()}},
                        {"--timeouts-request", "2s"}};
 };
@@ -155,7 +155,7 @@ TEST_P(Once, ByTheWordOfItsRouteItIsRepeatedUntilAnswered)
     ASSERT_TRUE(balancer.wait_for("first", "healthy")) << balancer.status();
     ASSERT_TRUE(balancer.wait_for("second", "healthy")) << balancer.status();
     const LoadResult result = post_through_the_fault(balancer.port(), {});
-    // Whoever answers well to others lets a request wait for its deadline, as that is not sent to two at once.
+    // A server that answers other requests lets one wait for its deadline, as that is not sent to two at once.
     const auto waited_in_vain =
         GetParam().all_answered_by_repeating ? 0U : result.count(Failure::status) + result.count(Failure::truncated);
     EXPECT_EQ(result.failed(), waited_in_vain) << result.summary();

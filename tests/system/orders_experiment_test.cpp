@@ -1,4 +1,4 @@
-// `experiment orders` as its users meet it: the real pipeline, a validator that is well, slow, gone or ill, and a
+// `experiment orders` as its users meet it: the real pipeline, a validator that works, is slow, gone or fails, and a
 // verdict. What it wrote down can be judged again, and not once it has been forged.
 #include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
@@ -93,7 +93,7 @@ TEST_F(OrdersExperiment, AForgedHistoryIsRejected)
     const auto replace = [](std::string& line, const std::string& what, const std::string& by) {
         if (const auto at = line.find(what); at != std::string::npos) line.replace(at, what.size(), by);
     };
-    // Lost, and nobody is to notice: the line is gone, and the counts of the end are those of what is left.
+    // A lost order, concealed: the line is gone, and the counts of the end are those of what is left.
     auto forged = check_forged([&](std::string& line) {
         const bool is_victim = line.find("\"order-3\"") != std::string::npos;
         if (is_victim && (is(line, "order") || is(line, "listed"))) line.clear();
@@ -122,7 +122,7 @@ TEST_F(OrdersExperiment, AForgedHistoryIsRejected)
     EXPECT_NE(forged.err.find("cut off"), std::string::npos) << forged.err;
 }
 
-TEST_F(OrdersExperiment, TestsSomebodyElsesPipelineAndLeavesItsValidatorWell)
+TEST_F(OrdersExperiment, TestsAForeignPipelineAndLeavesItsValidatorWorking)
 {
     RunningSystem system("orders");
     const auto gateway = system.port(8080);
@@ -135,7 +135,7 @@ TEST_F(OrdersExperiment, TestsSomebodyElsesPipelineAndLeavesItsValidatorWell)
     EXPECT_NE(done.out.find("no ledger"), std::string::npos) << done.out;
     EXPECT_EQ(get(gateway, "/get_failure_mode").json().value("mode", ""), "normal");
 
-    // Interrupted in the middle of the fault: the validator is well again, and nothing is claimed.
+    // Interrupted in the middle of the fault: the validator works again, and nothing is claimed.
     Process interrupted(binary("experiment"), {"orders", "--orders", "5000", "--mode", "down", "--target", target});
     ASSERT_TRUE(interrupted.wait_line("FAULT")) << interrupted.description();
     interrupted.signal(SIGINT);

@@ -160,7 +160,7 @@ TEST_F(Orders, AreAcceptedWhileTheValidatorIsGoneAndValidatedWhenItReturns)
     validator("normal");
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(becomes(fmt::format("o-{}", i), "Validated")) << i;
     EXPECT_TRUE(eventually([&] { return breaker() == "closed" || breaker() == "half_open"; }));
-    // Also of the worker, whose breaker may stay half open for as long as nobody orders anything.
+    // Also of the worker, whose breaker may stay half open for as long as no orders arrive.
     EXPECT_TRUE(eventually([&] { return get(gateway(), "/health_status").json()["overall"] == "healthy"; }));
 }
 

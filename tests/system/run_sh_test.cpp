@@ -1,5 +1,5 @@
 // run.sh as a user meets it: what it starts, what it refuses, what it restarts, and that it leaves nothing behind.
-// Every test has a directory and a port offset of its own, so a system that somebody has up is not touched.
+// Every test has a directory and a port offset of its own, so a system that is already up is not touched.
 #include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"
@@ -121,7 +121,7 @@ protected:
         return true;
     }
 
-    /// Whether the process is there and not just waiting for somebody to take note of its end.
+    /// Whether the process is there and is not a zombie that its parent has yet to reap.
     static bool alive(pid_t pid)
     {
         std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -252,9 +252,9 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (const auto* name : {"primary", "spare", "balancer"})
         EXPECT_TRUE(std::regex_search(status.out, std::regex(std::string(name) + " +pid [0-9]+"))) << status.out;
     EXPECT_EQ(sh({"logs", "balancer"}).code, 0);
-    const auto nobody = sh({"logs", "nobody"});
-    EXPECT_EQ(nobody.code, 2);
-    EXPECT_NE(nobody.err.find("balancer primary spare"), std::string::npos) << nobody.err;
+    const auto unknown = sh({"logs", "nobody"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("balancer primary spare"), std::string::npos) << unknown.err;
 
     std::vector<pid_t> pids;
     for (const auto* name : {"primary", "spare", "balancer"})
@@ -432,7 +432,7 @@ TEST_F(RunSh, UpStartsAgainWhatIsDownAndTouchesNothingElse)
     EXPECT_EQ(get(port(5002), "/health").status(), 200);
     EXPECT_EQ(recorded("failover", "balancer.pid"), balancer);
 
-    // A daemon that is left alone runs, but nobody would start it again: up gives it a supervisor.
+    // A daemon that is left alone runs, but would not be started again: up gives it a supervisor.
     ::kill(recorded("failover", "primary.supervisor"), SIGKILL);
     const pid_t orphan = recorded("failover", "primary.pid");
     EXPECT_EQ(sh({"up"}).code, 0);

@@ -18,7 +18,7 @@ namespace {
 
 std::string served_by(std::uint16_t port, const std::string& target)
 {
-    return get(port, target).message.header("X-Served-By").value_or("nobody");
+    return get(port, target).message.header("X-Served-By").value_or("none");
 }
 
 TEST(Systems, EveryFileIsValid)
@@ -141,7 +141,7 @@ TEST(Systems, Versions)
         return get(port, "/status").message.body.find("quarantined_until") != std::string::npos;
     })) << get(port, "/status").message.body;
 
-    // v1 is well again but quarantined: a version that failed is not tried again in turn.
+    // v1 works again but is quarantined: a version that failed is not tried again in turn.
     EXPECT_EQ(post(system.port(8001), "/simulate/reset").status(), 200);
     EXPECT_EQ(get(system.port(8001), "/").status(), 200);
     EXPECT_FALSE(eventually([&] { return active() != "v2"; }, milliseconds(2500)));
@@ -183,7 +183,7 @@ TEST(Systems, OrdersScaledAsksEveryLocalUserForAPassword)
 
 TEST(Systems, OrdersScaled)
 {
-    // What was on its way to somebody who dies is given to the next when its lease ends.
+    // What was on its way to a process that dies is given to another one when its lease ends.
     RunningSystem system("orders-scaled",
                          {{"order_service_1", {"--lease", "2s"}}, {"order_service_2", {"--lease", "2s"}}});
     const auto gateway = system.port(8080);
@@ -220,7 +220,7 @@ TEST(Systems, OrdersScaled)
     EXPECT_TRUE(eventually([&] { return get(gateway, "/queue").json()["workers_paused"].size() == 1; }));
     EXPECT_EQ(post(system.port(5012), "/resume").status(), 200);
 
-    // The end of one order service stops nobody, and takes no creation along.
+    // The end of one order service stops no other service, and loses no creation.
     // First it stands still, so that some are surely on their way when it dies.
     const auto signal = [&](int number) { return [&, number] { system.process("order_service_2").signal(number); }; };
     const auto result = run_load(unkeyed_creations(gateway),

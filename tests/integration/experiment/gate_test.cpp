@@ -96,12 +96,12 @@ TEST_F(ExperimentGate, ManyBytesGoTheOtherWayToo)
     EXPECT_EQ(origin_.body_bytes_received(), body.size());
 }
 
-TEST_F(ExperimentGate, WhereNobodyListensNorDoesTheGate)
+TEST_F(ExperimentGate, DoesNotListenWhileTheServerDoesNot)
 {
     RawClient existing = used();
     origin_.stop();
     EXPECT_EQ(existing.read_response().end, End::reset); // the server's own doing travels through
-    // The first to come is reset at once, and everybody after him is refused.
+    // The first connection is reset at once, and every later one is refused.
     EXPECT_TRUE(eventually([&] { return connect_error(gate_.port(), test::patience) == ECONNREFUSED; }));
     origin_.start();
     EXPECT_TRUE(eventually([&] { return connect_error(gate_.port(), test::patience) == 0; }));
@@ -274,7 +274,7 @@ TEST_F(ExperimentGate, ResetsAndCutsAtTheByte)
     EXPECT_TRUE(through().complete());
 }
 
-TEST_F(ExperimentGate, HalfOpenForgetsWhatExistedAndTellsNobody)
+TEST_F(ExperimentGate, HalfOpenForgetsWhatExistedWithoutNotice)
 {
     RawClient existing = used();
     const auto connections = origin_.connections();

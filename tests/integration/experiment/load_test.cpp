@@ -1,4 +1,4 @@
-// The generator is believed by every experiment: a server that is known to stall, lose and break must be reported as
+// Every experiment relies on the generator: a server that is known to stall, lose and break must be reported as
 // doing exactly that, and nothing of the generator's own may look like the server's.
 #include "experiment/load.hpp"
 #include "tests/support/origin.hpp"
@@ -320,7 +320,7 @@ TEST(ExperimentLoad, UnderstandsWhateverServersSend)
     expect_good(with_method("HEAD"), "HEAD");
     reply = Reply::text("");
     reply.pattern = 5'000'000;
-    expect_good(get(), "a body that nobody wants");
+    expect_good(get(), "a body that is not wanted");
     expect_good(get("/", std::string(test::Pattern(100).next())), "a long body whose beginning is wanted");
     LoadRequest upload = with_method("POST");
     upload.filler = 3'000'000;
@@ -494,7 +494,7 @@ TEST(ExperimentLoad, NothingIsSentTwice)
     EXPECT_EQ(origin.seen(), 10U);
 }
 
-TEST(ExperimentLoad, ASecondAnswerIsNobodys)
+TEST(ExperimentLoad, ASecondAnswerBelongsToNoRequest)
 {
     test::Origin origin;
     origin.script([](const Message& m) {
@@ -572,7 +572,7 @@ TEST(ExperimentLoad, ClosedLoopKeepsEveryConnectionBusy)
     }
 }
 
-TEST(ExperimentLoad, ClosedLoopAgainstNobodyDoesNotSpin)
+TEST(ExperimentLoad, ClosedLoopAgainstAClosedPortDoesNotSpin)
 {
     auto plan = plan_for(closed_port(), {get()});
     plan.duration = milliseconds(50);

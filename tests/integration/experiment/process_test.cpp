@@ -182,7 +182,7 @@ TEST_F(ExperimentProcess, FreePortsCanBeListenedOn)
 
 // --- Foreign ---------------------------------------------------------------------------------------------------------
 
-TEST_F(ExperimentProcess, SomebodyElsesProcessIsHitByNumberAndByFile)
+TEST_F(ExperimentProcess, AForeignProcessIsHitByNumberAndByFile)
 {
     test::Process other("/bin/sleep", {"1000"});
     Foreign by_number(std::to_string(other.pid()));
@@ -199,7 +199,7 @@ TEST_F(ExperimentProcess, SomebodyElsesProcessIsHitByNumberAndByFile)
     EXPECT_FALSE(by_number.signal(SIGTERM));
 }
 
-TEST_F(ExperimentProcess, NobodyElsesProcessIsLeftStopped)
+TEST_F(ExperimentProcess, NoForeignProcessIsLeftStopped)
 {
     test::Process other("/bin/sleep", {"1000"});
     {

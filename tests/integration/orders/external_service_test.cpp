@@ -303,7 +303,7 @@ TEST_F(ExternalServiceTest, SlowDelaysCallsAndHealthAndNothingElse)
     }
 }
 
-TEST_F(ExternalServiceTest, WhoeverGivesUpOnASlowCallFindsItsEffect)
+TEST_F(ExternalServiceTest, AClientThatGivesUpOnASlowCallFindsItsEffect)
 {
     ASSERT_EQ(set_mode(R"({"mode":"slow","delay":"1h"})").status(), 200);
     {

@@ -135,7 +135,7 @@ TEST_F(RedisQueueTest, GivesNothingToAWorkerThatHasGone)
     EXPECT_TRUE(ids(first.get()).empty());
 }
 
-TEST_F(RedisQueueTest, FindsWhatNobodyAnnounced)
+TEST_F(RedisQueueTest, FindsWhatWasNotAnnounced)
 {
     auto waiting = take(one_, seconds(30));
     create(two_, "a");

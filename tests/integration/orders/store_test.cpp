@@ -273,7 +273,7 @@ TEST_P(StoreTest, DoesWhatOperatorsMayDo)
     EXPECT_EQ(shop.operate("a", Operation::replay).error(), errc::conflict);
 
     auto leased = shop.lease();
-    EXPECT_EQ(shop.operate("a", Operation::retry_now).error(), errc::conflict) << "somebody has it";
+    EXPECT_EQ(shop.operate("a", Operation::retry_now).error(), errc::conflict) << "a worker has it";
     shop.settle(back(leased.jobs[0], Settlement::Kind::retry, seconds(100)));
     EXPECT_TRUE(shop.lease().jobs.empty());
     EXPECT_TRUE(shop.operate("a", Operation::retry_now));

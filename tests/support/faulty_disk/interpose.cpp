@@ -118,7 +118,7 @@ public:
                                                  : Point::none;
         if (dies_at(point)) {
             real_pwrite(descriptor, bytes, size / 2, at);
-            // Whoever was told too early that the write is done has the time to say so to everybody.
+            // A caller that was told too early that the write is done has the time to tell its clients.
             ::usleep(20'000);
             die();
         }
@@ -205,7 +205,7 @@ private:
     }
 
     /// What is cut off is kept up to a bound; SQLite cuts the log back by more only after everything in it is synced
-    /// elsewhere, and then nobody needs it.
+    /// elsewhere, and then it is not needed.
     void record_truncate(int descriptor, File which, off64_t size)
     {
         const auto old_size = ::pread64(descriptor, old_.data(), most_bytes, size);

@@ -249,7 +249,7 @@ admin: true
     EXPECT_EQ(route_for(config, "/api")->rewrite, "/v1");
     EXPECT_EQ(route_for(config, "/front")->pool, 0);
     EXPECT_TRUE(route_for(config, "/front")->repeatable);
-    EXPECT_FALSE(route_for(config, "/api")->repeatable) << "nobody has said so";
+    EXPECT_FALSE(route_for(config, "/api")->repeatable) << "not configured";
     EXPECT_EQ(route_for(config, "/front")->timeout, milliseconds(1800));
     EXPECT_EQ(route_for(config, "/api")->timeout, seconds(30)) << "timeouts.request";
     EXPECT_EQ(route_for(config, "/health")->builtin, Builtin::none) << "the file's route wins over the admin end point";

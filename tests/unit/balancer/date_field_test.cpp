@@ -14,7 +14,7 @@ TEST(DateField, ChangesWithTheSecondAndNotBefore)
     EXPECT_EQ(date.at(then + milliseconds(999)), "Sun, 06 Nov 1994 08:49:37 GMT");
     EXPECT_EQ(date.at(then + milliseconds(999)).data(), text);
     EXPECT_EQ(date.at(then + seconds(1)), "Sun, 06 Nov 1994 08:49:38 GMT");
-    EXPECT_EQ(date.at(then), "Sun, 06 Nov 1994 08:49:37 GMT") << "somebody set the clock back";
+    EXPECT_EQ(date.at(then), "Sun, 06 Nov 1994 08:49:37 GMT") << "the clock was set back";
 }
 
 } // namespace

@@ -19,7 +19,7 @@ constexpr BackendIndex primary = 0;
 constexpr BackendIndex spare = 1;
 constexpr BackendIndex third = 2;
 
-/// A world that has found everybody well. Whatever else a test expects, no invariant may break.
+/// A world that has found every backend healthy. Whatever else a test expects, no invariant may break.
 class Settled : public World {
 public:
     explicit Settled(Config settings) : World(std::move(settings))
@@ -83,7 +83,7 @@ TEST(Failover, a_primary_that_is_dead_at_the_start_is_no_failover)
 
 // ---------------------------------------------------------------------------------------------------------- detection
 
-TEST(Failover, asks_everybody_often_while_nobody_works)
+TEST(Failover, probes_every_backend_often_while_none_works)
 {
     World w(config_of(2));
     w.start();
@@ -184,7 +184,7 @@ TEST(Failover, a_hang_that_live_requests_meet_degrades_at_once_and_is_down_after
     }
     EXPECT_LE(w.now - fault, milliseconds(110));
     EXPECT_EQ(w.status(primary), Status::degraded);
-    EXPECT_EQ(w.count(Kind::failover), 1U) << "the spare is nobody's first choice, so this is no failback";
+    EXPECT_EQ(w.count(Kind::failover), 1U) << "the spare is never the first choice, so this is no failback";
     EXPECT_EQ(w.count(Kind::failback), 0U);
     ASSERT_TRUE(w.run_until([&] { return w.status(primary) == Status::down; }, seconds(2)));
     EXPECT_LE(w.now - fault, milliseconds(600));
@@ -520,7 +520,7 @@ TEST(Failover, a_drained_backend_gets_no_requests_until_it_is_enabled)
     EXPECT_EQ(w.core.pool(0).failovers, 0U) << "no server failed";
 }
 
-TEST(Failover, failures_in_maintenance_are_nobodys_alarm)
+TEST(Failover, failures_in_maintenance_raise_no_alarm)
 {
     Settled w(config_of(2));
     w.take(w.core.operate(spare, OperatorWord::maintenance, w.now));
@@ -574,7 +574,7 @@ TEST(Failover, an_operators_preference_holds_while_the_preferred_one_answers_at_
     EXPECT_EQ(w.server(), primary) << "an operator prefers it, but it does not work";
     w.modes[spare] = Mode::slow;
     w.run(seconds(60));
-    EXPECT_EQ(w.server(), primary) << "it was left; only when it is well again is it returned to";
+    EXPECT_EQ(w.server(), primary) << "it was left; it serves again only when it is healthy";
     w.modes[spare] = Mode::good;
     w.run(seconds(60));
     EXPECT_EQ(w.server(), spare);

@@ -142,7 +142,7 @@ TEST(Log, gives_back_the_logger_that_was_there_before)
     EXPECT_EQ(spdlog::default_logger(), before);
 }
 
-TEST(Log, nobody_waits_for_a_reader_that_does_not_read)
+TEST(Log, no_caller_waits_for_a_reader_that_does_not_read)
 {
     Pipe pipe;
     const std::string long_line(1000, 'x');
@@ -160,7 +160,7 @@ TEST(Log, nobody_waits_for_a_reader_that_does_not_read)
     EXPECT_LT(lines.size(), 1000U) << "a pipe takes 64 KiB";
 }
 
-TEST(Log, says_how_much_was_dropped_once_somebody_reads_again)
+TEST(Log, says_how_much_was_dropped_once_the_reader_reads_again)
 {
     Pipe pipe;
     pipe.fill();

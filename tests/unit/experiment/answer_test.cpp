@@ -95,7 +95,7 @@ TEST(AnswerReader, RefusesWhatIsNotHttp)
     EXPECT_EQ(endless.feed(std::string(AnswerReader::largest_head, 'a')), State::malformed);
 }
 
-TEST(AnswerReader, ABodyThatNobodyWantsMayBeDroppedUnread)
+TEST(AnswerReader, ABodyThatIsNotWantedMayBeDroppedUnread)
 {
     AnswerReader reader;
     reader.restart(false, false);

@@ -540,7 +540,7 @@ const std::vector<Forgery>& forgeries()
         {"a failure is called good",
          [](OneRun& run) {
              Sample& sample = some_sample(run, [](const Sample& s) {
-                 return !is_good(s) && s.outcome != Outcome::wrong_body; // nobody else saw the body
+                 return !is_good(s) && s.outcome != Outcome::wrong_body; // no other record holds the body
              });
              sample.outcome = Outcome::good;
              sample.status = 200;
@@ -556,7 +556,7 @@ const std::vector<Forgery>& forgeries()
         {"a request is left out",
          [](OneRun& run) {
              RC_PRE(run.samples.size() > 1);
-             // The last ones of an aborted run are nobody's.
+             // The audit cannot find that the last ones of an aborted run are missing.
              run.samples.erase(run.samples.begin() + static_cast<std::ptrdiff_t>(any(run.samples.size() - 1)));
          }},
         {"a request is added",
@@ -622,7 +622,7 @@ const std::vector<Forgery>& forgeries()
          }},
         {"an event is left out",
          [](OneRun& run) {
-             // Of the first and the last word of a process nobody knows that there was one.
+             // A missing first or last event of a process cannot be found.
              std::vector<std::size_t> inner;
              for (std::size_t i = 1; i + 1 < run.events.size(); ++i)
                  if (process(run.events[i - 1]) == process(run.events[i]) &&

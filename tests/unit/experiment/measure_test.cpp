@@ -188,7 +188,7 @@ TEST(Measure, failover_is_the_first_answer_by_another_that_came_after_the_fault)
     EXPECT_EQ(small.of(Measure::failover), 50);
 }
 
-TEST(Measure, failover_of_the_balancer_or_by_nobody_knows_whom_is_not_observed)
+TEST(Measure, failover_of_the_balancer_or_of_an_unknown_server_is_not_observed)
 {
     Small balancer;
     balancer.hit(500, 700, "balancer");

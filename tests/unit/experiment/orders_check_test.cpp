@@ -1,4 +1,4 @@
-// A judge that never finds anybody guilty proves nothing: each promise is broken here in a history that is good
+// A check that never fails proves nothing: each promise is broken here in a history that is good
 // otherwise, and must be missed.
 #include "experiment/orders_check.hpp"
 
@@ -80,7 +80,7 @@ TEST(OrdersCheck, AcceptsWhatIsRight)
 TEST(OrdersCheck, AnOrderThatWasFailedOrIsUncertainMayBeEither)
 {
     auto history = good_orders();
-    // Nobody told the client about this one; it is there.
+    // The client was not told about this one; it is there.
     create_of(history, "order-2").outcome = CreateOutcome::unknown;
     create_of(history, "order-2").status = 503;
     // Of this one neither; it is not.
@@ -132,7 +132,7 @@ TEST(OrdersCheck, MissesALostOrder)
     expect_found(history, Wrong::lost, "order-3", "acknowledged, but it is not there", "2");
 }
 
-TEST(OrdersCheck, FindsAnOrderThatNobodyAskedFor)
+TEST(OrdersCheck, FindsAnOrderThatWasNotRequested)
 {
     auto history = good_orders();
     drop(history.creates, [](const auto& create) { return create.what.order_id == "order-3"; });
@@ -147,7 +147,7 @@ TEST(OrdersCheck, FindsAnOrderThatNobodyAskedFor)
     history.listed.push_back({.what = {"other", "x", 1}, .status = "Failed"});
     expect_found(history, Wrong::unattempted, "other", "cannot be read", "2");
 
-    // Somebody else's orders are not ours to judge.
+    // Orders of other clients are not checked.
     history.prefix = "order-";
     EXPECT_EQ(judge(history).verdict, Verdict::pass) << all_of(judge(history));
 }
@@ -278,7 +278,7 @@ TEST(OrdersCheck, ACancelledOrderHasLostItsWorker)
     for (auto& entry : history.listed)
         if (entry.what.order_id == "order-2") entry.status = "Failed";
     EXPECT_EQ(judge(history).verdict, Verdict::pass) << all_of(judge(history));
-    // Nobody had it: then the epoch must grow too, or a worker could still end it.
+    // No worker had it: then the epoch must grow too, or a worker could still end it.
     timeline = {event("created", 0), event("failed", 0)};
     drop(history.effects, [](const auto& effect) { return effect.order_id == "order-2"; });
     expect_found(history, Wrong::epoch, "order-2", "should be greater than 0", "4");
@@ -333,7 +333,7 @@ TEST(OrdersCheck, FindsAVerdictThatTheValidatorNeverGave)
     auto history = good_orders();
     drop(history.effects, [](const auto& effect) { return effect.order_id == "order-4"; });
     expect_found(history, Wrong::verdict, "order-4", "it is Rejected, but the validator never acted", "4");
-    history.counted = false; // without a ledger nobody can tell
+    history.counted = false; // without a ledger this cannot be found
     EXPECT_EQ(judge(history).verdict, Verdict::pass) << all_of(judge(history));
 
     // A timeout that was made a verdict.

@@ -104,7 +104,7 @@ TEST(Summary, ShowsMediansWithTheirRange)
 
 TEST(Summary, SaysThatSomethingWasNotObserved)
 {
-    const Journal journal = example::not_survived(); // it tells nobody of events
+    const Journal journal = example::not_survived(); // it contains no events
     EXPECT_NE(summary(journal, judge(journal, 3), 80, false).find("detection   not observed"), std::string::npos);
 }
 

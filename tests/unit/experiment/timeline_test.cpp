@@ -83,7 +83,7 @@ TEST(Timeline, IsEmptyWithoutRequestsAndSurvivesAFaultBehindTheLast)
     run.samples.resize(1);
     run.faults.push_back({.triggered = seconds(2), .effective = true, .evidence = {}, .undone = seconds(3)});
     EXPECT_FALSE(timeline(plan_of(seconds(4)), run, backends, 80).empty());
-    EXPECT_FALSE(timeline(plan_of(seconds(4)), healthy_run(), {}, 10).empty()) << "nobody known, hardly any room";
+    EXPECT_FALSE(timeline(plan_of(seconds(4)), healthy_run(), {}, 10).empty()) << "no server known, hardly any room";
 }
 
 } // namespace

@@ -495,7 +495,7 @@ TEST(CircuitBreaker, probes_that_are_never_reported_do_not_block_it)
     EXPECT_EQ(rig.calls("ss").first->to, State::closed);
 }
 
-TEST(CircuitBreaker, a_probe_reported_at_the_end_of_its_lifetime_is_too_late_even_if_nobody_asked_meanwhile)
+TEST(CircuitBreaker, a_probe_reported_at_the_end_of_its_lifetime_is_too_late_even_if_no_caller_asked_meanwhile)
 {
     for (const auto& [early, late] : {std::pair(Duration(0), 1U), std::pair(Duration(1), 0U)}) {
         Rig rig;
@@ -704,12 +704,12 @@ TEST(CircuitBreaker, is_in_trouble_only_as_far_as_is_known)
     rig.open();
     EXPECT_TRUE(in_trouble());
     rig.now = rig.breaker.snapshot(rig.now).retry_at.value();
-    EXPECT_FALSE(in_trouble()) << "nobody has called since: it may be over";
+    EXPECT_FALSE(in_trouble()) << "no call since then: it may be over";
     auto probe = rig.permit();
     EXPECT_TRUE(in_trouble()) << "the first probe has not come back yet";
     rig.report(std::move(probe), 's');
     EXPECT_EQ(rig.breaker.state(), State::half_open);
-    EXPECT_FALSE(in_trouble()) << "all is well, though more probes are needed to close it";
+    EXPECT_FALSE(in_trouble()) << "the probe succeeded, though more are needed to close it";
     auto second = rig.permit();
     EXPECT_FALSE(in_trouble());
     rig.report(std::move(second), 'f');

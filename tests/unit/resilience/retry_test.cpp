@@ -61,7 +61,7 @@ TEST(Retry, waits_a_random_part_of_a_delay_that_grows_up_to_a_cap)
     }
 }
 
-TEST(Retry, a_draw_that_is_none_harms_nobody)
+TEST(Retry, a_draw_outside_its_range_does_no_harm)
 {
     const RetryPolicy policy({});
     RetryBudget budget = plenty();

@@ -88,11 +88,11 @@ TEST(OrderAudit, FindsEverythingElse)
         change(story);
         return story.audit().wrong;
     };
-    EXPECT_GE(wrong_after([](Story& s) { s.placed.pop_back(); }), 1U) << "nobody asked for it";
+    EXPECT_GE(wrong_after([](Story& s) { s.placed.pop_back(); }), 1U) << "no client asked for it";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[0].status = "Rejected"; }), 1U) << "not what the timeline says";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline[2].epoch = 0; }), 1U) << "an epoch that goes back";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[1].timeline[4].epoch = 1; }), 1U) << "one epoch for two leases";
-    EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline[1].word = "hastened"; }), 1U) << "a verdict of nobody";
+    EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline[1].word = "hastened"; }), 1U) << "no known verdict";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline.push_back({"leased", 2}); }), 1U) << "resurrected";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline.push_back({"replayed", 2}); }), 1U) << "had not failed";
     EXPECT_GE(wrong_after([](Story& s) { s.seen[0].timeline[0].word = "bewitched"; }), 1U);

@@ -83,7 +83,7 @@ TEST_F(GroupCommitTest, CommitsTogetherWhatCameWhileItWasBusy)
     EXPECT_EQ(rows(), 10);
 }
 
-TEST_F(GroupCommitTest, AFailureTakesTheWholeBatchBackAndTellsEverybody)
+TEST_F(GroupCommitTest, AFailureTakesTheWholeBatchBackAndTellsEveryCaller)
 {
     Blocker blocker;
     GroupCommit group(database_);
@@ -107,7 +107,7 @@ TEST_F(GroupCommitTest, AFailureTakesTheWholeBatchBackAndTellsEverybody)
     EXPECT_EQ(rows(), 1);
 }
 
-TEST_F(GroupCommitTest, AnAnswerThatIsAnErrorHarmsNobody)
+TEST_F(GroupCommitTest, AnAnswerThatIsAnErrorDoesNotHarmTheBatch)
 {
     Blocker blocker;
     GroupCommit group(database_);

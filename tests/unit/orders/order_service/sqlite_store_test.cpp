@@ -154,7 +154,7 @@ TEST_F(SqliteStoreTest, AnswersNothingOnceItsFileIsGone)
     ASSERT_TRUE(run(store.create({"a", "x", 1}, std::nullopt)));
     const auto aside = path_ + ".aside";
     std::filesystem::rename(path_, aside);
-    EXPECT_TRUE(test::eventually([&] { return store.trouble().has_value(); })) << "also if nobody writes";
+    EXPECT_TRUE(test::eventually([&] { return store.trouble().has_value(); })) << "also without writes";
     EXPECT_EQ(store.trouble(), "orders.sqlite was deleted or renamed");
     EXPECT_EQ(run(store.create({"b", "x", 1}, std::nullopt)).error(), errc::unavailable);
     EXPECT_EQ(run(store.find("a")).error(), errc::unavailable);

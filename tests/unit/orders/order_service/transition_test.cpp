@@ -59,7 +59,7 @@ TEST(Transition, GoesFromCreationToOneEnd)
     EXPECT_EQ(timeline(record), (std::vector<std::string>{"created", "leased", "attempt", "rejected"}));
 }
 
-TEST(Transition, FencesWhoeverLostTheLease)
+TEST(Transition, FencesAWorkerThatLostTheLease)
 {
     auto record = created({"a", "x", 1}, {}, now);
     const auto first = lease(record, "w1", seconds(30), now);
@@ -84,7 +84,7 @@ TEST(Transition, PutsBackOnceWhateverIsRepeated)
     EXPECT_EQ(settle(record, settlement, after(seconds(9))), Settled::fenced);
     EXPECT_EQ(record.due, after(milliseconds(1'201)).job);
     EXPECT_EQ(record.order.attempts, 1U);
-    EXPECT_FALSE(extend(record, record.order.epoch, {}, seconds(90), now)) << "nobody holds it";
+    EXPECT_FALSE(extend(record, record.order.epoch, {}, seconds(90), now)) << "no worker holds it";
 }
 
 TEST(Transition, CountsOnlyWhatIsTheOrdersFault)
@@ -270,7 +270,7 @@ TEST(Transition, LetsOperatorsDoWhatIsLegal)
     auto record = created({"a", "x", 1}, {}, now);
     EXPECT_FALSE(operate(record, Operation::replay, now));
     const auto job = lease(record, "w", seconds(30), now);
-    EXPECT_FALSE(operate(record, Operation::retry_now, now)) << "somebody has it";
+    EXPECT_FALSE(operate(record, Operation::retry_now, now)) << "a worker has it";
     ASSERT_TRUE(operate(record, Operation::cancel, now));
     EXPECT_EQ(record.order.status, Status::failed);
     EXPECT_EQ(settle(record, verdict(job.epoch, Status::failed), now), Settled::fenced);

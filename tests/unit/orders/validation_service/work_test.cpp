@@ -194,7 +194,7 @@ TEST(Work, SendsARefusedReportInHalvesAndGivesUpTheOneThatIsRefused)
             b.work.settled(std::vector<Settled>(actions.settle.size(), Settled::applied), b.now);
         }
     }
-    EXPECT_EQ(taken, 63U) << "it stood in nobody's way";
+    EXPECT_EQ(taken, 63U) << "it delayed no other order";
     EXPECT_EQ(b.work.counters().given_up, 1U);
     const auto given_up = b.work.take_given_up();
     ASSERT_EQ(given_up.size(), 1U);

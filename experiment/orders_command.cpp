@@ -298,7 +298,8 @@ private:
             else
                 trouble = unwell(status["services"]);
             if (Clock::now() > deadline)
-                throw StartupError(fmt::format("the pipeline is not well before anything was done: {}", trouble));
+                throw StartupError(
+                    fmt::format("the pipeline was not healthy before the experiment began: {}", trouble));
             std::this_thread::sleep_for(look_pause);
         }
         throw StartupError("interrupted");

@@ -240,7 +240,7 @@ void World::require(bool holds, std::string what)
     if (!holds) violations.push_back(std::move(what));
 }
 
-/// What the published routing must be, whatever happened. Empty if all is well.
+/// What the published routing must be, whatever happened. Empty if it is that.
 std::string World::broken_invariant() const
 {
     if (!routing) return "nothing was published";
@@ -308,19 +308,19 @@ void World::recover()
     for (std::size_t b = 0; b < modes.size(); ++b)
         require(status(static_cast<BackendIndex>(b)) == Status::healthy,
                 config.backends[b].name + " is not healthy again");
-    require(core.pool(0).can_answer, "cannot answer although everybody is well");
-    require(!core.pool(0).fail_open, "still fails open although everybody is well");
+    require(core.pool(0).can_answer, "cannot answer although every backend works");
+    require(!core.pool(0).fail_open, "still fails open although every backend works");
     // The longest hold-down.
     run(seconds(60));
     if (config.pools[0].policy == Policy::failover) {
-        require(server().has_value(), "nobody serves although everybody is well");
-        require(server() == active(), "the active backend does not serve although everybody is well");
+        require(server().has_value(), "no backend serves although every backend works");
+        require(server() == active(), "the active backend does not serve although every backend works");
         if (config.pools[0].failback.mode == FailbackMode::automatic)
             require(active() == BackendIndex{0}, "the primary is not active again after its damping time");
     } else {
         for (std::size_t b = 0; b < modes.size(); ++b)
             require(tier(static_cast<BackendIndex>(b)) == Tier::serving,
-                    config.backends[b].name + " does not serve although everybody is well");
+                    config.backends[b].name + " does not serve although every backend works");
     }
 }
 

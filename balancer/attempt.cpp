@@ -48,6 +48,7 @@ void AttemptLedger::restart(RequestFacts facts, unsigned attempts) noexcept
     attempts_allowed_ = attempts;
     sends_ = broken_ = 0;
     malformed_ = false;
+    spared_.reset();
     next_id_ = 0;
     count_ = 0;
     tried_.reset();
@@ -64,6 +65,7 @@ AttemptLedger::Id AttemptLedger::begin(BackendIndex backend, bool reused_connect
                            .outcome = Outcome::pending,
                            .reused_connection = reused_connection,
                            .hedge = hedge,
+                           .unread = false,
                            .status = 0,
                            .started = now,
                            .ended = {}};
@@ -143,6 +145,11 @@ bool AttemptLedger::broke_its_backend(const Attempt& attempt) const noexcept
     return attempt.outcome == Outcome::reset;
 }
 
+bool AttemptLedger::spares(const Attempt& attempt) const noexcept
+{
+    return attempt.outcome == Outcome::reset && attempt.unread && attempt.stage == Stage::sent && !spared_;
+}
+
 Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience::RetryBudget& budget) noexcept
 {
     Attempt& attempt = attempts_[position(id)];
@@ -172,7 +179,16 @@ Verdict AttemptLedger::failed(Id id, Outcome outcome, TimePoint now, resilience:
         return {Move::fresh, Reason::none};
     }
 
-    if (broke_its_backend(attempt)) ++broken_;
+    if (spares(attempt)) {
+        spared_ = attempt.backend;
+        sent_to_.reset(attempt.backend);
+    }
+    if (broke_its_backend(attempt) && ++broken_ == most_broken && spared_ && !sent_to_[*spared_]) {
+        --broken_;
+        tried_.set();
+        sent_to_.set();
+        sent_to_.reset(*spared_);
+    }
     if (outcome == Outcome::malformed && attempt.stage == Stage::sent) malformed_ = true;
     if (!alone) return {Move::wait, Reason::none};
     if (const Reason reason = obstacle(attempt.stage); reason != Reason::none) return {Move::give_up, reason};

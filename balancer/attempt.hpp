@@ -5,8 +5,9 @@
 // (safe and idempotent methods), by the client's own word (Idempotency-Key), or by the route's configuration.
 //
 // A request can be what makes a backend fail. Therefore a backend that the request was sent to and that failed does not
-// get it again, however long the request waits, and the second backend that breaks under it is the last. Attempts of
-// which no byte was sent cost nothing and are not limited in number.
+// get it again, however long the request waits, and the second backend that breaks under it is the last. One exception
+// keeps a request from being lost when all backends end at once: see unread(). Attempts of which no byte was sent cost
+// nothing and are not limited in number.
 #pragma once
 
 #include "balancer/config.hpp"
@@ -80,6 +81,7 @@ struct Attempt {
     Outcome outcome = Outcome::pending;
     bool reused_connection = false;
     bool hedge = false;
+    bool unread = false;      ///< see AttemptLedger::unread()
     std::uint16_t status = 0; ///< of its response, if any
     TimePoint started{};
     TimePoint ended{};
@@ -108,6 +110,17 @@ public:
     /// The response of `id` is being passed on: from here on nothing may be sent again.
     void answering(Id id, unsigned status) noexcept;
     void finished(Id id, TimePoint now) noexcept;
+
+    /// To be called before failed(id, Outcome::reset): the backend's kernel has reset the connection of a request
+    /// without a body before any byte of a response. That is what it does if the process ended with the request unread
+    /// (RFC 1122 §4.2.2.13). The backend of the first such attempt is spared: it may get the request again when it has
+    /// been down, and is the only one that may once two have broken.
+    void unread(Id id) noexcept { attempts_[position(id)].unread = true; }
+    std::optional<BackendIndex> spared() const noexcept { return spared_; }
+    /// That backend has not been down since: it reset the connection on purpose, and does not get the request again.
+    void deny_spared() noexcept { sent_to_.set(*spared_); }
+    /// It is not known yet whether it was down: it does not get the request in this round.
+    void hold_spared() noexcept { tried_.set(*spared_); }
 
     /// The replay buffer overflowed: once sent, the request cannot be sent again.
     void body_gone() noexcept { body_gone_ = true; }
@@ -148,6 +161,7 @@ private:
     bool broke_its_backend(const Attempt& attempt) const noexcept;
     Reason obstacle(Stage stage) const noexcept;
     bool others_pending(Id id) const noexcept;
+    bool spares(const Attempt& attempt) const noexcept;
 
     RequestFacts facts_{};
     bool body_gone_ = false;
@@ -156,6 +170,7 @@ private:
     unsigned attempts_allowed_ = most_attempts;
     unsigned sends_ = 0;
     unsigned broken_ = 0;
+    std::optional<BackendIndex> spared_;
     bool malformed_ = false; ///< a response was not valid HTTP
     std::uint32_t next_id_ = 0;
     std::size_t count_ = 0;

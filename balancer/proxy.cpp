@@ -187,7 +187,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::placing: place(now); break;
         case Phase::parked:
             if (released_) {
-                ledger_.new_round();
+                next_round();
                 phase_ = Phase::placing;
                 break;
             }
@@ -303,6 +303,17 @@ void Exchange::place(TimePoint now)
     start(*backend, false, false, now);
 }
 
+/// What a backend has reset unread it gets again once it has been down. If it passes a probe instead, it works.
+void Exchange::next_round()
+{
+    const auto spared = ledger_.spared();
+    const bool returned = spared && down_count(*spared) != spared_down_count_;
+    const bool undecided = spared && !returned && plane_.placement.suspect(*spared);
+    if (spared && !returned && !undecided) ledger_.deny_spared();
+    ledger_.new_round();
+    if (undecided) ledger_.hold_spared();
+}
+
 void Exchange::park(TimePoint now)
 {
     if (parked_at_ == TimePoint{}) parked_at_ = now;
@@ -318,6 +329,11 @@ void Exchange::unpark()
 {
     released_ = true;
     listener_->stream_ready(*client_);
+}
+
+std::uint32_t Exchange::down_count(BackendIndex backend) const noexcept
+{
+    return plane_.placement.routing().backends[backend].down_count;
 }
 
 Exchange::Upstream* Exchange::free_slot() noexcept
@@ -345,6 +361,7 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
 
     up.id = ledger_.begin(backend, reused, hedge, now);
     up.backend = backend;
+    up.down_count = down_count(backend);
     up.sent = 0;
     up.send_failed = false;
     up.in.clear();
@@ -581,7 +598,14 @@ void Exchange::drive(Upstream& up, TimePoint now)
     while (up.stream && up.id == id && phase_ == Phase::waiting) {
         const IoResult io = up.stream->read(up.in.prepare(read_ahead));
         if (io.io == Io::blocked) return;
-        if (io.io != Io::done) return attempt_failed(up, Outcome::reset, now);
+        if (io.io != Io::done) {
+            const bool no_body = request_body_.complete() && request_body_.content_bytes() == 0;
+            if (io.io == Io::failed && no_body && up.in.empty() && up.interim.empty()) {
+                if (!ledger_.spared()) spared_down_count_ = up.down_count;
+                ledger_.unread(up.id);
+            }
+            return attempt_failed(up, Outcome::reset, now);
+        }
         up.in.commit(io.bytes);
         while (up.stream && up.id == id && phase_ == Phase::waiting && take_head(up, now)) {
         }
@@ -930,12 +954,14 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
 {
     const BackendIndex backend = up.backend;
     // A backend that was asked only because another failed is not judged, and a body owes nothing by a deadline.
-    const bool judged = judges_ && first_sent_to(ledger_.trail()).value_or(backend) == backend &&
-                        !(outcome == Outcome::timed_out && ledger_[up.id].stage == Stage::answered);
+    bool judged = judges_ && first_sent_to(ledger_.trail()).value_or(backend) == backend &&
+                  !(outcome == Outcome::timed_out && ledger_[up.id].stage == Stage::answered);
     const auto observe = [&](EvidenceKind kind) {
         if (judged) plane_.observe(backend, kind, now);
     };
+    const bool had_spared = ledger_.spared().has_value();
     const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
+    judged |= !had_spared && ledger_.spared(); // what it has not read did not break it
 
     BackendCounters& counters = plane_.counters.backends[backend];
     // A pooled connection that turned out stale proves nothing against its backend; the fresh one will.

@@ -83,7 +83,8 @@ private:
         Stream::Ptr stream; ///< null: this slot is free
         AttemptLedger::Id id = 0;
         BackendIndex backend = 0;
-        std::uint64_t sent = 0; ///< position in the request's bytes
+        std::uint32_t down_count = 0; ///< BackendRoute::down_count when the attempt began
+        std::uint64_t sent = 0;       ///< position in the request's bytes
         bool send_failed = false;
         TimePoint sent_at{}; ///< the latest byte
         TimePoint hedge_at{};
@@ -116,6 +117,8 @@ private:
     void place(TimePoint now);
     void park(TimePoint now);
     void start(BackendIndex backend, bool fresh, bool hedge, TimePoint now);
+    void next_round();
+    std::uint32_t down_count(BackendIndex backend) const noexcept;
     Upstream* free_slot() noexcept;
     unsigned running() const noexcept;
 
@@ -170,6 +173,7 @@ private:
     Phase phase_ = Phase::idle;
     Progress result_ = Progress::blocked;
     AttemptLedger ledger_;
+    std::uint32_t spared_down_count_ = 0; ///< of ledger_.spared(), when that attempt began
     static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
     PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
     TimePoint began_{};

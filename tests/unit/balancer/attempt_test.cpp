@@ -240,6 +240,46 @@ TEST(AttemptLedger, ABackendThatRefusesAfterAResetOfItsPooledConnectionHasBroken
     EXPECT_EQ(ledger.failed(id, Outcome::reset, now, budget).reason, Reason::breaks_backends);
 }
 
+/// All backends are killed at once: the first with the request on a pooled connection, the second while the request
+/// waits unread in its kernel.
+TEST(AttemptLedger, ARequestThatTheSecondBackendDidNotReadWaitsForIt)
+{
+    AttemptLedger ledger(get);
+    auto budget = rich();
+    const auto reset_unread = [&](BackendIndex backend, bool reused) {
+        const auto id = ledger.begin(backend, reused, false, now);
+        ledger.sent(id);
+        ledger.unread(id);
+        return ledger.failed(id, Outcome::reset, now, budget);
+    };
+    EXPECT_EQ(reset_unread(0, true).move, Move::fresh);
+    EXPECT_EQ(ledger.failed(ledger.begin(0, false, false, now), Outcome::refused, now, budget).move, Move::elsewhere);
+    EXPECT_EQ(reset_unread(1, false).move, Move::elsewhere);
+    ledger.new_round();
+    EXPECT_TRUE(ledger.tried(0));
+    EXPECT_FALSE(ledger.tried(1)) << "it may get the request when it has returned";
+    EXPECT_EQ(reset_unread(1, false).reason, Reason::breaks_backends) << "but once";
+}
+
+TEST(AttemptLedger, ABackendThatResetsConnectionsOnPurposeDoesNotGetTheRequestAgain)
+{
+    AttemptLedger ledger(get);
+    auto budget = rich();
+    for (const BackendIndex backend : {BackendIndex{0}, BackendIndex{1}}) {
+        const auto id = ledger.begin(backend, false, false, now);
+        ledger.sent(id);
+        ledger.unread(id);
+        EXPECT_EQ(ledger.failed(id, Outcome::reset, now, budget).move, Move::elsewhere);
+    }
+    ASSERT_EQ(ledger.spared(), BackendIndex{0}) << "one at most";
+    EXPECT_FALSE(ledger.sent_to(0));
+    EXPECT_TRUE(ledger.sent_to(1));
+    ledger.deny_spared();
+    ledger.new_round();
+    EXPECT_TRUE(ledger.tried(0));
+    EXPECT_TRUE(ledger.sent_to(0));
+}
+
 TEST(AttemptLedger, AHedgeIsNotSentOnceABackendHasBroken)
 {
     AttemptLedger ledger(get);
@@ -391,7 +431,8 @@ TEST(AttemptLedger, NoBackendGetsARequestAgainAndNoFleetDiesOfOne)
         std::vector<Running> running;
         std::map<BackendIndex, int> sends; ///< those that a backend may have seen
         std::set<BackendIndex> broken;
-        bool free_retry_used = false;
+        std::size_t unread_sends = 0; ///< of which the backend has seen nothing
+        bool free_retry_used = false, spared = false;
         std::size_t begun = 0;
         const auto start = [&](BackendIndex backend, bool reused, bool hedge) {
             running.push_back({ledger.begin(backend, reused, hedge, now), backend});
@@ -426,11 +467,17 @@ TEST(AttemptLedger, NoBackendGetsARequestAgainAndNoFleetDiesOfOne)
                                       : *rc::gen::element(Outcome::refused, Outcome::connect_timeout, Outcome::reset);
             if (outcome == Outcome::stale && !ledger.may_be_stale(ended.id)) outcome = Outcome::failing_status;
             if (outcome == Outcome::stale) --sends[ended.backend];
+            const bool unread = ended.sent && outcome == Outcome::reset && *rc::gen::arbitrary<bool>();
+            if (unread) ledger.unread(ended.id);
             const Verdict verdict = ledger.failed(ended.id, outcome, now, budget);
             if (verdict.move == Move::fresh && outcome == Outcome::reset && ended.sent) {
                 RC_ASSERT(!free_retry_used);
                 free_retry_used = true;
                 --sends[ended.backend];
+            } else if (unread && !spared) {
+                spared = true;
+                --sends[ended.backend];
+                ++unread_sends;
             } else if (ended.sent && outcome == Outcome::reset) {
                 RC_ASSERT(broken.insert(ended.backend).second);
             }
@@ -453,7 +500,7 @@ TEST(AttemptLedger, NoBackendGetsARequestAgainAndNoFleetDiesOfOne)
             RC_ASSERT(times <= 1);
             total += static_cast<std::size_t>(times);
         }
-        RC_ASSERT(total <= limit);
+        RC_ASSERT(total + unread_sends <= limit);
         RC_ASSERT(broken.size() <= AttemptLedger::most_broken);
         RC_ASSERT(ledger.trail().size() == std::min(begun, AttemptLedger::trail_size));
         RC_ASSERT(std::is_sorted(ledger.trail().begin(), ledger.trail().end(),

@@ -252,7 +252,7 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (const auto* name : {"primary", "spare", "balancer"})
         EXPECT_TRUE(std::regex_search(status.out, std::regex(std::string(name) + " +pid [0-9]+"))) << status.out;
     EXPECT_EQ(sh({"logs", "balancer"}).code, 0);
-    const auto unknown = sh({"logs", "nobody"});
+    const auto unknown = sh({"logs", "nosuch"});
     EXPECT_EQ(unknown.code, 2);
     EXPECT_NE(unknown.err.find("balancer primary spare"), std::string::npos) << unknown.err;
 

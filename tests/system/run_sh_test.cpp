@@ -242,7 +242,9 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     EXPECT_NE(up.out.find("curl localhost:" + std::to_string(port(5000)) + "/data"), std::string::npos) << up.out;
     for (std::size_t begin = 0; begin < up.out.size(); begin = up.out.find('\n', begin) + 1)
         EXPECT_LE(up.out.find('\n', begin) - begin, 80U) << up.out;
-    EXPECT_EQ(get(port(5000), "/data").json().value("service", ""), "primary");
+    // A hedged request may be answered by the spare, on a machine that is busy with other tests.
+    EXPECT_TRUE(
+        test::eventually([&] { return get(port(5000), "/data").json().value("service", "") == "primary"; }));
 
     const auto again = sh({"up"});
     EXPECT_EQ(again.code, 0);

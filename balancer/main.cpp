@@ -12,12 +12,12 @@
 //               admin (1 thread: /status, /events, /metrics, /admin, ...) <-- connections, from the workers
 
 #include "balancer/access_log.hpp"
-#include "balancer/admin.hpp"
 #include "balancer/config_file.hpp"
-#include "balancer/monitor.hpp"
-#include "balancer/routes.hpp"
+#include "balancer/control/admin.hpp"
+#include "balancer/control/monitor.hpp"
+#include "balancer/decide/routes.hpp"
+#include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
-#include "balancer/worker.hpp"
 #include "common/app.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>

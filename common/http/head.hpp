@@ -1,5 +1,5 @@
 // The reading of message heads (RFC 9112): the one place that decides what a request line, a field, a framing, a Host
-// is. The suite has two readers of requests, the balancer's data plane (balancer/message_head) and its own servers
+// is. The suite has two readers of requests, the balancer's data plane (balancer/serve/message_head) and its own servers
 // (check_head(), used by Connection), and two of responses; they differ in what they do with the parts, not in what
 // they accept.
 //

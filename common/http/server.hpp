@@ -1,7 +1,7 @@
 // An HTTP/1.1 server for control planes and small services: whole requests in, whole responses, event streams or
 // WebSockets out. Strict about what it reads (head.hpp), a deadline on every read and write, bounded everywhere, and no
 // handler exception ends the process. It leaves routing to the dispatch function (router.hpp) and the decision when to
-// stop to its owner. The balancer's data plane has its own (balancer/proxy).
+// stop to its owner. The balancer's data plane has its own (balancer/serve/exchange).
 //
 // Thread: that of its io_context; every call is made there. Owner: the component whose handlers it calls; drain() must
 // complete before the server is destroyed.

@@ -1,5 +1,5 @@
 // A connection to a backend whose name has several addresses.
-#include "balancer/stream.hpp"
+#include "balancer/serve/stream.hpp"
 
 #include "tests/support/socket.hpp"
 

@@ -5,8 +5,6 @@
 
 #include "balancer/config.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
-
 #include <memory>
 #include <string>
 
@@ -15,7 +13,6 @@ namespace hotspare::balancer {
 /// A connection whose request is one for the admin (/status, /events, ...), which lives on another thread.
 struct Handover {
     int descriptor = -1;
-    boost::asio::ip::tcp protocol = boost::asio::ip::tcp::v4();
     std::string bytes; ///< what was read from it: the request from its first byte on
     Builtin builtin = Builtin::none;
     std::string client{};                  ///< IP address of the peer

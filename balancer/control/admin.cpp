@@ -208,7 +208,6 @@ void Admin::adopt(Handover handover)
         const Builtin builtin = handover.builtin;
         server_.adopt(
             {.descriptor = std::exchange(visit->descriptor, -1),
-             .protocol = handover.protocol,
              .already_read = std::move(handover.bytes),
              .dispatch = [this, builtin, visit](http::Request& request) { return answer(builtin, request, visit); },
              .read_body = builtin == Builtin::admin && config_.admin});

@@ -20,12 +20,12 @@ std::uint64_t splitmix64(std::uint64_t& state) noexcept
 
 } // namespace
 
-DataPlane::DataPlane(asio::io_context& context, const Config& cfg, const RouteTable& route_table,
+DataPlane::DataPlane(Connector& connector, const Config& cfg, const RouteTable& route_table,
                      std::vector<Addresses> addresses, WorkerCounters& worker_counters, AccessLog::Writer* log_writer,
                      unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline)
     : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
       wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
-      upstreams(context, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
+      upstreams(connector, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
       relay_memory(cfg.limits.relay_memory, workers), report_(std::move(report)), tallies_(cfg.backends.size()),
       lots_(cfg.pools.size())
 {

@@ -59,9 +59,9 @@ public:
     /// Called with what the requests met: at once if it may mean that a backend is failing, else every 100 ms.
     using Report = std::function<void(std::vector<Evidence>)>;
 
-    DataPlane(asio::io_context& context, const Config& config, const RouteTable& routes,
-              std::vector<Addresses> addresses, WorkerCounters& counters, AccessLog::Writer* access_log,
-              unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline);
+    DataPlane(Connector& connector, const Config& config, const RouteTable& routes, std::vector<Addresses> addresses,
+              WorkerCounters& counters, AccessLog::Writer* access_log, unsigned workers, std::uint32_t seed,
+              Report report, std::function<void()> earlier_deadline);
     ~DataPlane();
 
     const Config& config;

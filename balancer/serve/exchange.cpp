@@ -352,7 +352,7 @@ unsigned Exchange::running() const noexcept
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
     Upstream& up = *free_slot();
-    if (!fresh) up.stream = plane_.upstreams.take(backend);
+    if (!fresh) up.stream = plane_.upstreams.take(backend, now);
     const bool reused = up.stream != nullptr;
     if (reused)
         up.stream->listen(listener_);
@@ -813,7 +813,7 @@ bool Exchange::relay(TimePoint now)
             if (phase_ != Phase::relaying) return true;
         }
         // Before the client sees the head: a FIN that is there by now is a half-close behind the request.
-        if (std::exchange(unlimited_, false) && !response_body_.complete()) abandonable_ = !client_->is_stale();
+        if (std::exchange(unlimited_, false) && !response_body_.complete()) abandonable_ = client_->is_quiet();
         const bool flushed = flush_response(now);
         if (phase_ != Phase::relaying) return true;
         if (response_body_.complete() && flushed) {

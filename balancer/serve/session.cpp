@@ -21,8 +21,8 @@ constexpr int most_turns = 16;
 
 } // namespace
 
-Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip)
-    : plane_(plane), owner_(owner), client_(Stream::make(std::move(socket))), client_ip_(std::move(client_ip)),
+Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std::string client_ip)
+    : plane_(plane), owner_(owner), client_(std::move(client)), client_ip_(std::move(client_ip)),
       deadline_(Clock::now() + plane.config.timeouts.client_idle)
 {
     client_->listen(this);
@@ -37,7 +37,7 @@ Session::~Session()
         plane_.give_back(std::move(exchange_));
     }
     client_->close(reset_on_close_);
-    plane_.relay_memory.freed(sizeof(*this) + sizeof(*client_));
+    plane_.relay_memory.freed(sizeof(*this) + sizeof(Stream));
     plane_.counters.connections.sub();
 }
 
@@ -202,9 +202,7 @@ Session::Step Session::take_request(TimePoint now)
         return refuse_whole({404, "no route for this path"});
     }
     if (route->builtin != Builtin::none) {
-        error_code unknown;
         Handover handover{.descriptor = -1,
-                          .protocol = client_->socket().local_endpoint(unknown).protocol(),
                           .bytes = std::string(x.client_in.text()),
                           .builtin = route->builtin,
                           .client = client_ip_};

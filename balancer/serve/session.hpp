@@ -36,7 +36,7 @@ public:
     boost::intrusive::list_member_hook<> in_worker; ///< the Worker's list
     bool called_again = false;                      ///< the Worker's mark: its turn comes
 
-    Session(DataPlane& plane, SessionOwner& owner, Stream::Socket socket, std::string client_ip);
+    Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std::string client_ip);
     ~Session();
 
     /// Does all that can be done now. May destroy the session.

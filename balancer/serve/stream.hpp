@@ -1,26 +1,23 @@
-// A TCP connection driven by readiness, not by completion: reads and writes are tried at once, and only when the kernel
-// says "not now" is a wait armed, after which the listener is told that trying again makes sense. An idle connection
-// therefore holds no buffer, and a request costs two waits, two reads and two writes.
+// A connection of the data plane, driven by readiness, not by completion: reads and writes are tried at once, and only
+// when nothing can move is the listener told that trying again makes sense. An idle connection therefore holds no
+// buffer.
 //
-// Thread: one worker. Owner: intrusive pointers (not atomic); a pending wait holds one, so a Stream outlives its waits.
+// The exchange of a request knows this interface only: tcp_stream has the one for real connections, the tests have one
+// that plays a script. Nothing is promised here that only TCP could keep.
+//
+// Thread: one worker. Owner: intrusive pointers (not atomic).
 #pragma once
 
 #include "common/error.hpp"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <cstddef>
-#include <memory>
+#include <cstdint>
 #include <span>
-#include <vector>
 
 namespace hotspare::balancer {
-
-namespace asio = boost::asio;
-using tcp = asio::ip::tcp;
 
 /// What a try to read or write came to.
 enum class Io : std::uint8_t {
@@ -37,8 +34,8 @@ struct IoResult {
 
 class Stream;
 
-/// Told when a stream that was blocked, or connecting, is worth another try. Implemented by the client session and by
-/// the pool of idle upstream connections.
+/// Told when a stream that was blocked, or connecting, is worth another try. Never from inside a call to the stream.
+/// Implemented by the client session and by the pool of idle upstream connections.
 class StreamListener {
 public:
     virtual void stream_ready(Stream& stream) = 0;
@@ -49,86 +46,72 @@ protected:
 
 class Stream : public boost::intrusive_ref_counter<Stream, boost::thread_unsafe_counter> {
 public:
-    using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
     using Ptr = boost::intrusive_ptr<Stream>;
 
-    /// Takes over a connected socket (accepted) or an unopened one (connect() follows).
-    explicit Stream(Socket socket);
-    static Ptr make(Socket socket) { return Ptr(std::make_unique<Stream>(std::move(socket)).release()); }
+    virtual ~Stream() = default;
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
 
     /// The listener that is told; nullptr = none. The listener must detach itself before it dies.
     void listen(StreamListener* listener) noexcept { listener_ = listener; }
 
-    /// Starts to connect to the first address that takes the connection; without any, the error is that of the first
-    /// one, or host_not_found. The listener is told when it is over: connecting() is then false and connect_error()
-    /// says how.
-    void connect(std::span<const tcp::endpoint> addresses);
+    /// A new connection is connecting() until the listener is told; connect_error() says then how that ended.
     bool connecting() const noexcept { return connecting_; }
     const error_code& connect_error() const noexcept { return connect_error_; }
 
-    IoResult read(std::span<char> into);
-    IoResult write(std::span<const char> from);
+    virtual IoResult read(std::span<char> into) = 0;
+    virtual IoResult write(std::span<const char> from) = 0;
 
-    /// As read(), but the bytes stay in the socket until drop() takes them out. One peer's bytes are then held by the
-    /// kernel for as long as another peer does not take them.
-    IoResult peek(std::span<char> into);
+    /// As read(), but the bytes stay where they are until drop() takes them out. One peer's bytes are then held for
+    /// this process for as long as another peer does not take them.
+    virtual IoResult peek(std::span<char> into) = 0;
     /// Takes out `bytes.size()` bytes that peek() has shown; `bytes` is scratch. `all`: no more were there. False if
     /// the connection is dead and they could not be taken out.
-    bool drop(std::span<char> bytes, bool all);
+    virtual bool drop(std::span<char> bytes, bool all) = 0;
 
-    /// Asks to be told when there is something to read, without trying first.
-    void await_readable();
-    void await_writable();
-    /// Whether a read may find something. False while a wait is pending.
+    /// Asks to be told when there may be something to read or room to write, without trying first.
+    virtual void await_readable() = 0;
+    virtual void await_writable() = 0;
+    /// Whether a read may find something: false from the moment one found nothing until the listener would be told.
     bool readable() const noexcept { return readable_; }
-    /// Whether a write may move something: false from the moment the kernel took less than it was given until it takes
-    /// more again.
+    /// Whether a write may move something: false from the moment less was taken than was given until more is taken.
     bool writable() const noexcept { return writable_; }
 
-    /// Asks to be told when the connection breaks (RST), for a stream that has been read to its end. has_broken() is
-    /// true from then on.
-    void await_break();
-    bool has_broken() const noexcept { return broken_; }
+    /// Asks to be told when the connection breaks, for a stream that has been read to its end or is not read now.
+    /// has_broken() is true from then on.
+    virtual void await_break() = 0;
+    bool has_broken() const noexcept { return has_broken_; }
 
-    /// Whether the peer has closed or reset the connection, or sent bytes that were not read yet. One system call.
-    bool is_stale();
+    /// Whether the peer has neither closed the connection nor sent anything that was not read.
+    virtual bool is_quiet() = 0;
+    /// The same for a connection on which another request is to be sent (RFC 9112 §9.2); what happened in the last
+    /// moments may be missed, which any proxy may: it can also happen a moment later.
+    virtual bool may_be_reused() { return is_quiet(); }
 
-    /// No more writes: sends FIN after what was written.
-    void shutdown_send() noexcept;
-    /// Closes. With `reset`, unsent bytes are dropped and the peer sees RST.
-    void close(bool reset = false) noexcept;
-    bool is_open() const noexcept { return socket_.is_open(); }
+    /// No more writes: the peer sees the end behind what was written.
+    virtual void shutdown_send() noexcept = 0;
+    /// Closes, and forgets the listener. With `reset`, unsent bytes are dropped and the peer sees that the connection
+    /// was broken off.
+    virtual void close(bool reset = false) noexcept = 0;
 
-    /// Gives the descriptor away; the stream is closed afterwards. -1 if that failed.
-    int release();
+    /// Gives the descriptor away; the stream is closed afterwards. -1 if it has none that another could use.
+    virtual int release() noexcept = 0;
 
-    Socket& socket() noexcept { return socket_; }
+protected:
+    Stream() = default;
 
-private:
-    struct Ready;
-    struct Connected;
-    template <class T> struct OpAllocator;
+    /// May destroy the stream, unless the caller holds it.
+    void tell()
+    {
+        if (listener_ != nullptr) listener_->stream_ready(*this);
+    }
 
-    void connect_to(const tcp::endpoint& address);
-    void prepare_connected();
-
-    // Memory for the one pending read wait, so that arming it allocates nothing. 128 bytes hold Asio 1.26's wait
-    // operation (104); a larger one falls back to the heap.
-    static constexpr std::size_t op_size = 128;
-
-    Socket socket_;
     StreamListener* listener_ = nullptr;
     error_code connect_error_;
-    std::vector<tcp::endpoint> further_; ///< still to try, the last one first
     bool connecting_ = false;
     bool readable_ = true;
     bool writable_ = true;
-    bool read_armed_ = false;
-    bool write_armed_ = false;
-    bool break_armed_ = false;
-    bool broken_ = false;
-    bool op_memory_used_ = false;
-    alignas(std::max_align_t) std::byte op_memory_[op_size];
+    bool has_broken_ = false;
 };
 
 } // namespace hotspare::balancer

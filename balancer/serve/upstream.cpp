@@ -3,10 +3,16 @@
 #include <algorithm>
 
 namespace hotspare::balancer {
+namespace {
 
-UpstreamPools::UpstreamPools(asio::io_context& context, const Config& config, std::vector<Addresses> addresses,
+/// As long as what the loop knows of an idle connection counts as fresh: whatever came by then has been told.
+constexpr Duration enough_rest = milliseconds(1);
+
+} // namespace
+
+UpstreamPools::UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses,
                              DeadlineWheel& wheel, WorkerCounters& counters)
-    : context_(context), config_(config), addresses_(std::move(addresses)), wheel_(wheel), counters_(counters),
+    : connector_(connector), config_(config), addresses_(std::move(addresses)), wheel_(wheel), counters_(counters),
       idle_(config.backends.size())
 {
 }
@@ -16,14 +22,18 @@ UpstreamPools::~UpstreamPools()
     close_all();
 }
 
-Stream::Ptr UpstreamPools::take(BackendIndex backend)
+Stream::Ptr UpstreamPools::take(BackendIndex backend, TimePoint now)
 {
     auto& idle = idle_[backend];
     while (!idle.empty()) {
-        Stream::Ptr stream = std::move(idle.back().stream);
-        idle.pop_back();
+        auto next = std::partition_point(idle.begin(), idle.end(),
+                                         [now](const Idle& entry) { return entry.since + enough_rest <= now; });
+        if (next == idle.begin()) next = idle.end();
+        --next;
+        Stream::Ptr stream = std::move(next->stream);
+        idle.erase(next);
         counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
-        if (stream->is_stale()) {
+        if (!stream->may_be_reused()) {
             stream->close();
             continue;
         }
@@ -36,11 +46,8 @@ Stream::Ptr UpstreamPools::take(BackendIndex backend)
 
 Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listener)
 {
-    Stream::Ptr stream = Stream::make(Stream::Socket(context_.get_executor()));
-    stream->listen(&listener);
-    stream->connect(addresses_[backend]);
     counters_.backends[backend].connects.add();
-    return stream;
+    return connector_.connect(addresses_[backend], listener);
 }
 
 void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now)
@@ -80,6 +87,8 @@ std::size_t UpstreamPools::close_all()
 // of no more use.
 void UpstreamPools::stream_ready(Stream& stream)
 {
+    // Not every byte of a connection is one of a response: of TLS, some are for the layer below.
+    if (stream.is_quiet()) return stream.await_readable();
     for (std::size_t b = 0; b < idle_.size(); ++b) {
         const auto it = std::find_if(idle_[b].begin(), idle_[b].end(),
                                      [&](const Idle& entry) { return entry.stream.get() == &stream; });

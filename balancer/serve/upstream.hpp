@@ -1,9 +1,10 @@
 // One worker's keep-alive connections to the backends.
 //
 // An idle connection is watched: when the backend closes it or sends something, it leaves the pool. Before one goes out
-// its socket is looked at once more, because the event loop may hold that event behind the request's: bytes from before
+// it is looked at once more, because the event loop may hold that event behind the request's: bytes from before
 // a request are not its response (RFC 9112 §9.2), and a response that a backend sends twice must not reach another
-// client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is closed.
+// client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is closed;
+// but where there is a choice, one that has rested: bytes that a backend sends behind a response come a moment later.
 //
 // Thread: its worker's. Owner: the Worker.
 #pragma once
@@ -19,17 +20,27 @@
 
 namespace hotspare::balancer {
 
+/// Where connections to backends come from.
+class Connector {
+public:
+    /// A new connection, connecting to the first of the addresses that takes it.
+    virtual Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) = 0;
+
+protected:
+    ~Connector() = default;
+};
+
 class UpstreamPools final : public StreamListener, public Deadline {
 public:
-    UpstreamPools(asio::io_context& context, const Config& config, std::vector<Addresses> addresses,
-                  DeadlineWheel& wheel, WorkerCounters& counters);
+    UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses, DeadlineWheel& wheel,
+                  WorkerCounters& counters);
     ~UpstreamPools();
 
     /// Where new connections to `backend` go from now on.
     void set_addresses(BackendIndex backend, Addresses addresses) { addresses_[backend] = std::move(addresses); }
 
-    /// An idle connection to `backend` that is open and has nothing to read, or null. One system call.
-    Stream::Ptr take(BackendIndex backend);
+    /// An idle connection to `backend` that is open and has nothing to read, or null.
+    Stream::Ptr take(BackendIndex backend, TimePoint now);
 
     /// A new connection, connecting. The caller becomes its listener.
     Stream::Ptr connect(BackendIndex backend, StreamListener& listener);
@@ -50,7 +61,7 @@ private:
     void stream_ready(Stream& stream) override;
     void deadline_passed(TimePoint now) override;
 
-    asio::io_context& context_;
+    Connector& connector_;
     const Config& config_;
     std::vector<Addresses> addresses_; ///< by backend
     DeadlineWheel& wheel_;

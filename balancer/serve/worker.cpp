@@ -1,14 +1,19 @@
 #include "balancer/serve/worker.hpp"
 
+#include "balancer/serve/tcp_stream.hpp"
 #include "common/http/address.hpp"
 
-#include <boost/asio/post.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <spdlog/spdlog.h>
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -35,15 +40,16 @@ std::size_t descriptors_for_clients(unsigned workers)
 } // namespace
 
 Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-               AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks)
+               AccessLog* access_log, unsigned index, unsigned workers, int listener, Hooks hooks)
     : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
-      counters_(config), context_(1), work_(context_.get_executor()),
+      counters_(config),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
-      plane_(context_, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
+      plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),
-      acceptor_(context_, protocol, listener), timer_(context_), accept_pause_(context_)
+      listener_(listener)
 {
-    acceptor_.non_blocking(true);
+    ::fcntl(listener, F_SETFL, ::fcntl(listener, F_GETFL) | O_NONBLOCK);
+    loop_.on_alarm([this] { tick(); });
 }
 
 Worker::~Worker()
@@ -57,14 +63,14 @@ void Worker::start()
 {
     thread_ = std::thread([this] {
         schedule_tick();
-        await_connection();
-        context_.run();
+        await_connections();
+        loop_.run();
     });
 }
 
 void Worker::publish(std::shared_ptr<const Routing> routing)
 {
-    asio::post(context_, [this, routing = std::move(routing)]() mutable {
+    loop_.post([this, routing = std::move(routing)]() mutable {
         const TimePoint now = Clock::now();
         const auto down = plane_.placement.update(std::move(routing));
         for (const BackendIndex backend : down) plane_.upstreams.drop(backend);
@@ -76,14 +82,14 @@ void Worker::publish(std::shared_ptr<const Routing> routing)
 
 void Worker::readdress(BackendIndex backend, Addresses addresses)
 {
-    asio::post(context_, [this, backend, addresses = std::move(addresses)]() mutable {
+    loop_.post([this, backend, addresses = std::move(addresses)]() mutable {
         plane_.upstreams.set_addresses(backend, std::move(addresses));
     });
 }
 
 void Worker::drain(Duration limit)
 {
-    asio::post(context_, [this, limit] { begin_drain(limit); });
+    loop_.post([this, limit] { begin_drain(limit); });
 }
 
 void Worker::join()
@@ -93,15 +99,20 @@ void Worker::join()
 
 // ---------------------------------------------------------------------------------------------------------- accepting
 
-void Worker::await_connection()
+void Worker::await_connections()
 {
-    if (!acceptor_.is_open()) return;
-    acceptor_.async_wait(Acceptor::wait_read, [this](const error_code& ec) {
-        if (ec || !acceptor_.is_open()) return;
-        if (accept_some()) return await_connection();
-        accept_pause_.expires_after(accept_pause);
-        accept_pause_.async_wait([this](const error_code&) { await_connection(); });
-    });
+    if (!listener_) return;
+    if (const error_code ec = loop_.watch_listener(listener_.get(), *this)) {
+        shortage(ec.message());
+        plane_.wheel.arm(accept_pause_, Clock::now() + accept_pause);
+    }
+}
+
+void Worker::act()
+{
+    if (accept_some()) return;
+    loop_.unwatch(listener_.get(), *this);
+    plane_.wheel.arm(accept_pause_, Clock::now() + accept_pause);
 }
 
 /// False when the process has run out of something and must pause.
@@ -109,20 +120,26 @@ bool Worker::accept_some()
 {
     for (int i = 0; i < accept_batch; ++i) {
         if (connections() >= room_) return shortage("too many connections for the limit of descriptors");
-        Stream::Socket socket(context_);
-        tcp::endpoint peer;
-        error_code ec;
-        acceptor_.accept(socket, peer, ec);
-        if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
-        if (is_own_shortage(ec)) return shortage(ec.message());
-        if (ec) continue; // ECONNABORTED and the like concern one connection, not the listener
+        boost::asio::ip::tcp::endpoint peer;
+        auto size = static_cast<socklen_t>(peer.capacity());
+        Fd socket(::accept4(listener_.get(), peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!socket) {
+            const error_code ec(errno, boost::system::system_category());
+            if (ec.value() == EAGAIN || ec.value() == EWOULDBLOCK) return true;
+            if (is_own_shortage(ec)) return shortage(ec.message());
+            continue; // ECONNABORTED and the like concern one connection, not the listener
+        }
+        peer.resize(size);
         if (config_.limits.connections > 0 && connections() >= config_.limits.connections) {
             counters_.connections_refused.add();
             continue; // closed by going out of scope
         }
-        socket.set_option(tcp::no_delay(true), ec);
+        const int on = 1;
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         counters_.connections_accepted.add();
-        auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(socket),
+        Stream::Ptr client = TcpStream::accepted(loop_, std::move(socket));
+        if (!client) return shortage("the kernel does not watch another socket");
+        auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client),
                                                  http::plain_address(peer.address()).to_string());
         sessions_.push_back(*session);
         session.release()->step(Clock::now());
@@ -147,6 +164,11 @@ bool Worker::shortage(const std::string& why)
 
 // ----------------------------------------------------------------------------------------------------------- sessions
 
+Stream::Ptr Worker::connect(const Addresses& addresses, StreamListener& listener)
+{
+    return TcpStream::connect(loop_, addresses, listener);
+}
+
 void Worker::forget(Session& session)
 {
     if (session.called_again) std::erase(again_, &session);
@@ -159,14 +181,14 @@ void Worker::call_again(Session& session)
 {
     if (std::exchange(session.called_again, true)) return;
     again_.push_back(&session);
-    if (again_posted_) return;
-    again_posted_ = true;
-    asio::post(context_, [this] { run_again(); });
+    if (again_deferred_) return;
+    again_deferred_ = true;
+    loop_.defer([this] { run_again(); });
 }
 
 void Worker::run_again()
 {
-    again_posted_ = false;
+    again_deferred_ = false;
     const TimePoint now = Clock::now();
     // A step may end other sessions in the list or add to it: take one at a time, and only those that wait now.
     for (std::size_t turns = again_.size(); turns > 0 && !again_.empty(); --turns) {
@@ -190,19 +212,14 @@ void Worker::hand_over(Handover handover)
 void Worker::schedule_tick()
 {
     const TimePoint at = plane_.wheel.next();
-    if (at == timer_at_) return;
-    timer_at_ = at;
-    timer_.expires_at(at);
-    timer_.async_wait([this](const error_code& ec) {
-        if (!ec) tick();
-    });
+    alarm_at_ = at;
+    loop_.set_alarm(at);
 }
 
 void Worker::tick()
 {
     const TimePoint now = Clock::now();
-    counters_.loop_lag_us.set(std::chrono::duration_cast<microseconds>(now - timer_at_).count());
-    timer_at_ = TimePoint::max();
+    counters_.loop_lag_us.set(std::chrono::duration_cast<microseconds>(now - alarm_at_).count());
     plane_.wheel.advance(now);
     if (plane_.relay_memory.trim_due(now)) hooks_.trim();
     if (config_.log_traffic)
@@ -220,11 +237,11 @@ void Worker::begin_drain(Duration limit)
 {
     // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one admits
     // no new connection while it is emptied.
-    ::listen(acceptor_.native_handle(), 0);
+    ::listen(listener_.get(), 0);
     for (std::size_t before = counters_.connections_accepted.value();; before = counters_.connections_accepted.value())
         if (!accept_some() || counters_.connections_accepted.value() == before) break;
-    error_code ignored;
-    acceptor_.close(ignored);
+    loop_.unwatch(listener_.get(), *this);
+    listener_.reset();
     const TimePoint now = Clock::now();
     plane_.draining = true;
     drain_deadline_ = now + limit;
@@ -238,10 +255,7 @@ void Worker::check_drained()
     drained_ = true;
     plane_.upstreams.close_all();
     if (log_writer_) counters_.access_log_dropped.add(log_writer_->flush());
-    timer_.cancel();
-    accept_pause_.cancel();
-    work_.reset();
-    context_.stop();
+    loop_.stop();
     hooks_.drained();
 }
 

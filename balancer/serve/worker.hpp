@@ -7,12 +7,9 @@
 
 #include "balancer/access_log.hpp"
 #include "balancer/serve/data_plane.hpp"
+#include "balancer/serve/event_loop.hpp"
 #include "balancer/serve/session.hpp"
-
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include "common/socket.hpp"
 
 #include <atomic>
 #include <deque>
@@ -24,7 +21,7 @@
 
 namespace hotspare::balancer {
 
-class Worker final : private SessionOwner {
+class Worker final : private SessionOwner, private Connector, private EventLoop::Watcher {
 public:
     struct Hooks {
         DataPlane::Report report;                ///< evidence; called on the worker's thread
@@ -35,9 +32,9 @@ public:
         std::function<void()> trim;    ///< the heap should give pages back; called on the worker's thread
     };
 
-    /// `listener` is a bound, listening, non-blocking descriptor, owned from here on.
+    /// `listener` is a bound, listening descriptor, owned from here on.
     Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-           AccessLog* access_log, unsigned index, unsigned workers, int listener, tcp protocol, Hooks hooks);
+           AccessLog* access_log, unsigned index, unsigned workers, int listener, Hooks hooks);
     ~Worker();
 
     void start();
@@ -57,14 +54,22 @@ public:
     const WorkerCounters& counters() const noexcept { return counters_; }
 
 private:
-    using Acceptor = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
-    using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, asio::io_context::executor_type>;
+    /// The time in which no connection is accepted, because descriptors or memory have run out.
+    struct AcceptPause final : Deadline {
+        explicit AcceptPause(Worker& w) : worker(w) {}
+        void deadline_passed(TimePoint) override { worker.await_connections(); }
+        Worker& worker;
+    };
 
     void forget(Session& session) override;
     void call_again(Session& session) override;
     void hand_over(Handover handover) override;
 
-    void await_connection();
+    Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
+    void note(std::uint32_t) override {}
+    void act() override; ///< connections wait at the listener
+
+    void await_connections();
     bool accept_some();
     std::size_t connections() const noexcept;
     bool shortage(const std::string& why);
@@ -82,20 +87,19 @@ private:
     /// them.
     std::shared_ptr<std::atomic<std::size_t>> handed_over_ = std::make_shared<std::atomic<std::size_t>>(0);
     WorkerCounters counters_;
-    asio::io_context context_;
-    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    EventLoop loop_;
     std::unique_ptr<AccessLog::Writer> log_writer_;
     DataPlane plane_;
-    Acceptor acceptor_;
-    Timer timer_; ///< drives the wheel; never armed later than the nearest deadline
-    TimePoint timer_at_ = TimePoint::max();
-    Timer accept_pause_; ///< after EMFILE and its kin
+    Fd listener_; ///< none while the worker drains
+    TimePoint alarm_at_ =
+        TimePoint::max(); ///< the loop's, which drives the wheel: never later than the nearest deadline
+    AcceptPause accept_pause_{*this};
     TimePoint next_warning_{};
     boost::intrusive::list<
         Session, boost::intrusive::member_hook<Session, boost::intrusive::list_member_hook<>, &Session::in_worker>>
         sessions_;
     std::deque<Session*> again_; ///< whose turn comes after the sockets'
-    bool again_posted_ = false;
+    bool again_deferred_ = false;
     bool drained_ = false;
     TimePoint drain_deadline_ = TimePoint::max();
     std::thread thread_;

@@ -85,7 +85,6 @@ public:
     /// A connection that was accepted elsewhere, and whose first bytes were read already.
     struct Adopted {
         int descriptor = -1;
-        tcp protocol = tcp::v4();
         std::string already_read{};
         /// Answers the request: who read the bytes knows what they ask for. Destroyed with the connection, and with it
         /// what it holds.

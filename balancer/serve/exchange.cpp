@@ -1,8 +1,5 @@
 #include "balancer/serve/exchange.hpp"
 
-#include "balancer/decide/blame.hpp"
-#include "common/http/message.hpp"
-
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
@@ -19,9 +16,6 @@ constexpr std::size_t fair_share = 4 * relay_window;
 constexpr std::size_t kept_buffer = 32 * 1024;
 /// Interim responses of one attempt that wait for its final one; more of them are dropped.
 constexpr std::size_t most_interim = 16 * 1024;
-/// Silence after which a connection counts as closed that one side has finished: a tunnel, or a response without an end
-/// whose client sent FIN after it had begun.
-constexpr Duration closing_grace = milliseconds(500);
 
 constexpr http::HeadLimits response_limits{
     .request_line = longest_response_header, .head = longest_response_header, .fields = FieldList::max_fields};
@@ -47,7 +41,7 @@ Lost lost_for(Reason reason) noexcept
 
 } // namespace
 
-Exchange::Exchange(DataPlane& plane) : plane_(plane) {}
+Exchange::Exchange(DataPlane& plane) : plane_(plane), account_(plane) {}
 
 Exchange::~Exchange()
 {
@@ -57,7 +51,7 @@ Exchange::~Exchange()
 
 std::size_t Exchange::storage() const noexcept
 {
-    std::size_t bytes = client_in.capacity() + request_out_.capacity() + response_out_.capacity();
+    std::size_t bytes = client_in.capacity() + request_.bytes().capacity() + response_out_.capacity();
     for (const Upstream& up : upstreams_) bytes += up.in.capacity() + up.interim.capacity();
     return bytes;
 }
@@ -65,7 +59,7 @@ std::size_t Exchange::storage() const noexcept
 template <class F> void Exchange::for_each_buffer(F f)
 {
     f(client_in);
-    f(request_out_);
+    f(request_.bytes());
     f(response_out_);
     for (Upstream& up : upstreams_) {
         f(up.in);
@@ -102,17 +96,15 @@ void Exchange::end_pause() noexcept
 // ---------------------------------------------------------------------------------------------------------- beginning
 
 void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
-                     std::size_t head_size, TimePoint now)
+                     const RequestHead& head, std::size_t head_size, TimePoint now)
 {
-    const RequestHead& head = plane_.request_head;
     client_ = &client;
     listener_ = &listener;
     pool_ = route.pool;
-    began_ = last_progress_ = now;
+    last_progress_ = now;
     parked_at_ = TimePoint{};
     client_eof_ = unlimited_ = abandonable_ = continued_ = false;
     abandoned_at_ = TimePoint::max();
-    judges_ = true;
     winner_ = nullptr;
 
     method_ = head.method;
@@ -127,53 +119,49 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
 
-    request_out_.clear();
-    out_base_ = 0;
-    retained_ = true;
     write_request(head,
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
                    .client_ip = client_ip,
                    .request_id = request_id_,
                    .forwarded = plane_.config.forwarded,
                    .default_host = plane_.authorities[pool_]},
-                  request_out_);
-    head_bytes_ = request_out_.size();
+                  request_.begin());
+    request_.head_ends();
 
     request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
     deadline_ = now + route.timeout;
 
     response_out_.clear();
     response_body_.begin(Framing::none, 0, false);
-    bytes_in_ = bytes_out_ = 0;
     status_ = 0;
 
     plane_.budgets[pool_].deposit(now);
-    plane_.counters.pools[pool_].requests.add();
-    if (plane_.access_log != nullptr || plane_.config.log_traffic)
-        open_record(client_ip, head.method_name, head.target);
+    account_.open(pool_, client_ip, head.method_name, head.target, now);
 
     client_in.consume(head_size); // from here on the head's views are dead
     scanner.reset();
     phase_ = Phase::placing;
 }
 
-void Exchange::reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now)
+void Exchange::answer_itself(Stream& client, std::string_view client_ip, const RequestHead* head, OwnAnswer answer,
+                             TimePoint now)
 {
-    const RequestHead& head = plane_.request_head;
     client_ = &client;
-    began_ = last_progress_ = now;
-    method_ = parsed ? head.method : beast_http::verb::unknown;
+    parked_at_ = TimePoint{};
+    method_ = head != nullptr ? head->method : beast_http::verb::unknown;
     // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
-    keep_alive_ = parsed && head.keep_alive && !plane_.draining;
-    request_body_.begin(parsed ? head.framing : Framing::none, head.content_length, false);
+    keep_alive_ = head != nullptr && head->keep_alive && !plane_.draining;
+    request_body_.begin(head != nullptr ? head->framing : Framing::none, head != nullptr ? head->content_length : 0,
+                        false);
     ledger_.restart({}, 0);
-    pool_ = no_pool;
-    bytes_in_ = bytes_out_ = 0;
-    if (plane_.access_log != nullptr) open_record(client_ip, parsed ? head.method_name : "", parsed ? head.target : "");
+    if (head != nullptr)
+        account_.open_unrouted(client_ip, head->method_name, head->target, now);
+    else
+        account_.open_unrouted(client_ip, {}, {}, now);
     std::array<char, 32> id;
     request_id_.assign(plane_.new_request_id(id));
     response_out_.clear();
-    answer(why.status, http::to_sentence(why), now);
+    this->answer(answer, now);
 }
 
 // ------------------------------------------------------------------------------------------------------- the main loop
@@ -193,7 +181,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
             }
             if (now >= park_deadline_) {
                 Parked::unlink();
-                fail(503, Lost::no_backend, "no backend can answer: " + describe_attempts(), now);
+                fail(Lost::no_backend, {503, "no backend can answer: " + describe_attempts()}, now);
                 break;
             }
             watch_client(now);
@@ -202,7 +190,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::waiting:
             if (!wait_for_response(now)) {
                 // A request without a body, the usual case, holds no more than its head.
-                if (request_body_.complete() && request_out_.capacity() <= read_ahead && moved_ < fair_share)
+                if (request_body_.complete() && request_.bytes().capacity() <= read_ahead && moved_ < fair_share)
                     return Progress::blocked;
                 return pause();
             }
@@ -213,13 +201,13 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::tunnel:
             if (!run_tunnel(now)) return pause();
             break;
-        case Phase::failing:
+        case Phase::answering:
             if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
                 finish(Progress::abort, now);
                 break;
             }
             if (!flush_response(now)) return Progress::blocked;
-            if (phase_ == Phase::failing) finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
+            if (phase_ == Phase::answering) finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
             break;
         case Phase::finished: phase_ = Phase::idle; return result_;
         }
@@ -234,7 +222,7 @@ Exchange::Progress Exchange::pause()
     if (!client_->writable() || std::any_of(upstreams_.begin(), upstreams_.end(), is_stuck)) {
         if (!Stalled::is_linked()) plane_.stall(*this);
         // Its bytes are not read, so only this shows that the client has given up its upload.
-        if (!request_body_.complete()) client_->await_break();
+        if (phase_ == Phase::tunnel || !request_body_.complete()) client_->await_break();
     }
     count_storage();
     return Progress::blocked;
@@ -280,8 +268,8 @@ TimePoint Exchange::next_deadline() const noexcept
         return request_body_.complete() ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
     }
     case Phase::relaying: return std::min(abandoned_at_, last_progress_ + plane_.config.timeouts.body_idle);
-    case Phase::failing: return last_progress_ + plane_.config.timeouts.body_idle;
-    case Phase::tunnel: return last_progress_ + tunnel_patience();
+    case Phase::answering: return last_progress_ + plane_.config.timeouts.body_idle;
+    case Phase::tunnel: return tunnel_.deadline();
     default: return TimePoint::max();
     }
 }
@@ -290,13 +278,16 @@ TimePoint Exchange::next_deadline() const noexcept
 
 void Exchange::place(TimePoint now)
 {
-    if (now >= deadline_) return fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+    if (now >= deadline_)
+        return fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
     const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active);
     if (!backend) {
         // No backend that returns would get it: each has had it, and failed.
         if (plane_.placement.used_up(pool_, ledger_))
-            return fail(ledger_.trail().back().outcome == Outcome::timed_out ? 504 : 502, Lost::no_backend,
-                        describe_attempts() + "; " + std::string(to_string(Reason::none)), now);
+            return fail(Lost::no_backend,
+                        {ledger_.trail().back().outcome == Outcome::timed_out ? 504U : 502U,
+                         describe_attempts() + "; " + std::string(to_string(Reason::none))},
+                        now);
         return park(now);
     }
     phase_ = Phase::waiting;
@@ -322,7 +313,7 @@ void Exchange::park(TimePoint now)
     released_ = false;
     phase_ = Phase::parked;
     if (!plane_.park(pool_, *this, now))
-        fail(503, Lost::no_backend, "no backend can answer and too many requests wait already", now);
+        fail(Lost::no_backend, {503, "no backend can answer and too many requests wait already"}, now);
 }
 
 void Exchange::unpark()
@@ -370,15 +361,12 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     up.sent_at = now;
     up.hedge_at = now + plane_.hedge_delays[pool_].current();
     up.connect_deadline = now + plane_.config.timeouts.connect;
-    ++plane_.active[backend];
-    plane_.counters.backends[backend].active.add();
-    if (plane_.config.log_traffic) plane_.tell_traffic(record_->method, record_->target, backend);
+    account_.attempt_began(backend);
 }
 
 void Exchange::release(Upstream& up, Fate fate, TimePoint now)
 {
-    --plane_.active[up.backend];
-    plane_.counters.backends[up.backend].active.sub();
+    account_.attempt_ended(up.backend);
     if (fate == Fate::pooled)
         plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
     else
@@ -407,26 +395,24 @@ void Exchange::take_request_bytes(TimePoint now)
     if (client_->has_broken()) return client_gone(now);
     BodyRelay::Step step;
     const RelayMemory& memory = plane_.relay_memory;
-    const std::size_t replayable = head_bytes_ + memory.replayable(plane_.config.pools[pool_].retry.replay_buffer);
-    if (retained_) {
-        // Up to one byte beyond the replay buffer, which ends the retention.
-        const std::size_t room = replayable + 1 - std::min(replayable, request_out_.size());
-        step = request_body_.read(*client_, client_in, request_out_, room);
+    const std::size_t replayable = memory.replayable(plane_.config.pools[pool_].retry.replay_buffer);
+    if (request_.whole()) {
+        step = request_body_.read(*client_, client_in, request_.bytes(), request_.room(replayable));
     } else if (up->send_failed) {
         return; // what it answered is still worth reading, the rest of the body is worth nothing
     } else {
-        step =
-            request_body_.pass(*client_, client_in, *up->stream, request_out_, plane_.window(), memory.most_waiting());
+        step = request_body_.pass(*client_, client_in, *up->stream, request_.bytes(), plane_.window(),
+                                  memory.most_waiting());
         up->sent += step.sent;
-        out_base_ += step.sent;
+        request_.passed(step.sent);
     }
     switch (step.end) {
     case BodyRelay::End::none: break;
     case BodyRelay::End::cut: return client_gone(now);
-    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    case BodyRelay::End::malformed: return refuse({400, "the chunked body is malformed"}, now);
     }
     if (plane_.config.limits.body > 0 && request_body_.content_bytes() > plane_.config.limits.body)
-        return refuse(413, "the body is larger than the limit", now);
+        return refuse({413, "the body is larger than the limit"}, now);
     if (request_body_.complete()) {
         client_->await_readable();
         deadline_ = now + time_left_;
@@ -434,10 +420,9 @@ void Exchange::take_request_bytes(TimePoint now)
     if (step.taken == 0) return;
 
     moved_ += step.taken + step.sent;
-    bytes_in_ += step.taken;
+    account_.received(step.taken);
     last_progress_ = now;
-    if (retained_ && request_out_.size() > replayable) {
-        retained_ = false;
+    if (request_.outgrows(replayable)) {
         ledger_.body_gone();
         // Only one attempt can go on without the beginning: the one that has come further.
         if (running() == 2) {
@@ -451,17 +436,17 @@ void Exchange::take_request_bytes(TimePoint now)
 /// that sends its whole request before it reads would never get to the response (RFC 9112 §9.6).
 void Exchange::drop_request_bytes(TimePoint now)
 {
-    const BodyRelay::Step step = request_body_.read(*client_, client_in, request_out_);
-    request_out_.clear();
+    const BodyRelay::Step step = request_body_.read(*client_, client_in, request_.bytes());
+    request_.discard();
     switch (step.end) {
     case BodyRelay::End::none: break;
     case BodyRelay::End::cut: return client_gone(now);
-    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    case BodyRelay::End::malformed: return refuse({400, "the chunked body is malformed"}, now);
     }
     if (request_body_.complete()) client_->await_readable();
     if (step.taken == 0) return;
     moved_ += step.taken;
-    bytes_in_ += step.taken;
+    account_.received(step.taken);
     last_progress_ = now;
 }
 
@@ -495,9 +480,8 @@ void Exchange::watch_client(TimePoint now)
 
 void Exchange::send_request(Upstream& up, TimePoint now)
 {
-    while (!up.send_failed && up.sent < request_end()) {
-        const IoResult io =
-            up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
+    while (!up.send_failed && up.sent < request_.end()) {
+        const IoResult io = up.stream->write(request_.from(up.sent));
         if (io.io == Io::blocked) return;
         if (io.io == Io::failed) {
             up.send_failed = true; // what it answered before it closed may still be read
@@ -509,21 +493,13 @@ void Exchange::send_request(Upstream& up, TimePoint now)
         moved_ += io.bytes;
         last_progress_ = now;
     }
-    forget_sent(up);
+    request_.drop_until(up.sent); // of a request that cannot be replayed, of which only one attempt runs
 }
 
 /// Whether the backend has the whole request and owes an answer.
 bool Exchange::all_sent(const Upstream& up) const noexcept
 {
-    return request_body_.complete() && up.sent == request_end();
-}
-
-/// Without the replay buffer, bytes that were sent are of no more use; only one attempt runs then.
-void Exchange::forget_sent(const Upstream& up) noexcept
-{
-    if (retained_) return;
-    request_out_.consume(static_cast<std::size_t>(up.sent - out_base_));
-    out_base_ = up.sent;
+    return request_body_.complete() && up.sent == request_.end();
 }
 
 // ------------------------------------------------------------------------------------------ waiting for the response
@@ -550,30 +526,26 @@ bool Exchange::wait_for_response(TimePoint now)
         const Duration patience = plane_.config.pools[pool_].probe.timeout;
         for (Upstream& up : upstreams_) {
             if (!up.stream) continue;
-            // One that was only asked a moment ago has not been silent.
-            // One that another was asked as well is silent everywhere, and a client that has closed its side may have
-            // left long ago: neither says anything about the backend.
+            // One that was only asked a moment ago has not been silent, and a client that has closed its side may have
+            // left long ago: that says nothing about the backend.
             const bool silent = all_sent(up) && now - up.sent_at >= patience && !client_eof_;
-            if (silent && sent_only_to(up.backend, ledger_.trail())) {
-                plane_.observe(up.backend, EvidenceKind::timed_out, now);
-                judge_failure(up.backend, now);
-            }
+            if (silent) account_.was_silent(ledger_, up.backend, now);
             ledger_.failed(up.id, Outcome::timed_out, now, plane_.budgets[pool_]);
             release(up, Fate::reset, now);
         }
-        fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+        fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
         return true;
     }
     if (!request_body_.complete() && now >= last_progress_ + plane_.config.timeouts.body_idle) {
         for (Upstream& up : upstreams_) {
             // A backend that does not take what is there is silent, not the client.
-            if (!up.stream || up.stream->connecting() || (up.sent == request_end() && !takes_nothing(up))) continue;
+            if (!up.stream || up.stream->connecting() || (up.sent == request_.end() && !takes_nothing(up))) continue;
             last_progress_ = now; // for the next attempt, if there is one
             attempt_failed(up, Outcome::timed_out, now);
             return true;
         }
         cancel_attempts(now);
-        answer(408, "the request's body did not arrive in time", now);
+        answer({408, "the request's body did not arrive in time"}, now);
         return true;
     }
     hedge(now);
@@ -620,7 +592,7 @@ bool Exchange::take_head(Upstream& up, TimePoint now)
     case HeadScanner::Found::incomplete: return false;
     case HeadScanner::Found::rejected:
         // A head over our limit is no fault of the backend, whatever happens to the request.
-        if (up.scanner.rejection().status == 414 || up.scanner.rejection().status == 431) judges_ = false;
+        if (up.scanner.rejection().status == 414 || up.scanner.rejection().status == 431) account_.met_our_limit();
         attempt_failed(up, Outcome::malformed, now);
         return false;
     case HeadScanner::Found::complete: break;
@@ -649,9 +621,7 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
 
     const PoolConfig& pool = plane_.config.pools[pool_];
     const Duration latency = now - up.sent_at;
-    BackendCounters& counters = plane_.counters.backends[up.backend];
-    counters.responses[code_class(head.status)].add();
-    counters.latency.observe(latency);
+    account_.responded(up.backend, head.status, latency);
     const bool failing = pool.passive.failing_status.contains(head.status);
 
     if (contains(pool.retry.statuses, head.status) &&
@@ -669,28 +639,10 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
         }
     }
     if (failing)
-        judge_failure(up.backend, now);
+        account_.failed_for_good(ledger_, up.backend, now);
     else
-        judge_success(up.backend, latency, now);
+        account_.succeeded(ledger_, up.backend, latency, now);
     choose(up, head, now);
-}
-
-/// The request has succeeded at `winner`.
-void Exchange::judge_success(BackendIndex winner, Duration latency, TimePoint now)
-{
-    if (!judges_) return;
-    const auto trail = ledger_.trail();
-    if (first_sent_to(trail) == winner) plane_.observe(winner, EvidenceKind::success, now, latency);
-    if (trail.size() > 1)
-        for_each_diverted(trail, winner,
-                          [&](BackendIndex backend) { plane_.observe(backend, EvidenceKind::diverted, now); });
-}
-
-/// The request has failed at `backend` and is sent nowhere else.
-void Exchange::judge_failure(BackendIndex backend, TimePoint now)
-{
-    if (judges_ && sent_only_to(backend, ledger_.trail()) && plane_.placement.alternative(pool_, ledger_))
-        plane_.observe(backend, EvidenceKind::uncompared, now);
 }
 
 /// An interim response (RFC 9110 §15.2) waits for the final one of its attempt: of an attempt that is given up the
@@ -719,8 +671,7 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     for (Upstream& rival : upstreams_) {
         if (&rival == &up || !rival.stream) continue;
         ledger_.failed(rival.id, Outcome::outpaced, now, plane_.budgets[pool_]);
-        if (ledger_[up.id].hedge && first_sent_to(ledger_.trail()) == rival.backend)
-            plane_.observe(rival.backend, EvidenceKind::outpaced, now);
+        if (ledger_[up.id].hedge) account_.overtaken(ledger_, rival.backend, now);
         release(rival, Fate::reset, now);
     }
     ledger_.answering(up.id, head.status);
@@ -751,10 +702,9 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     upstream_reusable_ = head.keep_alive;
     up.in.consume(size);
     if (head.status == 101) {
-        request_out_.clear();
-        request_body_.begin(Framing::until_close, 0, false);
-        response_body_.begin(Framing::until_close, 0, false);
-        tunnel_client_eof_ = tunnel_backend_eof_ = false;
+        request_.discard();
+        request_body_.begin(Framing::none, 0, false); // whatever follows belongs to the tunnel
+        tunnel_.begin(plane_.config.timeouts.tunnel_idle, now);
         phase_ = Phase::tunnel;
         return;
     }
@@ -827,7 +777,7 @@ bool Exchange::relay(TimePoint now)
         // or does not send what the backend waits for.
         const bool backend_owes =
             winner_ != nullptr && response_out_.empty() && client_->writable() &&
-            (request_body_.complete() || winner_->sent < request_end() || takes_nothing(*winner_));
+            (request_body_.complete() || winner_->sent < request_.end() || takes_nothing(*winner_));
         if (backend_owes) attempt_failed(*winner_, Outcome::timed_out, now);
         cancel_attempts(now);
         if (phase_ == Phase::relaying) finish(Progress::abort, now);
@@ -852,7 +802,7 @@ void Exchange::take_response_bytes(TimePoint now)
                                                      plane_.relay_memory.most_waiting());
     if (step.taken > 0) {
         moved_ += step.taken + step.sent;
-        bytes_out_ += step.sent;
+        account_.delivered(step.sent);
         last_progress_ = now;
     }
     switch (step.end) {
@@ -885,7 +835,7 @@ bool Exchange::flush_response(TimePoint now)
             return false;
         }
         response_out_.consume(io.bytes);
-        bytes_out_ += io.bytes;
+        account_.delivered(io.bytes);
         moved_ += io.bytes;
         last_progress_ = now;
     }
@@ -894,49 +844,19 @@ bool Exchange::flush_response(TimePoint now)
 
 // ------------------------------------------------------------------------------------------------------------- tunnels
 
-/// Moves bytes one way until one side blocks. False when the tunnel is broken.
-bool Exchange::pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now)
-{
-    while (moved_ < fair_share) {
-        while (!out.empty()) {
-            const IoResult io = to.write(out.data());
-            if (io.io == Io::blocked) return true;
-            if (io.io == Io::failed) return false;
-            out.consume(io.bytes);
-            last_progress_ = now;
-        }
-        if (body.complete()) {
-            if (std::exchange(closed, true)) return true;
-            to.shutdown_send();
-            last_progress_ = now;
-            return true;
-        }
-        const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window(), plane_.relay_memory.most_waiting());
-        if (step.end != BodyRelay::End::none) return false;
-        if (step.taken == 0 && !body.complete()) return true;
-        if (step.taken > 0) last_progress_ = now;
-        moved_ += step.taken + step.sent;
-    }
-    return true;
-}
-
 bool Exchange::run_tunnel(TimePoint now)
 {
-    Stream& backend = *winner_->stream;
-    const bool sound = pump(request_body_, *client_, client_in, backend, request_out_, tunnel_client_eof_, now) &&
-                       pump(response_body_, backend, winner_->in, *client_, response_out_, tunnel_backend_eof_, now);
-    const bool over = tunnel_client_eof_ && tunnel_backend_eof_;
-    const bool silent = now >= last_progress_ + tunnel_patience();
-    if (sound && !over && !silent) return false;
-    end_tunnel(sound && over ? Fate::closed : Fate::reset, sound ? Progress::close : Progress::abort, now);
+    const Tunnel::State state =
+        tunnel_.run({*client_, client_in, response_out_}, {*winner_->stream, winner_->in, request_.bytes()},
+                    {plane_.window(), plane_.relay_memory.most_waiting(), fair_share}, moved_, now);
+    last_progress_ = tunnel_.last_progress();
+    switch (state) {
+    case Tunnel::State::open: return false;
+    case Tunnel::State::over: end_tunnel(Fate::closed, Progress::close, now); break;
+    case Tunnel::State::silent: end_tunnel(Fate::reset, Progress::close, now); break;
+    case Tunnel::State::broken: end_tunnel(Fate::reset, Progress::abort, now); break;
+    }
     return true;
-}
-
-/// A side that has finished sending has most likely closed (RFC 6455 has no half-closed connections): the other one
-/// gets a moment for its last bytes.
-Duration Exchange::tunnel_patience() const noexcept
-{
-    return tunnel_client_eof_ || tunnel_backend_eof_ ? closing_grace : plane_.config.timeouts.tunnel_idle;
 }
 
 void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
@@ -944,7 +864,6 @@ void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
     ledger_.finished(winner_->id, now);
     release(*winner_, fate, now);
     winner_ = nullptr;
-    request_body_.begin(Framing::none, 0, false);
     finish(how, now);
 }
 
@@ -953,62 +872,26 @@ void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
 void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
 {
     const BackendIndex backend = up.backend;
-    // A backend that was asked only because another failed is not judged, and a body owes nothing by a deadline.
-    bool judged = judges_ && first_sent_to(ledger_.trail()).value_or(backend) == backend &&
-                  !(outcome == Outcome::timed_out && ledger_[up.id].stage == Stage::answered);
-    const auto observe = [&](EvidenceKind kind) {
-        if (judged) plane_.observe(backend, kind, now);
-    };
+    bool judged = account_.would_judge(ledger_, up.id, outcome);
     const bool had_spared = ledger_.spared().has_value();
     const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
     judged |= !had_spared && ledger_.spared(); // what it has not read did not break it
-
-    BackendCounters& counters = plane_.counters.backends[backend];
-    // A pooled connection that turned out stale proves nothing against its backend; the fresh one will.
-    if (verdict.move != Move::fresh) {
-        switch (outcome) {
-        case Outcome::refused:
-            counters.connect_failures.add();
-            plane_.observe(backend, EvidenceKind::refused, now);
-            break;
-        case Outcome::connect_timeout:
-            counters.connect_failures.add();
-            plane_.observe(backend, EvidenceKind::refused, now);
-            break;
-        case Outcome::reset:
-            counters.responses[0].add();
-            observe(EvidenceKind::reset);
-            break;
-        case Outcome::malformed:
-            counters.responses[0].add();
-            observe(EvidenceKind::malformed);
-            break;
-        case Outcome::timed_out: observe(EvidenceKind::timed_out); break;
-        default: break;
-        }
-    }
+    account_.attempt_failed(backend, outcome, verdict, judged, now);
     if (winner_ == &up) winner_ = nullptr;
     release(up, Fate::reset, now);
 
-    PoolCounters& pool = plane_.counters.pools[pool_];
     switch (verdict.move) {
-    case Move::elsewhere:
-        (outcome == Outcome::moved ? pool.moves : pool.retries).add();
-        phase_ = Phase::placing;
-        break;
-    case Move::fresh:
-        pool.retries.add();
-        start(backend, true, false, now);
-        break;
+    case Move::elsewhere: phase_ = Phase::placing; break;
+    case Move::fresh: start(backend, true, false, now); break;
     case Move::wait: break;
     case Move::give_up:
-        if (verdict.reason == Reason::budget) pool.budget_exhausted.add();
-        judge_failure(backend, now);
-        fail(outcome == Outcome::timed_out ? 504 : 502, lost_for(verdict.reason),
-             describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
+        account_.failed_for_good(ledger_, backend, now);
+        fail(lost_for(verdict.reason),
+             {outcome == Outcome::timed_out ? 504U : 502U,
+              describe_attempts() + "; " + std::string(to_string(verdict.reason))},
+             now);
         break;
     case Move::abort:
-        pool.lost[static_cast<std::size_t>(Lost::truncated)].add();
         flush_response(now); // what the backend did send is the client's
         if (phase_ != Phase::finished) finish(Progress::abort, now);
         break;
@@ -1026,7 +909,7 @@ void Exchange::run_short(Upstream& up, TimePoint now)
     plane_.counters.backends[backend].connect_failures.add();
     if (running() > 0) return;
     if (ledger_.may_send() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
-    fail(503, Lost::no_backend, "the balancer cannot open a connection: " + what, now);
+    fail(Lost::no_backend, {503, "the balancer cannot open a connection: " + what}, now);
 }
 
 bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
@@ -1076,101 +959,48 @@ void Exchange::client_gone(TimePoint now)
 }
 
 /// The client broke the rules in the middle of its body. A response that has begun can only be cut short.
-void Exchange::refuse(unsigned status, std::string_view detail, TimePoint now)
+void Exchange::refuse(OwnAnswer why, TimePoint now)
 {
     const bool begun = phase_ != Phase::waiting;
     cancel_attempts(now);
     if (begun)
         finish(Progress::abort, now);
     else
-        answer(status, detail, now);
+        answer(why, now);
 }
 
 /// The balancer could not get an answer from any backend.
-void Exchange::fail(unsigned status, Lost lost, const std::string& detail, TimePoint now)
+void Exchange::fail(Lost lost, OwnAnswer why, TimePoint now)
 {
-    plane_.counters.pools[pool_].lost[static_cast<std::size_t>(lost)].add();
-    answer(status, detail, now);
+    account_.lost(lost);
+    answer(why, now);
 }
 
-void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
+void Exchange::answer(const OwnAnswer& answer, TimePoint now)
 {
-    status_ = status;
+    status_ = answer.status;
     last_progress_ = now;
     // Bytes of a body that is not read must not be taken for the next request.
     if (plane_.draining || !request_body_.complete()) keep_alive_ = false;
-    write_problem(status, detail, status == 503);
-    phase_ = Phase::failing;
-}
-
-void Exchange::write_problem(unsigned status, std::string_view detail, bool retry_after)
-{
-    const std::string text = http::problem_document({.status = status, .detail = std::string(detail)}, request_id_);
-    Buffer& out = response_out_;
-    out.append("HTTP/1.1 ");
-    out.append_number(status);
-    out.append(" ");
-    out.append(http::reason_phrase(status));
-    out.append("\r\nDate: ");
-    out.append(plane_.date.at(std::chrono::system_clock::now()));
-    if (status != 204) {
-        out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
-        out.append_number(text.size());
-    }
-    out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
-    out.append(request_id_);
-    if (retry_after) out.append("\r\nRetry-After: 1");
-    if (!keep_alive_) out.append("\r\nConnection: close");
-    out.append("\r\n\r\n");
-    if (status != 204 && method_ != beast_http::verb::head) out.append(text);
+    write_answer(answer,
+                 {.request_id = request_id_,
+                  .date = plane_.date.at(std::chrono::system_clock::now()),
+                  .to_head = method_ == beast_http::verb::head,
+                  .keep_alive = keep_alive_},
+                 response_out_);
+    phase_ = Phase::answering;
 }
 
 void Exchange::finish(Progress how, TimePoint now)
 {
     phase_ = Phase::finished;
     result_ = how;
-    if (pool_ == no_pool) return log_request(how, now); // refused before it had a pool
-
-    PoolCounters& pool = plane_.counters.pools[pool_];
-    pool.responses[how == Progress::abort ? 0 : code_class(status_)].add();
-    pool.latency.observe(now - began_);
-    const bool answered = how != Progress::abort && status_ > 0 && status_ < 500;
-    if (answered && (ledger_.trail().size() > 1 || parked_at_ != TimePoint{})) {
-        auto saved = Saved::retry;
-        for (const Attempt& attempt : ledger_.trail()) {
-            if (attempt.outcome == Outcome::moved) saved = Saved::move;
-            if (attempt.outcome == Outcome::answered && attempt.hedge) saved = Saved::hedge;
-        }
-        if (parked_at_ != TimePoint{}) saved = Saved::park;
-        // The original answering before its hedge needed no saving.
-        const bool raced_only = saved == Saved::retry && ledger_.trail()[0].outcome == Outcome::answered;
-        if (!raced_only) pool.saved[static_cast<std::size_t>(saved)].add();
-    }
-    log_request(how, now);
-}
-
-void Exchange::open_record(std::string_view client_ip, std::string_view method, std::string_view target)
-{
-    record_ = std::make_unique<AccessRecord>();
-    record_->time = std::chrono::system_clock::now();
-    record_->client = client_ip;
-    record_->method = method;
-    record_->target = target;
-}
-
-void Exchange::log_request(Progress how, TimePoint now)
-{
-    if (!record_) return;
-    record_->duration = now - began_;
-    record_->request_id = request_id_;
-    record_->status = status_;
-    record_->bytes_in = bytes_in_;
-    record_->bytes_out = bytes_out_;
-    if (pool_ != no_pool) record_->pool = pool_;
-    record_->complete = how != Progress::abort;
-    record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
-    if (plane_.access_log != nullptr) plane_.access_log->add(std::move(*record_));
-    record_.reset();
+    account_.close(ledger_,
+                   {.status = status_,
+                    .complete = how != Progress::abort,
+                    .parked = parked_at_ != TimePoint{},
+                    .request_id = request_id_},
+                   now);
 }
 
 std::string Exchange::describe_attempts() const

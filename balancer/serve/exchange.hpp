@@ -2,27 +2,30 @@
 //
 // An Exchange is the state of one request between the moment its head is complete and the moment its response is: the
 // request's bytes for the backends, up to two attempts running at once (the second is a hedge), and the response's
-// bytes for the client. It moves in advance(): everything that can be done without waiting is done, then the sockets,
+// bytes for the client. It moves in advance(): everything that can be done without waiting is done, then the streams,
 // the deadline or a new Routing call it again. What may be sent again, and where, it asks the attempt ledger and the
 // placement; it decides nothing of that itself.
 //
 //   placing --> waiting --> relaying --> finished
 //      |  ^        |            `--> tunnel (101)
 //      v  |        v
-//     parked    failing (an answer of our own)
+//     parked    answering (an answer of our own)
 //
 // Thread: its worker's. Owner: the client session, which lends it the client's stream; idle ones rest in the DataPlane.
 #pragma once
 
 #include "balancer/decide/attempt.hpp"
+#include "balancer/serve/account.hpp"
 #include "balancer/serve/body_relay.hpp"
 #include "balancer/serve/buffer.hpp"
 #include "balancer/serve/data_plane.hpp"
 #include "balancer/serve/message_head.hpp"
+#include "balancer/serve/own_answer.hpp"
+#include "balancer/serve/replay_buffer.hpp"
 #include "balancer/serve/stream.hpp"
+#include "balancer/serve/tunnel.hpp"
 
 #include <array>
-#include <limits>
 #include <optional>
 #include <string>
 
@@ -46,13 +49,15 @@ public:
     HeadScanner scanner; ///< over client_in
     bool rested = false; ///< the DataPlane's mark: in its stock since the last look
 
-    /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes
-    /// of client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
+    /// Takes the request whose head was parsed from the first `head_size` bytes of client_in, which end the life of
+    /// `head`'s views here. `listener` is told when an upstream connection is ready or the request may leave the
+    /// parking lot.
     void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
-               std::size_t head_size, TimePoint now);
+               const RequestHead& head, std::size_t head_size, TimePoint now);
 
-    /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request_head holds the head.
-    void reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now);
+    /// Answers without asking a backend. `head` is null if it could not be read.
+    void answer_itself(Stream& client, std::string_view client_ip, const RequestHead* head, OwnAnswer answer,
+                       TimePoint now);
 
     Progress advance(TimePoint now);
 
@@ -77,7 +82,7 @@ public:
     bool idle() const noexcept { return phase_ == Phase::idle; }
 
 private:
-    enum class Phase : std::uint8_t { idle, placing, parked, waiting, relaying, tunnel, failing, finished };
+    enum class Phase : std::uint8_t { idle, placing, parked, waiting, relaying, tunnel, answering, finished };
 
     struct Upstream {
         Stream::Ptr stream; ///< null: this slot is free
@@ -128,8 +133,6 @@ private:
     void watch_client(TimePoint now);
     void send_request(Upstream& up, TimePoint now);
     bool all_sent(const Upstream& up) const noexcept;
-    std::uint64_t request_end() const noexcept { return out_base_ + request_out_.size(); } ///< as far as it was read
-    void forget_sent(const Upstream& up) noexcept;
 
     // The response's way to the client
     void drive(Upstream& up, TimePoint now);
@@ -144,25 +147,18 @@ private:
     bool may_reuse_client() const noexcept;
     bool run_tunnel(TimePoint now);
     void end_tunnel(Fate fate, Progress how, TimePoint now);
-    Duration tunnel_patience() const noexcept;
-    bool pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now);
 
     // Ends
     void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
-    void judge_success(BackendIndex winner, Duration latency, TimePoint now);
-    void judge_failure(BackendIndex backend, TimePoint now);
     void release(Upstream& up, Fate fate, TimePoint now);
     void run_short(Upstream& up, TimePoint now);
     TimePoint hedge_time(const Upstream& up) const noexcept;
     void hedge(TimePoint now);
     void cancel_attempts(TimePoint now);
-    void refuse(unsigned status, std::string_view detail, TimePoint now);
-    void fail(unsigned status, Lost lost, const std::string& detail, TimePoint now);
-    void answer(unsigned status, std::string_view detail, TimePoint now);
-    void write_problem(unsigned status, std::string_view detail, bool retry_after);
+    void refuse(OwnAnswer answer, TimePoint now);
+    void fail(Lost lost, OwnAnswer answer, TimePoint now);
+    void answer(const OwnAnswer& answer, TimePoint now);
     void finish(Progress how, TimePoint now);
-    void open_record(std::string_view client_ip, std::string_view method, std::string_view target);
-    void log_request(Progress how, TimePoint now);
     std::string describe_attempts() const;
 
     DataPlane& plane_;
@@ -174,20 +170,17 @@ private:
     Progress result_ = Progress::blocked;
     AttemptLedger ledger_;
     std::uint32_t spared_down_count_ = 0; ///< of ledger_.spared(), when that attempt began
-    static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
-    PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
-    TimePoint began_{};
-    TimePoint deadline_{}; ///< for the response head; none while the body arrives
-    Duration time_left_{}; ///< until then, when the body began to arrive
+    PoolIndex pool_ = 0;                  ///< of a request that has begun
+    TimePoint deadline_{};                ///< for the response head; none while the body arrives
+    Duration time_left_{};                ///< until then, when the body began to arrive
     TimePoint park_deadline_{};
     TimePoint parked_at_{};
-    TimePoint last_progress_{}; ///< of a body or tunnel
+    TimePoint last_progress_{}; ///< of a body
     bool released_ = false;
     bool client_eof_ = false;
     bool unlimited_ = false;   ///< the response has no length, and it was not looked yet whether its client half-closed
     bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun
     TimePoint abandoned_at_ = TimePoint::max(); ///< when a client that closed behind a silent response counts as gone
-    bool judges_ = true;                        ///< what it meets is evidence: no limit of ours ended an attempt
     bool paused_ = false;                       ///< its storage was counted
     bool stalled_ = false;                      ///< a peer did not take what it was sent, for some time
     std::size_t moved_ = 0;                     ///< bytes moved in this call of advance()
@@ -202,11 +195,7 @@ private:
     bool continued_ = false; ///< one 100 is enough
     std::string request_id_;
 
-    // The request's bytes: head and framed body, from position out_base_ on
-    Buffer request_out_;
-    std::uint64_t out_base_ = 0;
-    std::size_t head_bytes_ = 0;
-    bool retained_ = true; ///< request_out_ still begins at position 0
+    ReplayBuffer request_;
     BodyRelay request_body_{http::Sender::client};
 
     std::array<Upstream, 2> upstreams_;
@@ -216,13 +205,10 @@ private:
     Buffer response_out_;
     BodyRelay response_body_{http::Sender::server};
     bool upstream_reusable_ = false;
-    std::uint64_t bytes_in_ = 0;
-    std::uint64_t bytes_out_ = 0;
     unsigned status_ = 0;
-    bool tunnel_client_eof_ = false;
-    bool tunnel_backend_eof_ = false;
+    Tunnel tunnel_;
 
-    std::unique_ptr<AccessRecord> record_; ///< only while the access log or log_traffic is on
+    Account account_;
 };
 
 } // namespace hotspare::balancer

@@ -144,8 +144,8 @@ Session::Step Session::read_request(TimePoint now)
                 count_idle(true);
                 if (now >= deadline_) return Step::over;
             } else if (now >= deadline_) {
-                exchange_->reject(*client_, client_ip_, {408, "the request's header did not arrive in time"}, false,
-                                  now);
+                exchange_->answer_itself(*client_, client_ip_, nullptr,
+                                         {408, "the request's header did not arrive in time"}, now);
                 state_ = State::exchanging;
                 return Step::again;
             }
@@ -164,42 +164,43 @@ Session::Step Session::take_request(TimePoint now)
     while (x.client_in.text().starts_with("\r\n")) x.client_in.consume(2);
     if (x.client_in.empty() || x.client_in.text() == "\r") return Step::wait;
 
-    const auto refuse = [&](const Rejection& why, bool parsed) {
-        if (!parsed) plane_.counters.bad_requests.add();
-        x.reject(*client_, client_ip_, why, parsed, now);
+    const auto refuse = [&](const Rejection& why) {
+        plane_.counters.bad_requests.add();
+        x.answer_itself(*client_, client_ip_, nullptr, {why.status, http::to_sentence(why)}, now);
         state_ = State::exchanging;
         return Step::again;
     };
 
     switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.config.limits))) {
     case HeadScanner::Found::incomplete: return Step::wait;
-    case HeadScanner::Found::rejected: return refuse(x.scanner.rejection(), false);
+    case HeadScanner::Found::rejected: return refuse(x.scanner.rejection());
     case HeadScanner::Found::complete: break;
     }
     const std::size_t size = x.scanner.head_size();
     RequestHead& head = plane_.request_head;
     if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
-        return refuse(*rejection, false);
+        return refuse(*rejection);
 
-    const auto refuse_whole = [&](const Rejection& why) {
-        const Step step = refuse(why, true);
+    const auto answer = [&](OwnAnswer own) {
+        x.answer_itself(*client_, client_ip_, &head, std::move(own), now);
         x.client_in.consume(size);
         x.scanner.reset();
-        return step;
+        state_ = State::exchanging;
+        return Step::again;
     };
     // RFC 9110 §7.6.2: the request is for us, the last hop that its sender allows.
     if (head.max_forwards && *head.max_forwards == 0)
-        return refuse_whole(head.method == beast_http::verb::options
-                                ? Rejection{204, {}}
-                                : Rejection{501, "the balancer does not answer TRACE itself"});
+        return answer(head.method == beast_http::verb::options
+                          ? OwnAnswer{204}
+                          : OwnAnswer{501, "the balancer does not answer TRACE itself"});
     // "OPTIONS *" asks about the server as a whole: the route of its root answers.
     const std::string_view path = head.target == "*" ? "/" : head.path();
     const RouteConfig* const route = plane_.routes.match(path);
     if (head.dotted && plane_.routes.leaves(route, path))
-        return refuse_whole({400, "the path leads to another route when its dot segments are resolved"});
+        return answer({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) {
         plane_.counters.unrouted_requests.add();
-        return refuse_whole({404, "no route for this path"});
+        return answer({404, "no route for this path"});
     }
     if (route->builtin != Builtin::none) {
         Handover handover{.descriptor = -1,
@@ -211,7 +212,7 @@ Session::Step Session::take_request(TimePoint now)
         if (handover.descriptor >= 0) owner_.hand_over(std::move(handover));
         return Step::over;
     }
-    x.begin(*client_, *this, client_ip_, *route, size, now);
+    x.begin(*client_, *this, client_ip_, *route, head, size, now);
     state_ = State::exchanging;
     return Step::again;
 }

@@ -22,8 +22,7 @@ namespace hotspare::http {
 /// Who wrote the message: how strictly it is read.
 enum class Sender : std::uint8_t { client, server };
 
-/// Why a message was refused: the status for the client and one sentence. 204: nothing was wrong with it, and there is
-/// nothing to say.
+/// Why a message was refused: the status for the client and one sentence.
 struct Rejection {
     unsigned status = 400;
     std::string_view detail;

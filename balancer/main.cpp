@@ -106,6 +106,7 @@ void serve(App& app, const Config& config)
     probed.get_future().wait_for(first_round);
     for (auto& worker : workers) worker->start();
     app.on_stop([&] {
+        admin->end_streams(); // they would last as long as their readers want
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });
     if (!config.default_pages.empty())

@@ -22,9 +22,8 @@ namespace hotspare::balancer {
 
 /// What the pages hold for one connection until it ends.
 struct Admin::Visit {
-    Visit(Admin& owner, Handover& handover)
-        : admin(owner), counted(std::move(handover.counted)), descriptor(handover.descriptor),
-          before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
+    Visit(Admin& owner, const Handover& handover)
+        : admin(owner), descriptor(handover.descriptor), before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
     {
     }
     ~Visit()
@@ -37,11 +36,10 @@ struct Admin::Visit {
     Visit& operator=(const Visit&) = delete;
 
     Admin& admin;
-    const std::shared_ptr<const void> counted; ///< the worker's
-    int descriptor;                            ///< until the server has it
-    const std::size_t before;                  ///< visits_ without it
-    bool asks = true;                          ///< counted in visits_
-    std::string streams_to;                    ///< the address that has a place of places_; empty = none
+    int descriptor;           ///< until the server has it
+    const std::size_t before; ///< visits_ without it
+    bool asks = true;         ///< counted in visits_
+    std::string streams_to;   ///< the address that has a place of places_; empty = none
 };
 
 namespace {
@@ -195,6 +193,13 @@ asio::awaitable<void> Admin::end()
     work_.reset();
 }
 
+void Admin::end_streams()
+{
+    asio::post(context_, [this] {
+        for (const Subscriber& subscriber : std::exchange(subscribers_, {})) subscriber.outbox->close();
+    });
+}
+
 void Admin::adopt(Handover handover)
 {
     const auto visit = std::make_shared<Visit>(*this, handover);
@@ -209,6 +214,7 @@ void Admin::adopt(Handover handover)
         server_.adopt(
             {.descriptor = std::exchange(visit->descriptor, -1),
              .already_read = std::move(handover.bytes),
+             .peer = std::move(handover.client),
              .dispatch = [this, builtin, visit](http::Request& request) { return answer(builtin, request, visit); },
              .read_body = builtin == Builtin::admin && config_.admin});
     });

@@ -78,6 +78,10 @@ Connection::Connection(Server& server, tcp::socket socket, Server::Adopted adopt
       single_(true), read_body_(adopted.read_body), readers_(server.context_)
 {
     take_peer();
+    if (!adopted.peer.empty()) {
+        error_code invalid;
+        peer_ = {asio::ip::make_address(adopted.peer, invalid), 0};
+    }
     const std::string& bytes = adopted.already_read;
     const auto space = buffer_.prepare(bytes.size());
     if (!bytes.empty()) std::memcpy(space.data(), bytes.data(), bytes.size());

@@ -86,6 +86,7 @@ public:
     struct Adopted {
         int descriptor = -1;
         std::string already_read{};
+        std::string peer{}; ///< the client's IP address, if the connection does not come from the client itself
         /// Answers the request: who read the bytes knows what they ask for. Destroyed with the connection, and with it
         /// what it holds.
         Dispatch dispatch{};

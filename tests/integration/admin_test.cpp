@@ -61,8 +61,7 @@ public:
                 admin.adopt({.descriptor = client,
                              .bytes = std::move(first),
                              .builtin = route != nullptr ? route->builtin : Builtin::none,
-                             .client = "127.0.0.1",
-                             .counted = counted_});
+                             .client = "127.0.0.1"});
             }
         });
     }
@@ -73,11 +72,8 @@ public:
     }
 
     std::uint16_t port() const noexcept { return port_; }
-    /// Connections that a worker would still count as its own.
-    long counted() const noexcept { return counted_.use_count() - 1; }
 
 private:
-    const std::shared_ptr<const int> counted_ = std::make_shared<const int>(0);
     RouteTable routes_;
     test::WakeUp stop_;
     test::Fd listener_;
@@ -572,18 +568,6 @@ TEST_F(AdminTest, a_page_takes_no_body_and_does_not_wait_for_one)
     RawClient slow(door.port());
     ASSERT_TRUE(slow.send("POST /admin/failover HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"));
     EXPECT_EQ(slow.read_response(seconds(5)).status(), 408);
-}
-
-TEST_F(AdminTest, a_connection_is_counted_until_it_has_ended)
-{
-    EXPECT_TRUE(eventually([&] { return door.counted() == 0; }));
-    {
-        RawClient stream(door.port());
-        ASSERT_TRUE(stream.send(test::format_request("GET", "/events")));
-        ASSERT_NE(stream.read_some(64 * 1024).find("200 OK"), std::string::npos);
-        EXPECT_GT(door.counted(), 0);
-    }
-    EXPECT_TRUE(eventually([&] { return door.counted() == 0; })) << "also a stream's";
 }
 
 TEST_F(AdminTest, too_many_requests_at_once_are_turned_away)

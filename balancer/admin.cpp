@@ -2,6 +2,7 @@
 
 #include "balancer/message_head.hpp"
 #include "common/http/caller.hpp"
+#include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -9,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -122,7 +124,7 @@ void turn_away(int descriptor)
     response.version(11);
     response.set(http::field::connection, "close");
     response.set(http::field::retry_after, "1");
-    response.set(http::field::date, http::http_date());
+    response.set(http::field::date, format_http_date(std::chrono::system_clock::now()));
     response.content_length(response.body().size());
     const std::string text = http::serialize(response);
     // A few hundred bytes. They do not fit only if the client has not read earlier answers on the connection.
@@ -328,10 +330,11 @@ http::Response Admin::proxy_health(const http::Request&)
     const auto active = known.active();
     if (!active)
         return http::json_response(
-            503, {{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
-    return http::json_response(200, {{"active", config_.backends[*active].name},
-                                     {"url", config_.backends[*active].url},
-                                     {"status", to_string(known.snapshot->backends[*active].state.status)}});
+            503,
+            http::Json{{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
+    return http::json_response(200, http::Json{{"active", config_.backends[*active].name},
+                                               {"url", config_.backends[*active].url},
+                                               {"status", to_string(known.snapshot->backends[*active].state.status)}});
 }
 
 http::Response Admin::events(const http::Request& request)
@@ -537,8 +540,9 @@ http::Response Admin::pools() const
     const auto active = known.active();
     http::Json pools = http::Json::array();
     for (std::size_t p = 0; p < config_.pools.size(); ++p) pools.push_back(known.pool(static_cast<PoolIndex>(p)));
-    return http::json_response(200, {{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
-                                     {"pools", std::move(pools)}});
+    return http::json_response(
+        200, http::Json{{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
+                        {"pools", std::move(pools)}});
 }
 
 } // namespace hotspare::balancer

@@ -19,12 +19,12 @@
 #include "balancer/startup.hpp"
 #include "balancer/worker.hpp"
 #include "common/app.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <malloc.h>
 
@@ -109,9 +109,9 @@ void serve(App& app, const Config& config)
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });
     if (!config.default_pages.empty())
-        spdlog::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
-                     fmt::join(config.default_pages, " "),
-                     config.admin ? "" : "; /admin answers 403 without `admin: true`");
+        log::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
+                  fmt::join(config.default_pages, " "),
+                  config.admin ? "" : "; /admin answers 403 without `admin: true`");
     app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
     app.run();
 

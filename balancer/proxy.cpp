@@ -3,8 +3,6 @@
 #include "balancer/blame.hpp"
 #include "common/http/message.hpp"
 
-#include <boost/asio/error.hpp>
-
 #include <algorithm>
 #include <utility>
 

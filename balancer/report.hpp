@@ -8,7 +8,7 @@
 #include "balancer/counters.hpp"
 #include "balancer/snapshot.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <memory>

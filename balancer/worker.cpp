@@ -1,9 +1,9 @@
 #include "balancer/worker.hpp"
 
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/post.hpp>
-#include <spdlog/spdlog.h>
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -140,7 +140,7 @@ bool Worker::shortage(const std::string& why)
     const TimePoint now = Clock::now();
     if (now >= next_warning_) {
         next_warning_ = now + seconds(1);
-        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, connections());
+        log::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, connections());
     }
     return false;
 }

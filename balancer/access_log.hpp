@@ -9,8 +9,8 @@
 // AccessLog.
 #pragma once
 
-#include "balancer/attempt.hpp"
 #include "balancer/config.hpp"
+#include "balancer/decide/attempt.hpp"
 #include "common/clock.hpp"
 
 #include <atomic>

@@ -4,8 +4,9 @@
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
 
-#include "balancer/routing.hpp"
+#include "balancer/decide/routing.hpp"
 #include "common/clock.hpp"
+#include "common/http/head.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -154,6 +155,12 @@ struct LimitConfig {
     std::size_t connections = 0;                 ///< per worker; 0 = what the descriptor limit allows
     std::size_t upstream_idle_per_backend = 256; ///< per worker
 };
+
+/// The part of the limits that the reader of heads needs.
+inline http::HeadLimits head_limits(const LimitConfig& limits) noexcept
+{
+    return {.request_line = limits.request_line, .head = limits.header, .fields = limits.fields};
+}
 
 struct Config {
     std::string listen_host = "127.0.0.1";

@@ -12,12 +12,12 @@
 //               admin (1 thread: /status, /events, /metrics, /admin, ...) <-- connections, from the workers
 
 #include "balancer/access_log.hpp"
-#include "balancer/admin.hpp"
 #include "balancer/config_file.hpp"
-#include "balancer/monitor.hpp"
-#include "balancer/routes.hpp"
+#include "balancer/control/admin.hpp"
+#include "balancer/control/monitor.hpp"
+#include "balancer/decide/routes.hpp"
+#include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
-#include "balancer/worker.hpp"
 #include "common/app.hpp"
 #include "common/log.hpp"
 
@@ -82,8 +82,7 @@ void serve(App& app, const Config& config)
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
-                                                   count, listeners.descriptors[i], listeners.endpoint.protocol(),
-                                                   std::move(hooks)));
+                                                   count, listeners.descriptors[i], std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));

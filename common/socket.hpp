@@ -32,6 +32,7 @@ public:
     int get() const noexcept { return fd_; }
     explicit operator bool() const noexcept { return fd_ >= 0; }
     void reset() noexcept { Fd().swap(*this); }
+    int release() noexcept { return std::exchange(fd_, -1); } ///< the caller closes it
     void swap(Fd& other) noexcept { std::swap(fd_, other.fd_); }
 
 private:

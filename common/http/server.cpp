@@ -12,6 +12,7 @@
 #include <exception>
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace hotspare::http {
@@ -85,7 +86,10 @@ void Server::adopt(Adopted adopted)
 {
     tcp::socket socket(context_);
     error_code error;
-    socket.assign(adopted.protocol, adopted.descriptor, error);
+    int family = AF_INET; // Asio asks for it, and uses it only to open sockets
+    socklen_t size = sizeof family;
+    ::getsockopt(adopted.descriptor, SOL_SOCKET, SO_DOMAIN, &family, &size);
+    socket.assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), adopted.descriptor, error);
     if (error) {
         log::error("cannot adopt a connection: {}", error.message());
         ::close(adopted.descriptor);

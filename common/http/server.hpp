@@ -1,7 +1,7 @@
 // An HTTP/1.1 server for control planes and small services: whole requests in, whole responses, event streams or
 // WebSockets out. Strict about what it reads (head.hpp), a deadline on every read and write, bounded everywhere, and no
 // handler exception ends the process. It leaves routing to the dispatch function (router.hpp) and the decision when to
-// stop to its owner. The balancer's data plane has its own (balancer/proxy).
+// stop to its owner. The balancer's data plane has its own (balancer/serve/exchange).
 //
 // Thread: that of its io_context; every call is made there. Owner: the component whose handlers it calls; drain() must
 // complete before the server is destroyed.
@@ -86,7 +86,6 @@ public:
     /// A connection that was accepted elsewhere, and whose first bytes were read already.
     struct Adopted {
         int descriptor = -1;
-        tcp protocol = tcp::v4();
         std::string already_read{};
         /// Answers the request: who read the bytes knows what they ask for. Destroyed with the connection, and with it
         /// what it holds.

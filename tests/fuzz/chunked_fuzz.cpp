@@ -6,7 +6,7 @@
 
 #include "tests/fuzz/check.hpp"
 
-#include "balancer/message_head.hpp"
+#include "balancer/serve/message_head.hpp"
 
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>

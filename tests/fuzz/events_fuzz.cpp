@@ -1,9 +1,9 @@
 // Any bytes as a history: a configuration and what then happens to the backends, the requests, the operator and the
-// clock. The judge is that of the unit tests, tests/unit/balancer/failover_world.hpp.
+// clock. The judge is that of the unit tests, tests/unit/balancer/decide/failover_world.hpp.
 
 #include "tests/fuzz/check.hpp"
 
-#include "tests/unit/balancer/failover_world.hpp"
+#include "tests/unit/balancer/decide/failover_world.hpp"
 
 #include <sstream>
 #include <string>

@@ -5,7 +5,7 @@
 // One thread. A PlainHead's views point into the bytes that were read.
 #pragma once
 
-#include "balancer/message_head.hpp"
+#include "balancer/serve/message_head.hpp"
 
 #include <string_view>
 #include <utility>

@@ -1,6 +1,6 @@
-#include "balancer/admin.hpp"
+#include "balancer/control/admin.hpp"
 
-#include "balancer/routes.hpp"
+#include "balancer/decide/routes.hpp"
 #include "common/log.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/origin.hpp"

@@ -1,4 +1,4 @@
-#include "balancer/monitor.hpp"
+#include "balancer/control/monitor.hpp"
 
 #include "tests/support/eventually.hpp"
 #include "tests/support/gate.hpp"

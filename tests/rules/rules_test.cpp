@@ -47,7 +47,7 @@ TEST(Rules, IncludesPointInTheRightDirection)
 TEST(Rules, PureFilesArePure)
 {
     const auto pure = pure_files(house());
-    for (const char* required : {"balancer/failover", "balancer/attempt", "balancer/routing"})
+    for (const char* required : {"balancer/decide/failover", "balancer/decide/attempt", "balancer/decide/routing"})
         EXPECT_TRUE(pure.contains(required)) << required << ".hpp does not say that it is PURE";
     for (const SourceFile& file : house().files()) {
         if (!file.path.starts_with("common/resilience/") || !file.path.ends_with(".hpp")) continue;
@@ -164,7 +164,7 @@ std::set<std::string> series_in(const std::string& text, char quote)
 
 TEST(Rules, EveryMetricOfTheBalancerIsDocumentedAndNoOther)
 {
-    auto existing = series_in(house().read("balancer/report.cpp"), '"');
+    auto existing = series_in(house().read("balancer/control/report.cpp"), '"');
     existing.merge(series_in(house().read("common/metrics.cpp"), '"'));
     EXPECT_GT(existing.size(), 30U) << "the names of the sources are no longer recognised";
     EXPECT_EQ(series_in(house().read("docs/metrics.md"), '`'), existing);
@@ -235,6 +235,26 @@ TEST_F(Forged, IncludeDirections)
     file("primary/main.cpp", "");
     file("tests/support/s.hpp", "#include \"common/a.hpp\"\n");
     expect_one(include_directions(tree()), "tests/support/s.hpp:1: ");
+}
+
+TEST_F(Forged, RoomsOfTheBalancerMeetOnlyInMain)
+{
+    for (const char* header : {"decide/d", "serve/s", "control/c", "top"})
+        file(std::string("balancer/") + header + ".hpp", "// H.\n#pragma once\n");
+    file("balancer/main.cpp", "#include \"balancer/serve/s.hpp\"\n#include \"balancer/control/c.hpp\"\n");
+    file("balancer/serve/s.cpp",
+         "#include \"balancer/serve/s.hpp\"\n#include \"balancer/decide/d.hpp\"\n#include \"balancer/top.hpp\"\n");
+    EXPECT_EQ(include_directions(tree()), Violations{});
+    const auto forbidden = [&](const std::string& from, const std::string& to) {
+        file(from, "#include \"" + to + "\"\n");
+        expect_one(include_directions(tree()), from + ":1: ");
+        file(from, "");
+    };
+    forbidden("balancer/serve/x.cpp", "balancer/control/c.hpp");
+    forbidden("balancer/control/x.cpp", "balancer/serve/s.hpp");
+    forbidden("balancer/decide/x.cpp", "balancer/serve/s.hpp");
+    forbidden("balancer/decide/x.cpp", "balancer/control/c.hpp");
+    forbidden("balancer/x.cpp", "balancer/control/c.hpp");
 }
 
 TEST_F(Forged, Purity)

@@ -1,0 +1,149 @@
+#include "balancer/decide/placement.hpp"
+
+#include "balancer/decide/attempt.hpp"
+
+#include <limits>
+
+namespace hotspare::balancer {
+
+Placement::Placement(const Config& config, std::uint32_t seed)
+    : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0),
+      good_now_(config.backends.size(), ProbeConfig{}.fast_interval), random_(seed)
+{
+    for (std::size_t i = config.pools.size(); i-- > 0;) // backwards: the first pool that names a backend decides
+        for (const BackendIndex backend : config.pools[i].backends)
+            good_now_[backend] = config.pools[i].probe.fast_interval;
+    // Until the first Routing arrives every backend is unknown, and each of them may be tried.
+    auto initial = std::make_shared<Routing>();
+    initial->backends.resize(config.backends.size());
+    for (const PoolConfig& pool : config.pools) {
+        PoolRoute route{.policy = pool.policy, .candidates = {}};
+        for (BackendIndex backend : pool.backends) route.candidates.push_back({backend, Tier::fallback, 1});
+        initial->pools.push_back(std::move(route));
+        credit_.emplace_back(pool.backends.size(), 0);
+    }
+    routing_ = std::move(initial);
+}
+
+std::vector<BackendIndex> Placement::update(std::shared_ptr<const Routing> routing)
+{
+    std::vector<BackendIndex> down;
+    for (std::size_t i = 0; i < routing->backends.size(); ++i)
+        if (routing->backends[i].down_count > routing_->backends[i].down_count)
+            down.push_back(static_cast<BackendIndex>(i));
+    routing_ = std::move(routing);
+    return down;
+}
+
+std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger& ledger,
+                                            const std::vector<unsigned>& active)
+{
+    const PoolRoute& route = routing_->pools[pool];
+    // In order of preference: serving, fallback, and last those that this worker saw fail.
+    const auto rank = [this](const Candidate& c) { return suspect(c.backend) ? 2 : c.tier == Tier::fallback ? 1 : 0; };
+
+    int best_rank = std::numeric_limits<int>::max();
+    for (const Candidate& c : route.candidates)
+        if (c.tier != Tier::excluded && !ledger.tried(c.backend)) best_rank = std::min(best_rank, rank(c));
+    if (best_rank == std::numeric_limits<int>::max()) return std::nullopt;
+
+    const auto eligible = [&](const Candidate& c) {
+        return c.tier != Tier::excluded && !ledger.tried(c.backend) && rank(c) == best_rank;
+    };
+
+    switch (route.policy) {
+    case Policy::failover:
+        for (const Candidate& c : route.candidates)
+            if (eligible(c)) return c.backend;
+        break;
+    case Policy::round_robin: {
+        // Smooth weighted round robin: each turn every candidate earns its weight, the richest serves and pays the
+        // total.
+        auto& credit = credit_[pool];
+        credit.resize(route.candidates.size());
+        long total = 0;
+        std::optional<std::size_t> chosen;
+        for (std::size_t i = 0; i < route.candidates.size(); ++i) {
+            if (!eligible(route.candidates[i])) continue;
+            credit[i] += route.candidates[i].weight;
+            total += route.candidates[i].weight;
+            if (!chosen || credit[i] > credit[*chosen]) chosen = i;
+        }
+        credit[*chosen] -= total;
+        return route.candidates[*chosen].backend;
+    }
+    case Policy::random: {
+        unsigned total = 0;
+        for (const Candidate& c : route.candidates)
+            if (eligible(c)) total += c.weight;
+        if (total == 0) break;
+        auto ticket = std::uniform_int_distribution<unsigned>(0, total - 1)(random_);
+        for (const Candidate& c : route.candidates) {
+            if (!eligible(c)) continue;
+            if (ticket < c.weight) return c.backend;
+            ticket -= c.weight;
+        }
+        break;
+    }
+    case Policy::least_connections: {
+        const Candidate* best = nullptr;
+        const auto load = [&](const Candidate& c) {
+            return static_cast<double>(active[c.backend] + 1) / std::max(1U, c.weight);
+        };
+        for (const Candidate& c : route.candidates)
+            if (eligible(c) && (best == nullptr || load(c) < load(*best))) best = &c;
+        return best->backend;
+    }
+    }
+    // Every eligible weight is zero (a slow start at its first instant): the first one still answers.
+    for (const Candidate& c : route.candidates)
+        if (eligible(c)) return c.backend;
+    return std::nullopt;
+}
+
+bool Placement::alternative(PoolIndex pool, const AttemptLedger& ledger) const noexcept
+{
+    for (const Candidate& c : routing_->pools[pool].candidates)
+        if (c.tier != Tier::excluded && !suspect(c.backend) && !ledger.tried(c.backend)) return true;
+    return false;
+}
+
+bool Placement::used_up(PoolIndex pool, const AttemptLedger& ledger) const noexcept
+{
+    for (const Candidate& c : routing_->pools[pool].candidates)
+        if (!ledger.sent_to(c.backend)) return false;
+    return true;
+}
+
+bool Placement::can_serve(PoolIndex pool) const noexcept
+{
+    for (const Candidate& c : routing_->pools[pool].candidates)
+        if (c.tier != Tier::excluded && !suspect(c.backend)) return true;
+    return false;
+}
+
+bool Placement::observe(BackendIndex backend, EvidenceKind kind, TimePoint now)
+{
+    // The request may be the cause of what happened after it was sent. As long as a probe is good just then, the
+    // backend is not passed over for it, and the first probe that starts after it settles it.
+    const auto suspect_softly = [&] {
+        const TimePoint good = routing_->backends[backend].good_probe_started;
+        if (!suspect(backend) && now > good + good_now_[backend]) suspect_since_[backend] = now;
+    };
+    switch (kind) {
+    case EvidenceKind::success: soft_in_a_row_[backend] = 0; return false;
+    case EvidenceKind::refused: suspect_since_[backend] = now; return true;
+    case EvidenceKind::reset:
+    case EvidenceKind::malformed:
+    case EvidenceKind::timed_out: suspect_softly(); return true;
+    case EvidenceKind::diverted:
+    case EvidenceKind::outpaced:
+    case EvidenceKind::uncompared:
+        if (++soft_in_a_row_[backend] < soft_failures) return false;
+        if (kind != EvidenceKind::uncompared) suspect_softly();
+        return true;
+    }
+    return false;
+}
+
+} // namespace hotspare::balancer

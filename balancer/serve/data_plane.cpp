@@ -1,0 +1,193 @@
+#include "balancer/serve/data_plane.hpp"
+
+#include "balancer/serve/exchange.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+std::uint64_t splitmix64(std::uint64_t& state) noexcept
+{
+    std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+} // namespace
+
+DataPlane::DataPlane(Connector& connector, const Config& cfg, const RouteTable& route_table,
+                     std::vector<Addresses> addresses, WorkerCounters& worker_counters, AccessLog::Writer* log_writer,
+                     unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline)
+    : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
+      wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
+      upstreams(connector, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
+      relay_memory(cfg.limits.relay_memory, workers), report_(std::move(report)), tallies_(cfg.backends.size()),
+      lots_(cfg.pools.size())
+{
+    for (const PoolConfig& pool : cfg.pools) {
+        // The kernel spreads connections over the workers, so each gets its share of what the whole process may retry.
+        budgets.emplace_back(pool.retry.budget_ratio, pool.retry.budget_per_second / workers);
+        hedge_delays.emplace_back(pool.retry.hedge_floor, pool.retry.hedge_factor);
+        // Without the scheme. The head is written before a backend is chosen: the preferred one stands for the pool.
+        authorities.push_back(cfg.backends[pool.backends.front()].url.substr(std::string_view("http://").size()));
+    }
+    std::random_device entropy;
+    for (auto& word : id_state_) word = (std::uint64_t{entropy()} << 32) | entropy();
+    wheel.arm(*this, Clock::now() + report_interval);
+}
+
+DataPlane::~DataPlane() = default;
+
+void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency)
+{
+    Tally& tally = tallies_[backend][static_cast<std::size_t>(kind)];
+    ++tally.count;
+    tally.last = now;
+    tally.total_latency += latency;
+    tallied_ = true;
+    if (placement.observe(backend, kind, now)) {
+        // Idle connections to a backend that has just failed are worth nothing until it has proved itself.
+        if (placement.suspect(backend)) upstreams.drop(backend);
+        flush();
+    }
+}
+
+void DataPlane::tell_traffic(std::string_view method, std::string_view target, BackendIndex backend)
+{
+    if (traffic_.size() < most_traffic_lines)
+        traffic_.push_back(fmt::format("Proxying request: {} {} -> {}", method, target, config.backends[backend].url));
+}
+
+std::span<char> DataPlane::window()
+{
+    window_used_ = true;
+    if (!window_) window_ = std::make_unique_for_overwrite<char[]>(relay_window);
+    return {window_.get(), relay_window};
+}
+
+void DataPlane::flush()
+{
+    if (!tallied_) return;
+    tallied_ = false;
+    std::vector<Evidence> evidence;
+    for (std::size_t b = 0; b < tallies_.size(); ++b) {
+        for (std::size_t k = 0; k < kinds; ++k) {
+            Tally& tally = tallies_[b][k];
+            if (tally.count == 0) continue;
+            evidence.push_back({static_cast<BackendIndex>(b), static_cast<EvidenceKind>(k), tally.count, tally.last,
+                                tally.total_latency});
+            tally = Tally{};
+        }
+    }
+    report_(std::move(evidence));
+}
+
+bool DataPlane::park(PoolIndex pool, Parked& request, TimePoint now)
+{
+    Lot& lot = lots_[pool];
+    if (lot.waiting.empty()) lot.count = 0;
+    if (lot.count >= config.pools[pool].park.limit) {
+        lot.count = lot.waiting.size();
+        if (lot.count >= config.pools[pool].park.limit) return false;
+    }
+    lot.waiting.push_back(request);
+    ++lot.count;
+    counters.pools[pool].parked.set(static_cast<std::int64_t>(lot.count));
+    wheel.arm(*this, now + DeadlineWheel::tick);
+    return true;
+}
+
+void DataPlane::release_parked(TimePoint now)
+{
+    for (std::size_t p = 0; p < lots_.size(); ++p) {
+        Lot& lot = lots_[p];
+        if (lot.waiting.empty()) {
+            counters.pools[p].parked.set(0);
+            continue;
+        }
+        if (!placement.can_serve(static_cast<PoolIndex>(p))) {
+            lot.count = lot.waiting.size(); // requests that gave up have left without telling
+            counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
+            continue;
+        }
+        const double rate = config.pools[p].park.release_per_second;
+        const double earned = rate * std::chrono::duration<double>(now - lot.last).count();
+        lot.allowance = std::min(lot.allowance + earned, std::max(1.0, rate * 0.01)); // at most 10 ms' worth at once
+        lot.last = now;
+        while (!lot.waiting.empty() && lot.allowance >= 1) {
+            lot.allowance -= 1;
+            Parked& request = lot.waiting.front();
+            request.unlink();
+            if (lot.count > 0) --lot.count;
+            request.unpark();
+        }
+        counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
+        if (!lot.waiting.empty()) wheel.arm(*this, now + DeadlineWheel::tick);
+    }
+}
+
+void DataPlane::deadline_passed(TimePoint now)
+{
+    flush();
+    if (access_log != nullptr) counters.access_log_dropped.add(access_log->flush());
+    shrink_stalled(now);
+    shrink_stock(now);
+    counters.relay_memory.set(static_cast<std::int64_t>(relay_memory.held()));
+    wheel.arm(*this, now + report_interval);
+    release_parked(now);
+}
+
+void DataPlane::shrink_stalled(TimePoint now)
+{
+    for (auto it = stalled_.begin(); it != stalled_.end();) {
+        Stalled& request = *it++;
+        if (request.shrink(now)) request.Stalled::unlink();
+    }
+}
+
+/// Gives back what a whole interval did not need.
+void DataPlane::shrink_stock(TimePoint now)
+{
+    if (now < next_shrink_) return;
+    next_shrink_ = now + stock_interval;
+    const auto needed =
+        std::find_if(stock_.begin(), stock_.end(), [](const auto& exchange) { return !exchange->rested; });
+    const auto unused = static_cast<std::size_t>(needed - stock_.begin());
+    if (unused > stock_kept) stock_.erase(stock_.begin(), needed - static_cast<std::ptrdiff_t>(stock_kept));
+    for (auto& exchange : stock_) exchange->rested = true;
+    if (!std::exchange(window_used_, false)) window_.reset();
+}
+
+std::unique_ptr<Exchange> DataPlane::borrow()
+{
+    if (stock_.empty()) return std::make_unique<Exchange>(*this);
+    auto exchange = std::move(stock_.back());
+    stock_.pop_back();
+    return exchange;
+}
+
+void DataPlane::give_back(std::unique_ptr<Exchange> exchange) noexcept
+{
+    if (stock_.size() >= stock_limit) return;
+    exchange->reset();
+    if (stock_.capacity() == 0) stock_.reserve(stock_limit);
+    stock_.push_back(std::move(exchange));
+}
+
+std::string_view DataPlane::new_request_id(std::array<char, 32>& storage) noexcept
+{
+    constexpr char digits[] = "0123456789abcdef";
+    char* out = storage.data();
+    for (auto& state : id_state_) {
+        std::uint64_t word = splitmix64(state);
+        for (int i = 0; i < 16; ++i, word >>= 4) *out++ = digits[word & 15U];
+    }
+    return {storage.data(), storage.size()};
+}
+
+} // namespace hotspare::balancer

@@ -1,0 +1,1187 @@
+#include "balancer/serve/exchange.hpp"
+
+#include "balancer/decide/blame.hpp"
+#include "common/http/message.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+/// Responses have no limits in the configuration: a backend is trusted with more than a client, but not without bound.
+constexpr std::size_t longest_response_header = 64 * 1024;
+/// Bytes, read and written, that one request may move before others get their turn: about a millisecond of a core.
+constexpr std::size_t fair_share = 4 * relay_window;
+/// What a reused Exchange keeps of its buffers.
+constexpr std::size_t kept_buffer = 32 * 1024;
+/// Interim responses of one attempt that wait for its final one; more of them are dropped.
+constexpr std::size_t most_interim = 16 * 1024;
+/// Silence after which a connection counts as closed that one side has finished: a tunnel, or a response without an end
+/// whose client sent FIN after it had begun.
+constexpr Duration closing_grace = milliseconds(500);
+
+constexpr http::HeadLimits response_limits{
+    .request_line = longest_response_header, .head = longest_response_header, .fields = FieldList::max_fields};
+
+bool contains(const std::vector<StatusRange>& ranges, unsigned status) noexcept
+{
+    return std::any_of(ranges.begin(), ranges.end(), [status](const StatusRange& r) { return r.contains(status); });
+}
+
+Lost lost_for(Reason reason) noexcept
+{
+    switch (reason) {
+    case Reason::not_repeatable:
+    case Reason::body_gone: return Lost::not_replayable;
+    case Reason::budget: return Lost::budget;
+    case Reason::none:
+    case Reason::attempts:
+    case Reason::malformed:
+    case Reason::breaks_backends: return Lost::no_backend;
+    }
+    return Lost::no_backend;
+}
+
+} // namespace
+
+Exchange::Exchange(DataPlane& plane) : plane_(plane) {}
+
+Exchange::~Exchange()
+{
+    plane_.relay_memory.change(held_, 0);
+    plane_.relay_memory.freed(sizeof(*this) + storage());
+}
+
+std::size_t Exchange::storage() const noexcept
+{
+    std::size_t bytes = client_in.capacity() + request_out_.capacity() + response_out_.capacity();
+    for (const Upstream& up : upstreams_) bytes += up.in.capacity() + up.interim.capacity();
+    return bytes;
+}
+
+template <class F> void Exchange::for_each_buffer(F f)
+{
+    f(client_in);
+    f(request_out_);
+    f(response_out_);
+    for (Upstream& up : upstreams_) {
+        f(up.in);
+        f(up.interim);
+    }
+}
+
+void Exchange::reset() noexcept
+{
+    if (std::exchange(paused_, false)) end_pause();
+    for_each_buffer([](Buffer& buffer) {
+        buffer.clear();
+        buffer.trim(kept_buffer);
+    });
+    scanner.reset();
+    client_ = nullptr;
+    rested = false;
+    phase_ = Phase::idle;
+}
+
+/// What was held is held no more. Storage of an exchange that had stalled is not kept: there may be thousands.
+void Exchange::end_pause() noexcept
+{
+    plane_.relay_memory.change(std::exchange(held_, 0), 0);
+    if (Stalled::is_linked()) Stalled::unlink();
+    if (!std::exchange(stalled_, false)) return;
+    plane_.relay_memory.freed(storage());
+    for_each_buffer([](Buffer& buffer) {
+        buffer.clear();
+        buffer.trim(0);
+    });
+}
+
+// ---------------------------------------------------------------------------------------------------------- beginning
+
+void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+                     std::size_t head_size, TimePoint now)
+{
+    const RequestHead& head = plane_.request_head;
+    client_ = &client;
+    listener_ = &listener;
+    pool_ = route.pool;
+    began_ = last_progress_ = now;
+    parked_at_ = TimePoint{};
+    client_eof_ = unlimited_ = abandonable_ = continued_ = false;
+    abandoned_at_ = TimePoint::max();
+    judges_ = true;
+    winner_ = nullptr;
+
+    method_ = head.method;
+    version_ = head.version;
+    keep_alive_ = head.keep_alive;
+    upgrade_ = head.upgrade;
+    expects_continue_ = head.expect_continue;
+    ledger_.restart({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
+                     .repeatable = head.idempotent() || head.idempotency_key || route.repeatable},
+                    plane_.config.pools[pool_].retry.attempts);
+
+    std::array<char, 32> id;
+    request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
+
+    request_out_.clear();
+    out_base_ = 0;
+    retained_ = true;
+    write_request(head,
+                  {.target = RouteTable::rewrite(route, head.target, scratch_),
+                   .client_ip = client_ip,
+                   .request_id = request_id_,
+                   .forwarded = plane_.config.forwarded,
+                   .default_host = plane_.authorities[pool_]},
+                  request_out_);
+    head_bytes_ = request_out_.size();
+
+    request_body_.begin(head.framing, head.content_length, head.framing == Framing::chunked);
+    deadline_ = now + route.timeout;
+
+    response_out_.clear();
+    response_body_.begin(Framing::none, 0, false);
+    bytes_in_ = bytes_out_ = 0;
+    status_ = 0;
+
+    plane_.budgets[pool_].deposit(now);
+    plane_.counters.pools[pool_].requests.add();
+    if (plane_.access_log != nullptr || plane_.config.log_traffic)
+        open_record(client_ip, head.method_name, head.target);
+
+    client_in.consume(head_size); // from here on the head's views are dead
+    scanner.reset();
+    phase_ = Phase::placing;
+}
+
+void Exchange::reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now)
+{
+    const RequestHead& head = plane_.request_head;
+    client_ = &client;
+    began_ = last_progress_ = now;
+    method_ = parsed ? head.method : beast_http::verb::unknown;
+    // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
+    keep_alive_ = parsed && head.keep_alive && !plane_.draining;
+    request_body_.begin(parsed ? head.framing : Framing::none, head.content_length, false);
+    ledger_.restart({}, 0);
+    pool_ = no_pool;
+    bytes_in_ = bytes_out_ = 0;
+    if (plane_.access_log != nullptr) open_record(client_ip, parsed ? head.method_name : "", parsed ? head.target : "");
+    std::array<char, 32> id;
+    request_id_.assign(plane_.new_request_id(id));
+    response_out_.clear();
+    answer(why.status, http::to_sentence(why), now);
+}
+
+// ------------------------------------------------------------------------------------------------------- the main loop
+
+Exchange::Progress Exchange::advance(TimePoint now)
+{
+    moved_ = 0;
+    for (;;) {
+        switch (phase_) {
+        case Phase::idle: return Progress::blocked;
+        case Phase::placing: place(now); break;
+        case Phase::parked:
+            if (released_) {
+                next_round();
+                phase_ = Phase::placing;
+                break;
+            }
+            if (now >= park_deadline_) {
+                Parked::unlink();
+                fail(503, Lost::no_backend, "no backend can answer: " + describe_attempts(), now);
+                break;
+            }
+            watch_client(now);
+            if (phase_ == Phase::parked) return Progress::blocked;
+            break;
+        case Phase::waiting:
+            if (!wait_for_response(now)) {
+                // A request without a body, the usual case, holds no more than its head.
+                if (request_body_.complete() && request_out_.capacity() <= read_ahead && moved_ < fair_share)
+                    return Progress::blocked;
+                return pause();
+            }
+            break;
+        case Phase::relaying:
+            if (!relay(now)) return pause();
+            break;
+        case Phase::tunnel:
+            if (!run_tunnel(now)) return pause();
+            break;
+        case Phase::failing:
+            if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+                finish(Progress::abort, now);
+                break;
+            }
+            if (!flush_response(now)) return Progress::blocked;
+            if (phase_ == Phase::failing) finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
+            break;
+        case Phase::finished: phase_ = Phase::idle; return result_;
+        }
+    }
+}
+
+Exchange::Progress Exchange::pause()
+{
+    if (moved_ >= fair_share) return Progress::busy;
+    paused_ = true;
+    const auto is_stuck = [](const Upstream& up) { return up.stream && takes_nothing(up); };
+    if (!client_->writable() || std::any_of(upstreams_.begin(), upstreams_.end(), is_stuck)) {
+        if (!Stalled::is_linked()) plane_.stall(*this);
+        // Its bytes are not read, so only this shows that the client has given up its upload.
+        if (!request_body_.complete()) client_->await_break();
+    }
+    count_storage();
+    return Progress::blocked;
+}
+
+/// While a peer does not take what it is sent, the exchange holds storage only for bytes.
+bool Exchange::shrink(TimePoint now)
+{
+    constexpr Duration lately = milliseconds(100);
+    if (now < last_progress_ + lately) return false;
+    stalled_ = true;
+    const std::size_t before = storage();
+    for_each_buffer([](Buffer& buffer) { buffer.shrink(); });
+    plane_.relay_memory.freed(before - storage());
+    count_storage();
+    return true;
+}
+
+void Exchange::count_storage() noexcept
+{
+    const std::size_t held = storage();
+    plane_.relay_memory.change(held_, held);
+    held_ = held;
+}
+
+/// Whether the backend took less than it was sent and has not taken more since.
+bool Exchange::takes_nothing(const Upstream& up) noexcept
+{
+    return !up.stream->connecting() && !up.stream->writable();
+}
+
+TimePoint Exchange::next_deadline() const noexcept
+{
+    switch (phase_) {
+    case Phase::parked: return park_deadline_;
+    case Phase::waiting: {
+        TimePoint next = deadline_;
+        for (const Upstream& up : upstreams_) {
+            if (!up.stream) continue;
+            if (running() == 1) next = std::min(next, hedge_time(up));
+            if (up.stream->connecting()) next = std::min(next, up.connect_deadline);
+        }
+        return request_body_.complete() ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
+    }
+    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + plane_.config.timeouts.body_idle);
+    case Phase::failing: return last_progress_ + plane_.config.timeouts.body_idle;
+    case Phase::tunnel: return last_progress_ + tunnel_patience();
+    default: return TimePoint::max();
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ placing
+
+void Exchange::place(TimePoint now)
+{
+    if (now >= deadline_) return fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+    const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active);
+    if (!backend) {
+        // No backend that returns would get it: each has had it, and failed.
+        if (plane_.placement.used_up(pool_, ledger_))
+            return fail(ledger_.trail().back().outcome == Outcome::timed_out ? 504 : 502, Lost::no_backend,
+                        describe_attempts() + "; " + std::string(to_string(Reason::none)), now);
+        return park(now);
+    }
+    phase_ = Phase::waiting;
+    start(*backend, false, false, now);
+}
+
+/// What a backend has reset unread it gets again once it has been down. If it passes a probe instead, it works.
+void Exchange::next_round()
+{
+    const auto spared = ledger_.spared();
+    const bool returned = spared && down_count(*spared) != spared_down_count_;
+    const bool undecided = spared && !returned && plane_.placement.suspect(*spared);
+    if (spared && !returned && !undecided) ledger_.deny_spared();
+    ledger_.new_round();
+    if (undecided) ledger_.hold_spared();
+}
+
+void Exchange::park(TimePoint now)
+{
+    if (parked_at_ == TimePoint{}) parked_at_ = now;
+    // All stays in the lot together count against one patience, or a flapping backend could hold a request for ever.
+    park_deadline_ = std::min(deadline_, parked_at_ + plane_.config.pools[pool_].park.timeout);
+    released_ = false;
+    phase_ = Phase::parked;
+    if (!plane_.park(pool_, *this, now))
+        fail(503, Lost::no_backend, "no backend can answer and too many requests wait already", now);
+}
+
+void Exchange::unpark()
+{
+    released_ = true;
+    listener_->stream_ready(*client_);
+}
+
+std::uint32_t Exchange::down_count(BackendIndex backend) const noexcept
+{
+    return plane_.placement.routing().backends[backend].down_count;
+}
+
+Exchange::Upstream* Exchange::free_slot() noexcept
+{
+    for (Upstream& up : upstreams_)
+        if (!up.stream) return &up;
+    return nullptr;
+}
+
+unsigned Exchange::running() const noexcept
+{
+    return static_cast<unsigned>(upstreams_[0].stream != nullptr) +
+           static_cast<unsigned>(upstreams_[1].stream != nullptr);
+}
+
+void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
+{
+    Upstream& up = *free_slot();
+    if (!fresh) up.stream = plane_.upstreams.take(backend, now);
+    const bool reused = up.stream != nullptr;
+    if (reused)
+        up.stream->listen(listener_);
+    else
+        up.stream = plane_.upstreams.connect(backend, *listener_);
+
+    up.id = ledger_.begin(backend, reused, hedge, now);
+    up.backend = backend;
+    up.down_count = down_count(backend);
+    up.sent = 0;
+    up.send_failed = false;
+    up.in.clear();
+    up.interim.clear();
+    up.scanner.reset();
+    up.sent_at = now;
+    up.hedge_at = now + plane_.hedge_delays[pool_].current();
+    up.connect_deadline = now + plane_.config.timeouts.connect;
+    ++plane_.active[backend];
+    plane_.counters.backends[backend].active.add();
+    if (plane_.config.log_traffic) plane_.tell_traffic(record_->method, record_->target, backend);
+}
+
+void Exchange::release(Upstream& up, Fate fate, TimePoint now)
+{
+    --plane_.active[up.backend];
+    plane_.counters.backends[up.backend].active.sub();
+    if (fate == Fate::pooled)
+        plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
+    else
+        up.stream->close(fate == Fate::reset);
+    up.stream = nullptr;
+}
+
+// ---------------------------------------------------------------------------------- the request's way to the backends
+
+/// Reads what the client has sent of the body, bounded by what the backends take.
+void Exchange::take_request_bytes(TimePoint now)
+{
+    if (request_body_.complete()) return;
+    if (phase_ == Phase::relaying && (winner_ == nullptr || winner_->send_failed)) return drop_request_bytes(now);
+    // Connect first: while nothing was read, a request with any body can still go anywhere.
+    Upstream* const up = upstreams_[0].stream ? &upstreams_[0] : &upstreams_[1];
+    const bool connected = std::any_of(upstreams_.begin(), upstreams_.end(),
+                                       [](const Upstream& u) { return u.stream && !u.stream->connecting(); });
+    if (!connected || now >= deadline_) return;
+
+    // An upload takes as long as its client needs: as long as bytes come, only their silence is bounded, and the clock
+    // of the answer stands.
+    if (deadline_ != TimePoint::max()) time_left_ = deadline_ - now;
+    deadline_ = TimePoint::max();
+
+    if (client_->has_broken()) return client_gone(now);
+    BodyRelay::Step step;
+    const RelayMemory& memory = plane_.relay_memory;
+    const std::size_t replayable = head_bytes_ + memory.replayable(plane_.config.pools[pool_].retry.replay_buffer);
+    if (retained_) {
+        // Up to one byte beyond the replay buffer, which ends the retention.
+        const std::size_t room = replayable + 1 - std::min(replayable, request_out_.size());
+        step = request_body_.read(*client_, client_in, request_out_, room);
+    } else if (up->send_failed) {
+        return; // what it answered is still worth reading, the rest of the body is worth nothing
+    } else {
+        step =
+            request_body_.pass(*client_, client_in, *up->stream, request_out_, plane_.window(), memory.most_waiting());
+        up->sent += step.sent;
+        out_base_ += step.sent;
+    }
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return client_gone(now);
+    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    }
+    if (plane_.config.limits.body > 0 && request_body_.content_bytes() > plane_.config.limits.body)
+        return refuse(413, "the body is larger than the limit", now);
+    if (request_body_.complete()) {
+        client_->await_readable();
+        deadline_ = now + time_left_;
+    }
+    if (step.taken == 0) return;
+
+    moved_ += step.taken + step.sent;
+    bytes_in_ += step.taken;
+    last_progress_ = now;
+    if (retained_ && request_out_.size() > replayable) {
+        retained_ = false;
+        ledger_.body_gone();
+        // Only one attempt can go on without the beginning: the one that has come further.
+        if (running() == 2) {
+            Upstream& behind = upstreams_[0].sent < upstreams_[1].sent ? upstreams_[0] : upstreams_[1];
+            attempt_failed(behind, Outcome::cancelled, now);
+        }
+    }
+}
+
+/// The response has been chosen, and its backend does not take the rest of the body. It is read all the same: a client
+/// that sends its whole request before it reads would never get to the response (RFC 9112 §9.6).
+void Exchange::drop_request_bytes(TimePoint now)
+{
+    const BodyRelay::Step step = request_body_.read(*client_, client_in, request_out_);
+    request_out_.clear();
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return client_gone(now);
+    case BodyRelay::End::malformed: return refuse(400, "the chunked body is malformed", now);
+    }
+    if (request_body_.complete()) client_->await_readable();
+    if (step.taken == 0) return;
+    moved_ += step.taken;
+    bytes_in_ += step.taken;
+    last_progress_ = now;
+}
+
+/// While a complete request is being served, the client can only pipeline its next one, half-close, or vanish.
+void Exchange::watch_client(TimePoint now)
+{
+    if (!request_body_.complete()) return;
+    if (client_eof_) {
+        if (client_->has_broken()) client_gone(now);
+        return;
+    }
+    if (!client_->readable()) return client_->await_readable();
+    if (client_in.size() >= plane_.config.limits.header) return; // it will be asked again when this request is done
+    const IoResult io = client_->read(client_in.prepare(read_ahead));
+    switch (io.io) {
+    case Io::done:
+        client_in.commit(io.bytes);
+        client_->await_readable();
+        break;
+    case Io::blocked: break;
+    case Io::eof:
+        // A half-close is not an abort: the client waits for its response. One that has closed altogether answers what
+        // we write with RST; of a response without an end that is silent, its FIN must do.
+        client_eof_ = true;
+        client_->await_break();
+        if (abandonable_) abandoned_at_ = now + closing_grace;
+        break;
+    case Io::failed: client_gone(now); break;
+    }
+}
+
+void Exchange::send_request(Upstream& up, TimePoint now)
+{
+    while (!up.send_failed && up.sent < request_end()) {
+        const IoResult io =
+            up.stream->write(request_out_.data().subspan(static_cast<std::size_t>(up.sent - out_base_)));
+        if (io.io == Io::blocked) return;
+        if (io.io == Io::failed) {
+            up.send_failed = true; // what it answered before it closed may still be read
+            return;
+        }
+        if (up.sent == 0) ledger_.sent(up.id);
+        up.sent += io.bytes;
+        up.sent_at = now;
+        moved_ += io.bytes;
+        last_progress_ = now;
+    }
+    forget_sent(up);
+}
+
+/// Whether the backend has the whole request and owes an answer.
+bool Exchange::all_sent(const Upstream& up) const noexcept
+{
+    return request_body_.complete() && up.sent == request_end();
+}
+
+/// Without the replay buffer, bytes that were sent are of no more use; only one attempt runs then.
+void Exchange::forget_sent(const Upstream& up) noexcept
+{
+    if (retained_) return;
+    request_out_.consume(static_cast<std::size_t>(up.sent - out_base_));
+    out_base_ = up.sent;
+}
+
+// ------------------------------------------------------------------------------------------ waiting for the response
+
+/// False when nothing more can be done for now.
+bool Exchange::wait_for_response(TimePoint now)
+{
+    // As long as bytes move, reading may make room for writing and the other way round. The loop ends when
+    // neither has moved any: then each side that can go on is being waited for.
+    std::size_t before;
+    do {
+        before = moved_;
+        take_request_bytes(now);
+        for (Upstream& up : upstreams_)
+            if (up.stream && phase_ == Phase::waiting) drive(up, now);
+    } while (moved_ != before && phase_ == Phase::waiting && moved_ < fair_share);
+    if (phase_ != Phase::waiting) return true;
+    if (moved_ >= fair_share) return false;
+
+    // An interim response (100, 103) goes out while the final one is awaited.
+    if (!response_out_.empty() && !flush_response(now) && phase_ != Phase::waiting) return true;
+
+    if (now >= deadline_) {
+        const Duration patience = plane_.config.pools[pool_].probe.timeout;
+        for (Upstream& up : upstreams_) {
+            if (!up.stream) continue;
+            // One that was only asked a moment ago has not been silent.
+            // One that another was asked as well is silent everywhere, and a client that has closed its side may have
+            // left long ago: neither says anything about the backend.
+            const bool silent = all_sent(up) && now - up.sent_at >= patience && !client_eof_;
+            if (silent && sent_only_to(up.backend, ledger_.trail())) {
+                plane_.observe(up.backend, EvidenceKind::timed_out, now);
+                judge_failure(up.backend, now);
+            }
+            ledger_.failed(up.id, Outcome::timed_out, now, plane_.budgets[pool_]);
+            release(up, Fate::reset, now);
+        }
+        fail(504, Lost::deadline, "no backend answered in time: " + describe_attempts(), now);
+        return true;
+    }
+    if (!request_body_.complete() && now >= last_progress_ + plane_.config.timeouts.body_idle) {
+        for (Upstream& up : upstreams_) {
+            // A backend that does not take what is there is silent, not the client.
+            if (!up.stream || up.stream->connecting() || (up.sent == request_end() && !takes_nothing(up))) continue;
+            last_progress_ = now; // for the next attempt, if there is one
+            attempt_failed(up, Outcome::timed_out, now);
+            return true;
+        }
+        cancel_attempts(now);
+        answer(408, "the request's body did not arrive in time", now);
+        return true;
+    }
+    hedge(now);
+    watch_client(now);
+    return phase_ != Phase::waiting;
+}
+
+void Exchange::drive(Upstream& up, TimePoint now)
+{
+    if (up.stream->connecting()) {
+        if (now >= up.connect_deadline) attempt_failed(up, Outcome::connect_timeout, now);
+        return;
+    }
+    if (up.stream->connect_error()) {
+        if (is_own_shortage(up.stream->connect_error())) return run_short(up, now);
+        return attempt_failed(up, Outcome::refused, now);
+    }
+
+    send_request(up, now);
+    if (up.send_failed && up.sent == 0) return attempt_failed(up, Outcome::reset, now);
+    const auto id = up.id; // another attempt may begin in the same place
+    while (up.stream && up.id == id && phase_ == Phase::waiting) {
+        const IoResult io = up.stream->read(up.in.prepare(read_ahead));
+        if (io.io == Io::blocked) return;
+        if (io.io != Io::done) {
+            const bool no_body = request_body_.complete() && request_body_.content_bytes() == 0;
+            if (io.io == Io::failed && no_body && up.in.empty() && up.interim.empty()) {
+                if (!ledger_.spared()) spared_down_count_ = up.down_count;
+                ledger_.unread(up.id);
+            }
+            return attempt_failed(up, Outcome::reset, now);
+        }
+        up.in.commit(io.bytes);
+        while (up.stream && up.id == id && phase_ == Phase::waiting && take_head(up, now)) {
+        }
+    }
+}
+
+/// True if a head was complete and handled, so that another one may follow (an interim response came first).
+bool Exchange::take_head(Upstream& up, TimePoint now)
+{
+    if (up.in.empty()) return false;
+    switch (up.scanner.scan(up.in.text(), response_limits)) {
+    case HeadScanner::Found::incomplete: return false;
+    case HeadScanner::Found::rejected:
+        // A head over our limit is no fault of the backend, whatever happens to the request.
+        if (up.scanner.rejection().status == 414 || up.scanner.rejection().status == 431) judges_ = false;
+        attempt_failed(up, Outcome::malformed, now);
+        return false;
+    case HeadScanner::Found::complete: break;
+    }
+    ResponseHead& head = plane_.response_head;
+    const std::size_t size = up.scanner.head_size();
+    if (parse_response(up.in.text().substr(0, size), method_ == beast_http::verb::head, head)) {
+        attempt_failed(up, Outcome::malformed, now);
+        return false;
+    }
+    on_head(up, head, now);
+    return true;
+}
+
+void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
+{
+    const std::size_t size = up.scanner.head_size();
+    if (head.status / 100 == 1 && head.status != 101) {
+        take_interim(up, head);
+        up.in.consume(size);
+        up.scanner.reset();
+        return;
+    }
+    if (head.status == 101 && !upgrade_) return attempt_failed(up, Outcome::malformed, now);
+    if (head.status == 408 && ledger_.may_be_stale(up.id)) return attempt_failed(up, Outcome::stale, now);
+
+    const PoolConfig& pool = plane_.config.pools[pool_];
+    const Duration latency = now - up.sent_at;
+    BackendCounters& counters = plane_.counters.backends[up.backend];
+    counters.responses[code_class(head.status)].add();
+    counters.latency.observe(latency);
+    const bool failing = pool.passive.failing_status.contains(head.status);
+
+    if (contains(pool.retry.statuses, head.status) &&
+        (running() == 2 || plane_.placement.alternative(pool_, ledger_))) {
+        const Verdict verdict = ledger_.failed(up.id, Outcome::failing_status, now, plane_.budgets[pool_]);
+        if (verdict.move == Move::elsewhere || verdict.move == Move::wait) {
+            const bool all_here = (head.framing == Framing::none && up.in.size() == size) ||
+                                  (head.framing == Framing::length && up.in.size() == size + head.content_length);
+            release(up, head.keep_alive && all_here && all_sent(up) ? Fate::pooled : Fate::reset, now);
+            if (verdict.move == Move::elsewhere) {
+                plane_.counters.pools[pool_].retries.add();
+                phase_ = Phase::placing;
+            }
+            return;
+        }
+    }
+    if (failing)
+        judge_failure(up.backend, now);
+    else
+        judge_success(up.backend, latency, now);
+    choose(up, head, now);
+}
+
+/// The request has succeeded at `winner`.
+void Exchange::judge_success(BackendIndex winner, Duration latency, TimePoint now)
+{
+    if (!judges_) return;
+    const auto trail = ledger_.trail();
+    if (first_sent_to(trail) == winner) plane_.observe(winner, EvidenceKind::success, now, latency);
+    if (trail.size() > 1)
+        for_each_diverted(trail, winner,
+                          [&](BackendIndex backend) { plane_.observe(backend, EvidenceKind::diverted, now); });
+}
+
+/// The request has failed at `backend` and is sent nowhere else.
+void Exchange::judge_failure(BackendIndex backend, TimePoint now)
+{
+    if (judges_ && sent_only_to(backend, ledger_.trail()) && plane_.placement.alternative(pool_, ledger_))
+        plane_.observe(backend, EvidenceKind::uncompared, now);
+}
+
+/// An interim response (RFC 9110 §15.2) waits for the final one of its attempt: of an attempt that is given up the
+/// client must not hear. Only a 100 that the client waits for, or it would not send its body, goes out at once, and
+/// only one.
+void Exchange::take_interim(Upstream& up, const ResponseHead& head)
+{
+    if (version_ < 11 || up.interim.size() >= most_interim) return;
+    bool at_once = false;
+    if (head.status == 100) {
+        if (std::exchange(continued_, true)) return;
+        at_once = expects_continue_ && !request_body_.complete();
+    }
+    write_response(head,
+                   {.served_by = plane_.config.backends[up.backend].name,
+                    .request_id = request_id_,
+                    .client_version = version_,
+                    .keep_alive = true,
+                    .chunked = false},
+                   at_once ? response_out_ : up.interim);
+}
+
+/// This attempt's response is the one the client gets.
+void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
+{
+    for (Upstream& rival : upstreams_) {
+        if (&rival == &up || !rival.stream) continue;
+        ledger_.failed(rival.id, Outcome::outpaced, now, plane_.budgets[pool_]);
+        if (ledger_[up.id].hedge && first_sent_to(ledger_.trail()) == rival.backend)
+            plane_.observe(rival.backend, EvidenceKind::outpaced, now);
+        release(rival, Fate::reset, now);
+    }
+    ledger_.answering(up.id, head.status);
+    // Only what could have been hedged says how long the next such request should wait.
+    if (ledger_.facts().hedgeable && !ledger_[up.id].hedge) plane_.hedge_delays[pool_].observe(now - up.sent_at);
+    winner_ = &up;
+    status_ = head.status;
+    last_progress_ = now;
+
+    const std::size_t size = up.scanner.head_size();
+    const bool chunked = version_ >= 11 && (head.framing == Framing::chunked || head.framing == Framing::until_close);
+    // A 1.0 client learns the end of a body without a length only from the end of the connection.
+    const bool delimited = version_ >= 11 || head.framing == Framing::none || head.framing == Framing::length;
+    if (!delimited || plane_.draining) keep_alive_ = false;
+
+    if (!up.interim.empty()) {
+        response_out_.append(up.interim.text());
+        up.interim.clear();
+    }
+    write_response(head,
+                   {.served_by = plane_.config.backends[up.backend].name,
+                    .request_id = request_id_,
+                    .client_version = version_,
+                    .keep_alive = keep_alive_,
+                    .chunked = chunked,
+                    .date = head.date ? std::string_view{} : plane_.date.at(std::chrono::system_clock::now())},
+                   response_out_);
+    upstream_reusable_ = head.keep_alive;
+    up.in.consume(size);
+    if (head.status == 101) {
+        request_out_.clear();
+        request_body_.begin(Framing::until_close, 0, false);
+        response_body_.begin(Framing::until_close, 0, false);
+        tunnel_client_eof_ = tunnel_backend_eof_ = false;
+        phase_ = Phase::tunnel;
+        return;
+    }
+    response_body_.begin(head.framing, head.content_length, chunked);
+    unlimited_ = (head.framing == Framing::chunked || head.framing == Framing::until_close) && !client_eof_;
+    phase_ = Phase::relaying;
+}
+
+/// When silence becomes suspicious. Not before the request is complete: until then the backend has nothing to answer
+/// (an Expect: 100-continue apart, whose answer must not get lost between two attempts).
+TimePoint Exchange::hedge_time(const Upstream& up) const noexcept
+{
+    if (up.stream->connecting()) return up.hedge_at;
+    if (!all_sent(up)) return TimePoint::max();
+    return std::max(up.hedge_at, up.sent_at + plane_.hedge_delays[pool_].current());
+}
+
+/// A second attempt beside one that stays silent, or instead of one that cannot even connect.
+void Exchange::hedge(TimePoint now)
+{
+    if (phase_ != Phase::waiting || running() != 1) return;
+    Upstream& up = upstreams_[0].stream ? upstreams_[0] : upstreams_[1];
+    if (now < hedge_time(up)) return;
+    const PoolConfig& pool = plane_.config.pools[pool_];
+    if (plane_.placement.alternative(pool_, ledger_)) {
+        // Nothing was sent yet, so any request may go to another backend, at no cost.
+        if (up.stream->connecting()) return attempt_failed(up, Outcome::connect_timeout, now);
+        if (pool.retry.hedge && ledger_.may_hedge() && plane_.budgets[pool_].withdraw(now)) {
+            if (const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active)) {
+                up.hedge_at = TimePoint::max();
+                plane_.counters.pools[pool_].hedges.add();
+                start(*backend, false, true, now);
+                for (Upstream& other : upstreams_)
+                    if (other.stream && phase_ == Phase::waiting) drive(other, now);
+                return;
+            }
+        }
+    }
+    // Not now; a request that waits long asks ever more rarely.
+    up.hedge_at = now + std::max<Duration>(plane_.hedge_delays[pool_].current(), now - ledger_[up.id].started);
+}
+
+// ----------------------------------------------------------------------------------- the response's way to the client
+
+/// False when nothing more can be done for now.
+bool Exchange::relay(TimePoint now)
+{
+    std::size_t before;
+    do {
+        before = moved_;
+        take_request_bytes(now);
+        if (phase_ != Phase::relaying) return true;
+        if (winner_ != nullptr) {
+            send_request(*winner_, now);
+            take_response_bytes(now);
+            if (phase_ != Phase::relaying) return true;
+        }
+        // Before the client sees the head: a FIN that is there by now is a half-close behind the request.
+        if (std::exchange(unlimited_, false) && !response_body_.complete()) abandonable_ = client_->is_quiet();
+        const bool flushed = flush_response(now);
+        if (phase_ != Phase::relaying) return true;
+        if (response_body_.complete() && flushed) {
+            finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
+            return true;
+        }
+        if (moved_ >= fair_share) return false;
+    } while (moved_ != before);
+    if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+        // The backend is to blame if it neither sends nor takes; not if the client does not take what is there for it,
+        // or does not send what the backend waits for.
+        const bool backend_owes =
+            winner_ != nullptr && response_out_.empty() && client_->writable() &&
+            (request_body_.complete() || winner_->sent < request_end() || takes_nothing(*winner_));
+        if (backend_owes) attempt_failed(*winner_, Outcome::timed_out, now);
+        cancel_attempts(now);
+        if (phase_ == Phase::relaying) finish(Progress::abort, now);
+        return true;
+    }
+    if (now >= abandoned_at_) {
+        // What was written after its FIN has not been answered with RST: it still reads.
+        if (last_progress_ + closing_grace > abandoned_at_)
+            abandoned_at_ = TimePoint::max();
+        else
+            client_gone(now);
+    }
+    watch_client(now);
+    return phase_ != Phase::relaying;
+}
+
+/// Reads what the backend has sent of the response, bounded by what the client takes.
+void Exchange::take_response_bytes(TimePoint now)
+{
+    Upstream& up = *winner_;
+    const BodyRelay::Step step = response_body_.pass(*up.stream, up.in, *client_, response_out_, plane_.window(),
+                                                     plane_.relay_memory.most_waiting());
+    if (step.taken > 0) {
+        moved_ += step.taken + step.sent;
+        bytes_out_ += step.sent;
+        last_progress_ = now;
+    }
+    switch (step.end) {
+    case BodyRelay::End::none: break;
+    case BodyRelay::End::cut: return attempt_failed(up, Outcome::reset, now);
+    case BodyRelay::End::malformed: return attempt_failed(up, Outcome::malformed, now);
+    }
+    if (!response_body_.complete()) return;
+    ledger_.finished(up.id, now);
+    winner_ = nullptr;
+    // Bytes behind the response belong to no request: what follows on that connection cannot be told from them.
+    const bool whole = all_sent(up) && !up.send_failed && up.in.empty();
+    release(up, !whole ? Fate::reset : upstream_reusable_ ? Fate::pooled : Fate::closed, now);
+}
+
+/// Whether another request may follow: of a client that has half-closed, one that it sent before.
+bool Exchange::may_reuse_client() const noexcept
+{
+    return keep_alive_ && request_body_.complete() && (!client_eof_ || !client_in.empty());
+}
+
+/// True when everything is written. Ends the exchange if the client is gone.
+bool Exchange::flush_response(TimePoint now)
+{
+    while (!response_out_.empty()) {
+        const IoResult io = client_->write(response_out_.data());
+        if (io.io == Io::blocked) return false;
+        if (io.io == Io::failed) {
+            client_gone(now);
+            return false;
+        }
+        response_out_.consume(io.bytes);
+        bytes_out_ += io.bytes;
+        moved_ += io.bytes;
+        last_progress_ = now;
+    }
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------------------- tunnels
+
+/// Moves bytes one way until one side blocks. False when the tunnel is broken.
+bool Exchange::pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now)
+{
+    while (moved_ < fair_share) {
+        while (!out.empty()) {
+            const IoResult io = to.write(out.data());
+            if (io.io == Io::blocked) return true;
+            if (io.io == Io::failed) return false;
+            out.consume(io.bytes);
+            last_progress_ = now;
+        }
+        if (body.complete()) {
+            if (std::exchange(closed, true)) return true;
+            to.shutdown_send();
+            last_progress_ = now;
+            return true;
+        }
+        const BodyRelay::Step step = body.pass(from, in, to, out, plane_.window(), plane_.relay_memory.most_waiting());
+        if (step.end != BodyRelay::End::none) return false;
+        if (step.taken == 0 && !body.complete()) return true;
+        if (step.taken > 0) last_progress_ = now;
+        moved_ += step.taken + step.sent;
+    }
+    return true;
+}
+
+bool Exchange::run_tunnel(TimePoint now)
+{
+    Stream& backend = *winner_->stream;
+    const bool sound = pump(request_body_, *client_, client_in, backend, request_out_, tunnel_client_eof_, now) &&
+                       pump(response_body_, backend, winner_->in, *client_, response_out_, tunnel_backend_eof_, now);
+    const bool over = tunnel_client_eof_ && tunnel_backend_eof_;
+    const bool silent = now >= last_progress_ + tunnel_patience();
+    if (sound && !over && !silent) return false;
+    end_tunnel(sound && over ? Fate::closed : Fate::reset, sound ? Progress::close : Progress::abort, now);
+    return true;
+}
+
+/// A side that has finished sending has most likely closed (RFC 6455 has no half-closed connections): the other one
+/// gets a moment for its last bytes.
+Duration Exchange::tunnel_patience() const noexcept
+{
+    return tunnel_client_eof_ || tunnel_backend_eof_ ? closing_grace : plane_.config.timeouts.tunnel_idle;
+}
+
+void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
+{
+    ledger_.finished(winner_->id, now);
+    release(*winner_, fate, now);
+    winner_ = nullptr;
+    request_body_.begin(Framing::none, 0, false);
+    finish(how, now);
+}
+
+// --------------------------------------------------------------------------------------------------------------- ends
+
+void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
+{
+    const BackendIndex backend = up.backend;
+    // A backend that was asked only because another failed is not judged, and a body owes nothing by a deadline.
+    bool judged = judges_ && first_sent_to(ledger_.trail()).value_or(backend) == backend &&
+                  !(outcome == Outcome::timed_out && ledger_[up.id].stage == Stage::answered);
+    const auto observe = [&](EvidenceKind kind) {
+        if (judged) plane_.observe(backend, kind, now);
+    };
+    const bool had_spared = ledger_.spared().has_value();
+    const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
+    judged |= !had_spared && ledger_.spared(); // what it has not read did not break it
+
+    BackendCounters& counters = plane_.counters.backends[backend];
+    // A pooled connection that turned out stale proves nothing against its backend; the fresh one will.
+    if (verdict.move != Move::fresh) {
+        switch (outcome) {
+        case Outcome::refused:
+            counters.connect_failures.add();
+            plane_.observe(backend, EvidenceKind::refused, now);
+            break;
+        case Outcome::connect_timeout:
+            counters.connect_failures.add();
+            plane_.observe(backend, EvidenceKind::refused, now);
+            break;
+        case Outcome::reset:
+            counters.responses[0].add();
+            observe(EvidenceKind::reset);
+            break;
+        case Outcome::malformed:
+            counters.responses[0].add();
+            observe(EvidenceKind::malformed);
+            break;
+        case Outcome::timed_out: observe(EvidenceKind::timed_out); break;
+        default: break;
+        }
+    }
+    if (winner_ == &up) winner_ = nullptr;
+    release(up, Fate::reset, now);
+
+    PoolCounters& pool = plane_.counters.pools[pool_];
+    switch (verdict.move) {
+    case Move::elsewhere:
+        (outcome == Outcome::moved ? pool.moves : pool.retries).add();
+        phase_ = Phase::placing;
+        break;
+    case Move::fresh:
+        pool.retries.add();
+        start(backend, true, false, now);
+        break;
+    case Move::wait: break;
+    case Move::give_up:
+        if (verdict.reason == Reason::budget) pool.budget_exhausted.add();
+        judge_failure(backend, now);
+        fail(outcome == Outcome::timed_out ? 504 : 502, lost_for(verdict.reason),
+             describe_attempts() + "; " + std::string(to_string(verdict.reason)), now);
+        break;
+    case Move::abort:
+        pool.lost[static_cast<std::size_t>(Lost::truncated)].add();
+        flush_response(now); // what the backend did send is the client's
+        if (phase_ != Phase::finished) finish(Progress::abort, now);
+        break;
+    }
+}
+
+/// We, not the backend, have run out of descriptors or ports: other backends would not do better. Connections that
+/// rest in the pools are the first to give back.
+void Exchange::run_short(Upstream& up, TimePoint now)
+{
+    const std::string what = up.stream->connect_error().message();
+    const BackendIndex backend = up.backend;
+    ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
+    release(up, Fate::reset, now);
+    plane_.counters.backends[backend].connect_failures.add();
+    if (running() > 0) return;
+    if (ledger_.may_send() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
+    fail(503, Lost::no_backend, "the balancer cannot open a connection: " + what, now);
+}
+
+bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
+{
+    bool moved = false;
+    for (const BackendIndex backend : down) {
+        if (phase_ == Phase::tunnel && winner_->backend == backend) {
+            flush_response(now); // what the backend did send is the client's
+            if (phase_ == Phase::tunnel) end_tunnel(Fate::reset, Progress::close, now);
+            return true;
+        }
+        for (Upstream& up : upstreams_) {
+            if (phase_ != Phase::waiting || !up.stream || up.backend != backend || !ledger_.may_move(up.id)) continue;
+            if (running() == 1 && !plane_.placement.alternative(pool_, ledger_)) continue;
+            attempt_failed(up, Outcome::moved, now);
+            moved = true;
+        }
+    }
+    return moved;
+}
+
+void Exchange::cancel_attempts(TimePoint now)
+{
+    Parked::unlink();
+    for (Upstream& up : upstreams_) {
+        if (!up.stream) continue;
+        ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
+        release(up, Fate::reset, now);
+    }
+    winner_ = nullptr;
+}
+
+std::uint64_t Exchange::unread_request() const noexcept
+{
+    const std::uint64_t owed = request_body_.owed();
+    return owed -
+           (owed == std::numeric_limits<std::uint64_t>::max() ? 0 : std::min<std::uint64_t>(owed, client_in.size()));
+}
+
+void Exchange::client_gone(TimePoint now)
+{
+    if (phase_ == Phase::idle || phase_ == Phase::finished) return;
+    cancel_attempts(now);
+    response_out_.clear();
+    status_ = 0;
+    finish(Progress::abort, now);
+}
+
+/// The client broke the rules in the middle of its body. A response that has begun can only be cut short.
+void Exchange::refuse(unsigned status, std::string_view detail, TimePoint now)
+{
+    const bool begun = phase_ != Phase::waiting;
+    cancel_attempts(now);
+    if (begun)
+        finish(Progress::abort, now);
+    else
+        answer(status, detail, now);
+}
+
+/// The balancer could not get an answer from any backend.
+void Exchange::fail(unsigned status, Lost lost, const std::string& detail, TimePoint now)
+{
+    plane_.counters.pools[pool_].lost[static_cast<std::size_t>(lost)].add();
+    answer(status, detail, now);
+}
+
+void Exchange::answer(unsigned status, std::string_view detail, TimePoint now)
+{
+    status_ = status;
+    last_progress_ = now;
+    // Bytes of a body that is not read must not be taken for the next request.
+    if (plane_.draining || !request_body_.complete()) keep_alive_ = false;
+    write_problem(status, detail, status == 503);
+    phase_ = Phase::failing;
+}
+
+void Exchange::write_problem(unsigned status, std::string_view detail, bool retry_after)
+{
+    const std::string text = http::problem_document({.status = status, .detail = std::string(detail)}, request_id_);
+    Buffer& out = response_out_;
+    out.append("HTTP/1.1 ");
+    out.append_number(status);
+    out.append(" ");
+    out.append(http::reason_phrase(status));
+    out.append("\r\nDate: ");
+    out.append(plane_.date.at(std::chrono::system_clock::now()));
+    if (status != 204) {
+        out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
+        out.append_number(text.size());
+    }
+    out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
+    out.append(request_id_);
+    if (retry_after) out.append("\r\nRetry-After: 1");
+    if (!keep_alive_) out.append("\r\nConnection: close");
+    out.append("\r\n\r\n");
+    if (status != 204 && method_ != beast_http::verb::head) out.append(text);
+}
+
+void Exchange::finish(Progress how, TimePoint now)
+{
+    phase_ = Phase::finished;
+    result_ = how;
+    if (pool_ == no_pool) return log_request(how, now); // refused before it had a pool
+
+    PoolCounters& pool = plane_.counters.pools[pool_];
+    pool.responses[how == Progress::abort ? 0 : code_class(status_)].add();
+    pool.latency.observe(now - began_);
+    const bool answered = how != Progress::abort && status_ > 0 && status_ < 500;
+    if (answered && (ledger_.trail().size() > 1 || parked_at_ != TimePoint{})) {
+        auto saved = Saved::retry;
+        for (const Attempt& attempt : ledger_.trail()) {
+            if (attempt.outcome == Outcome::moved) saved = Saved::move;
+            if (attempt.outcome == Outcome::answered && attempt.hedge) saved = Saved::hedge;
+        }
+        if (parked_at_ != TimePoint{}) saved = Saved::park;
+        // The original answering before its hedge needed no saving.
+        const bool raced_only = saved == Saved::retry && ledger_.trail()[0].outcome == Outcome::answered;
+        if (!raced_only) pool.saved[static_cast<std::size_t>(saved)].add();
+    }
+    log_request(how, now);
+}
+
+void Exchange::open_record(std::string_view client_ip, std::string_view method, std::string_view target)
+{
+    record_ = std::make_unique<AccessRecord>();
+    record_->time = std::chrono::system_clock::now();
+    record_->client = client_ip;
+    record_->method = method;
+    record_->target = target;
+}
+
+void Exchange::log_request(Progress how, TimePoint now)
+{
+    if (!record_) return;
+    record_->duration = now - began_;
+    record_->request_id = request_id_;
+    record_->status = status_;
+    record_->bytes_in = bytes_in_;
+    record_->bytes_out = bytes_out_;
+    if (pool_ != no_pool) record_->pool = pool_;
+    record_->complete = how != Progress::abort;
+    record_->trail.assign(ledger_.trail().begin(), ledger_.trail().end());
+    if (plane_.access_log != nullptr) plane_.access_log->add(std::move(*record_));
+    record_.reset();
+}
+
+std::string Exchange::describe_attempts() const
+{
+    if (ledger_.trail().empty()) return "no backend of the pool takes requests";
+    std::string text;
+    for (const Attempt& attempt : ledger_.trail()) {
+        if (!text.empty()) text += ", ";
+        text += plane_.config.backends[attempt.backend].name;
+        text += ' ';
+        text += to_string(attempt.outcome);
+    }
+    return text;
+}
+
+} // namespace hotspare::balancer

@@ -1,0 +1,228 @@
+// The data plane: one request in, one response out.
+//
+// An Exchange is the state of one request between the moment its head is complete and the moment its response is: the
+// request's bytes for the backends, up to two attempts running at once (the second is a hedge), and the response's
+// bytes for the client. It moves in advance(): everything that can be done without waiting is done, then the sockets,
+// the deadline or a new Routing call it again. What may be sent again, and where, it asks the attempt ledger and the
+// placement; it decides nothing of that itself.
+//
+//   placing --> waiting --> relaying --> finished
+//      |  ^        |            `--> tunnel (101)
+//      v  |        v
+//     parked    failing (an answer of our own)
+//
+// Thread: its worker's. Owner: the client session, which lends it the client's stream; idle ones rest in the DataPlane.
+#pragma once
+
+#include "balancer/decide/attempt.hpp"
+#include "balancer/serve/body_relay.hpp"
+#include "balancer/serve/buffer.hpp"
+#include "balancer/serve/data_plane.hpp"
+#include "balancer/serve/message_head.hpp"
+#include "balancer/serve/stream.hpp"
+
+#include <array>
+#include <limits>
+#include <optional>
+#include <string>
+
+namespace hotspare::balancer {
+
+class Exchange final : public Parked, public Stalled {
+public:
+    /// What advance() came to.
+    enum class Progress : std::uint8_t {
+        blocked,  ///< call again when something happens; see next_deadline()
+        busy,     ///< more could be done, but others shall have their turn: call again soon
+        reusable, ///< the response is out; the client's connection can take the next request
+        close,    ///< the response is out; close the client's connection once it has been read
+        abort,    ///< close the client's connection now, so that the truncation shows
+    };
+
+    explicit Exchange(DataPlane& plane);
+    ~Exchange();
+
+    Buffer client_in;    ///< bytes from the client that have not been understood yet
+    HeadScanner scanner; ///< over client_in
+    bool rested = false; ///< the DataPlane's mark: in its stock since the last look
+
+    /// Takes the request whose head has just been parsed into DataPlane::request_head from the first `head_size` bytes
+    /// of client_in. `listener` is told when an upstream connection is ready or the request may leave the parking lot.
+    void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+               std::size_t head_size, TimePoint now);
+
+    /// Answers with an error of our own, without asking a backend. `parsed` if DataPlane::request_head holds the head.
+    void reject(Stream& client, std::string_view client_ip, const Rejection& why, bool parsed, TimePoint now);
+
+    Progress advance(TimePoint now);
+
+    /// When advance() must be called even if nothing else happens.
+    TimePoint next_deadline() const noexcept;
+
+    /// Backends that have just gone down: what waits for them and may be sent again moves on, and tunnels to them end,
+    /// so that their clients connect again. True if something changed: call advance().
+    bool backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+
+    /// The client has reset its connection: the response is not wanted any more.
+    void client_gone(TimePoint now);
+
+    /// Bytes of the request that the client has not sent yet although the response is out; the largest number if only
+    /// the end of the body will tell.
+    std::uint64_t unread_request() const noexcept;
+
+    /// Returns to the state of a new Exchange. Buffers are kept up to a small size, but for those of an exchange with a
+    /// peer that had stalled.
+    void reset() noexcept;
+
+    bool idle() const noexcept { return phase_ == Phase::idle; }
+
+private:
+    enum class Phase : std::uint8_t { idle, placing, parked, waiting, relaying, tunnel, failing, finished };
+
+    struct Upstream {
+        Stream::Ptr stream; ///< null: this slot is free
+        AttemptLedger::Id id = 0;
+        BackendIndex backend = 0;
+        std::uint32_t down_count = 0; ///< BackendRoute::down_count when the attempt began
+        std::uint64_t sent = 0;       ///< position in the request's bytes
+        bool send_failed = false;
+        TimePoint sent_at{}; ///< the latest byte
+        TimePoint hedge_at{};
+        TimePoint connect_deadline{};
+        Buffer in;      ///< from the backend
+        Buffer interim; ///< its interim responses, as the client gets them
+        HeadScanner scanner{http::Sender::server};
+    };
+
+    /// What becomes of a connection to a backend that the request needs no more.
+    enum class Fate : std::uint8_t {
+        pooled, ///< its response was complete: the next request may have it
+        closed, ///< its response was complete, but it takes no other request
+        /// Its response is not wanted. RST, so that the backend can stop working on it, and so that TIME_WAIT does not
+        /// use up our ports towards it.
+        reset,
+    };
+
+    void unpark() override;
+    bool shrink(TimePoint now) override;
+
+    Progress pause();
+    void count_storage() noexcept;
+    void end_pause() noexcept;
+    std::size_t storage() const noexcept;
+    template <class F> void for_each_buffer(F f);
+    static bool takes_nothing(const Upstream& up) noexcept;
+
+    // Placing
+    void place(TimePoint now);
+    void park(TimePoint now);
+    void start(BackendIndex backend, bool fresh, bool hedge, TimePoint now);
+    void next_round();
+    std::uint32_t down_count(BackendIndex backend) const noexcept;
+    Upstream* free_slot() noexcept;
+    unsigned running() const noexcept;
+
+    // The request's way to the backends
+    void take_request_bytes(TimePoint now);
+    void drop_request_bytes(TimePoint now);
+    void watch_client(TimePoint now);
+    void send_request(Upstream& up, TimePoint now);
+    bool all_sent(const Upstream& up) const noexcept;
+    std::uint64_t request_end() const noexcept { return out_base_ + request_out_.size(); } ///< as far as it was read
+    void forget_sent(const Upstream& up) noexcept;
+
+    // The response's way to the client
+    void drive(Upstream& up, TimePoint now);
+    bool take_head(Upstream& up, TimePoint now);
+    void on_head(Upstream& up, const ResponseHead& head, TimePoint now);
+    void take_interim(Upstream& up, const ResponseHead& head);
+    void choose(Upstream& up, const ResponseHead& head, TimePoint now);
+    bool wait_for_response(TimePoint now);
+    bool relay(TimePoint now);
+    void take_response_bytes(TimePoint now);
+    bool flush_response(TimePoint now);
+    bool may_reuse_client() const noexcept;
+    bool run_tunnel(TimePoint now);
+    void end_tunnel(Fate fate, Progress how, TimePoint now);
+    Duration tunnel_patience() const noexcept;
+    bool pump(BodyRelay& body, Stream& from, Buffer& in, Stream& to, Buffer& out, bool& closed, TimePoint now);
+
+    // Ends
+    void attempt_failed(Upstream& up, Outcome outcome, TimePoint now);
+    void judge_success(BackendIndex winner, Duration latency, TimePoint now);
+    void judge_failure(BackendIndex backend, TimePoint now);
+    void release(Upstream& up, Fate fate, TimePoint now);
+    void run_short(Upstream& up, TimePoint now);
+    TimePoint hedge_time(const Upstream& up) const noexcept;
+    void hedge(TimePoint now);
+    void cancel_attempts(TimePoint now);
+    void refuse(unsigned status, std::string_view detail, TimePoint now);
+    void fail(unsigned status, Lost lost, const std::string& detail, TimePoint now);
+    void answer(unsigned status, std::string_view detail, TimePoint now);
+    void write_problem(unsigned status, std::string_view detail, bool retry_after);
+    void finish(Progress how, TimePoint now);
+    void open_record(std::string_view client_ip, std::string_view method, std::string_view target);
+    void log_request(Progress how, TimePoint now);
+    std::string describe_attempts() const;
+
+    DataPlane& plane_;
+    Stream* client_ = nullptr;
+    StreamListener* listener_ = nullptr;
+    std::string scratch_;
+
+    Phase phase_ = Phase::idle;
+    Progress result_ = Progress::blocked;
+    AttemptLedger ledger_;
+    std::uint32_t spared_down_count_ = 0; ///< of ledger_.spared(), when that attempt began
+    static constexpr PoolIndex no_pool = std::numeric_limits<PoolIndex>::max();
+    PoolIndex pool_ = no_pool; ///< no_pool: refused before it was routed
+    TimePoint began_{};
+    TimePoint deadline_{}; ///< for the response head; none while the body arrives
+    Duration time_left_{}; ///< until then, when the body began to arrive
+    TimePoint park_deadline_{};
+    TimePoint parked_at_{};
+    TimePoint last_progress_{}; ///< of a body or tunnel
+    bool released_ = false;
+    bool client_eof_ = false;
+    bool unlimited_ = false;   ///< the response has no length, and it was not looked yet whether its client half-closed
+    bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun
+    TimePoint abandoned_at_ = TimePoint::max(); ///< when a client that closed behind a silent response counts as gone
+    bool judges_ = true;                        ///< what it meets is evidence: no limit of ours ended an attempt
+    bool paused_ = false;                       ///< its storage was counted
+    bool stalled_ = false;                      ///< a peer did not take what it was sent, for some time
+    std::size_t moved_ = 0;                     ///< bytes moved in this call of advance()
+    std::size_t held_ = 0;                      ///< bytes of storage as counted in DataPlane::relay_memory
+
+    // Facts of the request that outlive its head
+    beast_http::verb method_ = beast_http::verb::unknown;
+    unsigned version_ = 11;
+    bool keep_alive_ = true;
+    bool upgrade_ = false;
+    bool expects_continue_ = false;
+    bool continued_ = false; ///< one 100 is enough
+    std::string request_id_;
+
+    // The request's bytes: head and framed body, from position out_base_ on
+    Buffer request_out_;
+    std::uint64_t out_base_ = 0;
+    std::size_t head_bytes_ = 0;
+    bool retained_ = true; ///< request_out_ still begins at position 0
+    BodyRelay request_body_{http::Sender::client};
+
+    std::array<Upstream, 2> upstreams_;
+    Upstream* winner_ = nullptr;
+
+    // The response's bytes
+    Buffer response_out_;
+    BodyRelay response_body_{http::Sender::server};
+    bool upstream_reusable_ = false;
+    std::uint64_t bytes_in_ = 0;
+    std::uint64_t bytes_out_ = 0;
+    unsigned status_ = 0;
+    bool tunnel_client_eof_ = false;
+    bool tunnel_backend_eof_ = false;
+
+    std::unique_ptr<AccessRecord> record_; ///< only while the access log or log_traffic is on
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,278 @@
+#include "balancer/serve/tcp_stream.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+/// How old the loop's knowledge of a socket may be when a request is to be sent on it: a long turn of a busy worker.
+/// Beyond that, and for a socket that was read in the present turn, the kernel is asked.
+constexpr Duration fresh_enough = milliseconds(1);
+
+bool would_block() noexcept
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
+error_code last_error() noexcept
+{
+    return {errno, boost::system::system_category()};
+}
+
+} // namespace
+
+Stream::Ptr TcpStream::accepted(EventLoop& loop, Fd socket)
+{
+    const boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
+    stream->socket_ = std::move(socket);
+    if (loop.watch(stream->socket_.get(), *stream)) return nullptr;
+    return stream;
+}
+
+Stream::Ptr TcpStream::connect(EventLoop& loop, std::span<const Endpoint> addresses, StreamListener& listener)
+{
+    const boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
+    stream->listener_ = &listener;
+    stream->connecting_ = true;
+    stream->readable_ = stream->writable_ = false;
+    if (addresses.empty()) {
+        stream->connected_later(boost::asio::error::host_not_found);
+        return stream;
+    }
+    stream->further_.assign(addresses.rbegin(), addresses.rend() - 1);
+    stream->connect_to(addresses.front());
+    return stream;
+}
+
+TcpStream::~TcpStream()
+{
+    close();
+}
+
+// ---------------------------------------------------------------------------------------------------------- connecting
+
+void TcpStream::connect_to(const Endpoint& address)
+{
+    socket_ = Fd(::socket(address.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    if (!socket_) return connected_later(last_error()); // EMFILE and the like
+    const int started = ::connect(socket_.get(), address.data(), static_cast<socklen_t>(address.size()));
+    if (started != 0 && errno != EINPROGRESS) return connected_later(last_error());
+    // Not before connect(): a socket without a connection counts as hung up. After it, all that happens is told.
+    if (const error_code ec = loop_.watch(socket_.get(), *this)) connected_later(ec);
+}
+
+void TcpStream::connected_later(error_code ec)
+{
+    loop_.defer([self = boost::intrusive_ptr(this), ec] {
+        if (self->connecting_) self->connected(ec);
+    });
+}
+
+void TcpStream::connected(error_code ec)
+{
+    if (ec && !connect_error_) connect_error_ = ec; // the preferred address's tells most
+    if (ec) {
+        if (socket_) loop_.forget(*this);
+        socket_.reset();
+        readable_ = writable_ = peer_ended_ = hung_up_ = false;
+        if (!further_.empty() && !is_own_shortage(connect_error_)) {
+            const auto next = further_.back();
+            further_.pop_back();
+            return connect_to(next);
+        }
+    } else {
+        const int on = 1;
+        ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        connect_error_ = {};
+    }
+    connecting_ = false;
+    tell();
+}
+
+// -------------------------------------------------------------------------------------------------------------- events
+
+void TcpStream::note(std::uint32_t events)
+{
+    hung_up_ |= (events & (EPOLLERR | EPOLLHUP)) != 0;
+    peer_ended_ |= hung_up_ || (events & EPOLLRDHUP) != 0;
+    readable_ |= peer_ended_ || (events & EPOLLIN) != 0;
+    writable_ |= hung_up_ || (events & EPOLLOUT) != 0;
+}
+
+void TcpStream::act()
+{
+    const Ptr self(this); // the listener may let go of it
+    if (!connecting_) return tell_if_wanted();
+    if (const int error = take_error(socket_)) return connected({error, boost::system::system_category()});
+    if (writable_) connected({});
+}
+
+void TcpStream::tell_if_wanted()
+{
+    const bool read = read_wanted_ && readable_;
+    const bool write = write_wanted_ && writable_;
+    const bool broken = break_wanted_ && hung_up_ && !has_broken_;
+    if (!read && !write && !broken) return;
+    if (read) read_wanted_ = false;
+    if (write) write_wanted_ = false;
+    if (broken) has_broken_ = true;
+    tell();
+}
+
+void TcpStream::tell_later()
+{
+    loop_.defer([self = boost::intrusive_ptr(this)] {
+        if (self->socket_) self->tell_if_wanted();
+    });
+}
+
+void TcpStream::await_readable()
+{
+    if (!socket_) return;
+    if (!std::exchange(read_wanted_, true) && readable_) tell_later();
+}
+
+void TcpStream::await_writable()
+{
+    if (!socket_) return;
+    if (!std::exchange(write_wanted_, true) && writable_) tell_later();
+}
+
+void TcpStream::await_break()
+{
+    if (!socket_) return;
+    if (!std::exchange(break_wanted_, true) && hung_up_) tell_later();
+}
+
+// ------------------------------------------------------------------------------------------------- reading and writing
+
+/// A short read emptied the socket: another try would only fetch EAGAIN. What came meanwhile the loop tells, but for an
+/// end that it has told already.
+void TcpStream::emptied() noexcept
+{
+    readable_ = peer_ended_;
+}
+
+IoResult TcpStream::nothing_to_read() noexcept
+{
+    readable_ = false;
+    read_wanted_ = true;
+    return {};
+}
+
+IoResult TcpStream::read(std::span<char> into)
+{
+    if (!readable_) return nothing_to_read();
+    read_turn_ = loop_.turn();
+    for (;;) {
+        const auto n = ::recv(socket_.get(), into.data(), into.size(), 0);
+        if (n > 0) {
+            if (static_cast<std::size_t>(n) < into.size()) emptied();
+            return {Io::done, static_cast<std::size_t>(n)};
+        }
+        if (n == 0) return {Io::eof, 0};
+        if (errno == EINTR) continue;
+        if (would_block()) return nothing_to_read();
+        return {Io::failed, 0};
+    }
+}
+
+IoResult TcpStream::peek(std::span<char> into)
+{
+    if (!readable_) return nothing_to_read();
+    read_turn_ = loop_.turn();
+    for (;;) {
+        const auto n = ::recv(socket_.get(), into.data(), into.size(), MSG_PEEK);
+        if (n > 0) return {Io::done, static_cast<std::size_t>(n)};
+        if (n == 0) return {Io::eof, 0};
+        if (errno == EINTR) continue;
+        if (would_block()) return nothing_to_read();
+        return {Io::failed, 0};
+    }
+}
+
+bool TcpStream::drop(std::span<char> bytes, bool all)
+{
+    while (!bytes.empty()) {
+        // Of a TCP socket MSG_TRUNC takes bytes out without copying them (tcp(7)).
+        const auto n = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_TRUNC);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    if (all) emptied();
+    return true;
+}
+
+IoResult TcpStream::write(std::span<const char> from)
+{
+    if (!writable_) {
+        write_wanted_ = true;
+        return {};
+    }
+    for (;;) {
+        const auto n = ::send(socket_.get(), from.data(), from.size(), MSG_NOSIGNAL);
+        if (n >= 0) {
+            writable_ = static_cast<std::size_t>(n) == from.size();
+            return {Io::done, static_cast<std::size_t>(n)};
+        }
+        if (errno == EINTR) continue;
+        if (!would_block()) return {Io::failed, 0};
+        writable_ = false;
+        write_wanted_ = true;
+        return {};
+    }
+}
+
+bool TcpStream::may_be_reused()
+{
+    const bool known = read_turn_ != loop_.turn() && Clock::now() < loop_.known_until() + fresh_enough;
+    return known ? !readable_ : is_quiet();
+}
+
+bool TcpStream::is_quiet()
+{
+    if (peer_ended_) return false;
+    char byte;
+    const auto n = ::recv(socket_.get(), &byte, 1, MSG_PEEK);
+    if (n >= 0 || !would_block()) return false;
+    readable_ = false;
+    return true;
+}
+
+// ------------------------------------------------------------------------------------------------------------- closing
+
+void TcpStream::shutdown_send() noexcept
+{
+    ::shutdown(socket_.get(), SHUT_WR);
+}
+
+void TcpStream::close(bool reset) noexcept
+{
+    listener_ = nullptr;
+    connecting_ = false;
+    if (!socket_) return;
+    loop_.forget(*this);
+    if (reset)
+        close_with_reset(socket_);
+    else
+        socket_.reset();
+}
+
+int TcpStream::release() noexcept
+{
+    listener_ = nullptr;
+    if (!socket_) return -1;
+    loop_.unwatch(socket_.get(), *this);
+    return socket_.release();
+}
+
+} // namespace hotspare::balancer

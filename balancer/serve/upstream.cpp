@@ -1,0 +1,118 @@
+#include "balancer/serve/upstream.hpp"
+
+#include <algorithm>
+
+namespace hotspare::balancer {
+namespace {
+
+/// As long as what the loop knows of an idle connection counts as fresh: whatever came by then has been told.
+constexpr Duration enough_rest = milliseconds(1);
+
+} // namespace
+
+UpstreamPools::UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses,
+                             DeadlineWheel& wheel, WorkerCounters& counters)
+    : connector_(connector), config_(config), addresses_(std::move(addresses)), wheel_(wheel), counters_(counters),
+      idle_(config.backends.size())
+{
+}
+
+UpstreamPools::~UpstreamPools()
+{
+    close_all();
+}
+
+Stream::Ptr UpstreamPools::take(BackendIndex backend, TimePoint now)
+{
+    auto& idle = idle_[backend];
+    while (!idle.empty()) {
+        auto next = std::partition_point(idle.begin(), idle.end(),
+                                         [now](const Idle& entry) { return entry.since + enough_rest <= now; });
+        if (next == idle.begin()) next = idle.end();
+        --next;
+        Stream::Ptr stream = std::move(next->stream);
+        idle.erase(next);
+        counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
+        if (!stream->may_be_reused()) {
+            stream->close();
+            continue;
+        }
+        counters_.backends[backend].reused.add();
+        stream->listen(nullptr);
+        return stream;
+    }
+    return nullptr;
+}
+
+Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listener)
+{
+    counters_.backends[backend].connects.add();
+    return connector_.connect(addresses_[backend], listener);
+}
+
+void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now)
+{
+    auto& idle = idle_[backend];
+    if (idle.size() >= config_.limits.upstream_idle_per_backend) {
+        stream->close();
+        return;
+    }
+    stream->listen(this);
+    stream->await_readable();
+    idle.push_back({std::move(stream), now});
+    counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
+    if (!armed()) wheel_.arm(*this, now + config_.timeouts.upstream_idle);
+}
+
+void UpstreamPools::drop(BackendIndex backend)
+{
+    // With RST: after a FIN of ours the local port would stay taken in TIME_WAIT, or in FIN_WAIT2 while the backend
+    // hangs.
+    for (Idle& entry : idle_[backend]) entry.stream->close(true);
+    idle_[backend].clear();
+    counters_.backends[backend].idle.set(0);
+}
+
+std::size_t UpstreamPools::close_all()
+{
+    std::size_t closed = 0;
+    for (std::size_t b = 0; b < idle_.size(); ++b) {
+        closed += idle_[b].size();
+        drop(static_cast<BackendIndex>(b));
+    }
+    return closed;
+}
+
+// An idle connection became readable: the backend closed it, or sent bytes that belong to no request. Either way it is
+// of no more use.
+void UpstreamPools::stream_ready(Stream& stream)
+{
+    // Not every byte of a connection is one of a response: of TLS, some are for the layer below.
+    if (stream.is_quiet()) return stream.await_readable();
+    for (std::size_t b = 0; b < idle_.size(); ++b) {
+        const auto it = std::find_if(idle_[b].begin(), idle_[b].end(),
+                                     [&](const Idle& entry) { return entry.stream.get() == &stream; });
+        if (it == idle_[b].end()) continue;
+        it->stream->close();
+        idle_[b].erase(it);
+        counters_.backends[b].idle.set(static_cast<std::int64_t>(idle_[b].size()));
+        return;
+    }
+}
+
+void UpstreamPools::deadline_passed(TimePoint now)
+{
+    auto oldest = TimePoint::max();
+    for (std::size_t b = 0; b < idle_.size(); ++b) {
+        auto& idle = idle_[b];
+        const auto expired = [&](const Idle& entry) { return entry.since + config_.timeouts.upstream_idle <= now; };
+        const auto keep = std::find_if_not(idle.begin(), idle.end(), expired);
+        std::for_each(idle.begin(), keep, [](Idle& entry) { entry.stream->close(); });
+        idle.erase(idle.begin(), keep);
+        counters_.backends[b].idle.set(static_cast<std::int64_t>(idle.size()));
+        if (!idle.empty()) oldest = std::min(oldest, idle.front().since);
+    }
+    if (oldest != TimePoint::max()) wheel_.arm(*this, oldest + config_.timeouts.upstream_idle);
+}
+
+} // namespace hotspare::balancer

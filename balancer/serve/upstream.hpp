@@ -1,0 +1,72 @@
+// One worker's keep-alive connections to the backends.
+//
+// An idle connection is watched: when the backend closes it or sends something, it leaves the pool. Before one goes out
+// it is looked at once more, because the event loop may hold that event behind the request's: bytes from before
+// a request are not its response (RFC 9112 §9.2), and a response that a backend sends twice must not reach another
+// client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is closed;
+// but where there is a choice, one that has rested: bytes that a backend sends behind a response come a moment later.
+//
+// Thread: its worker's. Owner: the Worker.
+#pragma once
+
+#include "balancer/config.hpp"
+#include "balancer/counters.hpp"
+#include "balancer/decide/deadline_wheel.hpp"
+#include "balancer/resolver.hpp"
+#include "balancer/serve/stream.hpp"
+
+#include <utility>
+#include <vector>
+
+namespace hotspare::balancer {
+
+/// Where connections to backends come from.
+class Connector {
+public:
+    /// A new connection, connecting to the first of the addresses that takes it.
+    virtual Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) = 0;
+
+protected:
+    ~Connector() = default;
+};
+
+class UpstreamPools final : public StreamListener, public Deadline {
+public:
+    UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses, DeadlineWheel& wheel,
+                  WorkerCounters& counters);
+    ~UpstreamPools();
+
+    /// Where new connections to `backend` go from now on.
+    void set_addresses(BackendIndex backend, Addresses addresses) { addresses_[backend] = std::move(addresses); }
+
+    /// An idle connection to `backend` that is open and has nothing to read, or null.
+    Stream::Ptr take(BackendIndex backend, TimePoint now);
+
+    /// A new connection, connecting. The caller becomes its listener.
+    Stream::Ptr connect(BackendIndex backend, StreamListener& listener);
+
+    /// Keeps a connection whose last response was complete for the next request.
+    void give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now);
+
+    /// Resets the idle connections to a backend that went down: they would only fail one by one.
+    void drop(BackendIndex backend);
+    std::size_t close_all(); ///< the same for every backend; returns how many there were
+
+private:
+    struct Idle {
+        Stream::Ptr stream;
+        TimePoint since;
+    };
+
+    void stream_ready(Stream& stream) override;
+    void deadline_passed(TimePoint now) override;
+
+    Connector& connector_;
+    const Config& config_;
+    std::vector<Addresses> addresses_; ///< by backend
+    DeadlineWheel& wheel_;
+    WorkerCounters& counters_;
+    std::vector<std::vector<Idle>> idle_; ///< by backend, oldest first
+};
+
+} // namespace hotspare::balancer

@@ -1,0 +1,262 @@
+#include "balancer/serve/worker.hpp"
+
+#include "balancer/serve/tcp_stream.hpp"
+#include "common/http/address.hpp"
+#include "common/log.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+/// Accepted at one go before the connections that are already there get their turn.
+constexpr int accept_batch = 32;
+/// Pause of the accept loop when descriptors or memory have run out: long enough not to spin, short enough that the
+/// clients in the backlog wait only until some connection has been closed.
+constexpr Duration accept_pause = milliseconds(50);
+/// Of the descriptors that the process may have, 64 are its own (event loops, listeners, probes, admin); of the rest
+/// clients get three quarters, so that something is left to carry their requests on. Idle clients must not be able to
+/// take the last one.
+std::size_t descriptors_for_clients(unsigned workers)
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return std::numeric_limits<std::size_t>::max();
+    const auto all = static_cast<std::size_t>(limit.rlim_cur);
+    return std::max<std::size_t>(1, (all - std::min<std::size_t>(64, all / 2)) * 3 / 4 / workers);
+}
+
+} // namespace
+
+Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
+               AccessLog* access_log, unsigned index, unsigned workers, int listener, Hooks hooks)
+    : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
+      counters_(config),
+      log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
+      plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
+             [this] { schedule_tick(); }),
+      listener_(listener)
+{
+    ::fcntl(listener, F_SETFL, ::fcntl(listener, F_GETFL) | O_NONBLOCK);
+    loop_.on_alarm([this] { tick(); });
+}
+
+Worker::~Worker()
+{
+    // Sessions refer to the data plane and the event loop: they go first, whatever state they are in.
+    sessions_.clear_and_dispose([](Session* session) { std::unique_ptr<Session>{session}; });
+    plane_.upstreams.close_all();
+}
+
+void Worker::start()
+{
+    thread_ = std::thread([this] {
+        schedule_tick();
+        await_connections();
+        loop_.run();
+    });
+}
+
+void Worker::publish(std::shared_ptr<const Routing> routing)
+{
+    loop_.post([this, routing = std::move(routing)]() mutable {
+        const TimePoint now = Clock::now();
+        const auto down = plane_.placement.update(std::move(routing));
+        for (const BackendIndex backend : down) plane_.upstreams.drop(backend);
+        if (!down.empty())
+            for (Session& session : sessions_) session.backends_down(down, now);
+        plane_.release_parked(now);
+    });
+}
+
+void Worker::readdress(BackendIndex backend, Addresses addresses)
+{
+    loop_.post([this, backend, addresses = std::move(addresses)]() mutable {
+        plane_.upstreams.set_addresses(backend, std::move(addresses));
+    });
+}
+
+void Worker::drain(Duration limit)
+{
+    loop_.post([this, limit] { begin_drain(limit); });
+}
+
+void Worker::join()
+{
+    if (thread_.joinable()) thread_.join();
+}
+
+// ---------------------------------------------------------------------------------------------------------- accepting
+
+void Worker::await_connections()
+{
+    if (!listener_) return;
+    if (const error_code ec = loop_.watch_listener(listener_.get(), *this)) {
+        shortage(ec.message());
+        plane_.wheel.arm(accept_pause_, Clock::now() + accept_pause);
+    }
+}
+
+void Worker::act()
+{
+    if (accept_some()) return;
+    loop_.unwatch(listener_.get(), *this);
+    plane_.wheel.arm(accept_pause_, Clock::now() + accept_pause);
+}
+
+/// False when the process has run out of something and must pause.
+bool Worker::accept_some()
+{
+    for (int i = 0; i < accept_batch; ++i) {
+        if (connections() >= room_) return shortage("too many connections for the limit of descriptors");
+        boost::asio::ip::tcp::endpoint peer;
+        auto size = static_cast<socklen_t>(peer.capacity());
+        Fd socket(::accept4(listener_.get(), peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (!socket) {
+            const error_code ec(errno, boost::system::system_category());
+            if (ec.value() == EAGAIN || ec.value() == EWOULDBLOCK) return true;
+            if (is_own_shortage(ec)) return shortage(ec.message());
+            continue; // ECONNABORTED and the like concern one connection, not the listener
+        }
+        peer.resize(size);
+        if (config_.limits.connections > 0 && connections() >= config_.limits.connections) {
+            counters_.connections_refused.add();
+            continue; // closed by going out of scope
+        }
+        const int on = 1;
+        ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        counters_.connections_accepted.add();
+        Stream::Ptr client = TcpStream::accepted(loop_, std::move(socket));
+        if (!client) return shortage("the kernel does not watch another socket");
+        auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client),
+                                                 http::plain_address(peer.address()).to_string());
+        sessions_.push_back(*session);
+        session.release()->step(Clock::now());
+    }
+    return true;
+}
+
+std::size_t Worker::connections() const noexcept
+{
+    return sessions_.size() + handed_over_->load(std::memory_order_relaxed);
+}
+
+bool Worker::shortage(const std::string& why)
+{
+    const TimePoint now = Clock::now();
+    if (now >= next_warning_) {
+        next_warning_ = now + seconds(1);
+        log::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, connections());
+    }
+    return false;
+}
+
+// ----------------------------------------------------------------------------------------------------------- sessions
+
+Stream::Ptr Worker::connect(const Addresses& addresses, StreamListener& listener)
+{
+    return TcpStream::connect(loop_, addresses, listener);
+}
+
+void Worker::forget(Session& session)
+{
+    if (session.called_again) std::erase(again_, &session);
+    sessions_.erase(sessions_.iterator_to(session));
+    std::unique_ptr<Session>{&session};
+    check_drained();
+}
+
+void Worker::call_again(Session& session)
+{
+    if (std::exchange(session.called_again, true)) return;
+    again_.push_back(&session);
+    if (again_deferred_) return;
+    again_deferred_ = true;
+    loop_.defer([this] { run_again(); });
+}
+
+void Worker::run_again()
+{
+    again_deferred_ = false;
+    const TimePoint now = Clock::now();
+    // A step may end other sessions in the list or add to it: take one at a time, and only those that wait now.
+    for (std::size_t turns = again_.size(); turns > 0 && !again_.empty(); --turns) {
+        Session* const session = again_.front();
+        again_.pop_front();
+        session->called_again = false;
+        session->step(now);
+    }
+}
+
+void Worker::hand_over(Handover handover)
+{
+    handed_over_->fetch_add(1, std::memory_order_relaxed);
+    handover.counted = std::shared_ptr<const void>(
+        nullptr, [count = handed_over_](const void*) { count->fetch_sub(1, std::memory_order_relaxed); });
+    hooks_.hand_over(std::move(handover));
+}
+
+// ------------------------------------------------------------------------------------------------------------- timing
+
+void Worker::schedule_tick()
+{
+    const TimePoint at = plane_.wheel.next();
+    alarm_at_ = at;
+    loop_.set_alarm(at);
+}
+
+void Worker::tick()
+{
+    const TimePoint now = Clock::now();
+    counters_.loop_lag_us.set(std::chrono::duration_cast<microseconds>(now - alarm_at_).count());
+    plane_.wheel.advance(now);
+    if (plane_.relay_memory.trim_due(now)) hooks_.trim();
+    if (config_.log_traffic)
+        if (auto lines = plane_.take_traffic(); !lines.empty()) hooks_.tell_traffic(std::move(lines));
+    if (now >= drain_deadline_) {
+        while (!sessions_.empty()) forget(sessions_.front());
+        check_drained();
+    }
+    schedule_tick();
+}
+
+// ------------------------------------------------------------------------------------------------------------ draining
+
+void Worker::begin_drain(Duration limit)
+{
+    // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one admits
+    // no new connection while it is emptied.
+    ::listen(listener_.get(), 0);
+    for (std::size_t before = counters_.connections_accepted.value();; before = counters_.connections_accepted.value())
+        if (!accept_some() || counters_.connections_accepted.value() == before) break;
+    loop_.unwatch(listener_.get(), *this);
+    listener_.reset();
+    const TimePoint now = Clock::now();
+    plane_.draining = true;
+    drain_deadline_ = now + limit;
+    for (auto it = sessions_.begin(); it != sessions_.end();) (it++)->drain(now);
+    check_drained();
+}
+
+void Worker::check_drained()
+{
+    if (!plane_.draining || drained_ || !sessions_.empty()) return;
+    drained_ = true;
+    plane_.upstreams.close_all();
+    if (log_writer_) counters_.access_log_dropped.add(log_writer_->flush());
+    loop_.stop();
+    hooks_.drained();
+}
+
+} // namespace hotspare::balancer

@@ -19,12 +19,12 @@
 #include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
 #include "common/app.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <malloc.h>
 
@@ -82,8 +82,7 @@ void serve(App& app, const Config& config)
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
-                                                   count, listeners.descriptors[i],
-                                                   std::move(hooks)));
+                                                   count, listeners.descriptors[i], std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));
@@ -110,9 +109,9 @@ void serve(App& app, const Config& config)
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });
     if (!config.default_pages.empty())
-        spdlog::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
-                     fmt::join(config.default_pages, " "),
-                     config.admin ? "" : "; /admin answers 403 without `admin: true`");
+        log::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
+                  fmt::join(config.default_pages, " "),
+                  config.admin ? "" : "; /admin answers 403 without `admin: true`");
     app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
     app.run();
 

@@ -3,11 +3,11 @@
 #include "common/config.hpp"
 #include "common/error.hpp"
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <sys/socket.h>
 
@@ -44,8 +44,8 @@ std::vector<Addresses> resolve_backends(const Config& config)
         const BackendConfig& backend = config.backends[i];
         addresses.push_back(found[i] ? std::move(*found[i]) : Addresses{});
         if (!found[i])
-            spdlog::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
-                         backend.source, backend.host, backend.name, found[i].error().message());
+            log::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
+                      backend.source, backend.host, backend.name, found[i].error().message());
     }
     return addresses;
 }

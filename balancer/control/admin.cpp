@@ -1,6 +1,7 @@
 #include "balancer/control/admin.hpp"
 
 #include "common/http/caller.hpp"
+#include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -8,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -119,7 +121,7 @@ void turn_away(int descriptor)
     response.version(11);
     response.set(http::field::connection, "close");
     response.set(http::field::retry_after, "1");
-    response.set(http::field::date, http::http_date());
+    response.set(http::field::date, format_http_date(std::chrono::system_clock::now()));
     response.content_length(response.body().size());
     const std::string text = http::serialize(response);
     // A few hundred bytes. They do not fit only if the client has not read earlier answers on the connection.
@@ -332,10 +334,11 @@ http::Response Admin::proxy_health(const http::Request&)
     const auto active = known.active();
     if (!active)
         return http::json_response(
-            503, {{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
-    return http::json_response(200, {{"active", config_.backends[*active].name},
-                                     {"url", config_.backends[*active].url},
-                                     {"status", to_string(known.snapshot->backends[*active].state.status)}});
+            503,
+            http::Json{{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
+    return http::json_response(200, http::Json{{"active", config_.backends[*active].name},
+                                               {"url", config_.backends[*active].url},
+                                               {"status", to_string(known.snapshot->backends[*active].state.status)}});
 }
 
 http::Response Admin::events(const http::Request& request)
@@ -541,8 +544,9 @@ http::Response Admin::pools() const
     const auto active = known.active();
     http::Json pools = http::Json::array();
     for (std::size_t p = 0; p < config_.pools.size(); ++p) pools.push_back(known.pool(static_cast<PoolIndex>(p)));
-    return http::json_response(200, {{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
-                                     {"pools", std::move(pools)}});
+    return http::json_response(
+        200, http::Json{{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
+                        {"pools", std::move(pools)}});
 }
 
 } // namespace hotspare::balancer

@@ -1,6 +1,6 @@
 #include "balancer/serve/session.hpp"
 
-#include <spdlog/spdlog.h>
+#include "common/log.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -87,7 +87,7 @@ void Session::step(TimePoint now)
     try {
         run(now);
     } catch (const std::exception& error) {
-        spdlog::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
+        log::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
         reset_on_close_ = true;
         owner_.forget(*this);
     }

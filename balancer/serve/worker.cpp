@@ -2,9 +2,9 @@
 
 #include "balancer/serve/tcp_stream.hpp"
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -153,7 +153,7 @@ bool Worker::shortage(const std::string& why)
     const TimePoint now = Clock::now();
     if (now >= next_warning_) {
         next_warning_ = now + seconds(1);
-        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
+        log::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
     }
     return false;
 }

@@ -7,6 +7,7 @@
 // complete before the server is destroyed.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/http/head.hpp"
 #include "common/http/message.hpp"

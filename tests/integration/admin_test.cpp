@@ -1,6 +1,7 @@
 #include "balancer/control/admin.hpp"
 
 #include "balancer/decide/routes.hpp"
+#include "common/log.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/raw_client.hpp"
@@ -13,7 +14,7 @@
 #include <boost/beast/websocket.hpp>
 
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <future>
@@ -752,8 +753,8 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
     ASSERT_TRUE(reader.wait_for("event: transition\n"));
     // More than the kernel's buffers and the backlog of one stream together can hold.
     // Writing 40,000 lines of log would take a minute under a sanitizer.
-    const auto level = spdlog::get_level();
-    spdlog::set_level(spdlog::level::warn);
+    const auto level = log::level();
+    log::set_level(log::Level::warn);
     std::promise<void> done;
     asio::post(monitor.context(), [&] {
         for (int i = 0; i < 20000; ++i) {
@@ -763,7 +764,7 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
         done.set_value();
     });
     done.get_future().wait();
-    spdlog::set_level(level);
+    log::set_level(level);
     EXPECT_EQ(get("/status").status(), 200);
     EXPECT_TRUE(eventually([&] {
         return get("/metrics").message.body.find("hotspare_page_connections{kind=\"stream\"} 0\n") != std::string::npos;

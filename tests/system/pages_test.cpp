@@ -5,6 +5,7 @@
 #include "tests/support/raw_client.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <csignal>
 

@@ -6,6 +6,7 @@
 #include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -243,8 +244,7 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (std::size_t begin = 0; begin < up.out.size(); begin = up.out.find('\n', begin) + 1)
         EXPECT_LE(up.out.find('\n', begin) - begin, 80U) << up.out;
     // A hedged request may be answered by the spare, on a machine that is busy with other tests.
-    EXPECT_TRUE(
-        test::eventually([&] { return get(port(5000), "/data").json().value("service", "") == "primary"; }));
+    EXPECT_TRUE(test::eventually([&] { return get(port(5000), "/data").json().value("service", "") == "primary"; }));
 
     const auto again = sh({"up"});
     EXPECT_EQ(again.code, 0);

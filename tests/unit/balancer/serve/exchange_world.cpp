@@ -148,15 +148,17 @@ std::string chunk(std::string_view content)
 
 // ------------------------------------------------------------------------------------------------- beginning and end
 
-ExchangeWorld::ExchangeWorld(Config settings, Reading reading)
-    : config(std::move(settings)), reading_(reading), routes_(config.routes), log_(std::make_unique<Log>(config)),
+ExchangeWorld::ExchangeWorld(Config settings, Reading reading, Logging logging)
+    : config(std::move(settings)), reading_(reading), routes_(config.routes),
+      log_(logging == Logging::on ? std::make_unique<Log>(config) : nullptr),
       doors_(config.backends.size(), Door::open), counters(config),
-      plane(static_cast<Connector&>(*this), config, routes_, addresses_of(config), counters, log_->writer.get(), 1, 1,
+      plane(static_cast<Connector&>(*this), config, routes_, addresses_of(config), counters,
+            log_ ? log_->writer.get() : nullptr, 1, 1,
             [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
 {
     routing.version = 1;
     routing.backends.assign(config.backends.size(),
-                            {.status = Status::healthy, .good_probe_started = now(), .down_count = 0});
+                            {.status = Status::healthy, .good_probe_started = a_moment_ago(), .down_count = 0});
     for (const PoolConfig& pool : config.pools) {
         PoolRoute route{.policy = pool.policy, .candidates = {}};
         for (const BackendIndex backend : pool.backends) route.candidates.push_back({backend, Tier::serving, 1});
@@ -402,7 +404,7 @@ void ExchangeWorld::leaves(std::initializer_list<BackendIndex> backends)
 void ExchangeWorld::comes_back(BackendIndex backend)
 {
     routing.backends[backend].status = Status::healthy;
-    routing.backends[backend].good_probe_started = now();
+    routing.backends[backend].good_probe_started = a_moment_ago();
     for (PoolRoute& pool : routing.pools)
         for (Candidate& candidate : pool.candidates)
             if (candidate.backend == backend) candidate.tier = Tier::serving;
@@ -460,8 +462,12 @@ void ExchangeWorld::jump(Duration span)
 
 std::string ExchangeWorld::trail()
 {
+    std::uint64_t ended = 0;
+    for (const PoolCounters& pool : counters.pools)
+        for (const auto& kind : pool.responses) ended += kind.value();
+    if (trails_ >= ended) return "no request has ended";
+    ++trails_;
     const std::string line = log_->next_line();
-    if (line.empty()) return "no request has ended";
     const auto record = nlohmann::json::parse(line);
     std::vector<std::string> parts;
     for (const auto& attempt : record["attempts"])

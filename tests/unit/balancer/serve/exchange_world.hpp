@@ -56,7 +56,10 @@ enum class Door : std::uint8_t {
 
 class ExchangeWorld final : private SessionOwner, private Connector {
 public:
-    explicit ExchangeWorld(Config settings = exchange_config(), Reading reading = Reading::pieces);
+    enum class Logging : std::uint8_t { on, off }; ///< off: no trail(), but quicker
+
+    explicit ExchangeWorld(Config settings = exchange_config(), Reading reading = Reading::pieces,
+                           Logging logging = Logging::on);
     ~ExchangeWorld();
     ExchangeWorld(const ExchangeWorld&) = delete;
     ExchangeWorld& operator=(const ExchangeWorld&) = delete;
@@ -98,7 +101,7 @@ public:
 
     void goes_down(BackendIndex backend);
     void leaves(std::initializer_list<BackendIndex> backends); ///< takes no requests; those in flight go on
-    void comes_back(BackendIndex backend);                     ///< after a good probe that started now
+    void comes_back(BackendIndex backend);                     ///< after a good probe that started a moment ago
     void publish();
     Routing routing;
 
@@ -138,6 +141,8 @@ private:
     void hand_over(Handover handover) override;
     Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
 
+    /// A probe that is good by now started before what is happening now.
+    TimePoint a_moment_ago() const noexcept { return now() - microseconds(1); }
     std::string fate(const ScriptedStream& stream) const;
     void require(bool holds, std::string what);
     std::vector<std::pair<std::string, std::uint64_t>> all_counts() const;
@@ -149,6 +154,7 @@ private:
 
     const Reading reading_;
     bool settled_ = false;
+    std::uint64_t trails_ = 0; ///< given out by trail()
     RouteTable routes_;
     std::unique_ptr<Log> log_;
     std::vector<Door> doors_;

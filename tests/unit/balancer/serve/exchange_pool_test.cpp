@@ -4,6 +4,7 @@
 #include <boost/system/errc.hpp>
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 
 namespace hotspare::balancer {
@@ -183,6 +184,11 @@ struct NotPooled {
     std::string answer;
     std::string fate;
 };
+
+std::ostream& operator<<(std::ostream& out, const NotPooled& one)
+{
+    return out << one.name;
+}
 
 class ExchangePoolAnswers : public ::testing::TestWithParam<NotPooled> {};
 

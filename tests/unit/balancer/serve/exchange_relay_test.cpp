@@ -439,6 +439,33 @@ TEST(ExchangeClient, ManyAnswersAtOnceTakeTurns)
     EXPECT_EQ(world.connections(a), 0U);
 }
 
+// It may have left long ago: that it got nothing says nothing about the backend.
+TEST(ExchangeClient, OneThatHasHalfClosedIsNoWitnessOfSilence)
+{
+    ExchangeWorld world(exchange_config(1));
+    world.client_sends(get());
+    world.client().finishes();
+    world.run();
+    world.pass(seconds(31));
+    EXPECT_EQ(world.saw(), "504 problem; end");
+    EXPECT_EQ(world.trail(), "a timed_out");
+    EXPECT_EQ(world.evidence(), "");
+}
+
+TEST(ExchangeClient, ABackendThatWasAskedOnlyAMomentBeforeTheEndHasNotBeenSilent)
+{
+    Config config = exchange_config(1);
+    config.pools[0].park.timeout = seconds(60);
+    ExchangeWorld world(config);
+    world.leaves({a});
+    world.client_sends(get());
+    world.pass(milliseconds(29700));
+    world.comes_back(a);
+    world.pass(milliseconds(310));
+    EXPECT_EQ(world.saw(), "504 problem");
+    EXPECT_EQ(world.evidence(), "");
+}
+
 // ------------------------------------------------------------------------------------------------- of the session itself
 
 TEST(ExchangeClient, WhatIsNoRequestIsRefusedAndEndsTheConnection)

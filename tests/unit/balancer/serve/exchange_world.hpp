@@ -87,6 +87,11 @@ public:
     ScriptedStream& at(BackendIndex backend);
     std::size_t connections(BackendIndex backend) const;
     ScriptedStream& connection(BackendIndex backend, std::size_t number);
+    /// All connections to backends, in the order in which they were opened.
+    std::size_t upstreams() const noexcept { return upstreams_.size(); }
+    ScriptedStream& upstream(std::size_t number) { return *upstreams_.at(number).stream; }
+    BackendIndex backend_of(std::size_t number) const { return upstreams_.at(number).backend; }
+    bool pooled(std::size_t number) const { return fate(*upstreams_.at(number).stream) == "pooled"; }
     /// What was sent to a backend on its latest connection, parsed: the method and the body, "~" if incomplete.
     std::string asked(BackendIndex backend);
     test::Message request_at(BackendIndex backend);

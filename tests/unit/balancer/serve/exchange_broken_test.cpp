@@ -23,7 +23,8 @@ void resets(ExchangeWorld& world, BackendIndex backend)
 
 std::string detail(const ExchangeWorld& world)
 {
-    return world.answers().back().body;
+    const auto answers = world.answers();
+    return answers.empty() ? "" : answers.back().body;
 }
 
 /// `backend` works again; what waits for it is let go at the pool's pace.

@@ -65,14 +65,13 @@ TEST(ExchangeHedge, NotEveryRequestMayRunTwice)
         std::string bytes;
         bool hedged;
     };
-    for (const Case& one :
-         {Case{get(), true}, Case{request("HEAD"), true}, Case{request("OPTIONS"), true}, Case{put(), false},
-          Case{request("DELETE"), false}, Case{post(), false},
-          Case{request("POST", "Idempotency-Key: 1\r\n", "work"), true},
-          Case{request("PUT", "Idempotency-Key: 1\r\n", "work"), true},
-          Case{request("POST", "Idempotency-Key:\r\n", "work"), false},
-          Case{request("POST", "Idempotency-Key: 1\r\n", std::string(70 * 1024, 'x')), false},
-          Case{get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), false}}) {
+    for (const Case& one : {Case{get(), true}, Case{request("HEAD"), true}, Case{request("OPTIONS"), true},
+                            Case{put(), false}, Case{request("DELETE"), false}, Case{post(), false},
+                            Case{request("POST", "Idempotency-Key: 1\r\n", "work"), true},
+                            Case{request("PUT", "Idempotency-Key: 1\r\n", "work"), true},
+                            Case{request("POST", "Idempotency-Key:\r\n", "work"), false},
+                            Case{request("POST", "Idempotency-Key: 1\r\n", std::string(70 * 1024, 'x')), false},
+                            Case{get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), false}}) {
         ExchangeWorld world;
         world.client_sends(one.bytes);
         world.pass(seconds(3));

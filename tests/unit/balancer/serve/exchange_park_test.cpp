@@ -51,7 +51,7 @@ TEST(ExchangePark, WhenPatienceEndsTheClientIsToldToTryAgain)
     world.client_sends(get());
     world.pass(milliseconds(2004));
     EXPECT_EQ(world.saw(), "503 problem");
-    EXPECT_EQ(world.answers()[0].header("Retry-After"), "1");
+    EXPECT_EQ(world.answers().at(0).header("Retry-After"), "1");
     EXPECT_EQ(world.trail(), "");
     EXPECT_EQ(world.counts(), "requests 1, 5xx 1, lost no_backend 1");
     EXPECT_EQ(world.connections(a) + world.connections(b), 0U);

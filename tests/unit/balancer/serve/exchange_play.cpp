@@ -29,9 +29,9 @@ std::string label_of(std::size_t request, std::size_t connection)
 std::ostream& operator<<(std::ostream& out, const Turn& turn)
 {
     static const std::array<const char*, static_cast<std::size_t>(Turn::What::count_)> names{
-        "request", "client_more", "client_end",  "client_break", "client_takes",  "client_opens",  "door",
-        "connect", "answer",      "backend_more", "backend_end",  "backend_break", "unasked",       "unnoticed",
-        "backend_takes", "backend_opens", "pause", "leap", "down", "back", "leave"};
+        "request",       "client_more",   "client_end",   "client_break", "client_takes",  "client_opens", "door",
+        "connect",       "answer",        "backend_more", "backend_end",  "backend_break", "unasked",      "unnoticed",
+        "backend_takes", "backend_opens", "pause",        "leap",         "down",          "back",         "leave"};
     return out << "{Turn::What::" << names[static_cast<std::size_t>(turn.what)] << ", " << unsigned{turn.who} << ", "
                << turn.value << "}";
 }
@@ -231,7 +231,8 @@ void Play::send_answer(std::size_t number, std::uint16_t value)
     send_some(number, whole ? one.outbox.size() : one.outbox.size() / 3);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- turns
+// ----------------------------------------------------------------------------------------------------------------
+// turns
 
 void Play::apply(const Turn& turn)
 {
@@ -343,7 +344,8 @@ void Play::apply(const Turn& turn)
     world.run();
 }
 
-// ---------------------------------------------------------------------------------------------------------------- the end
+// ---------------------------------------------------------------------------------------------------------------- the
+// end
 
 void Play::end()
 {
@@ -377,7 +379,8 @@ void Play::judge_client(const Client& client)
         if (bytes.empty() && stream.got_end()) reader.feed_end();
         if (reader.broken()) return require(false, stream.name() + " got something broken: " + reader.reason());
         // A tunnel that falls silent ends, whatever still waits for its client.
-        require(reader.complete() || stream.was_reset() || requests_[requests[k]].upgrade, stream.name() + " cannot see that its answer was cut short");
+        require(reader.complete() || stream.was_reset() || requests_[requests[k]].upgrade,
+                stream.name() + " cannot see that its answer was cut short");
         if (!reader.head_complete()) return;
         const test::Message& message = reader.message();
         judge_answer(message, requests[k], reader.complete(), stream.name());

@@ -254,7 +254,8 @@ TEST(ExchangePool, ARefusalResetsTheIdleConnectionsToThatBackend)
     world.answer(a, ok());
 }
 
-// ------------------------------------------------------------------------------------------------------- no descriptors
+// ------------------------------------------------------------------------------------------------------- no
+// descriptors
 
 void fails_for_want_of_a_socket(ExchangeWorld& world, BackendIndex backend)
 {

@@ -16,7 +16,7 @@ void open_tunnel(ExchangeWorld& world)
     world.client_sends(handshake);
     world.answer(a, switched);
     ASSERT_EQ(world.answers().size(), 1U);
-    ASSERT_EQ(world.answers()[0].status(), 101);
+    ASSERT_EQ(world.answers().at(0).status(), 101);
     world.client().take_got();
     world.at(a).take_got();
 }

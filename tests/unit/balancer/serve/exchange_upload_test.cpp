@@ -18,10 +18,9 @@ std::string put_head(std::size_t length)
 /// Content of which every part can be told from every other.
 std::string content(std::size_t size)
 {
-    std::string text;
-    for (std::size_t i = 0; text.size() < size; ++i) text += std::to_string(i) + ' ';
-    text.resize(size);
-    return text;
+    static std::string text;
+    for (std::size_t i = text.size(); text.size() < size; ++i) text += std::to_string(i) + ' ';
+    return text.substr(0, size);
 }
 
 void ends(ExchangeWorld& world, BackendIndex backend)
@@ -35,8 +34,9 @@ class ExchangeUpload : public ::testing::TestWithParam<Reading> {};
 TEST_P(ExchangeUpload, ArrivesWhateverItsSizeAndPieces)
 {
     for (const std::size_t size : {std::size_t{1}, std::size_t{5000}, replay_buffer, replay_buffer + 1,
-                                   std::size_t{300 * 1024}, std::size_t{3 * 1024 * 1024}}) {
+                                   std::size_t{300 * 1024}, std::size_t{1200 * 1024}}) {
         for (const std::size_t piece : {std::size_t{1000}, std::size_t{16 * 1024}, std::size_t{100 * 1024}}) {
+            if (size / piece > 300) continue; // nothing that fewer pieces do not show
             ExchangeWorld world(exchange_config(), GetParam());
             const std::string body = content(size);
             world.client_sends(put_head(size));
@@ -99,7 +99,7 @@ TEST(ExchangeBody, OneByteBeyondItIsNot)
     world.run();
     ends(world, a);
     EXPECT_EQ(world.saw(), "502 problem");
-    EXPECT_NE(world.answers()[0].body.find("larger than the replay buffer"), std::string::npos);
+    EXPECT_NE(world.answers().at(0).body.find("larger than the replay buffer"), std::string::npos);
     EXPECT_EQ(world.counts(), "requests 1, 5xx 1, lost not_replayable 1");
 }
 
@@ -162,7 +162,8 @@ TEST(ExchangeBody, ByteForByteIsEnough)
         request("PUT", "Transfer-Encoding: chunked\r\n") + chunk("work") + chunk("er") + "0\r\n\r\n" + get(), 1);
     world.run();
     EXPECT_EQ(world.asked(a), "PUT worker");
-    world.at(a).sends_in_pieces("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("one") + "0\r\n\r\n", 1);
+    world.at(a).sends_in_pieces("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("one") + "0\r\n\r\n",
+                                1);
     world.run();
     world.at(a).sends_in_pieces(ok("two"), 1);
     world.run();
@@ -202,7 +203,8 @@ TEST(ExchangeBody, OfADeclaredLengthBeyondTheLimitNothingIsAsked)
     EXPECT_EQ(world.fates(), "");
 }
 
-// ------------------------------------------------------------------------------------------------- Expect: 100-continue
+// ------------------------------------------------------------------------------------------------- Expect:
+// 100-continue
 
 const std::string expecting = request("PUT", "Expect: 100-continue\r\nContent-Length: 4\r\n");
 
@@ -273,7 +275,8 @@ TEST(ExchangeBody, AnUnaskedContinueWaitsForItsAnswer)
     EXPECT_EQ(world.saw(), "100 200 hello");
 }
 
-// -------------------------------------------------------------------------------------------------------------- silence
+// --------------------------------------------------------------------------------------------------------------
+// silence
 
 TEST(ExchangeBody, AClientThatStopsSendingIsToldSoAndNoBackendBlamed)
 {

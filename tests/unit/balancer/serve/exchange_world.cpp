@@ -152,9 +152,10 @@ ExchangeWorld::ExchangeWorld(Config settings, Reading reading, Logging logging)
     : config(std::move(settings)), reading_(reading), routes_(config.routes),
       log_(logging == Logging::on ? std::make_unique<Log>(config) : nullptr),
       doors_(config.backends.size(), Door::open), counters(config),
-      plane(static_cast<Connector&>(*this), config, routes_, addresses_of(config), counters,
-            log_ ? log_->writer.get() : nullptr, 1, 1,
-            [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
+      plane(
+          static_cast<Connector&>(*this), config, routes_, addresses_of(config), counters,
+          log_ ? log_->writer.get() : nullptr, 1, 1,
+          [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
 {
     routing.version = 1;
     routing.backends.assign(config.backends.size(),
@@ -203,8 +204,7 @@ const std::vector<std::string>& ExchangeWorld::settle()
     for (const PoolCounters& pool : counters.pools) {
         std::uint64_t ended = 0;
         for (const auto& kind : pool.responses) ended += kind.value();
-        require(pool.requests.value() == ended,
-                fmt::format("{} requests and {} ends", pool.requests.value(), ended));
+        require(pool.requests.value() == ended, fmt::format("{} requests and {} ends", pool.requests.value(), ended));
         require(pool.parked.value() == 0, "the gauge of parked requests is not 0");
         std::uint64_t saved = 0;
         for (const auto& kind : pool.saved) saved += kind.value();
@@ -226,12 +226,12 @@ const std::vector<std::string>& ExchangeWorld::settle()
     return violations;
 }
 
-// -------------------------------------------------------------------------------------------------------------- clients
+// --------------------------------------------------------------------------------------------------------------
+// clients
 
 ScriptedStream& ExchangeWorld::connect_client()
 {
-    clients_.push_back(
-        ScriptedStream::accepted(fmt::format("client {}", clients_.size()), violations, reading_));
+    clients_.push_back(ScriptedStream::accepted(fmt::format("client {}", clients_.size()), violations, reading_));
     auto session = std::make_unique<Session>(plane, static_cast<SessionOwner&>(*this), clients_.back(), "192.0.2.1");
     sessions_.push_back(std::move(session));
     sessions_.back()->step(now());
@@ -289,7 +289,8 @@ std::string ExchangeWorld::saw(const std::vector<std::string>& methods, std::siz
     return joined(parts, "; ");
 }
 
-// ------------------------------------------------------------------------------------------------------------- backends
+// -------------------------------------------------------------------------------------------------------------
+// backends
 
 std::size_t ExchangeWorld::connections(BackendIndex backend) const
 {
@@ -351,7 +352,8 @@ std::string ExchangeWorld::fate(const ScriptedStream& stream) const
 std::string ExchangeWorld::fates() const
 {
     std::vector<std::string> parts;
-    for (const auto& [backend, stream] : upstreams_) parts.push_back(config.backends[backend].name + ' ' + fate(*stream));
+    for (const auto& [backend, stream] : upstreams_)
+        parts.push_back(config.backends[backend].name + ' ' + fate(*stream));
     return joined(parts, ", ");
 }
 
@@ -372,7 +374,8 @@ void ExchangeWorld::warm(BackendIndex backend)
     publish();
 }
 
-// ---------------------------------------------------------------------------------------------------------- the monitor
+// ---------------------------------------------------------------------------------------------------------- the
+// monitor
 
 void ExchangeWorld::publish()
 {
@@ -411,7 +414,8 @@ void ExchangeWorld::comes_back(BackendIndex backend)
     publish();
 }
 
-// ----------------------------------------------------------------------------------------------------------------- time
+// -----------------------------------------------------------------------------------------------------------------
+// time
 
 void ExchangeWorld::run()
 {
@@ -458,7 +462,8 @@ void ExchangeWorld::jump(Duration span)
     run();
 }
 
-// ------------------------------------------------------------------------------------------------------ what came of it
+// ------------------------------------------------------------------------------------------------------ what came of
+// it
 
 std::string ExchangeWorld::trail()
 {
@@ -505,7 +510,8 @@ std::vector<std::pair<std::string, std::uint64_t>> ExchangeWorld::all_counts() c
     all.emplace_back("hedges", pool.hedges.value());
     all.emplace_back("moves", pool.moves.value());
     all.emplace_back("budget_exhausted", pool.budget_exhausted.value());
-    for (std::size_t i = 0; i < pool.saved.size(); ++i) all.emplace_back("saved " + saved_names[i], pool.saved[i].value());
+    for (std::size_t i = 0; i < pool.saved.size(); ++i)
+        all.emplace_back("saved " + saved_names[i], pool.saved[i].value());
     for (std::size_t i = 0; i < pool.lost.size(); ++i) all.emplace_back("lost " + lost_names[i], pool.lost[i].value());
     return all;
 }
@@ -531,8 +537,8 @@ void ExchangeWorld::forget_counts()
 void ExchangeWorld::forget(Session& session)
 {
     std::erase(again_, &session);
-    const auto it = std::find_if(sessions_.begin(), sessions_.end(),
-                                 [&session](const auto& one) { return one.get() == &session; });
+    const auto it =
+        std::find_if(sessions_.begin(), sessions_.end(), [&session](const auto& one) { return one.get() == &session; });
     const std::unique_ptr<Session> last = std::move(*it);
     sessions_.erase(it);
 }
@@ -558,9 +564,7 @@ Stream::Ptr ExchangeWorld::connect(const Addresses& addresses, StreamListener& l
     case Door::open: stream->accepts(); break;
     case Door::refusing: stream->fails_to_connect(boost::asio::error::connection_refused); break;
     case Door::silent: break;
-    case Door::no_sockets:
-        stream->fails_to_connect({EMFILE, boost::system::system_category()});
-        break;
+    case Door::no_sockets: stream->fails_to_connect({EMFILE, boost::system::system_category()}); break;
     }
     upstreams_.push_back({backend, stream});
     return stream;

@@ -74,8 +74,8 @@ public:
     std::size_t sessions() const noexcept { return sessions_.size(); }
 
     /// What the client has got: "200 hello", interim responses in front ("103 200 hello"), an answer of the balancer's
-    /// own as its status and "problem", "~" behind an incomplete message, then how the connection ended ("end", "reset"),
-    /// if it did. Answers are separated by "; ". `methods`: of the requests, where one was HEAD.
+    /// own as its status and "problem", "~" behind an incomplete message, then how the connection ended ("end",
+    /// "reset"), if it did. Answers are separated by "; ". `methods`: of the requests, where one was HEAD.
     std::string saw(const std::vector<std::string>& methods = {}, std::size_t number = 0) const;
     /// The answers themselves.
     std::vector<test::Message> answers(const std::vector<std::string>& methods = {}, std::size_t number = 0) const;

@@ -88,7 +88,8 @@ std::size_t ScriptedStream::unread() const noexcept
     return bytes;
 }
 
-// --------------------------------------------------------------------------------------------------------- for the world
+// --------------------------------------------------------------------------------------------------------- for the
+// world
 
 bool ScriptedStream::due() const noexcept
 {
@@ -113,7 +114,8 @@ void ScriptedStream::deliver()
     tell();
 }
 
-// ----------------------------------------------------------------------------------------------- what the data plane does
+// ----------------------------------------------------------------------------------------------- what the data plane
+// does
 
 void ScriptedStream::complain(const std::string& what)
 {

@@ -43,8 +43,8 @@ public:
     void fails_to_connect(const error_code& why);
     void sends(std::string_view bytes); ///< as one piece
     void sends_in_pieces(std::string_view bytes, std::size_t size);
-    void finishes(); ///< FIN behind what was sent
-    void breaks();   ///< RST: what was sent can still be read, nothing can be written
+    void finishes();               ///< FIN behind what was sent
+    void breaks();                 ///< RST: what was sent can still be read, nothing can be written
     void takes(std::size_t bytes); ///< room for so many more bytes; 0 = takes nothing
     void takes_all();
     /// What it did last has not been noticed when the pool looks at the connection (Stream::may_be_reused).

@@ -74,6 +74,9 @@ TEST(ExchangeEarlyAnswer, WhatTheBackendDoesNotTakeIsDroppedWhileItsAnswerGoesOu
     EXPECT_EQ(world.saw(), "403 no go");
     EXPECT_EQ(world.fates(), "a reset");
     EXPECT_EQ(world.counts(), "requests 1, 4xx 1");
+    world.trail();
+    EXPECT_EQ(world.logged.bytes_in, 300U * 1024);
+    EXPECT_EQ(world.logged.bytes_out, world.client().got().size());
     // The whole request was read: another may follow.
     world.client_sends(get());
     world.answer(a, ok());

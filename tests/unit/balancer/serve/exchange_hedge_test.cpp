@@ -430,6 +430,19 @@ TEST(ExchangeHedge, ManyFastAnswersBringItForward)
     EXPECT_EQ(world.connections(b), 1U);
 }
 
+// What only the slow requests get would say that all are fast.
+TEST(ExchangeHedge, TheAnswersOfHedgesDoNotSayHowLongToWait)
+{
+    ExchangeWorld world;
+    for (int i = 0; i < 20; ++i) {
+        world.client_sends(get());
+        world.pass(hedge_delay + milliseconds(4));
+        world.answer(b, ok());
+    }
+    EXPECT_EQ(world.answers().size(), 20U);
+    EXPECT_EQ(world.plane.hedge_delays[0].current(), hedge_delay);
+}
+
 TEST(ExchangeHedge, ARequestThatCouldNotBeHedgedDoesNotSayHowLongToWait)
 {
     ExchangeWorld world;

@@ -172,6 +172,8 @@ TEST_P(ExchangeTruncation, IsShownToTheClient)
         EXPECT_EQ(world.connections(b), 0U);
         EXPECT_EQ(world.fates(), "a reset");
         EXPECT_EQ(world.trail().substr(0, 2), "a ");
+        EXPECT_EQ(world.logged.status, 200U);
+        EXPECT_FALSE(world.logged.complete);
         EXPECT_EQ(world.counts(), "requests 1, aborted 1, lost truncated 1");
     }
 }

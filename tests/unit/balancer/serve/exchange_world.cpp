@@ -474,6 +474,10 @@ std::string ExchangeWorld::trail()
     ++trails_;
     const std::string line = log_->next_line();
     const auto record = nlohmann::json::parse(line);
+    logged = {.status = record["status"],
+              .complete = record["complete"],
+              .bytes_in = record["bytes_in"],
+              .bytes_out = record["bytes_out"]};
     std::vector<std::string> parts;
     for (const auto& attempt : record["attempts"])
         parts.push_back(attempt["backend"].get<std::string>() + (attempt.contains("hedge") ? "+" : "") +

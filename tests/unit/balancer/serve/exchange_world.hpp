@@ -125,6 +125,13 @@ public:
     /// The attempts of the next request that has ended: "a reset, b answered"; a hedge is "b+ answered", an attempt on
     /// a connection from the pool "a* reset".
     std::string trail();
+    /// What the log says of the request that trail() was last asked of.
+    struct Logged {
+        unsigned status = 0;
+        bool complete = false;
+        std::uint64_t bytes_in = 0;
+        std::uint64_t bytes_out = 0;
+    } logged;
     /// What was reported of the backends since the last call: "a reset, a diverted, b success x2". Lets 100 ms pass.
     std::string evidence();
     /// The counters of the pool that are not zero, without latencies: "requests 1, 2xx 1, retries 1, saved retry 1".

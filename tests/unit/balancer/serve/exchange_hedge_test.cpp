@@ -435,9 +435,12 @@ TEST(ExchangeHedge, TheAnswersOfHedgesDoNotSayHowLongToWait)
 {
     ExchangeWorld world;
     for (int i = 0; i < 20; ++i) {
+        world.pass(milliseconds(10));
+        world.comes_back(a); // whatever races it has lost
         world.client_sends(get());
         world.pass(hedge_delay + milliseconds(4));
         world.answer(b, ok());
+        EXPECT_EQ(world.trail().substr(0, 10), "a outpaced");
     }
     EXPECT_EQ(world.answers().size(), 20U);
     EXPECT_EQ(world.plane.hedge_delays[0].current(), hedge_delay);

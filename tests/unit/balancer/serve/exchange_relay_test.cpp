@@ -356,6 +356,20 @@ TEST(ExchangeClient, OneThatClosesBehindASilentStreamCountsAsGone)
     }
 }
 
+TEST(ExchangeClient, OneThatClosedItsSideBeforeItSawTheStreamBeginMayStillRead)
+{
+    ExchangeWorld world;
+    world.client_sends(get());
+    world.at(a).sends(endless + "hel");
+    world.client().finishes();
+    world.run();
+    world.pass(seconds(5));
+    world.at(a).sends("lo");
+    world.at(a).finishes();
+    world.run();
+    EXPECT_EQ(world.saw(), "200 hello; end");
+}
+
 TEST(ExchangeClient, OneThatStillReadsThenIsNotGone)
 {
     ExchangeWorld world;

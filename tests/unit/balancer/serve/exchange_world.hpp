@@ -66,7 +66,7 @@ public:
 
     // Clients
 
-    /// A new connection; the first one is client().
+    /// One more connection; the first one is client().
     ScriptedStream& connect_client();
     ScriptedStream& client(std::size_t number = 0) { return *clients_.at(number); }
     /// Connects the first client, unless it is there, and sends `bytes` on it.

@@ -147,6 +147,7 @@ void Exchange::answer_itself(Stream& client, std::string_view client_ip, const R
     client_ = &client;
     parked_at_ = TimePoint{};
     method_ = head != nullptr ? head->method : beast_http::verb::unknown;
+    version_ = head != nullptr ? head->version : 11;
     // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
     keep_alive_ = head != nullptr && head->keep_alive && !plane_.draining;
     request_body_.begin(head != nullptr ? head->framing : Framing::none, head != nullptr ? head->content_length : 0,
@@ -204,7 +205,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
                 finish(Progress::abort, now);
                 break;
             }
-            if (!flush_response(now)) return Progress::blocked;
+            if (!flush_response(now) && phase_ == Phase::answering) return Progress::blocked;
             if (phase_ == Phase::answering) finish(may_reuse_client() ? Progress::reusable : Progress::close, now);
             break;
         case Phase::finished: phase_ = Phase::idle; return result_;
@@ -684,6 +685,9 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     // A 1.0 client learns the end of a body without a length only from the end of the connection.
     const bool delimited = version_ >= 11 || head.framing == Framing::none || head.framing == Framing::length;
     if (!delimited || plane_.draining) keep_alive_ = false;
+    // RFC 9110 §10.1.1: a client that waits for a 100 may now send its body or not, and what follows cannot be told.
+    if (expects_continue_ && !continued_ && !request_body_.complete() && request_body_.content_bytes() == 0)
+        keep_alive_ = false;
 
     if (!up.interim.empty()) {
         response_out_.append(up.interim.text());
@@ -870,6 +874,7 @@ void Exchange::end_tunnel(Fate fate, Progress how, TimePoint now)
 void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
 {
     const BackendIndex backend = up.backend;
+    const bool unsent = up.sent == 0;
     bool judged = account_.would_judge(ledger_, up.id, outcome);
     const bool had_spared = ledger_.spared().has_value();
     const Verdict verdict = ledger_.failed(up.id, outcome, now, plane_.budgets[pool_]);
@@ -881,7 +886,11 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
     switch (verdict.move) {
     case Move::elsewhere: phase_ = Phase::placing; break;
     case Move::fresh: start(backend, true, false, now); break;
-    case Move::wait: break;
+    case Move::wait:
+        // What was not sent was no hedge: the one that is still silent may have another.
+        for (Upstream& other : upstreams_)
+            if (other.stream && unsent) other.hedge_at = now;
+        break;
     case Move::give_up:
         account_.failed_for_good(ledger_, backend, now);
         fail(lost_for(verdict.reason),
@@ -983,6 +992,7 @@ void Exchange::answer(const OwnAnswer& answer, TimePoint now)
     write_answer(answer,
                  {.request_id = request_id_,
                   .date = plane_.date.at(std::chrono::system_clock::now()),
+                  .client_version = version_,
                   .to_head = method_ == beast_http::verb::head,
                   .keep_alive = keep_alive_},
                  response_out_);

@@ -23,7 +23,10 @@ void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer&
     out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
     out.append(context.request_id);
     if (answer.status == 503) out.append("\r\nRetry-After: 1");
-    if (!context.keep_alive) out.append("\r\nConnection: close");
+    if (!context.keep_alive)
+        out.append("\r\nConnection: close");
+    else if (context.client_version < 11)
+        out.append("\r\nConnection: keep-alive");
     out.append("\r\n\r\n");
     if (!context.to_head) out.append(text);
 }

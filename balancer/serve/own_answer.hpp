@@ -17,7 +17,8 @@ struct OwnAnswer {
 
 struct AnswerContext {
     std::string_view request_id;
-    std::string_view date;   ///< as the Date field has it
+    std::string_view date; ///< as the Date field has it
+    unsigned client_version = 11;
     bool to_head = false;    ///< the request was HEAD: no content
     bool keep_alive = false; ///< of the client's connection
 };

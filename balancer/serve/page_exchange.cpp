@@ -64,10 +64,10 @@ PageExchange::Progress PageExchange::ask(TimePoint now)
         if (moved_ == before) break;
         if (moved_ >= most_moved) return Progress::busy;
     }
-    if (!flush(now) && !client_.writable()) return Progress::blocked; // an interim response
+    if (flush(now) == Io::failed) return Progress::abort; // an interim response
     if (now >= last_progress_ + longest_wait)
         return give_up(504, "the balancer's own pages did not answer in time", now);
-    return watch_client(now) ? Progress::blocked : Progress::abort;
+    return watch_client() ? Progress::blocked : Progress::abort;
 }
 
 /// Moves what the client has sent of the body.
@@ -156,14 +156,14 @@ PageExchange::Progress PageExchange::relay(TimePoint now)
         if (step.taken > 0) last_progress_ = now;
         moved_ += step.taken + step.sent;
         if (step.end != BodyRelay::End::none) return Progress::abort;
-        const bool flushed = flush(now);
-        if (!flushed && client_.writable()) return Progress::abort;
-        if (flushed && response_body_.complete()) return delivered();
+        const Io flushed = flush(now);
+        if (flushed == Io::failed) return Progress::abort;
+        if (flushed == Io::done && response_body_.complete()) return delivered();
         if (moved_ == before) break;
         if (moved_ >= most_moved) return Progress::busy;
     }
     if (now >= next_deadline()) return Progress::abort;
-    return watch_client(now) ? Progress::blocked : Progress::abort;
+    return watch_client() ? Progress::blocked : Progress::abort;
 }
 
 PageExchange::Progress PageExchange::delivered() const noexcept
@@ -184,21 +184,21 @@ PageExchange::Progress PageExchange::run_tunnel(TimePoint now)
     return moved_ >= most_moved ? Progress::busy : Progress::blocked;
 }
 
-/// True when everything is written; false if the client takes no more, or is gone, and then it is still writable().
-bool PageExchange::flush(TimePoint now)
+/// done: everything is written.
+Io PageExchange::flush(TimePoint now)
 {
     while (!response_out_.empty()) {
         const IoResult io = client_.write(response_out_.data());
-        if (io.io != Io::done) return false;
+        if (io.io != Io::done) return io.io;
         response_out_.consume(io.bytes);
         moved_ += io.bytes;
         last_progress_ = now;
     }
-    return true;
+    return Io::done;
 }
 
 /// Behind its request the client can pipeline another, half-close, which the pages shall know of, or vanish: false.
-bool PageExchange::watch_client(TimePoint)
+bool PageExchange::watch_client()
 {
     client_.await_break();
     if (client_.has_broken()) return false;
@@ -231,6 +231,7 @@ PageExchange::Progress PageExchange::give_up(unsigned status, std::string_view d
     write_answer({status, std::string(detail)},
                  {.request_id = plane_.new_request_id(id),
                   .date = plane_.date.at(std::chrono::system_clock::now()),
+                  .client_version = version_,
                   .to_head = to_head_,
                   .keep_alive = keep_alive_},
                  response_out_);

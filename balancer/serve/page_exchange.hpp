@@ -48,8 +48,8 @@ private:
     void pass_request(TimePoint now);
     bool take_response(TimePoint now);
     bool take_head(TimePoint now);
-    bool flush(TimePoint now);
-    bool watch_client(TimePoint now);
+    Io flush(TimePoint now);
+    bool watch_client();
     Progress give_up(unsigned status, std::string_view detail, TimePoint now);
     Progress delivered() const noexcept;
 

@@ -12,8 +12,8 @@ namespace {
 // destroys our last response before a client that is still sending has read it (RFC 9112 §9.6).
 /// Silence that ends this where nothing of the request is missing. While its body is, timeouts.body_idle does.
 constexpr Duration linger_time = seconds(2);
-/// The same in all behind the answer of a page: a page's body is small, and clients that withhold it must not use up the
-/// descriptors.
+/// The same in all behind the answer of a page: a page's body is small, and clients that withhold it must not use up
+/// the descriptors.
 constexpr Duration page_linger = milliseconds(250);
 /// However steadily it comes, of one body no more than this is read and thrown away.
 constexpr Duration longest_linger = std::chrono::minutes(5);

@@ -213,6 +213,7 @@ const std::vector<std::string>& ExchangeWorld::settle()
         require(saved + lost <= pool.requests.value(), "more requests were saved or lost than there were");
     }
     for (const auto& client : clients_) require(!client->open(), client->name() + " was not closed");
+    for (const Page& asked : pages_) require(!asked.stream->open(), asked.stream->name() + " was not closed");
     std::vector<std::int64_t> pooled(config.backends.size(), 0);
     for (const auto& [backend, stream] : upstreams_) {
         const std::string end = fate(*stream);
@@ -430,6 +431,7 @@ void ExchangeWorld::run()
         // By position: what a listener does may add connections.
         for (std::size_t i = 0; i < clients_.size(); ++i) serve(ScriptedStream::Ptr(clients_[i]));
         for (std::size_t i = 0; i < upstreams_.size(); ++i) serve(ScriptedStream::Ptr(upstreams_[i].stream));
+        for (std::size_t i = 0; i < pages_.size(); ++i) serve(ScriptedStream::Ptr(pages_[i].stream));
         for (std::size_t turns = again_.size(); turns > 0 && !again_.empty(); --turns) {
             Session* const session = again_.front();
             again_.pop_front();
@@ -553,9 +555,18 @@ void ExchangeWorld::call_again(Session& session)
     again_.push_back(&session);
 }
 
-void ExchangeWorld::hand_over(Handover)
+Stream::Ptr ExchangeWorld::open_page(Handover handover)
 {
-    ++handed_over;
+    if (!descriptors_left) return nullptr;
+    pages_.push_back(
+        {std::move(handover), ScriptedStream::accepted(fmt::format("page {}", pages_.size()), violations, reading_)});
+    return pages_.back().stream;
+}
+
+void ExchangeWorld::answer_page(std::string_view bytes, std::size_t number)
+{
+    pages_.at(number).stream->sends(bytes);
+    run();
 }
 
 Stream::Ptr ExchangeWorld::connect(const Addresses& addresses, StreamListener& listener)

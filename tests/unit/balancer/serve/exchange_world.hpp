@@ -102,6 +102,18 @@ public:
     /// One connection to the backend rests in the pool: a request went through it before.
     void warm(BackendIndex backend);
 
+    // The pages
+
+    /// The pages' side of each request for a page, in their order.
+    struct Page {
+        Handover handover;
+        ScriptedStream::Ptr stream;
+    };
+    std::size_t pages() const noexcept { return pages_.size(); }
+    const Page& page(std::size_t number = 0) const { return pages_.at(number); }
+    void answer_page(std::string_view bytes, std::size_t number = 0);
+    bool descriptors_left = true; ///< for connections to the pages
+
     // The monitor
 
     void goes_down(BackendIndex backend);
@@ -150,7 +162,7 @@ private:
 
     void forget(Session& session) override;
     void call_again(Session& session) override;
-    void hand_over(Handover handover) override;
+    Stream::Ptr open_page(Handover handover) override;
     Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
 
     /// A probe that is good by now started before what is happening now.
@@ -173,12 +185,12 @@ private:
     std::vector<Evidence> evidence_;
     std::vector<ScriptedStream::Ptr> clients_;
     std::vector<Upstream> upstreams_;
+    std::vector<Page> pages_;
     std::vector<std::unique_ptr<Session>> sessions_;
     std::deque<Session*> again_;
     std::vector<std::pair<std::string, std::uint64_t>> forgotten_;
 
 public:
-    std::size_t handed_over = 0;
     WorkerCounters counters;
     DataPlane plane;
 };

@@ -261,10 +261,4 @@ void ScriptedStream::close(bool reset) noexcept
     pieces_.clear();
 }
 
-int ScriptedStream::release() noexcept
-{
-    close();
-    return -1;
-}
-
 } // namespace hotspare::balancer

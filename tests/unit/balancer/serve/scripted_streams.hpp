@@ -79,7 +79,6 @@ public:
     bool may_be_reused() override;
     void shutdown_send() noexcept override;
     void close(bool reset = false) noexcept override;
-    int release() noexcept override;
 
 private:
     bool usable(const char* what);

@@ -1,4 +1,4 @@
-// What the exchange should do and does not do yet.
+// Ends that an exchange must notice, and what its answers say about the connection.
 #include "tests/unit/balancer/serve/exchange_world.hpp"
 
 #include <gtest/gtest.h>

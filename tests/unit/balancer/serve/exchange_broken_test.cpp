@@ -207,6 +207,21 @@ TEST(ExchangeBroken, ABackendThatResetOnPurposeDoesNotGetTheRequestAgain)
     EXPECT_EQ(world.connections(a), 1U);
 }
 
+TEST(ExchangeBroken, ThatTheOtherOneWasDownBeforeChangesNothing)
+{
+    ExchangeWorld world;
+    world.goes_down(b);
+    returns(world, b);
+    age_probes(world);
+    world.client_sends(get());
+    resets(world, a);
+    resets(world, b);
+    world.pass(milliseconds(100));
+    returns(world, a);
+    EXPECT_EQ(world.saw(), "502 problem");
+    EXPECT_EQ(world.connections(a), 1U);
+}
+
 TEST(ExchangeBroken, WhileThatIsOpenTheRequestWaitsOn)
 {
     ExchangeWorld world(exchange_config(3));

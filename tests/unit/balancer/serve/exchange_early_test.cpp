@@ -83,6 +83,23 @@ TEST(ExchangeEarlyAnswer, WhatTheBackendDoesNotTakeIsDroppedWhileItsAnswerGoesOu
     EXPECT_EQ(world.saw(), "403 no go; 200 hello");
 }
 
+TEST(ExchangeEarlyAnswer, TheUploadIsDroppedAlsoWhileTheAnswerStillComes)
+{
+    ExchangeWorld world;
+    world.client_sends(post_head(300 * 1024));
+    world.client().takes(0);
+    world.at(a).sends_in_pieces(response(403, std::string(100 * 1024, 'n')), 4096);
+    world.at(a).breaks();
+    world.client().sends_in_pieces(std::string(300 * 1024, 'x'), 16 * 1024);
+    world.run();
+    EXPECT_EQ(world.client().unread(), 0U);
+    EXPECT_LE(world.plane.relay_memory.held(), 160U * 1024);
+    world.client().takes_all();
+    world.run();
+    EXPECT_EQ(world.answers().at(0).body_bytes, 100U * 1024);
+    EXPECT_EQ(world.fates(), "a reset");
+}
+
 TEST(ExchangeEarlyAnswer, NothingOfADroppedBodyIsTakenForARequest)
 {
     ExchangeWorld world;

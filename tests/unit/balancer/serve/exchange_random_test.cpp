@@ -65,7 +65,8 @@ void check_plays(int runs, Reading reading)
         if (!play.wrong.empty()) RC_FAIL(play.wrong.front());
     });
     // Plays in which nothing is answered would prove little.
-    if (!test::runs_are_given()) EXPECT_GT(answers, static_cast<std::uint64_t>(runs) / 32);
+    const auto few = test::runs_are_given() ? 0U : static_cast<std::uint64_t>(runs) / 32;
+    EXPECT_GE(answers, few);
 }
 
 TEST(ExchangeRandom, NothingIsMixedLostOrLeftOpenWhateverHappens)

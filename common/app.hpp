@@ -44,6 +44,8 @@ std::string_view version() noexcept;
 struct AppInfo {
     std::string name;    ///< of the daemon: appears in every log line and message
     std::string summary; ///< one line for --help
+    /// Started by root, it remains root with every capability: what it starts may need them. Others give them up.
+    bool keeps_rights = false;
 };
 
 /// What the body of a daemon works with. Belongs to run_app() and outlives the body.

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -53,6 +55,15 @@ std::optional<Identity> identity_of(pid_t pid)
     const auto stat = stat_of(pid);
     if (!stat || stat->state == 'Z' || stat->state == 'X') return std::nullopt;
     return Identity{pid, stat->start_time, boot_id()};
+}
+
+Duration age_of(const Identity& identity) noexcept
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    const auto since_boot = seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    const auto tick = Duration(seconds(1)) / ::sysconf(_SC_CLK_TCK);
+    return std::max(Duration::zero(), since_boot - tick * static_cast<std::int64_t>(identity.start_time));
 }
 
 std::string format_identity(const Identity& identity)

@@ -6,6 +6,7 @@
 // Any thread; no state.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 
 #include <cstdint>
@@ -39,6 +40,9 @@ std::optional<Stat> stat_of(pid_t pid);
 
 /// Of the process that has this id now; nothing if there is none, or only what is left of one that has ended.
 std::optional<Identity> identity_of(pid_t pid);
+
+/// How long ago it started.
+Duration age_of(const Identity& identity) noexcept;
 
 /// "PID START-TIME BOOT-ID"; parse_identity() is its inverse, and takes "PID START-TIME" and "PID" as well.
 std::string format_identity(const Identity& identity);

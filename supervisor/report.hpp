@@ -13,8 +13,6 @@
 #include <string_view>
 #include <vector>
 
-#include <sys/types.h>
-
 namespace hotspare::supervisor {
 
 enum class State : std::uint8_t {
@@ -40,7 +38,7 @@ std::string describe(const LastExit& exit);
 struct DaemonStatus {
     std::string name;
     State state = State::stopped;
-    pid_t pid = 0;                    ///< 0: no process
+    int pid = 0;                      ///< 0: no process
     bool adopted = false;             ///< it was started by an earlier supervisor
     std::vector<std::uint16_t> ports; ///< that it listens on
     unsigned restarts = 0;            ///< since the system was started

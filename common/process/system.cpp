@@ -43,7 +43,7 @@ bool is_program(const std::string& text)
 /// One ${…} of a value.
 struct Variable {
     std::size_t begin, end; ///< the whole of it
-    std::string_view name;  ///< what stands in the braces
+    std::string_view name;  ///< what stands in the braces; from "${" on if they are not closed, which is no known name
 };
 
 std::optional<Variable> next_variable(std::string_view text, std::size_t from)
@@ -51,7 +51,7 @@ std::optional<Variable> next_variable(std::string_view text, std::size_t from)
     const auto begin = text.find("${", from);
     if (begin == std::string_view::npos) return std::nullopt;
     const auto close = text.find('}', begin);
-    if (close == std::string_view::npos) return Variable{begin, text.size(), text.substr(begin + 2)};
+    if (close == std::string_view::npos) return Variable{begin, text.size(), text.substr(begin)};
     return Variable{begin, close + 1, text.substr(begin + 2, close - begin - 2)};
 }
 

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array source_folders{"common",  "primary",    "spare",      "balancer", "orders",
-                                    "monitor", "reconciler", "experiment", "bench",    "tests"};
+                                    "monitor", "reconciler", "supervisor", "experiment", "bench",    "tests"};
 
 std::string read_file(const fs::path& path)
 {
@@ -188,7 +188,8 @@ Violations include_directions(const SourceTree& tree)
                 continue;
             }
             const bool support = file.path.starts_with("tests/support/");
-            const bool allowed = support ? include.what.starts_with("tests/support/")
+            const bool allowed = support ? include.what.starts_with("tests/support/") ||
+                                               include.what.starts_with("common/process/")
                                  : folder == "tests"
                                      ? true
                                      : target == "common" || (target == folder && rooms_allow(file.path, include.what));

@@ -58,7 +58,8 @@ result<Process> Process::open(const Identity& identity)
 
 bool Process::signal(int number) const noexcept
 {
-    return pidfd_ && ::pidfd_send_signal(pidfd_.get(), number, nullptr, 0) == 0;
+    // To one that has ended and was not waited for, the kernel would deliver it without effect.
+    return !ended() && ::pidfd_send_signal(pidfd_.get(), number, nullptr, 0) == 0;
 }
 
 bool Process::ended(Duration bound) const noexcept

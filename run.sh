@@ -25,6 +25,7 @@ PACKAGES_TEST=(pgbouncer)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
+ANSWER_SECONDS=10 # of a question that the supervisor answers at once
 START_SECONDS=300 # longer than every daemon's own bounds together: the supervisor says earlier what went wrong
 STOP_SECONDS=120  # the same for their ends
 
@@ -38,7 +39,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     the order pipeline with PostgreSQL and Redis, which are
                     started as well, and two processes of each of its services
                     (default: --engine sqlite)
-  status            list the running systems and daemons
+  status            list the running systems and daemons; one whose supervisor
+                    was killed gets another, which adopts its daemons
   logs [-f] [NAME]  show the logs of all daemons or of one; -f follows them
   stop [NAME]       stop everything that `up` started, or one system or daemon
                     by its name in `status`
@@ -346,8 +348,10 @@ busy_ports() {
 # --- the supervisor ---------------------------------------------------------------------------------------------------
 
 ask() { # DIRECTORY METHOD PATH -> the supervisor's answer; fails if that is no success
+    local seconds=$ANSWER_SECONDS
+    if [[ $2 == POST ]]; then seconds=$START_SECONDS; fi
     # The name of a socket has 107 bytes at most, the folder's may have more.
-    (cd "$1" 2>/dev/null && exec curl -s --fail-with-body --max-time "$START_SECONDS" --unix-socket supervisor.sock \
+    (cd "$1" 2>/dev/null && exec curl -s --fail-with-body --max-time "$seconds" --unix-socket supervisor.sock \
         -X "$2" "http://supervisor$3")
 }
 
@@ -395,14 +399,18 @@ ignore_signals() { trap '' INT TERM HUP; } # from here to the end nothing may cu
 # start_all DIRECTORY: every daemon that does not run; returns when all are ready, or says what went wrong. `wait` is
 # interrupted by a signal, curl would not be.
 start_all() {
-    local told
-    told=$(mktemp)
+    local told=$1/supervisor.answer
     ask "$1" POST /start >"$told" 2>/dev/null &
     if wait $!; then
         rm -f "$told"
         return
     fi
-    say "$(<"$told")" >&2
+    if [[ -s $told ]]; then
+        say "$(<"$told")" >&2
+    else
+        complain "the supervisor of $(basename "$1") does not answer; the end of its log:"
+        tail -n 5 "$1/supervisor.log" >&2
+    fi
     rm -f "$told"
     return 1
 }

@@ -82,11 +82,10 @@ void serve(App& app, const Config& config)
         };
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
-        workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
-                                                   count,
-                                                   Worker::Listener{.descriptor = listeners.descriptors[i],
-                                                                    .inherited = listeners.inherited},
-                                                   std::move(hooks)));
+        workers.push_back(std::make_unique<Worker>(
+            config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
+            Worker::Listener{.descriptor = listeners.descriptors[i], .inherited = listeners.inherited},
+            std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));

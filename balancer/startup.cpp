@@ -77,8 +77,9 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
                          inherited.size(), count);
         for (std::size_t i = 0; i < std::max<std::size_t>(count, inherited.size()); ++i) {
             // Fewer sockets than workers: several workers accept from one.
-            const int own = i < inherited.size() ? inherited[i].release()
-                                                 : ::fcntl(result.descriptors[i % inherited.size()], F_DUPFD_CLOEXEC, 0);
+            const int own = i < inherited.size()
+                                ? inherited[i].release()
+                                : ::fcntl(result.descriptors[i % inherited.size()], F_DUPFD_CLOEXEC, 0);
             if (own < 0) throw StartupError(fmt::format("cannot share a socket: {}", std::strerror(errno)));
             result.descriptors.push_back(own);
         }

@@ -24,8 +24,8 @@ struct Listeners {
     std::vector<int> descriptors;            ///< bound, listening, not yet owned by a worker
     bool inherited = false; ///< others hold them too: connections wait in them for the process after us
 };
-/// Those that were handed down to us (common/process/listen_sockets.hpp), else new ones. `count` at least: each inherited
-/// socket needs a worker, or its connections would wait for ever.
+/// Those that were handed down to us (common/process/listen_sockets.hpp), else new ones. `count` at least: each
+/// inherited socket needs a worker, or its connections would wait for ever.
 Listeners open_listeners(boost::asio::io_context& context, const Config& config, unsigned count);
 
 } // namespace hotspare::balancer

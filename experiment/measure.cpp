@@ -157,8 +157,8 @@ std::optional<double> failback(const Run& run, const FaultSpan& span)
     return to_milliseconds(*first - *span.end());
 }
 
-/// Whether the request was on its way when a fault took effect. That took until the fault was confirmed: a process that is
-/// killed may still be given requests that no process will answer.
+/// Whether the request was on its way when a fault took effect. That took until the fault was confirmed: a process that
+/// is killed may still be given requests that no process will answer.
 bool was_in_flight(const Sample& sample, const Run& run)
 {
     return sample.sent != sample.done && std::ranges::any_of(run.faults, [&](const FaultRecord& fault) {

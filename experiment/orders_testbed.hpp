@@ -1,5 +1,5 @@
-// The order pipeline as an experiment starts it for itself: every daemon of config/orders.system.yaml with the command line
-// that stands there, but on free ports and with its data in a folder of its own.
+// The order pipeline as an experiment starts it for itself: every daemon of config/orders.system.yaml with the command
+// line that stands there, but on free ports and with its data in a folder of its own.
 //
 // Thread: main's, as its processes end with the thread that started them. Lifetime: the destructor ends them.
 #pragma once

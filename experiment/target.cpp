@@ -141,11 +141,11 @@ Party start_backend(const Plan& plan, const TestbedOptions& options, const std::
     party.name = name;
     const auto port = process::free_port();
     const auto control = process::free_port();
-    const process::Command command{
-        .program = options.programs / name / name,
-        .arguments = {"--port", std::to_string(port), "--control-port", std::to_string(control), "--data",
-                      (options.directory / "data.sqlite").string(), "--ledger",
-                      (options.directory / (name + ".ledger")).string()}};
+    const process::Command command{.program = options.programs / name / name,
+                                   .arguments = {"--port", std::to_string(port), "--control-port",
+                                                 std::to_string(control), "--data",
+                                                 (options.directory / "data.sqlite").string(), "--ledger",
+                                                 (options.directory / (name + ".ledger")).string()}};
     party.child = std::make_unique<process::Child>(command, options.directory / (name + ".log"));
     party.control = loopback(control);
     party.address = loopback(port);
@@ -180,9 +180,9 @@ fs::path configure(const fs::path& file, const TestbedOptions& options, const Po
 
 process::Command hotspare_command(const TestbedOptions& options, const Ports& ports, const fs::path& access_log)
 {
-    process::Command command{.program = options.programs / "balancer" / "balancer",
-                             .arguments = {"--workers", std::to_string(balancer_workers), "--access-log",
-                                           access_log.string()}};
+    process::Command command{
+        .program = options.programs / "balancer" / "balancer",
+        .arguments = {"--workers", std::to_string(balancer_workers), "--access-log", access_log.string()}};
     const auto add = [&](std::initializer_list<std::string> more) {
         command.arguments.insert(command.arguments.end(), more);
     };

@@ -56,9 +56,7 @@ http::Router Api::make_routes()
 
 void Api::listen()
 {
-    const auto fail = [&](const std::string& why) {
-        throw StartupError(fmt::format("{}: {}", socket_.string(), why));
-    };
+    const auto fail = [&](const std::string& why) { throw StartupError(fmt::format("{}: {}", socket_.string(), why)); };
     // The name of a Unix socket has 107 bytes at most (unix(7)), the path of the folder may have more.
     const Fd folder(::open(socket_.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!folder) fail(std::strerror(errno));

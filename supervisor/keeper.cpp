@@ -235,9 +235,10 @@ void Keeper::take_over_sockets()
     if (!launch_.listen) return;
     sockets_ = process::copy_listeners(process_.pidfd(), *launch_.listen);
     if (sockets_.empty())
-        spdlog::warn("the listening sockets of {} cannot be copied from process {}: when it ends, connections to {} are "
-                     "refused until it is started again",
-                     daemon_.name, process_.pid(), config::format_host_port(*launch_.listen));
+        spdlog::warn(
+            "the listening sockets of {} cannot be copied from process {}: when it ends, connections to {} are "
+            "refused until it is started again",
+            daemon_.name, process_.pid(), config::format_host_port(*launch_.listen));
 }
 
 void Keeper::has_ended(const process::Exit& exit)

@@ -21,8 +21,7 @@ std::string why_down(const DaemonStatus& status)
     case State::waiting: return fmt::format("waits for {}", fmt::join(status.waits_for, ", "));
     case State::restarting: return fmt::format("{}; starts again in {:.1f} s", cause, to_s(status.starts_in));
     case State::ended: return cause + std::string(way_out);
-    case State::given_up:
-        return fmt::format("given up after {} restarts: {}{}", status.restarts, cause, way_out);
+    case State::given_up: return fmt::format("given up after {} restarts: {}{}", status.restarts, cause, way_out);
     default: return "stopped" + std::string(way_out);
     }
 }

@@ -36,7 +36,8 @@ void fields(config::Fields& field, Settings& s)
     field("port_offset", s.port_offset, "added to every ${port:N} of the system", {{}, 60'000});
     field("directory", s.directory, "folder of this instance's data, records, logs and of the socket for requests",
           {is_given, "a folder"});
-    field("programs", s.programs, "folder of the build: the programs are in the folders below it", {is_given, "a folder"});
+    field("programs", s.programs, "folder of the build: the programs are in the folders below it",
+          {is_given, "a folder"});
     field("engines", s.engines, "folder of the scripts that start third-party servers; empty: none");
     field("config_folder", s.config, "what ${config} stands for", {is_given, "a folder"});
 }

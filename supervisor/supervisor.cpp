@@ -37,9 +37,8 @@ Json to_json(const Memory& memory)
 {
     Json out = {{"wanted", memory.wanted}, {"restarts", memory.restarts}};
     if (const auto& exit = memory.last_exit)
-        out["last_exit"] = {{"cause", exit->cause},
-                            {"ran_ms", to_count(exit->ran)},
-                            {"at_ms", to_count(exit->at.time_since_epoch())}};
+        out["last_exit"] = {
+            {"cause", exit->cause}, {"ran_ms", to_count(exit->ran)}, {"at_ms", to_count(exit->at.time_since_epoch())}};
     return out;
 }
 
@@ -52,9 +51,9 @@ Memory memory_from(const Json& json)
         out.restarts = json.at("restarts").get<unsigned>();
         if (json.contains("last_exit")) {
             const Json& exit = json.at("last_exit");
-            out.last_exit = LastExit{exit.at("cause").get<std::string>(),
-                                     milliseconds(exit.at("ran_ms").get<std::int64_t>()),
-                                     WallTime(milliseconds(exit.at("at_ms").get<std::int64_t>()))};
+            out.last_exit =
+                LastExit{exit.at("cause").get<std::string>(), milliseconds(exit.at("ran_ms").get<std::int64_t>()),
+                         WallTime(milliseconds(exit.at("at_ms").get<std::int64_t>()))};
         }
     } catch (const Json::exception& error) {
         spdlog::warn("state.json: {}", error.what());
@@ -148,7 +147,8 @@ bool Supervisor::is_needed(const process::Daemon& daemon) const
 
 Keeper* Supervisor::find(const std::string& name)
 {
-    const auto found = std::ranges::find_if(keepers_, [&](const auto& keeper) { return keeper->daemon().name == name; });
+    const auto found =
+        std::ranges::find_if(keepers_, [&](const auto& keeper) { return keeper->daemon().name == name; });
     return found == keepers_.end() ? nullptr : found->get();
 }
 
@@ -203,8 +203,8 @@ asio::awaitable<bool> Supervisor::stop(std::string name)
 
 bool Supervisor::is_idle() const
 {
-    return std::ranges::none_of(
-        keepers_, [](const auto& keeper) { return keeper->has_process() || keeper->memory().wanted; });
+    return std::ranges::none_of(keepers_,
+                                [](const auto& keeper) { return keeper->has_process() || keeper->memory().wanted; });
 }
 
 std::vector<DaemonStatus> Supervisor::status() const

@@ -19,8 +19,8 @@ namespace hotspare::supervisor {
 
 class Supervisor {
 public:
-    /// Takes the folder, adopts what runs of the system, and goes on as the supervisor before it did: what was wanted and
-    /// has ended is started again. If nothing runs any more, nothing is started. `settings` must outlive it. Throws
+    /// Takes the folder, adopts what runs of the system, and goes on as the supervisor before it did: what was wanted
+    /// and has ended is started again. If nothing runs any more, nothing is started. `settings` must outlive it. Throws
     /// StartupError if another supervisor has the folder.
     Supervisor(asio::io_context& context, const Settings& settings);
     ~Supervisor();

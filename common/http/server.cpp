@@ -115,8 +115,8 @@ void Server::suspend()
         for (const auto& acceptor : acceptors_) acceptor->close(ignored);
         acceptors_.clear();
         change_.cancel();
-        // shutdown(2) makes a socket refuse connections until listen(2), also where other processes hold it. When we end
-        // it stays as it is: the next process takes what waits in its queue.
+        // shutdown(2) makes a socket refuse connections until listen(2), also where other processes hold it. When we
+        // end it stays as it is: the next process takes what waits in its queue.
         if (!draining_)
             for (const Fd& socket : inherited_) ::shutdown(socket.get(), SHUT_RD);
     }
@@ -210,7 +210,8 @@ void listen(Server& server, const std::string& host, std::uint16_t port, std::st
     const auto listening =
         inherited.empty() ? server.listen(tcp::endpoint(address, port)) : server.listen(std::move(inherited));
     if (!listening)
-        throw UsageError(fmt::format("--{}: cannot listen on {}:{}: {}", flag, host, port, listening.error().message()));
+        throw UsageError(
+            fmt::format("--{}: cannot listen on {}:{}: {}", flag, host, port, listening.error().message()));
 }
 
 } // namespace hotspare::http

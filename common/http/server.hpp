@@ -74,8 +74,8 @@ public:
     /// Binds, listens and accepts. May be called once. Port 0 picks a free one, see endpoint().
     result<void> listen(const tcp::endpoint& endpoint);
 
-    /// Accepts from these sockets, at least one, which share one address and which others may hold as well. May be called
-    /// once, in place of the other.
+    /// Accepts from these sockets, at least one, which share one address and which others may hold as well. May be
+    /// called once, in place of the other.
     result<void> listen(std::vector<Fd> inherited);
 
     /// Where it listens, with the real port; stays the same while suspended.
@@ -102,8 +102,9 @@ public:
     /// Takes ownership of the descriptor in any case.
     void adopt(Adopted adopted);
 
-    /// Stops accepting (an inherited socket goes on listening for the next process), ends streams, lets requests in flight finish for at most `grace`, then cancels what is left.
-    /// After it completes the server does nothing any more.
+    /// Stops accepting (an inherited socket goes on listening for the next process), ends streams, lets requests in
+    /// flight finish for at most `grace`, then cancels what is left. After it completes the server does nothing any
+    /// more.
     asio::awaitable<void> drain(Duration grace);
 
     std::size_t connections() const noexcept { return connections_.size(); }

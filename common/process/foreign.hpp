@@ -12,9 +12,9 @@ namespace hotspare::process {
 
 class Foreign {
 public:
-    /// `which`: a process id, or a file that begins with one, as the supervisor's records do; what follows it there, its
-    /// start time and the boot, must be true. Throws UsageError if there is no such process or it is not ours to hit:
-    /// the first process, ourselves or what started us, or another user's.
+    /// `which`: a process id, or a file that begins with one, as the supervisor's records do; what follows it there,
+    /// its start time and the boot, must be true. Throws UsageError if there is no such process or it is not ours to
+    /// hit: the first process, ourselves or what started us, or another user's.
     explicit Foreign(std::string which);
     ~Foreign(); ///< SIGCONT to one that was stopped
 

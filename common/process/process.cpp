@@ -47,7 +47,8 @@ int shell_code(const Exit& exit) noexcept
 result<Process> Process::open(const Identity& identity)
 {
     Fd pidfd(::pidfd_open(identity.pid, 0));
-    if (!pidfd) return errno == ESRCH ? error_code(errc::not_found) : error_code(errno, boost::system::system_category());
+    if (!pidfd)
+        return errno == ESRCH ? error_code(errc::not_found) : error_code(errno, boost::system::system_category());
     // From here on the id cannot be given to another process without our noticing.
     const auto now = identity_of(identity.pid);
     const bool same_boot = now && (identity.boot_id.empty() || now->boot_id == identity.boot_id);

@@ -163,12 +163,14 @@ void fields(config::Fields& field, Daemon& d)
           "separated by blanks; ${port:N} is N plus the port offset, ${run} the folder of the data, ${config} that of "
           "this file");
     field("after", d.after, "daemons above this one that are ready before it starts, and end after it");
-    field("listen", d.listen, "HOST:PORT that the supervisor opens and hands down to the daemon; empty: it opens its own");
+    field("listen", d.listen,
+          "HOST:PORT that the supervisor opens and hands down to the daemon; empty: it opens its own");
     field("sockets", d.sockets, "number of sockets on `listen`; 0 = one for each core", {{}, 1024});
     field("ready", d.ready, "http://HOST:PORT/PATH that answers 2xx, or tcp://HOST:PORT that accepts, once it works");
     field("ready_within", d.ready_within, "from its start to `ready`", {milliseconds(1), seconds(3600)});
     field("stop_signal", d.stop_signal, "asks it to end");
-    field("stop_within", d.stop_within, "from that signal to its end; then it is killed", {milliseconds(1), seconds(3600)});
+    field("stop_within", d.stop_within, "from that signal to its end; then it is killed",
+          {milliseconds(1), seconds(3600)});
     field("restart", d.restart, "on_failure: not after exit code 0; always: also then; neither after 2, bad usage");
 }
 

@@ -34,9 +34,9 @@ struct Daemon {
     std::string program;            ///< of the suite, or a script of engines/
     std::string arguments;          ///< separated by blanks
     std::vector<std::string> after; ///< daemons that are ready before it starts, and end after it
-    std::string listen; ///< HOST:PORT that the supervisor opens and hands down; empty = the daemon opens its own
-    unsigned sockets = 0;             ///< on `listen`; 0 = one for each core
-    std::string ready;                ///< http://HOST:PORT/PATH that answers 2xx, or tcp://HOST:PORT that accepts
+    std::string listen;   ///< HOST:PORT that the supervisor opens and hands down; empty = the daemon opens its own
+    unsigned sockets = 0; ///< on `listen`; 0 = one for each core
+    std::string ready;    ///< http://HOST:PORT/PATH that answers 2xx, or tcp://HOST:PORT that accepts
     Duration ready_within = seconds(15);
     StopSignal stop_signal = StopSignal::term;
     Duration stop_within = seconds(15); ///< then SIGKILL

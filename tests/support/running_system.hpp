@@ -23,8 +23,8 @@ public:
     /// Added to the command lines, by daemon.
     using Flags = std::map<std::string, std::vector<std::string>>;
 
-    /// Starts every daemon of config/NAME.system.yaml, in the order of the file, and waits until each is ready; an engine
-    /// (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
+    /// Starts every daemon of config/NAME.system.yaml, in the order of the file, and waits until each is ready; an
+    /// engine (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
     explicit RunningSystem(const std::string& name, const Flags& flags = {});
     ~RunningSystem();
 

@@ -244,8 +244,7 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     for (std::size_t begin = 0; begin < up.out.size(); begin = up.out.find('\n', begin) + 1)
         EXPECT_LE(up.out.find('\n', begin) - begin, 80U) << up.out;
     // A hedged request may be answered by the spare, on a machine that is busy with other tests.
-    EXPECT_TRUE(
-        test::eventually([&] { return get(port(5000), "/data").json().value("service", "") == "primary"; }));
+    EXPECT_TRUE(test::eventually([&] { return get(port(5000), "/data").json().value("service", "") == "primary"; }));
 
     const auto again = sh({"up"});
     EXPECT_EQ(again.code, 0);
@@ -441,7 +440,8 @@ TEST_F(RunSh, AKilledSupervisorHarmsNoDaemonAndTheNextAdoptsThem)
 {
     ASSERT_EQ(sh({"up"}).code, 0);
     std::map<std::string, pid_t> pids;
-    for (const auto* name : {"primary", "spare", "balancer"}) pids[name] = recorded("failover", name + std::string(".pid"));
+    for (const auto* name : {"primary", "spare", "balancer"})
+        pids[name] = recorded("failover", name + std::string(".pid"));
     for (const std::string command : {"status", "up"}) {
         const pid_t supervisor = recorded("failover", "supervisor.pid");
         ::kill(supervisor, SIGKILL);
@@ -453,7 +453,8 @@ TEST_F(RunSh, AKilledSupervisorHarmsNoDaemonAndTheNextAdoptsThem)
         EXPECT_EQ(next.code, 0) << next.err;
         EXPECT_NE(next.out.find("another has adopted its daemons"), std::string::npos) << next.out;
         for (const auto& [name, pid] : pids) {
-            EXPECT_TRUE(std::regex_search(next.out, std::regex(name + " +pid " + std::to_string(pid) + " "))) << next.out;
+            EXPECT_TRUE(std::regex_search(next.out, std::regex(name + " +pid " + std::to_string(pid) + " ")))
+                << next.out;
             EXPECT_EQ(recorded("failover", name + ".pid"), pid);
         }
         EXPECT_NE(recorded("failover", "supervisor.pid"), supervisor);

@@ -1,5 +1,5 @@
-// The supervisor by itself: order, restarts and their end, what it tells, what survives it, and which sockets the daemons
-// get. (Through run.sh, as a user meets it: run_sh_test.cpp.)
+// The supervisor by itself: order, restarts and their end, what it tells, what survives it, and which sockets the
+// daemons get. (Through run.sh, as a user meets it: run_sh_test.cpp.)
 #include "common/process/identity.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/spawn.hpp"
@@ -56,9 +56,9 @@ protected:
         fs::create_directories(run());
         const auto file = dir_.write("some.system.yaml", yaml);
         supervisor_ = std::make_unique<Process>(
-            binary("supervisor"), std::vector<std::string>{"--config", file, "--directory", run().string(), "--programs",
-                                                           (dir_.path() / "programs").string(), "--config-folder",
-                                                           source_file("config")});
+            binary("supervisor"),
+            std::vector<std::string>{"--config", file, "--directory", run().string(), "--programs",
+                                     (dir_.path() / "programs").string(), "--config-folder", source_file("config")});
         ASSERT_TRUE(supervisor_->wait_line("answers requests on")) << supervisor_->description();
     }
 
@@ -171,9 +171,9 @@ TEST_F(SupervisorTest, TheNextOneAdoptsWhatRunsAndStartsWhatHasEndedMeanwhile)
     const auto b = process::read_record(run() / "b.pid");
     ASSERT_TRUE(b);
     // A second one does not take the folder of the first.
-    const auto second = test::run(binary("supervisor"), {"--config", (dir_.path() / "some.system.yaml").string(),
-                                                         "--directory", run().string(), "--programs", "x",
-                                                         "--config-folder", "x"});
+    const auto second =
+        test::run(binary("supervisor"), {"--config", (dir_.path() / "some.system.yaml").string(), "--directory",
+                                         run().string(), "--programs", "x", "--config-folder", "x"});
     EXPECT_EQ(second.code, 1);
     EXPECT_NE(second.err.find("another supervisor runs in"), std::string::npos) << second.err;
 
@@ -216,9 +216,9 @@ TEST_F(SupervisorTest, OnlyItsOwnUserIsAnswered)
     for (auto folder = run(); folder != folder.root_path() && folder != "/tmp"; folder = folder.parent_path())
         fs::permissions(folder, fs::perms::others_exec, fs::perm_options::add);
     fs::permissions(run() / "supervisor.sock", fs::perms::all);
-    const auto other = test::run("/usr/bin/setpriv", {"--reuid", "65534", "--clear-groups", "/usr/bin/curl", "-s",
-                                                      "--unix-socket", (run() / "supervisor.sock").string(),
-                                                      "http://supervisor/status"});
+    const auto other =
+        test::run("/usr/bin/setpriv", {"--reuid", "65534", "--clear-groups", "/usr/bin/curl", "-s", "--unix-socket",
+                                       (run() / "supervisor.sock").string(), "http://supervisor/status"});
     EXPECT_NE(other.code, 0);
     EXPECT_EQ(other.out, "");
     EXPECT_EQ(ask("GET", "/status").status, "200");

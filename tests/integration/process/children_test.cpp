@@ -42,10 +42,7 @@ bool alive(pid_t pid)
 
 class Children : public testing::Test {
 protected:
-    static Command shell(const std::string& script)
-    {
-        return {.program = "/bin/sh", .arguments = {"-c", script}};
-    }
+    static Command shell(const std::string& script) { return {.program = "/bin/sh", .arguments = {"-c", script}}; }
     std::filesystem::path log() const { return dir_.path() / "log"; }
     std::string printed() const
     {
@@ -253,4 +250,4 @@ TEST_F(Children, FollowsAFileThatASupervisorWritesAnew)
 }
 
 } // namespace
-} // namespace hotspare::experiment
+} // namespace hotspare::process

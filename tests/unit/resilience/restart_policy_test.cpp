@@ -164,8 +164,8 @@ TEST(RestartPolicy, KeepsItsPromisesInAnySequence)
             const Duration ran = milliseconds(*rc::gen::inRange(0, 3000));
             now += ran;
             if (ran >= s.healthy_after) in_a_row = 0;
-            const auto ending = *rc::gen::element(Ending::failure, Ending::failure, Ending::failure, Ending::success,
-                                                  Ending::refused);
+            const auto ending =
+                *rc::gen::element(Ending::failure, Ending::failure, Ending::failure, Ending::success, Ending::refused);
             const Phase phase = policy.ended(ending, now);
             RC_ASSERT(twin.ended(ending, now) == phase);
             RC_ASSERT(policy.phase() == phase);

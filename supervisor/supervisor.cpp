@@ -219,8 +219,7 @@ asio::awaitable<void> Supervisor::end()
     tasks_.cancel();
     changes_.wake_all();
     co_await tasks_.join();
-    std::error_code ignored;
-    std::filesystem::remove(file("supervisor.pid"), ignored);
+    // supervisor.pid stays: it says that we run until we do not, and names no other process after that.
 }
 
 asio::awaitable<void> Supervisor::bound_logs()

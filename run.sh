@@ -22,9 +22,10 @@ PACKAGES_BENCH=(wrk python3)
 PACKAGES_PEERS=(nginx haproxy caddy)
 PACKAGES_ENGINES=(postgresql redis-server)
 PACKAGES_TEST=(pgbouncer)
-PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3)
+PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3 python3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
+PROGRESS_SECONDS=60 # between two lines about a build that is watched through a pipe
 ANSWER_SECONDS=10 # of a question that the supervisor answers at once
 START_SECONDS=300 # longer than every daemon's own bounds together: the supervisor says earlier what went wrong
 STOP_SECONDS=120  # the same for their ends
@@ -186,13 +187,30 @@ build() { # TARGET...: configures if need be and builds these targets of $PRESET
     say "built in $((SECONDS - begun)) s"
 }
 
-show_progress() { # the latest line of a build, over and over in the same place; nothing unless this is a terminal
-    local line
+# From ninja's lines "[DONE/ALL] ...": on a terminal one line that is written over and over, else a plain one now and then.
+show_progress() {
+    local line begun=$SECONDS said=$SECONDS # when something was said last
     while IFS= read -r line; do
-        if [[ -t 1 && $line == \[* ]]; then printf '\r\e[K%.78s' "$line"; fi
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+        if [[ -t 1 ]]; then
+            printf '\r\e[K%s' "$(progress "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" $((SECONDS - begun)))"
+        elif ((SECONDS - said >= PROGRESS_SECONDS)); then
+            said=$SECONDS
+            say "$(progress "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" $((SECONDS - begun)))"
+        fi
     done
     if [[ -t 1 ]]; then printf '\r\e[K'; fi
 }
+
+# progress DONE ALL SECONDS: how far a build is and, once a tenth of it tells how fast it is, when it will be done
+progress() {
+    local text
+    text="  step $1 of $2, $(clock "$3")"
+    if (($1 * 10 >= $2 && $1 < $2)); then text+=", about $(clock $(($3 * ($2 - $1) / $1))) left"; fi
+    printf '%.78s' "$text"
+}
+
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); } # SECONDS -> MINUTES:SECONDS
 
 configure_and_build() {
     cd "$ROOT" || return
@@ -648,10 +666,15 @@ run_tests() {
         [[ $PRESET =~ ^[a-z]+$ ]] || refuse "test: --preset needs a name"
         shift 2
     fi
+    ensure_packages python3
     ensure_asleep "${PACKAGES_ENGINES[@]}" "${PACKAGES_TEST[@]}"
     build all
     say "testing $PRESET"
-    fixed_addresses ctest --test-dir "$BUILD" -j 2 --output-on-failure "$@"
+    # Most tests wait most of the time; under a sanitizer they compute.
+    local jobs
+    jobs=$(nproc)
+    if [[ $PRESET != ?san ]]; then jobs=$((jobs + 1)); fi
+    fixed_addresses ctest --test-dir "$BUILD" -j "$jobs" --output-on-failure "$@"
 }
 
 fuzz_targets() {
@@ -790,4 +813,4 @@ main() {
     esac
 }
 
-main "$@"
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi # its test reads the functions alone

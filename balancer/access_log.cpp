@@ -2,11 +2,11 @@
 
 #include "common/clock.hpp"
 #include "common/error.hpp"
+#include "common/log.hpp"
 #include "common/time.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -223,7 +223,7 @@ void AccessLog::open_again()
     if (fd_ == STDOUT_FILENO) return;
     const int fd = open_for_appending(path_);
     if (fd < 0) {
-        spdlog::error("access log: cannot open '{}' again, the old file stays in use: {}", path_, std::strerror(errno));
+        log::error("access log: cannot open '{}' again, the old file stays in use: {}", path_, std::strerror(errno));
         return;
     }
     ::close(fd_);
@@ -244,11 +244,11 @@ void AccessLog::tell(bool at_the_end)
     }
     next_told_ = now + report_interval;
     if (unwritten_ > 0)
-        spdlog::warn("access log: {} lines dropped, '{}' cannot be written: {}", std::exchange(unwritten_, 0), path_,
-                     std::strerror(why_));
+        log::warn("access log: {} lines dropped, '{}' cannot be written: {}", std::exchange(unwritten_, 0), path_,
+                  std::strerror(why_));
     if (too_many > 0)
-        spdlog::warn("access log: {} lines dropped, '{}' takes lines too slowly: limits.access_log_backlog is reached",
-                     too_many, path_);
+        log::warn("access log: {} lines dropped, '{}' takes lines too slowly: limits.access_log_backlog is reached",
+                  too_many, path_);
 }
 
 std::string AccessLog::format(const AccessRecord& record) const

@@ -19,12 +19,12 @@
 #include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
 #include "common/app.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <malloc.h>
 
@@ -108,12 +108,13 @@ void serve(App& app, const Config& config)
     probed.get_future().wait_for(first_round);
     for (auto& worker : workers) worker->start();
     app.on_stop([&] {
+        admin->end_streams(); // they would last as long as their readers want
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });
     if (!config.default_pages.empty())
-        spdlog::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
-                     fmt::join(config.default_pages, " "),
-                     config.admin ? "" : "; /admin answers 403 without `admin: true`");
+        log::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
+                  fmt::join(config.default_pages, " "),
+                  config.admin ? "" : "; /admin answers 403 without `admin: true`");
     app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
     app.run();
 

@@ -3,12 +3,12 @@
 #include "common/config.hpp"
 #include "common/error.hpp"
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 #include "common/process/listen_sockets.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -49,8 +49,8 @@ std::vector<Addresses> resolve_backends(const Config& config)
         const BackendConfig& backend = config.backends[i];
         addresses.push_back(found[i] ? std::move(*found[i]) : Addresses{});
         if (!found[i])
-            spdlog::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
-                         backend.source, backend.host, backend.name, found[i].error().message());
+            log::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
+                      backend.source, backend.host, backend.name, found[i].error().message());
     }
     return addresses;
 }
@@ -73,7 +73,7 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
         result.endpoint = {asio::ip::make_address(bound.host), bound.port};
         result.inherited = true;
         if (inherited.size() > count)
-            spdlog::warn("{} sockets were handed down for {} workers: one more worker serves each of the others",
+            log::warn("{} sockets were handed down for {} workers: one more worker serves each of the others",
                          inherited.size(), count);
         for (std::size_t i = 0; i < std::max<std::size_t>(count, inherited.size()); ++i) {
             // Fewer sockets than workers: several workers accept from one.

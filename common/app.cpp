@@ -4,13 +4,13 @@
 #include "common/log.hpp"
 #include "common/privileges.hpp"
 #include "common/process/listen_sockets.hpp"
+#include "common/version.hpp"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cctype>
@@ -71,15 +71,15 @@ log::Settings log_settings(const AppInfo& info, const FrameOptions& options)
 {
     log::Settings out;
     out.service = info.name;
-    out.level = word_to<spdlog::level::level_enum>(options.log_level,
-                                                   {{"trace", spdlog::level::trace},
-                                                    {"debug", spdlog::level::debug},
-                                                    {"info", spdlog::level::info},
-                                                    {"warning", spdlog::level::warn},
-                                                    {"error", spdlog::level::err},
-                                                    {"critical", spdlog::level::critical},
-                                                    {"off", spdlog::level::off}},
-                                                   options.log_level_source);
+    out.level = word_to<log::Level>(options.log_level,
+                                    {{"trace", log::Level::trace},
+                                     {"debug", log::Level::debug},
+                                     {"info", log::Level::info},
+                                     {"warning", log::Level::warn},
+                                     {"error", log::Level::error},
+                                     {"critical", log::Level::critical},
+                                     {"off", log::Level::off}},
+                                    options.log_level_source);
     out.format = word_to<log::Format>(
         options.log_format,
         {{"auto", log::Format::automatic}, {"text", log::Format::text}, {"json", log::Format::json}},
@@ -258,7 +258,7 @@ private:
         signals_.async_wait([this](const error_code& error, int signal) {
             if (error) return;
             if (signal == SIGHUP) {
-                spdlog::warn("SIGHUP is ignored: the configuration is read at start only; to apply changes, restart");
+                log::warn("SIGHUP is ignored: the configuration is read at start only; to apply changes, restart");
             } else if (signal == SIGUSR1) {
                 app_.reopen();
             } else {
@@ -301,16 +301,16 @@ int run_daemon(const AppInfo& info, const log::Settings& log_settings, const std
     {
         const log::Session session(log_settings);
         try {
-            for (const auto& warning : warnings) spdlog::warn("{}", warning);
+            for (const auto& warning : warnings) log::warn("{}", warning);
             App app;
             const SignalWatch watch(app);
             body(app);
-            spdlog::info("stopped");
+            log::info("stopped");
             return EXIT_SUCCESS;
         } catch (const UsageError& e) {
             usage_errors = e.messages; // found only now: a name that does not resolve, a port that is taken
         } catch (const std::exception& e) {
-            spdlog::critical("failed: {}", e.what());
+            log::critical("failed: {}", e.what());
             return exit_failure;
         }
     }
@@ -334,25 +334,23 @@ void App::on_stop(std::function<void()> handler)
         handlers_.push_back(std::move(handler));
 }
 
-void App::ready(std::string_view host, std::uint16_t port, const nlohmann::json& fields)
+void App::ready(std::string_view host, std::uint16_t port, const std::vector<ReadyField>& fields)
 {
     const auto url = "http://" + config::format_host_port({std::string(host), port});
     std::string details;
-    for (const auto& [key, value] : fields.items())
-        details += fmt::format("{}{} {}", details.empty() ? " (" : ", ", key,
-                               value.is_string() ? value.get<std::string>() : value.dump());
-    if (!details.empty()) details += ')';
     nlohmann::json all = {{"event", "ready"}, {"url", url}, {"port", port}};
-    all.update(fields);
+    for (const auto& [name, value] : fields)
+        std::visit(
+            [&](const auto& known) {
+                details += fmt::format("{}{} {}", details.empty() ? " (" : ", ", name, known);
+                all[name] = known;
+            },
+            value);
+    if (!details.empty()) details += ')';
     for (const auto& socket : process::unused_inherited())
-        spdlog::warn("the inherited socket {} is for no listener of this daemon; connections to it are not answered",
-                     socket);
-    log::event(spdlog::level::info, fmt::format("listening on {}{}", url, details), all);
-}
-
-void App::ready(std::string_view host, std::uint16_t port)
-{
-    ready(host, port, nlohmann::json::object());
+        log::warn("the inherited socket {} is for no listener of this daemon; connections to it are not answered",
+                  socket);
+    log::event(log::Level::info, fmt::format("listening on {}{}", url, details), all);
 }
 
 void App::on_reopen(std::function<void()> handler)
@@ -371,7 +369,7 @@ void App::reopen()
         if (reopen_)
             reopen_();
         else
-            spdlog::info("SIGUSR1 is ignored: no log file is open");
+            log::info("SIGUSR1 is ignored: no log file is open");
     });
 }
 
@@ -383,7 +381,7 @@ void App::stop()
 void App::handle_stop()
 {
     if (std::exchange(stopping_, true)) return;
-    spdlog::info("stopping");
+    log::info("stopping");
     for (const auto& handler : std::exchange(handlers_, {})) handler();
 }
 

@@ -24,7 +24,6 @@
 #include "common/config.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -32,20 +31,24 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace hotspare {
 
 namespace asio = boost::asio;
 
-/// The suite's version, e.g. "0.1.0".
-std::string_view version() noexcept;
-
 struct AppInfo {
     std::string name;    ///< of the daemon: appears in every log line and message
     std::string summary; ///< one line for --help
     /// Started by root, it remains root with every capability: what it starts may need them. Others give them up.
     bool keeps_rights = false;
+};
+
+/// What else a daemon says when it is ready, {"control_port", 5011}.
+struct ReadyField {
+    std::string name;
+    std::variant<std::string, std::uint64_t> value;
 };
 
 /// What the body of a daemon works with. Belongs to run_app() and outlives the body.
@@ -70,9 +73,8 @@ public:
     void on_reopen(std::function<void()> handler);
 
     /// Says that the daemon answers now: logs "listening on http://<host>:<port>", as JSON with "event":"ready",
-    /// "url" and "port", plus `fields` (a JSON object); text shows those in parentheses.
-    void ready(std::string_view host, std::uint16_t port, const nlohmann::json& fields);
-    void ready(std::string_view host, std::uint16_t port);
+    /// "url" and "port", plus `fields`; text shows those in parentheses.
+    void ready(std::string_view host, std::uint16_t port, const std::vector<ReadyField>& fields = {});
 
     /// Runs the event loop until it has no work left. Exceptions of handlers pass through: they end the daemon.
     void run();

@@ -9,6 +9,7 @@
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/formatter.h>
 #include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -27,6 +28,13 @@ namespace {
 /// from any other message by its source location pointing here: no text that a client sends can pass for it.
 constexpr char fields_marker[] = "fields";
 constexpr char fields_separator = '\x1e'; // JSON escapes control characters, so the last one in the text is ours
+
+static_assert(static_cast<int>(Level::trace) == SPDLOG_LEVEL_TRACE && static_cast<int>(Level::off) == SPDLOG_LEVEL_OFF);
+
+spdlog::level::level_enum to_spdlog(Level level)
+{
+    return static_cast<spdlog::level::level_enum>(level);
+}
 
 struct Parts {
     std::string_view message;
@@ -180,7 +188,7 @@ Session::Session(const Settings& settings) : previous_(spdlog::default_logger())
     sink_ = std::make_shared<Sink>(settings, std::move(formatter), *writer_);
     logger_ = std::make_shared<spdlog::async_logger>(settings.service, sink_, writer_,
                                                      spdlog::async_overflow_policy::overrun_oldest);
-    logger_->set_level(settings.level);
+    logger_->set_level(to_spdlog(settings.level));
     spdlog::set_default_logger(logger_);
 
     struct sigaction action {};
@@ -200,12 +208,30 @@ std::size_t Session::dropped() const
     return sink_->dropped();
 }
 
-void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields)
+Level level()
+{
+    return static_cast<Level>(spdlog::get_level());
+}
+
+void set_level(Level level)
+{
+    spdlog::set_level(to_spdlog(level));
+}
+
+void vwrite(Level level, fmt::string_view format, fmt::format_args arguments)
+{
+    auto* const logger = spdlog::default_logger_raw();
+    if (!logger->should_log(to_spdlog(level))) return;
+    const auto text = fmt::vformat(format, arguments);
+    logger->log(to_spdlog(level), spdlog::string_view_t(text));
+}
+
+void event(Level level, std::string_view message, const nlohmann::json& fields)
 {
     const auto object = printable_json(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     const auto text = fmt::format("{}{}{}", message, fields_separator, object.substr(1, object.size() - 2));
-    spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr}, level,
-                                      spdlog::string_view_t(text));
+    spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr},
+                                      to_spdlog(level), spdlog::string_view_t(text));
 }
 
 std::optional<std::uint64_t> Throttle::admit(int kind, TimePoint now)

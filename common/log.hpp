@@ -1,5 +1,6 @@
-// Sets up spdlog for a daemon; the daemon then logs with spdlog::info(...) and its siblings, or with log::event() where
-// a program reads along. Lines go to standard error: readable text on a terminal, else one JSON object per line
+// Sets up the log of a daemon; the daemon then logs with log::info(...) and its siblings, or with log::event() where a
+// program reads along. spdlog does the work, and only log.cpp includes it: its header takes longer to compile than most
+// of what logs. Lines go to standard error: readable text on a terminal, else one JSON object per line
 // ({"ts":…,"level":…,"service":…,"msg":…}), with everything that a client sent escaped.
 //
 // Logging never holds up an event loop: lines pass through a bounded queue to one background thread, the oldest are
@@ -9,9 +10,8 @@
 
 #include "common/clock.hpp"
 
+#include <fmt/core.h>
 #include <nlohmann/json_fwd.hpp>
-#include <spdlog/common.h>
-#include <spdlog/spdlog.h>
 
 #include <cstdint>
 #include <map>
@@ -21,13 +21,21 @@
 #include <string>
 #include <string_view>
 
+namespace spdlog {
+class logger;
+namespace details {
+class thread_pool;
+}
+} // namespace spdlog
+
 namespace hotspare::log {
 
+enum class Level { trace, debug, info, warn, error, critical, off };
 enum class Format { automatic, text, json };
 
 struct Settings {
     std::string service; ///< the daemon's name, in every line
-    spdlog::level::level_enum level = spdlog::level::info;
+    Level level = Level::info;
     Format format = Format::automatic; ///< text if `fd` is a terminal, else JSON
     int fd = 2;                        ///< not closed
     Duration patience = seconds(1);    ///< how long the background thread waits for a reader before it drops lines
@@ -54,9 +62,41 @@ private:
     std::shared_ptr<spdlog::logger> previous_;
 };
 
+/// The level below which lines are left out, of whatever logger is there now.
+Level level();
+void set_level(Level level);
+
+/// A line from a format and its arguments, as the functions below write it.
+void vwrite(Level level, fmt::string_view format, fmt::format_args arguments);
+
+template <class... Args> void write(Level level, fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(level, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+template <class... Args> void debug(fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(Level::debug, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+template <class... Args> void info(fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(Level::info, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+template <class... Args> void warn(fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(Level::warn, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+template <class... Args> void error(fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(Level::error, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+template <class... Args> void critical(fmt::format_string<Args...> format, Args&&... arguments)
+{
+    vwrite(Level::critical, fmt::string_view(format), fmt::make_format_args(arguments...));
+}
+
 /// Logs `message` with `fields` (a JSON object) as further members of the JSON line; text lines show only `message`, so
 /// it must say everything that matters. Without a Session the fields follow the message.
-void event(spdlog::level::level_enum level, std::string_view message, const nlohmann::json& fields);
+void event(Level level, std::string_view message, const nlohmann::json& fields);
 
 /// Lets one line of each kind through per `interval`: what happens thousands of times a second is told all the same,
 /// and fills no disk. Any thread.

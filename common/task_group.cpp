@@ -1,12 +1,12 @@
 #include "common/task_group.hpp"
 
+#include "common/log.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 
@@ -18,9 +18,9 @@ void log_error(const std::string& task, std::exception_ptr error)
     try {
         std::rethrow_exception(std::move(error));
     } catch (const std::exception& e) {
-        spdlog::error("task '{}' ended with an error: {}", task, e.what());
+        log::error("task '{}' ended with an error: {}", task, e.what());
     } catch (...) {
-        spdlog::error("task '{}' ended with an unknown exception", task);
+        log::error("task '{}' ended with an unknown exception", task);
     }
 }
 
@@ -35,8 +35,7 @@ TaskGroup::TaskGroup(asio::io_context& context, OnError on_error)
 TaskGroup::~TaskGroup()
 {
     if (!tasks_.empty() && !context_.stopped()) {
-        spdlog::critical("task group destroyed with {} running task(s), first '{}'", tasks_.size(),
-                         tasks_.front().name);
+        log::critical("task group destroyed with {} running task(s), first '{}'", tasks_.size(), tasks_.front().name);
         std::abort();
     }
 }

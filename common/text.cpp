@@ -1,5 +1,7 @@
 #include "common/text.hpp"
 
+#include "common/format.hpp"
+
 #include <fmt/format.h>
 
 #include <iterator>
@@ -97,7 +99,7 @@ std::string printable_json(std::string_view text)
         const auto bytes = character.bytes == 0 ? 1 : character.bytes;
         // Outside a string JSON has none of them but line ends and tabs.
         if (is_hidden(character.value) && character.value >= 0x20)
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", character.value);
+            append(out, "\\u{:04x}", character.value);
         else
             out.append(text.substr(0, bytes));
         text.remove_prefix(bytes);
@@ -113,9 +115,9 @@ std::string printable(std::string_view text)
         const auto character = first_character(text);
         const auto bytes = character.bytes == 0 ? 1 : character.bytes;
         if (character.bytes == 0 || (bytes == 1 && is_hidden(character.value)))
-            fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(text.front()));
+            append(out, "\\x{:02x}", static_cast<unsigned char>(text.front()));
         else if (is_hidden(character.value))
-            fmt::format_to(std::back_inserter(out), "\\u{{{:x}}}", character.value);
+            append(out, "\\u{{{:x}}}", character.value);
         else
             out.append(text.substr(0, bytes));
         text.remove_prefix(bytes);

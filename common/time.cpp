@@ -91,6 +91,17 @@ std::string format_rfc3339(WallTime time)
                        utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
 }
 
+std::string format_http_date(WallTime time)
+{
+    const std::time_t since_epoch = std::chrono::system_clock::to_time_t(std::chrono::floor<seconds>(time));
+    std::tm utc{};
+    gmtime_r(&since_epoch, &utc);
+    return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                       weekday_names.at(static_cast<std::size_t>(utc.tm_wday)).substr(0, 3), utc.tm_mday,
+                       month_names.at(static_cast<std::size_t>(utc.tm_mon)), utc.tm_year + 1900, utc.tm_hour,
+                       utc.tm_min, utc.tm_sec);
+}
+
 std::optional<std::chrono::sys_seconds> parse_http_date(std::string_view text, WallTime now)
 {
     using namespace std::chrono;

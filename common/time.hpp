@@ -16,6 +16,9 @@ namespace hotspare {
 /// than it was.
 std::string format_rfc3339(WallTime time);
 
+/// The Date header's format (RFC 9110 §5.6.7): Sun, 06 Nov 1994 08:49:37 GMT.
+std::string format_http_date(WallTime time);
+
 /// An HTTP-date in any of the three formats of RFC 9110 §5.6.7; `now` decides which century a year of two digits means.
 /// Strict: letter by letter, a day that exists and falls on the weekday named, no surrounding whitespace. In whole
 /// seconds, as WallTime ends in 2262 and the format does not. nullopt: not such a date.

@@ -6,12 +6,8 @@
 
 #include "common/clock.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <cstddef>
 #include <list>
@@ -26,38 +22,17 @@ public:
     WaitList& operator=(const WaitList&) = delete;
 
     /// Until it is woken, or `until`.
-    boost::asio::awaitable<void> wait(TimePoint until)
-    {
-        Waiter waiter{boost::asio::steady_timer(context_, until)};
-        const auto place = waiting_.insert(waiting_.end(), &waiter);
-        co_await boost::asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
-        co_await waiter.timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
-        if (waiter.listed) waiting_.erase(place);
-        co_await boost::asio::this_coro::throw_if_cancelled(true);
-    }
+    boost::asio::awaitable<void> wait(TimePoint until);
 
     /// Two calls wake two, whether or not the first has run in between.
-    void wake_one()
-    {
-        if (waiting_.empty()) return;
-        auto* const waiter = waiting_.front();
-        waiting_.pop_front();
-        waiter->listed = false;
-        waiter->timer.cancel();
-    }
-    void wake_all()
-    {
-        while (!waiting_.empty()) wake_one();
-    }
+    void wake_one();
+    void wake_all();
 
     /// Those that have been woken do not count.
     std::size_t size() const noexcept { return waiting_.size(); }
 
 private:
-    struct Waiter {
-        boost::asio::steady_timer timer;
-        bool listed = true;
-    };
+    struct Waiter;
 
     boost::asio::io_context& context_;
     std::list<Waiter*> waiting_; ///< each on its coroutine's frame

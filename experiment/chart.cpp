@@ -1,5 +1,6 @@
 #include "experiment/chart.hpp"
 
+#include "common/format.hpp"
 #include "experiment/markup.hpp"
 
 #include <fmt/format.h>
@@ -157,30 +158,29 @@ std::string Plot::place(Point point) const
 void Plot::stretched(std::string_view css, const std::string& path)
 {
     if (path.empty()) return;
-    fmt::format_to(std::back_inserter(body_),
-                   "<svg viewBox=\"0 0 {0:.0f} {1}\" width=\"100%\" height=\"{1}\" preserveAspectRatio=\"none\">"
-                   "<path class=\"{2}\" d=\"{3}\"/></svg>\n",
-                   units, height_, css, path);
+    append(body_,
+           "<svg viewBox=\"0 0 {0:.0f} {1}\" width=\"100%\" height=\"{1}\" preserveAspectRatio=\"none\">"
+           "<path class=\"{2}\" d=\"{3}\"/></svg>\n",
+           units, height_, css, path);
 }
 
 void Plot::band(std::string_view css, double from, double to)
 {
-    fmt::format_to(std::back_inserter(body_), "<rect class=\"{}\" x=\"{}%\" width=\"{}%\" y=\"0\" height=\"{}\"/>\n",
-                   css, number(x_percent(from), 3), number(std::max(0.0, x_percent(to) - x_percent(from)), 3), height_);
+    append(body_, "<rect class=\"{}\" x=\"{}%\" width=\"{}%\" y=\"0\" height=\"{}\"/>\n", css,
+           number(x_percent(from), 3), number(std::max(0.0, x_percent(to) - x_percent(from)), 3), height_);
 }
 
 void Plot::box(std::string_view css, double from, double to, double low, double high)
 {
-    fmt::format_to(std::back_inserter(body_), "<rect class=\"{}\" x=\"{}%\" width=\"{}%\" y=\"{}\" height=\"{}\"/>\n",
-                   css, number(x_percent(from), 3), number(std::max(0.0, x_percent(to) - x_percent(from)), 3),
-                   number(y_pixel(high), 1), number(y_pixel(low) - y_pixel(high), 1));
+    append(body_, "<rect class=\"{}\" x=\"{}%\" width=\"{}%\" y=\"{}\" height=\"{}\"/>\n", css,
+           number(x_percent(from), 3), number(std::max(0.0, x_percent(to) - x_percent(from)), 3),
+           number(y_pixel(high), 1), number(y_pixel(low) - y_pixel(high), 1));
 }
 
 void Plot::text(double x, std::string_view text)
 {
-    fmt::format_to(std::back_inserter(body_),
-                   "<text class=\"inside\" x=\"{}%\" dx=\"6\" y=\"{}\" dy=\"0.35em\">{}</text>\n",
-                   number(x_percent(x), 3), number(height_ / 2.0, 1), escape(text));
+    append(body_, "<text class=\"inside\" x=\"{}%\" dx=\"6\" y=\"{}\" dy=\"0.35em\">{}</text>\n",
+           number(x_percent(x), 3), number(height_ / 2.0, 1), escape(text));
 }
 
 void Plot::dots(std::string_view css, const std::vector<Point>& points)
@@ -193,8 +193,8 @@ void Plot::dots(std::string_view css, const std::vector<Point>& points)
 void Plot::crosses(std::string_view css, const std::vector<Point>& points)
 {
     for (const Point& point : points)
-        fmt::format_to(std::back_inserter(body_), "<use class=\"{}\" href=\"#cross\" x=\"{}%\" y=\"{}\"/>\n", css,
-                       number(x_percent(point.x), 2), number(y_pixel(point.y), 1));
+        append(body_, "<use class=\"{}\" href=\"#cross\" x=\"{}%\" y=\"{}\"/>\n", css, number(x_percent(point.x), 2),
+               number(y_pixel(point.y), 1));
 }
 
 void Plot::bars(std::string_view css, const std::vector<double>& xs, double low, double high)
@@ -224,27 +224,25 @@ void Plot::area(std::string_view css, const std::vector<Point>& points)
 
 void Plot::level(std::string_view css, double y)
 {
-    fmt::format_to(std::back_inserter(body_), "<line class=\"{0}\" x1=\"0\" x2=\"100%\" y1=\"{1}\" y2=\"{1}\"/>\n", css,
-                   number(y_pixel(y), 1));
+    append(body_, "<line class=\"{0}\" x1=\"0\" x2=\"100%\" y1=\"{1}\" y2=\"{1}\"/>\n", css, number(y_pixel(y), 1));
 }
 
 std::string Plot::svg() const
 {
     std::string grid;
     for (const Tick& tick : x_.ticks()) {
-        fmt::format_to(std::back_inserter(grid), R"(<line class="grid" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>)",
-                       number(tick.at * 100, 3), height_);
+        append(grid, R"(<line class="grid" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>)", number(tick.at * 100, 3), height_);
         if (axes_ && !tick.label.empty())
-            fmt::format_to(std::back_inserter(grid), R"(<text class="x" x="{}%" y="{}">{}</text>)",
-                           number(tick.at * 100, 3), height_ + 18, escape(tick.label));
+            append(grid, R"(<text class="x" x="{}%" y="{}">{}</text>)", number(tick.at * 100, 3), height_ + 18,
+                   escape(tick.label));
     }
     if (axes_)
         for (const Tick& tick : y_.ticks()) {
             const std::string y = number(height_ * (1 - tick.at), 1);
-            fmt::format_to(std::back_inserter(grid),
-                           "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{0}\" y2=\"{0}\"/>"
-                           "<text class=\"y\" x=\"-8\" y=\"{0}\" dy=\"0.35em\">{1}</text>",
-                           y, escape(tick.label));
+            append(grid,
+                   "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{0}\" y2=\"{0}\"/>"
+                   "<text class=\"y\" x=\"-8\" y=\"{0}\" dy=\"0.35em\">{1}</text>",
+                   y, escape(tick.label));
         }
     return fmt::format(
         "<svg class=\"{0}\" role=\"img\" aria-labelledby=\"{1}-title {1}-desc\" width=\"100%\" "

@@ -1,5 +1,6 @@
 #include "experiment/html_table.hpp"
 
+#include "common/format.hpp"
 #include "experiment/markup.hpp"
 
 #include <fmt/format.h>
@@ -36,18 +37,16 @@ std::string HtmlTable::html() const
                                   "<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">",
                                   escape(label_));
     for (std::size_t i = 0; i < columns_.size(); ++i)
-        fmt::format_to(std::back_inserter(out), R"(<th scope="col" role="columnheader"{}>{}</th>)", css(i),
-                       columns_[i].title);
+        append(out, R"(<th scope="col" role="columnheader"{}>{}</th>)", css(i), columns_[i].title);
     out += "</tr></thead>\n<tbody role=\"rowgroup\">\n";
     for (const auto& row : rows_) {
         out += "<tr role=\"row\">";
         for (std::size_t i = 0; i < row.size() && i < columns_.size(); ++i)
             if (i == 0)
-                fmt::format_to(std::back_inserter(out), R"(<th scope="row" role="rowheader"{}>{}</th>)", css(i),
-                               row[i]);
+                append(out, R"(<th scope="row" role="rowheader"{}>{}</th>)", css(i), row[i]);
             else
-                fmt::format_to(std::back_inserter(out), R"(<td role="cell" data-column="{}"{}><div>{}</div></td>)",
-                               columns_[i].title, css(i), row[i]);
+                append(out, R"(<td role="cell" data-column="{}"{}><div>{}</div></td>)", columns_[i].title, css(i),
+                       row[i]);
         out += "</tr>\n";
     }
     return out + "</tbody></table></div>\n";

@@ -2,6 +2,8 @@
 
 #include "common/json_document.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace hotspare::experiment {
@@ -9,6 +11,11 @@ namespace hotspare::experiment {
 std::string json_text(const nlohmann::ordered_json& json)
 {
     return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+nlohmann::ordered_json json_value(const std::string& text)
+{
+    return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(text);
 }
 
 JsonLine::JsonLine(const std::string& text, const std::string& file, std::size_t number) : file_(file), number_(number)

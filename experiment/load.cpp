@@ -1,5 +1,6 @@
 #include "experiment/load.hpp"
 
+#include "common/format.hpp"
 #include "common/socket.hpp"
 #include "experiment/answer.hpp"
 
@@ -295,14 +296,13 @@ void Load::Engine::load_request(Connection& connection, const Request& request)
     connection.out_sent = 0;
     connection.out = heads_[request.stream];
     if (!plan_.id_prefix.empty()) {
-        fmt::format_to(std::back_inserter(connection.out), "X-Request-Id: {}-{}\r\n", plan_.id_prefix, request.index);
+        append(connection.out, "X-Request-Id: {}-{}\r\n", plan_.id_prefix, request.index);
         if (content.idempotency_key)
-            fmt::format_to(std::back_inserter(connection.out), "Idempotency-Key: {}-{}\r\n", plan_.id_prefix,
-                           request.index);
+            append(connection.out, "Idempotency-Key: {}-{}\r\n", plan_.id_prefix, request.index);
     }
     if (content.numbered) {
         const auto body = with_id(content.body, id_of(request));
-        fmt::format_to(std::back_inserter(connection.out), "Content-Length: {}\r\n\r\n{}", body.size(), body);
+        append(connection.out, "Content-Length: {}\r\n\r\n{}", body.size(), body);
         connection.filler_left = 0;
     } else {
         connection.out += "\r\n";

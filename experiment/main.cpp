@@ -2,6 +2,7 @@
 #include "common/app.hpp"
 #include "common/help.hpp"
 #include "common/text.hpp"
+#include "common/version.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/load_command.hpp"
 #include "experiment/verdict.hpp"

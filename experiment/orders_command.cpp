@@ -11,6 +11,7 @@
 #include "experiment/wording.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 

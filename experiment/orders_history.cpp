@@ -4,6 +4,7 @@
 #include "experiment/json_line.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>

@@ -25,7 +25,7 @@
 #include "common/error.hpp"
 #include "experiment/record.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <iosfwd>

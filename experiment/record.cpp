@@ -1,8 +1,10 @@
 #include "experiment/record.hpp"
 
+#include "common/format.hpp"
 #include "experiment/json_line.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -81,20 +83,18 @@ Json to_json(const EventRecord& event)
 /// By hand, because there are so many.
 void write(std::ostream& out, const Sample& sample)
 {
-    fmt::memory_buffer line;
-    fmt::format_to(std::back_inserter(line),
-                   R"({{"type":"sample","i":{},"st":{},"due":{},"sent":{},"first":{},"done":{},"end":"{}","code":{})",
-                   sample.index, sample.stream, sample.due.count(), sample.sent.count(), sample.first_byte.count(),
-                   sample.done.count(), to_string(sample.outcome), sample.status);
-    if (!sample.served_by.empty()) fmt::format_to(std::back_inserter(line), R"(,"by":{})", quoted(sample.served_by));
-    if (sample.waited) fmt::format_to(std::back_inserter(line), R"(,"waited":true)");
+    std::string line;
+    append(line, R"({{"type":"sample","i":{},"st":{},"due":{},"sent":{},"first":{},"done":{},"end":"{}","code":{})",
+           sample.index, sample.stream, sample.due.count(), sample.sent.count(), sample.first_byte.count(),
+           sample.done.count(), to_string(sample.outcome), sample.status);
+    if (!sample.served_by.empty()) append(line, R"(,"by":{})", quoted(sample.served_by));
+    if (sample.waited) append(line, R"(,"waited":true)");
     for (std::size_t i = 0; i < sample.trail.size(); ++i) {
         const Hop& hop = sample.trail[i];
-        fmt::format_to(std::back_inserter(line), R"({}[{},{},{},{}{}])", i == 0 ? R"(,"via":[)" : ",",
-                       quoted(hop.backend), quoted(hop.outcome), json_text(Json(hop.ms)), hop.status,
-                       hop.hedge ? R"(,"hedge")" : "");
+        append(line, R"({}[{},{},{},{}{}])", i == 0 ? R"(,"via":[)" : ",", quoted(hop.backend), quoted(hop.outcome),
+               json_text(Json(hop.ms)), hop.status, hop.hedge ? R"(,"hedge")" : "");
     }
-    fmt::format_to(std::back_inserter(line), "{}}}\n", sample.trail.empty() ? "" : "]");
+    append(line, "{}}}\n", sample.trail.empty() ? "" : "]");
     out.write(line.data(), static_cast<std::streamsize>(line.size()));
 }
 
@@ -138,7 +138,8 @@ Journal read_experiment(JsonLine& line)
         if (!backend.is_string()) line.fail("'backends' is not a list of names");
         journal.backends.push_back(backend.get<std::string>());
     }
-    journal.environment = line.any("environment");
+    if (const Json& environment = line.any("environment"); !environment.is_null())
+        journal.environment = json_text(environment);
     line.complete();
     try {
         journal.plan = read_plan(yaml, name);
@@ -295,7 +296,7 @@ void write_header(std::ostream& out, const Journal& journal)
                           {"repeat", journal.repeat},
                           {"target", journal.target},
                           {"backends", journal.backends},
-                          {"environment", journal.environment}})
+                          {"environment", json_value(journal.environment)}})
         << '\n';
 }
 

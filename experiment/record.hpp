@@ -21,8 +21,6 @@
 #include "common/error.hpp"
 #include "experiment/plan.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <chrono>
 #include <cstdint>
 #include <iosfwd>
@@ -148,10 +146,10 @@ struct Run {
 struct Journal {
     Plan plan;
     std::uint64_t seed = 0;
-    std::uint32_t repeat = 1;           ///< valid runs that were asked for, so that a bad one cannot be left out later
-    std::string target;                 ///< "hotspare", "nginx", a URL, ...
-    std::vector<std::string> backends;  ///< in order of preference
-    nlohmann::ordered_json environment; ///< machine, versions, configuration of the target
+    std::uint32_t repeat = 1;          ///< valid runs that were asked for, so that a bad one cannot be left out later
+    std::string target;                ///< "hotspare", "nginx", a URL, ...
+    std::vector<std::string> backends; ///< in order of preference
+    std::string environment; ///< a JSON object: machine, versions, configuration of the target; empty: unknown
     std::vector<Run> runs;
 };
 

@@ -2,12 +2,14 @@
 
 #include "experiment/chart.hpp"
 #include "experiment/html_table.hpp"
+#include "experiment/json_line.hpp"
 #include "experiment/markup.hpp"
 #include "experiment/report_charts.hpp"
 #include "experiment/report_style.hpp"
 #include "experiment/wording.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -408,11 +410,9 @@ std::string origin_of_it_all(const Journal& journal)
         seeds += fmt::format("\nrun {}      {}   {}", run.number, run.seed, run.started);
     html += details("Seeds", note("With the same seed each request is due at the same moment.") + block(seeds));
     html += details("The plan", block(journal.plan.text));
-    html +=
-        details("Machine, versions, configuration",
-                block(journal.environment.is_null()
-                          ? std::string(not_observed)
-                          : journal.environment.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)));
+    html += details(
+        "Machine, versions, configuration",
+        block(journal.environment.empty() ? std::string(not_observed) : json_value(journal.environment).dump(2)));
     return section("How to verify it, and where it comes from", html);
 }
 

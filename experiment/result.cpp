@@ -1,9 +1,11 @@
 #include "experiment/result.hpp"
 
+#include "experiment/json_line.hpp"
 #include "experiment/markup.hpp"
 #include "experiment/wording.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -157,7 +159,7 @@ nlohmann::ordered_json result_json(const Journal& journal, const Judgement& judg
             {"runs", std::move(runs)},
             {"seed", journal.seed},
             {"plan", valid_utf8(plan.text)},
-            {"environment", journal.environment}};
+            {"environment", json_value(journal.environment)}};
 }
 
 std::string junit_xml(const Journal& journal, const Judgement& judgement)

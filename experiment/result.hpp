@@ -8,7 +8,7 @@
 #include "experiment/record.hpp"
 #include "experiment/verdict.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <string>
 

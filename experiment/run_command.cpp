@@ -10,6 +10,7 @@
 #include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 

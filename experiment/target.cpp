@@ -1,11 +1,13 @@
 #include "experiment/target.hpp"
 
-#include "common/app.hpp"
+#include "common/version.hpp"
 #include "experiment/fetch.hpp"
+#include "experiment/json_line.hpp"
 
 #include <boost/algorithm/string/predicate.hpp>
 #include <boost/algorithm/string/trim.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -331,11 +333,12 @@ Target start_testbed(const Plan& plan, const TestbedOptions& options)
 
     const bool defaults = peer == nullptr && options.balancer_config.empty();
     const auto file = peer == nullptr ? fs::path(options.balancer_config) : options.peers / peer->config;
-    target.environment = {{"machine", machine()},
-                          {"hotspare", version()},
-                          {"balancer", peer == nullptr ? fmt::format("hotspare {}", version())
-                                                       : version_of(*program, peer->version, options.directory)},
-                          {"configuration", defaults ? "defaults" : read_file(file)}};
+    target.environment =
+        json_text({{"machine", machine()},
+                   {"hotspare", version()},
+                   {"balancer", peer == nullptr ? fmt::format("hotspare {}", version())
+                                                : version_of(*program, peer->version, options.directory)},
+                   {"configuration", defaults ? "defaults" : read_file(file)}});
     return target;
 }
 
@@ -393,8 +396,8 @@ Target attach(const Plan& plan, const AttachOptions& options)
             throw UsageError(
                 fmt::format("--ledger: that of '{}' is missing; what only some count is not counted", name));
     }
-    target.environment = {
-        {"machine", machine()}, {"hotspare", version()}, {"balancer", "unknown"}, {"configuration", "not ours"}};
+    target.environment = json_text(
+        {{"machine", machine()}, {"hotspare", version()}, {"balancer", "unknown"}, {"configuration", "not ours"}});
     return target;
 }
 

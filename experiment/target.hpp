@@ -16,8 +16,6 @@
 #include "experiment/plan.hpp"
 #include "experiment/record.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <array>
 #include <atomic>
 #include <filesystem>
@@ -51,7 +49,7 @@ struct Target {
     bool has_events = false;           ///< GET /events at `address` tells what happens
     std::vector<std::string> backends; ///< in order of preference
     std::vector<Party> parties;        ///< the backends and, where it can be hit, the `balancer`
-    nlohmann::ordered_json environment;
+    std::string environment;           ///< a JSON object, see Journal
 
     /// Nothing if there is no such party.
     Party* party(std::string_view name) noexcept;

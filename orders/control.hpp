@@ -7,9 +7,9 @@
 // Thread: that of the service. Owner: the service.
 #pragma once
 
-#include "common/config.hpp"
 #include "common/http/guard.hpp"
 #include "common/http/router.hpp"
+#include "orders/control_settings.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -17,16 +17,6 @@
 #include <vector>
 
 namespace hotspare::orders {
-
-struct ControlSettings {
-    std::string host = "127.0.0.1";
-    std::uint16_t port = 0;
-    bool local_callers = true; ///< the clients' listener answers operators and workers of this machine as well
-    std::vector<std::string> hosts{};
-    std::vector<std::string> origins{};
-};
-
-void fields(config::Fields& field, ControlSettings& settings);
 
 enum class Listener : std::uint8_t { clients, control };
 enum class Party : std::uint8_t { operators, workers };

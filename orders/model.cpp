@@ -3,6 +3,7 @@
 #include "common/text.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,7 +21,7 @@ constexpr std::array<std::pair<Status, std::string_view>, 4> status_words{{{Stat
 
 http::Problem wrong(std::string_view field, std::string_view is, std::string_view expected)
 {
-    return {422, fmt::format("the field '{}' {}, expected {}", field, is, expected), Json{{"field", field}}};
+    return {422, fmt::format("the field '{}' {}, expected {}", field, is, expected), {{"field", std::string(field)}}};
 }
 
 bool is_utf8(std::string_view text)
@@ -105,7 +106,7 @@ boost::system::result<std::string, http::Problem> parse_idempotency_key(std::str
                              fmt::format("the header 'Idempotency-Key' is not valid, expected 1 to {} visible ASCII "
                                          "characters without spaces",
                                          OrderLimits::idempotency_key),
-                             Json{{"field", "Idempotency-Key"}}};
+                             {{"field", "Idempotency-Key"}}};
     return std::string(value);
 }
 

@@ -3,6 +3,7 @@
 #include "common/text.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -113,8 +114,9 @@ template <class F> auto read(F&& function) -> Parsed<std::invoke_result_t<F>>
     try {
         return function();
     } catch (const WrongField& wrong) {
-        return http::Problem{422, fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
-                             Json{{"field", wrong.name}}};
+        return http::Problem{422,
+                             fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
+                             {{"field", wrong.name}}};
     }
 }
 

@@ -13,7 +13,7 @@
 #include "orders/model.hpp"
 
 #include <boost/system/result.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <string>

@@ -2,6 +2,7 @@
 
 #include "common/deadline.hpp"
 #include "common/http/client.hpp"
+#include "common/log.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/listening_ports.hpp"
 #include "common/process/output_file.hpp"
@@ -14,7 +15,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,7 +67,7 @@ bool Keeper::adopt()
     auto process = process::Process::open(*record);
     if (!process) {
         if (process.error() != errc::not_found)
-            spdlog::error("{} cannot be adopted: {}", daemon_.name, process.error().message());
+            log::error("{} cannot be adopted: {}", daemon_.name, process.error().message());
         return false;
     }
     process_ = std::move(*process);
@@ -76,7 +76,7 @@ bool Keeper::adopt()
     started_ = Clock::now() - process::age_of(process_.identity());
     policy_.started(Clock::now());
     take_over_sockets();
-    spdlog::info("{} runs already: adopted process {}", daemon_.name, process_.pid());
+    log::info("{} runs already: adopted process {}", daemon_.name, process_.pid());
     return true;
 }
 
@@ -211,7 +211,7 @@ void Keeper::begin()
     ++generation_;
     adopted_ = ready_ = asked_to_end_ = false;
     policy_.started(started_);
-    spdlog::info("{} started as process {}", daemon_.name, process_.pid());
+    log::info("{} started as process {}", daemon_.name, process_.pid());
     hooks_.changed();
 }
 
@@ -235,7 +235,7 @@ void Keeper::take_over_sockets()
     if (!launch_.listen) return;
     sockets_ = process::copy_listeners(process_.pidfd(), *launch_.listen);
     if (sockets_.empty())
-        spdlog::warn(
+        log::warn(
             "the listening sockets of {} cannot be copied from process {}: when it ends, connections to {} are "
             "refused until it is started again",
             daemon_.name, process_.pid(), config::format_host_port(*launch_.listen));
@@ -254,7 +254,7 @@ void Keeper::has_ended(const process::Exit& exit)
     if (!on_request) return conclude(ending_of(exit), cause, Clock::now() - started_);
     memory_.last_exit = LastExit{cause, Clock::now() - started_, std::chrono::system_clock::now()};
     policy_.stop();
-    spdlog::info("{} has stopped: {}", daemon_.name, describe(*memory_.last_exit));
+    log::info("{} has stopped: {}", daemon_.name, describe(*memory_.last_exit));
     if (memory_.wanted) start(); // asked for again while it was ending
     hooks_.changed();
 }
@@ -274,10 +274,10 @@ void Keeper::conclude(resilience::Ending ending, const std::string& cause, Durat
     if (phase == resilience::RestartPolicy::Phase::given_up) {
         const auto what = fmt::format("given up: more than {} restarts in {}, at last {}", settings_.restart.limit,
                                       config::format_duration(settings_.restart.window), trouble_);
-        spdlog::critical("{} is {}", daemon_.name, what);
+        log::critical("{} is {}", daemon_.name, what);
         tell("is " + what);
     } else {
-        spdlog::error("{} {}", daemon_.name, trouble_);
+        log::error("{} {}", daemon_.name, trouble_);
         tell(trouble_);
     }
     hooks_.changed();
@@ -291,7 +291,7 @@ asio::awaitable<void> Keeper::end_process(unsigned generation)
     const TimePoint until = Clock::now() + daemon_.stop_within;
     while (process_ && generation_ == generation && Clock::now() < until) co_await gone_.wait(until);
     if (!process_ || generation_ != generation) co_return;
-    spdlog::warn("{} has not ended within {}: it is killed", daemon_.name,
+    log::warn("{} has not ended within {}: it is killed", daemon_.name,
                  config::format_duration(daemon_.stop_within));
     process_.signal(SIGKILL);
 }
@@ -311,7 +311,7 @@ asio::awaitable<void> Keeper::probe(unsigned generation)
             told = true;
             trouble_ = fmt::format("port {}: no good answer within {}", launch_.ready->address.port,
                                    config::format_duration(daemon_.ready_within));
-            spdlog::error("{}: {}", daemon_.name, trouble_);
+            log::error("{}: {}", daemon_.name, trouble_);
             hooks_.changed();
         }
         pause.expires_after(look_again);
@@ -319,7 +319,7 @@ asio::awaitable<void> Keeper::probe(unsigned generation)
     }
     ready_ = true;
     trouble_.clear();
-    spdlog::info("{} is ready{}", daemon_.name,
+    log::info("{} is ready{}", daemon_.name,
                  adopted_ ? "" : fmt::format(", {} ms after its start", to_ms(Clock::now() - started_)));
     hooks_.changed();
 }

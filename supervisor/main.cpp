@@ -4,11 +4,11 @@
 //
 // SIGTERM ends the daemons and then the supervisor; SIGKILL harms no daemon, and the next supervisor adopts them.
 #include "common/app.hpp"
+#include "common/log.hpp"
 #include "supervisor/api.hpp"
 #include "supervisor/settings.hpp"
 #include "supervisor/supervisor.hpp"
 
-#include <spdlog/spdlog.h>
 
 #include <filesystem>
 
@@ -35,7 +35,7 @@ int main(int argc, char** argv)
                             [&app] { app.stop(); });
         TaskGroup ending(app.io());
         app.on_stop([&] { ending.spawn("end", end(system, api)); });
-        spdlog::info("answers requests on {}/supervisor.sock", settings.directory);
+        log::info("answers requests on {}/supervisor.sock", settings.directory);
         app.run();
     });
 }

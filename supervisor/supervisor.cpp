@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.hpp"
 
+#include "common/log.hpp"
 #include "common/process/identity.hpp"
 #include "common/process/output_file.hpp"
 
@@ -9,7 +10,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -56,7 +56,7 @@ Memory memory_from(const Json& json)
                          WallTime(milliseconds(exit.at("at_ms").get<std::int64_t>()))};
         }
     } catch (const Json::exception& error) {
-        spdlog::warn("state.json: {}", error.what());
+        log::warn("state.json: {}", error.what());
         return {};
     }
     return out;
@@ -119,7 +119,7 @@ void Supervisor::changed()
     for (const auto& keeper : keepers_) state[keeper->daemon().name] = to_json(keeper->memory());
     if (auto text = state.dump(2) + "\n"; text != written_) {
         if (const auto done = process::replace_file(file("state.json"), text); !done)
-            spdlog::error("{}: {}", file("state.json").string(), done.error().message());
+            log::error("{}: {}", file("state.json").string(), done.error().message());
         written_ = std::move(text);
     }
     for (const auto& keeper : keepers_) keeper->wake();
@@ -232,7 +232,7 @@ asio::awaitable<void> Supervisor::bound_logs()
         for (const auto& keeper : keepers_) {
             const auto done = process::rotate_output(keeper->output(), settings_.log_limit);
             if (!done && done.error() != boost::system::errc::no_such_file_or_directory)
-                spdlog::error("{}: {}", keeper->output().string(), done.error().message());
+                log::error("{}: {}", keeper->output().string(), done.error().message());
         }
         static_cast<void>(process::rotate_output(own, settings_.log_limit));
     }

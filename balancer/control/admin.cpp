@@ -1,6 +1,7 @@
 #include "balancer/control/admin.hpp"
 
 #include "common/http/caller.hpp"
+#include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -8,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -22,9 +24,8 @@ namespace hotspare::balancer {
 
 /// What the pages hold for one connection until it ends.
 struct Admin::Visit {
-    Visit(Admin& owner, Handover& handover)
-        : admin(owner), counted(std::move(handover.counted)), descriptor(handover.descriptor),
-          before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
+    Visit(Admin& owner, const Handover& handover)
+        : admin(owner), descriptor(handover.descriptor), before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
     {
     }
     ~Visit()
@@ -37,11 +38,10 @@ struct Admin::Visit {
     Visit& operator=(const Visit&) = delete;
 
     Admin& admin;
-    const std::shared_ptr<const void> counted; ///< the worker's
-    int descriptor;                            ///< until the server has it
-    const std::size_t before;                  ///< visits_ without it
-    bool asks = true;                          ///< counted in visits_
-    std::string streams_to;                    ///< the address that has a place of places_; empty = none
+    int descriptor;           ///< until the server has it
+    const std::size_t before; ///< visits_ without it
+    bool asks = true;         ///< counted in visits_
+    std::string streams_to;   ///< the address that has a place of places_; empty = none
 };
 
 namespace {
@@ -121,7 +121,7 @@ void turn_away(int descriptor)
     response.version(11);
     response.set(http::field::connection, "close");
     response.set(http::field::retry_after, "1");
-    response.set(http::field::date, http::http_date());
+    response.set(http::field::date, format_http_date(std::chrono::system_clock::now()));
     response.content_length(response.body().size());
     const std::string text = http::serialize(response);
     // A few hundred bytes. They do not fit only if the client has not read earlier answers on the connection.
@@ -195,6 +195,13 @@ asio::awaitable<void> Admin::end()
     work_.reset();
 }
 
+void Admin::end_streams()
+{
+    asio::post(context_, [this] {
+        for (const Subscriber& subscriber : std::exchange(subscribers_, {})) subscriber.outbox->close();
+    });
+}
+
 void Admin::adopt(Handover handover)
 {
     const auto visit = std::make_shared<Visit>(*this, handover);
@@ -209,6 +216,7 @@ void Admin::adopt(Handover handover)
         server_.adopt(
             {.descriptor = std::exchange(visit->descriptor, -1),
              .already_read = std::move(handover.bytes),
+             .peer = std::move(handover.client),
              .dispatch = [this, builtin, visit](http::Request& request) { return answer(builtin, request, visit); },
              .read_body = builtin == Builtin::admin && config_.admin});
     });
@@ -326,10 +334,11 @@ http::Response Admin::proxy_health(const http::Request&)
     const auto active = known.active();
     if (!active)
         return http::json_response(
-            503, {{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
-    return http::json_response(200, {{"active", config_.backends[*active].name},
-                                     {"url", config_.backends[*active].url},
-                                     {"status", to_string(known.snapshot->backends[*active].state.status)}});
+            503,
+            http::Json{{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
+    return http::json_response(200, http::Json{{"active", config_.backends[*active].name},
+                                               {"url", config_.backends[*active].url},
+                                               {"status", to_string(known.snapshot->backends[*active].state.status)}});
 }
 
 http::Response Admin::events(const http::Request& request)
@@ -535,8 +544,9 @@ http::Response Admin::pools() const
     const auto active = known.active();
     http::Json pools = http::Json::array();
     for (std::size_t p = 0; p < config_.pools.size(); ++p) pools.push_back(known.pool(static_cast<PoolIndex>(p)));
-    return http::json_response(200, {{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
-                                     {"pools", std::move(pools)}});
+    return http::json_response(
+        200, http::Json{{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
+                        {"pools", std::move(pools)}});
 }
 
 } // namespace hotspare::balancer

@@ -56,6 +56,9 @@ public:
     /// before Monitor::stop(), since an operator's request waits for the monitor.
     void stop();
 
+    /// Ends the event streams and WebSockets, whose readers learn it: the process is about to end. Any thread.
+    void end_streams();
+
     /// Takes over a connection and its descriptor. One too many is answered with 503 and closed at once.
     void adopt(Handover handover);
 

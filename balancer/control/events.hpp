@@ -8,7 +8,7 @@
 #include "balancer/decide/failover.hpp"
 #include "common/clock.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
@@ -126,25 +125,25 @@ void assess(ProbeReport& report, const result<http::Response>& answer, const Pro
     if (!lacks.empty()) report.detail += ", but " + lacks;
 }
 
-spdlog::level::level_enum level_of(const Event& event)
+log::Level level_of(const Event& event)
 {
     switch (event.kind) {
-    case Event::Kind::outage: return event.cause == "operator" ? spdlog::level::warn : spdlog::level::err;
+    case Event::Kind::outage: return event.cause == "operator" ? log::Level::warn : log::Level::error;
     case Event::Kind::transition:
         return event.to == Status::down || event.to == Status::unhealthy || event.to == Status::degraded
-                   ? spdlog::level::warn
-                   : spdlog::level::info;
-    case Event::Kind::failover: return event.cause == "operator" ? spdlog::level::info : spdlog::level::warn;
+                   ? log::Level::warn
+                   : log::Level::info;
+    case Event::Kind::failover: return event.cause == "operator" ? log::Level::info : log::Level::warn;
     case Event::Kind::fail_open:
     case Event::Kind::quarantine:
-    case Event::Kind::clock_jump: return spdlog::level::warn;
+    case Event::Kind::clock_jump: return log::Level::warn;
     case Event::Kind::failback:
     case Event::Kind::outage_over:
     case Event::Kind::fail_open_over:
     case Event::Kind::quarantine_over:
     case Event::Kind::preference: break;
     }
-    return spdlog::level::info;
+    return log::Level::info;
 }
 
 } // namespace
@@ -321,8 +320,8 @@ void Monitor::looked_up(BackendIndex backend, result<Addresses> found)
     Addresses& addresses = addresses_[backend];
     if (std::is_permutation(addresses.begin(), addresses.end(), found->begin(), found->end())) return;
     addresses = std::move(*found);
-    spdlog::info("the name '{}' of backend '{}' resolves to {}", config_.backends[backend].host,
-                 config_.backends[backend].name, to_text(addresses));
+    log::info("the name '{}' of backend '{}' resolves to {}", config_.backends[backend].host,
+              config_.backends[backend].name, to_text(addresses));
     publish_addresses(backend);
 }
 
@@ -349,7 +348,7 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
         react(core_.probe_finished(std::move(report), Clock::now()));
     } else if (!stopping_) {
         // The core waits for the end of every probe that it asked for: one that ended untold would be the last.
-        spdlog::warn("cannot probe '{}': {}", config_.backends[backend].name, *hindrance);
+        log::warn("cannot probe '{}': {}", config_.backends[backend].name, *hindrance);
         react(core_.probe_not_made(backend, report.started, Clock::now()));
     }
 }

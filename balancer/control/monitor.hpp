@@ -79,8 +79,6 @@ public:
     void prefer_configured();
 
 private:
-    void run();
-    void begin();
     asio::awaitable<void> end();
     asio::awaitable<void> probe(BackendIndex backend);
     asio::awaitable<std::optional<result<http::Response>>> ask(BackendIndex backend);

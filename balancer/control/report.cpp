@@ -1,9 +1,10 @@
 #include "balancer/control/report.hpp"
 
-#include "common/app.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>

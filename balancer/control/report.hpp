@@ -8,7 +8,7 @@
 #include "balancer/control/snapshot.hpp"
 #include "balancer/counters.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,6 @@
 #include "balancer/serve/date_field.hpp"
 
-#include "common/http/message.hpp"
+#include "common/time.hpp"
 
 namespace hotspare::balancer {
 
@@ -9,7 +9,7 @@ std::string_view DateField::at(WallTime now)
     const auto second = std::chrono::floor<std::chrono::seconds>(now);
     if (second != second_) {
         second_ = second;
-        text_ = http::http_date(second);
+        text_ = format_http_date(second);
     }
     return text_;
 }

@@ -1,7 +1,5 @@
 #include "balancer/serve/exchange.hpp"
 
-#include <boost/asio/error.hpp>
-
 #include <algorithm>
 #include <utility>
 

@@ -417,10 +417,10 @@ void write_response(const ResponseHead& head, const ResponseExtras& extras, Buff
         if (f.ends_here) continue;
         append_field(out, f.name, f.value);
     }
-    append_via(out, head.version);
+    if (!extras.served_by.empty()) append_via(out, head.version);
     if (!head.date && !extras.date.empty() && head.status >= 200) append_field(out, "Date", extras.date);
-    append_field(out, "X-Served-By", extras.served_by);
-    if (!head.request_id) append_field(out, "X-Request-Id", extras.request_id);
+    if (!extras.served_by.empty()) append_field(out, "X-Served-By", extras.served_by);
+    if (!head.request_id && !extras.request_id.empty()) append_field(out, "X-Request-Id", extras.request_id);
     if (extras.chunked) out.append("Transfer-Encoding: chunked\r\n");
     if (head.status == 101)
         out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");

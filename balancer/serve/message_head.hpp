@@ -116,7 +116,7 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
 
 /// What the proxy adds to a response.
 struct ResponseExtras {
-    std::string_view served_by;
+    std::string_view served_by; ///< the backend; empty = one of our own pages, which nothing was proxied for
     std::string_view request_id;
     unsigned client_version = 11;
     bool keep_alive = true;

@@ -1,6 +1,6 @@
 // An answer that the balancer gives itself, instead of a backend's: application/problem+json (RFC 9457), or 204.
 //
-// PURE. Any thread.
+// No I/O. Any thread.
 #pragma once
 
 #include "balancer/serve/buffer.hpp"

@@ -1,6 +1,6 @@
 #include "balancer/serve/session.hpp"
 
-#include <spdlog/spdlog.h>
+#include "common/log.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -12,6 +12,9 @@ namespace {
 // destroys our last response before a client that is still sending has read it (RFC 9112 §9.6).
 /// Silence that ends this where nothing of the request is missing. While its body is, timeouts.body_idle does.
 constexpr Duration linger_time = seconds(2);
+/// The same in all behind the answer of a page: a page's body is small, and clients that withhold it must not use up the
+/// descriptors.
+constexpr Duration page_linger = milliseconds(250);
 /// However steadily it comes, of one body no more than this is read and thrown away.
 constexpr Duration longest_linger = std::chrono::minutes(5);
 constexpr std::uint64_t most_dropped = std::uint64_t{1} << 30;
@@ -32,6 +35,7 @@ Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std:
 Session::~Session()
 {
     count_idle(false);
+    page_.reset();
     if (exchange_) {
         exchange_->client_gone(Clock::now());
         plane_.give_back(std::move(exchange_));
@@ -53,7 +57,7 @@ void Session::deadline_passed(TimePoint now)
 
 void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now)
 {
-    if (state_ != State::exchanging) return;
+    if (state_ != State::exchanging || page_) return;
     if (exchange_->backends_down(down, now)) owner_.call_again(*this);
 }
 
@@ -83,7 +87,7 @@ void Session::step(TimePoint now)
     try {
         run(now);
     } catch (const std::exception& error) {
-        spdlog::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
+        log::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
         reset_on_close_ = true;
         owner_.forget(*this);
     }
@@ -103,7 +107,9 @@ void Session::run(TimePoint now)
             if (turn < most_turns) continue;
             owner_.call_again(*this);
         }
-        const TimePoint at = state_ == State::exchanging ? exchange_->next_deadline() : deadline_;
+        const TimePoint at = state_ != State::exchanging ? deadline_
+                             : page_                     ? page_->next_deadline()
+                                                         : exchange_->next_deadline();
         if (at == TimePoint::max())
             plane_.wheel.disarm(*this);
         else
@@ -203,14 +209,18 @@ Session::Step Session::take_request(TimePoint now)
         return answer({404, "no route for this path"});
     }
     if (route->builtin != Builtin::none) {
-        Handover handover{.descriptor = -1,
-                          .bytes = std::string(x.client_in.text()),
-                          .builtin = route->builtin,
-                          .client = client_ip_};
-        x.client_in.clear();
-        handover.descriptor = client_->release();
-        if (handover.descriptor >= 0) owner_.hand_over(std::move(handover));
-        return Step::over;
+        if (plane_.draining && (route->builtin == Builtin::events || route->builtin == Builtin::logs))
+            return answer({503, "the balancer ends"});
+        Stream::Ptr page = owner_.open_page({.descriptor = -1,
+                                             .bytes = std::string(x.client_in.text().substr(0, size)),
+                                             .builtin = route->builtin,
+                                             .client = client_ip_});
+        if (!page) return answer({503, "no descriptor is left to ask for a page"});
+        page_ = std::make_unique<PageExchange>(plane_, *client_, x.client_in, std::move(page), *this, head, now);
+        x.client_in.consume(size);
+        x.scanner.reset();
+        state_ = State::exchanging;
+        return Step::again;
     }
     x.begin(*client_, *this, client_ip_, *route, head, size, now);
     state_ = State::exchanging;
@@ -219,16 +229,17 @@ Session::Step Session::take_request(TimePoint now)
 
 Session::Step Session::exchange(TimePoint now)
 {
-    switch (exchange_->advance(now)) {
+    switch (page_ ? page_->advance(now) : exchange_->advance(now)) {
     case Exchange::Progress::blocked: return Step::wait;
     case Exchange::Progress::busy: owner_.call_again(*this); return Step::wait;
     case Exchange::Progress::reusable: finish_request(now); return Step::again;
     case Exchange::Progress::close:
-        unread_ = std::min(exchange_->unread_request(), most_dropped);
+        unread_ = page_ ? 0 : std::min(exchange_->unread_request(), most_dropped);
+        linger_until_ = now + (page_ ? page_linger : plane_.draining ? linger_time : longest_linger);
+        page_.reset();
         plane_.give_back(std::move(exchange_));
         client_->shutdown_send();
         state_ = State::lingering;
-        linger_until_ = now + (plane_.draining ? linger_time : longest_linger);
         extend_linger(now);
         return Step::again;
     case Exchange::Progress::abort: reset_on_close_ = true; return Step::over;
@@ -238,6 +249,7 @@ Session::Step Session::exchange(TimePoint now)
 
 void Session::finish_request(TimePoint now)
 {
+    page_.reset();
     state_ = State::reading;
     deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.config.timeouts.client_idle);
     if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));

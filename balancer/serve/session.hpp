@@ -9,6 +9,7 @@
 #include "balancer/handover.hpp"
 #include "balancer/serve/data_plane.hpp"
 #include "balancer/serve/exchange.hpp"
+#include "balancer/serve/page_exchange.hpp"
 #include "balancer/serve/stream.hpp"
 
 #include <boost/intrusive/list.hpp>
@@ -25,7 +26,9 @@ class SessionOwner {
 public:
     virtual void forget(Session& session) = 0;     ///< destroys it
     virtual void call_again(Session& session) = 0; ///< step() once the others have had their turn
-    virtual void hand_over(Handover handover) = 0;
+    /// Hands the request of `handover` to the pages and returns this side of the connection to them; null if no
+    /// descriptor is left for one.
+    virtual Stream::Ptr open_page(Handover handover) = 0;
 
 protected:
     ~SessionOwner() = default;
@@ -72,6 +75,7 @@ private:
     SessionOwner& owner_;
     Stream::Ptr client_;
     std::unique_ptr<Exchange> exchange_;
+    std::unique_ptr<PageExchange> page_; ///< while a page is asked for; exchange_ holds what was read then
     std::string client_ip_;
     TimePoint deadline_{};
     TimePoint linger_until_{};

@@ -94,9 +94,6 @@ public:
     /// was broken off.
     virtual void close(bool reset = false) noexcept = 0;
 
-    /// Gives the descriptor away; the stream is closed afterwards. -1 if it has none that another could use.
-    virtual int release() noexcept = 0;
-
 protected:
     Stream() = default;
 

@@ -29,7 +29,7 @@ error_code last_error() noexcept
 
 } // namespace
 
-Stream::Ptr TcpStream::accepted(EventLoop& loop, Fd socket)
+Stream::Ptr TcpStream::adopt(EventLoop& loop, Fd socket)
 {
     const boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
     stream->socket_ = std::move(socket);
@@ -265,14 +265,6 @@ void TcpStream::close(bool reset) noexcept
         close_with_reset(socket_);
     else
         socket_.reset();
-}
-
-int TcpStream::release() noexcept
-{
-    listener_ = nullptr;
-    if (!socket_) return -1;
-    loop_.unwatch(socket_.get(), *this);
-    return socket_.release();
 }
 
 } // namespace hotspare::balancer

@@ -19,8 +19,9 @@ class TcpStream final : public Stream, private EventLoop::Watcher {
 public:
     using Endpoint = boost::asio::ip::tcp::endpoint;
 
-    /// A connection that was accepted; non-blocking. Null if the loop cannot watch it, which closes it.
-    static Ptr accepted(EventLoop& loop, Fd socket);
+    /// A connection that is there already; non-blocking. Any socket of bytes will do. Null if the loop cannot watch it,
+    /// which closes it.
+    static Ptr adopt(EventLoop& loop, Fd socket);
 
     /// Starts to connect to the first address that takes the connection; without any, the error is that of the first
     /// one, or host_not_found.
@@ -41,7 +42,6 @@ public:
     bool may_be_reused() override;
     void shutdown_send() noexcept override;
     void close(bool reset = false) noexcept override;
-    int release() noexcept override;
 
 private:
     void note(std::uint32_t events) override;

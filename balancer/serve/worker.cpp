@@ -2,9 +2,9 @@
 
 #include "balancer/serve/tcp_stream.hpp"
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <limits>
 #include <utility>
@@ -121,7 +122,7 @@ void Worker::act()
 bool Worker::accept_some()
 {
     for (int i = 0; i < accept_batch; ++i) {
-        if (connections() >= room_) return shortage("too many connections for the limit of descriptors");
+        if (sessions_.size() >= room_) return shortage("too many connections for the limit of descriptors");
         boost::asio::ip::tcp::endpoint peer;
         auto size = static_cast<socklen_t>(peer.capacity());
         Fd socket(::accept4(listener_.get(), peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -132,14 +133,14 @@ bool Worker::accept_some()
             continue; // ECONNABORTED and the like concern one connection, not the listener
         }
         peer.resize(size);
-        if (config_.limits.connections > 0 && connections() >= config_.limits.connections) {
+        if (config_.limits.connections > 0 && sessions_.size() >= config_.limits.connections) {
             counters_.connections_refused.add();
             continue; // closed by going out of scope
         }
         const int on = 1;
         ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         counters_.connections_accepted.add();
-        Stream::Ptr client = TcpStream::accepted(loop_, std::move(socket));
+        Stream::Ptr client = TcpStream::adopt(loop_, std::move(socket));
         if (!client) return shortage("the kernel does not watch another socket");
         auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client),
                                                  http::plain_address(peer.address()).to_string());
@@ -149,17 +150,12 @@ bool Worker::accept_some()
     return true;
 }
 
-std::size_t Worker::connections() const noexcept
-{
-    return sessions_.size() + handed_over_->load(std::memory_order_relaxed);
-}
-
 bool Worker::shortage(const std::string& why)
 {
     const TimePoint now = Clock::now();
     if (now >= next_warning_) {
         next_warning_ = now + seconds(1);
-        spdlog::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, connections());
+        log::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
     }
     return false;
 }
@@ -201,12 +197,13 @@ void Worker::run_again()
     }
 }
 
-void Worker::hand_over(Handover handover)
+Stream::Ptr Worker::open_page(Handover handover)
 {
-    handed_over_->fetch_add(1, std::memory_order_relaxed);
-    handover.counted = std::shared_ptr<const void>(
-        nullptr, [count = handed_over_](const void*) { count->fetch_sub(1, std::memory_order_relaxed); });
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) return nullptr;
+    handover.descriptor = ends[1];
     hooks_.hand_over(std::move(handover));
+    return TcpStream::adopt(loop_, Fd(ends[0]));
 }
 
 // ------------------------------------------------------------------------------------------------------------- timing

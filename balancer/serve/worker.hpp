@@ -25,7 +25,7 @@ class Worker final : private SessionOwner, private Connector, private EventLoop:
 public:
     struct Hooks {
         DataPlane::Report report;                ///< evidence; called on the worker's thread
-        std::function<void(Handover)> hand_over; ///< an admin request; called on the worker's thread
+        std::function<void(Handover)> hand_over; ///< a request for a page; called on the worker's thread
         /// Lines for /logs, with Config::log_traffic; called on the worker's thread, about ten times a second.
         std::function<void(std::vector<std::string>)> tell_traffic;
         std::function<void()> drained; ///< after drain(), when the last connection is gone
@@ -67,7 +67,7 @@ private:
 
     void forget(Session& session) override;
     void call_again(Session& session) override;
-    void hand_over(Handover handover) override;
+    Stream::Ptr open_page(Handover handover) override;
 
     Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
     void note(std::uint32_t) override {}
@@ -75,7 +75,6 @@ private:
 
     void await_connections();
     bool accept_some();
-    std::size_t connections() const noexcept;
     bool shortage(const std::string& why);
     void schedule_tick();
     void tick();
@@ -87,9 +86,6 @@ private:
     unsigned index_;
     Hooks hooks_;
     std::size_t room_; ///< connections that the limit of descriptors leaves to this worker's clients
-    /// Connections handed over that have not ended: they go on counting here. Outlives the worker with the last of
-    /// them.
-    std::shared_ptr<std::atomic<std::size_t>> handed_over_ = std::make_shared<std::atomic<std::size_t>>(0);
     WorkerCounters counters_;
     EventLoop loop_;
     std::unique_ptr<AccessLog::Writer> log_writer_;

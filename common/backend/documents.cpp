@@ -66,7 +66,7 @@ std::optional<Response> wrong_key(const Request& request)
     return http::problem(
         request, 422,
         fmt::format("the field 'key' is not valid, expected 1 to {} letters, digits or -_.:~", longest_key),
-        Json{{"field", "key"}});
+        {{"field", "key"}});
 }
 
 /// What the store's failures mean to the client.

@@ -3,6 +3,7 @@
 #include "common/config.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cstdint>
 
@@ -110,16 +111,17 @@ boost::system::result<Fault, http::Problem> parse_fault(const std::vector<std::p
     Json fields = Json::object();
     for (const auto& [name, value] : query) {
         if (fields.contains(name))
-            return http::Problem{422, fmt::format("the parameter '{}' is given more than once, expected one", name),
-                                 Json{{"field", name}}};
+            return http::Problem{
+                422, fmt::format("the parameter '{}' is given more than once, expected one", name), {{"field", name}}};
         fields[name] = value;
     }
     fields.update(body);
     try {
         return read(fields, default_mode);
     } catch (const WrongField& wrong) {
-        return http::Problem{422, fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
-                             Json{{"field", wrong.name}}};
+        return http::Problem{422,
+                             fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
+                             {{"field", wrong.name}}};
     }
 }
 

@@ -1,9 +1,9 @@
 #include "common/backend/ledger.hpp"
 
 #include "common/error.hpp"
+#include "common/log.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <unistd.h>
 
@@ -25,7 +25,7 @@ void Ledger::add(std::string_view request_id, std::string_view method, std::stri
     const auto line = fmt::format("{} {} {}\n", request_id, method, target);
     // O_APPEND makes one write() one line, also when two processes share the file.
     if (::write(::fileno(file_.get()), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
-        spdlog::error("the ledger cannot be written: {}", std::strerror(errno));
+        log::error("the ledger cannot be written: {}", std::strerror(errno));
 }
 
 } // namespace hotspare::backend

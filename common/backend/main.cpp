@@ -4,7 +4,6 @@
 #include "common/backend/service.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 #include <utility>

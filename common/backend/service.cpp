@@ -3,14 +3,16 @@
 #include "common/app.hpp"
 #include "common/backend/fault_request.hpp"
 #include "common/deadline.hpp"
+#include "common/log.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -130,12 +132,12 @@ asio::awaitable<Response> Service::handle(Request& request)
     const auto action = is_control(request.route) ? Action::serve : fault_.decide(draw, Clock::now());
     switch (action) {
     case Action::serve: break;
-    case Action::error: co_return fault_answer(request, 503, "a failure mode is switched on", Json::object());
+    case Action::error: co_return fault_answer(request, 503, "a failure mode is switched on", {});
     case Action::data_error:
         co_return fault_answer(request, 500, "DATA_ERR", // clients compare the detail, so the sentence stands beside it
-                               Json{{"code", "DATA_ERR"},
-                                    {"message", "the data is corrupt since POST /simulate/corruption, "
-                                                "expected POST /simulate/reset to repair it"}});
+                               {{"code", "DATA_ERR"},
+                                {"message", "the data is corrupt since POST /simulate/corruption, "
+                                            "expected POST /simulate/reset to repair it"}});
     case Action::hang: {
         http::RawSession session = [this](tcp::socket& socket) { return hang(socket); };
         co_return Response(std::move(session));
@@ -256,7 +258,7 @@ Response Service::recover(const Request& request)
     apply_fault();
     if (server_.suspended() && !stopping_)
         return http::problem(request, 503, "recovered, but the port cannot be opened again yet; retrying");
-    spdlog::info("recovered");
+    log::info("recovered");
     auto body = self();
     body["message"] = fmt::format("{} is back to normal", settings_.name);
     body["status"] = "healthy";
@@ -278,7 +280,7 @@ Response Service::simulate_cpu(const Request& request)
     const auto load = config::parse_unsigned(text, 100);
     if (!load)
         return http::problem(request, 422, "the field 'load' is not valid, expected a whole number from 0 to 100",
-                             Json{{"field", "load"}});
+                             {{"field", "load"}});
     if (*load == 0) {
         fault_.clear();
         apply_fault();
@@ -327,7 +329,7 @@ void Service::inject(const Fault& fault)
 {
     fault_.inject(fault, Clock::now());
     faults_injected_.add();
-    spdlog::warn("fault injected: {}", to_string(fault.mode));
+    log::warn("fault injected: {}", to_string(fault.mode));
     apply_fault();
 }
 
@@ -348,7 +350,7 @@ void Service::apply_fault()
     if (!fault_.listens(now)) {
         server_.suspend();
     } else if (const auto listening = server_.resume(); !listening) {
-        spdlog::error("cannot listen on port {} again: {}", port(), listening.error().message());
+        log::error("cannot listen on port {} again: {}", port(), listening.error().message());
         next = now + reopen_pause;
     }
     fault_end_.cancel();
@@ -375,10 +377,11 @@ Json Service::fault_json() const
 }
 
 /// The answer of a service that knows that it fails; health checks get it in their own words.
-Response Service::fault_answer(const Request& request, unsigned status, std::string detail, Json members)
+Response Service::fault_answer(const Request& request, unsigned status, std::string detail,
+                               http::Problem::Members members)
 {
     if (request.route != "/health") {
-        members["service"] = settings_.name;
+        members.push_back({"service", settings_.name});
         return http::problem(request, status, std::move(detail), std::move(members));
     }
     auto body = self();
@@ -386,7 +389,8 @@ Response Service::fault_answer(const Request& request, unsigned status, std::str
     body["version"] = settings_.version;
     body["error"] = detail;
     body["fault"] = fault_json();
-    for (const auto& [name, value] : members.items()) body[name] = value;
+    for (const auto& [name, value] : members)
+        std::visit([&member = body[name]](const auto& known) { member = known; }, value);
     return answer(503, std::move(body));
 }
 

@@ -21,7 +21,7 @@
 #include "common/wait_list.hpp"
 
 #include <boost/asio/steady_timer.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -70,7 +70,8 @@ private:
     // Faults.
     void inject(const Fault& fault);
     void apply_fault();
-    http::Response fault_answer(const http::Request& request, unsigned status, std::string detail, http::Json members);
+    http::Response fault_answer(const http::Request& request, unsigned status, std::string detail,
+                                http::Problem::Members members);
     http::Response crash_after(http::Response response);
     asio::awaitable<void> send_and_crash(asio::ip::tcp::socket& socket, std::string answer);
     asio::awaitable<void> hang(asio::ip::tcp::socket& socket);

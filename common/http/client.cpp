@@ -8,9 +8,9 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
-#include <boost/beast/http/write.hpp>
 
 #include <algorithm>
 #include <sstream>
@@ -189,8 +189,8 @@ asio::awaitable<result<Response>> exchange(Line& line, Request& request, const F
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     // A peer may answer and close before it has read the whole request (413, 503): the answer still counts, so a failed
     // write is only the result if there is nothing to read.
-    const auto [write_error, written] =
-        co_await beast::http::async_write(line.socket, static_cast<Request::Base&>(request), no_throw);
+    const auto message = serialize(request);
+    const auto [write_error, written] = co_await asio::async_write(line.socket, asio::buffer(message), no_throw);
     if (write_error && (line.deadline.passed() || cancellation.cancelled() != asio::cancellation_type::none))
         co_return write_error;
 

@@ -6,6 +6,7 @@
 // whose coroutines must have ended before it is destroyed.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/http/message.hpp"
 
 #include <cstddef>

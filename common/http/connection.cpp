@@ -3,18 +3,17 @@
 #include "common/http/address.hpp"
 #include "common/http/chunks.hpp"
 #include "common/http/grammar.hpp"
+#include "common/log.hpp"
+#include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/write.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
-
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,20 +31,6 @@ namespace websocket = beast::websocket;
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t read_size = 16 * 1024;
-/// Longest message of a WebSocket.
-constexpr std::size_t longest_message = 64 * 1024;
-
-/// Runs a callback of the handler that asked for a stream. The stream must end in order even if that throws.
-template <class Callback, class Argument> bool notify(const Callback& callback, Argument argument)
-{
-    try {
-        callback(std::move(argument));
-        return true;
-    } catch (const std::exception& e) {
-        spdlog::error("a stream ends because its handler failed: {}", e.what());
-        return false;
-    }
-}
 
 Problem too_large(std::uint64_t limit)
 {
@@ -78,6 +63,10 @@ Connection::Connection(Server& server, tcp::socket socket, Server::Adopted adopt
       single_(true), read_body_(adopted.read_body), readers_(server.context_)
 {
     take_peer();
+    if (!adopted.peer.empty()) {
+        error_code invalid;
+        peer_ = {asio::ip::make_address(adopted.peer, invalid), 0};
+    }
     const std::string& bytes = adopted.already_read;
     const auto space = buffer_.prepare(bytes.size());
     if (!bytes.empty()) std::memcpy(space.data(), bytes.data(), bytes.size());
@@ -280,8 +269,8 @@ asio::awaitable<Response> Connection::answer(Request& request)
     }
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() == asio::cancellation_type::none)
-        spdlog::error("{} {} failed: {} (request {})", std::string_view(request.method_string()), request.path, reason,
-                      request.id);
+        log::error("{} {} failed: {} (request {})", std::string_view(request.method_string()), request.path, reason,
+                   request.id);
     co_return problem(request, 500, "the request failed inside the service, see its log for this request_id");
 }
 
@@ -293,7 +282,7 @@ asio::awaitable<bool> Connection::write(Response response, const Request& reques
         response.set(field::connection, "close");
     else if (request.version() == 10)
         response.set(field::connection, "keep-alive");
-    response.set(field::date, http_date(std::chrono::system_clock::now()));
+    response.set(field::date, format_http_date(std::chrono::system_clock::now()));
     if (response.header("X-Request-Id").empty()) response.set("X-Request-Id", request.id);
 
     const auto status = response.result();
@@ -305,8 +294,8 @@ asio::awaitable<bool> Connection::write(Response response, const Request& reques
         if (request.method() == verb::head) response.body().clear();
     }
     deadline_.arm(server_.options_.timeouts.write);
-    const auto [error, count] =
-        co_await beast::http::async_write(socket_, static_cast<Response::Base&>(response), no_throw);
+    const auto message = serialize(response);
+    const auto [error, count] = co_await asio::async_write(socket_, asio::buffer(message), no_throw);
     deadline_.disarm();
     co_return keep && !error;
 }
@@ -331,7 +320,7 @@ asio::awaitable<void> Connection::stream_events(EventStream stream, std::string 
     Response header(200, {}, "text/event-stream");
     header.set(field::cache_control, "no-cache");
     header.set(field::connection, "close");
-    header.set(field::date, http_date(std::chrono::system_clock::now()));
+    header.set(field::date, format_http_date(std::chrono::system_clock::now()));
     header.set("X-Request-Id", request_id);
     auto message = std::optional(serialize(header));
     auto outbox = outbox_ = std::make_shared<Outbox>(server_.context_, server_.options_.limits.stream_backlog);
@@ -369,66 +358,6 @@ asio::awaitable<void> Connection::discard_input(std::shared_ptr<Outbox> outbox)
         const auto [error, count] = co_await socket_.async_read_some(asio::buffer(input), no_throw);
         // A write that ran into its deadline cancels this read too; the writer ends the stream then.
         if (error) break;
-    }
-    outbox->abandon();
-}
-
-asio::awaitable<void> Connection::serve_websocket(WebSocket handlers)
-{
-    co_await asio::this_coro::throw_if_cancelled(false);
-    const auto& timeouts = server_.options_.timeouts;
-    WebSocketStream stream(socket_);
-    stream.set_option(websocket::stream_base::timeout{timeouts.header, 2 * timeouts.heartbeat, true});
-    stream.read_message_max(longest_message);
-    stream.text(true);
-    const auto handshake = head_ + std::string(buffered());
-    buffer_.clear();
-    const auto [refused] = co_await stream.async_accept(asio::buffer(handshake), no_throw);
-    if (refused) co_return;
-
-    auto outbox = outbox_ = std::make_shared<Outbox>(server_.context_, server_.options_.limits.stream_backlog);
-    readers_.spawn("reader of a WebSocket", read_messages(stream, outbox, handlers));
-    if (!notify(handlers.open, outbox)) outbox->close();
-    if (stopping_) outbox->close();
-    bool peer_gone = false;
-    while (!peer_gone) {
-        const auto message = co_await outbox->next(timeouts.heartbeat);
-        if (!message) break;
-        const auto cancellation = co_await asio::this_coro::cancellation_state;
-        peer_gone = cancellation.cancelled() != asio::cancellation_type::none;
-        if (!peer_gone && message->empty()) continue; // Beast sends the pings
-        if (!peer_gone) {
-            deadline_.arm(timeouts.write);
-            const auto [error, count] = co_await stream.async_write(asio::buffer(*message), no_throw);
-            deadline_.disarm();
-            peer_gone = static_cast<bool>(error);
-        }
-    }
-    outbox->abandon();
-    outbox_.reset();
-    if (!peer_gone && stream.is_open()) {
-        deadline_.arm(timeouts.linger);
-        co_await stream.async_close(stopping_ ? websocket::close_code::going_away : websocket::close_code::normal,
-                                    no_throw);
-        deadline_.disarm();
-    }
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    error_code ignored;
-    socket_.close(ignored);
-    co_await readers_.join();
-}
-
-asio::awaitable<void> Connection::read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox,
-                                                WebSocket handlers)
-{
-    beast::flat_buffer message;
-    while (true) {
-        const auto [error, count] = co_await stream.async_read(message, no_throw);
-        if (error) break;
-        if (handlers.on_message && stream.got_text() &&
-            !notify(handlers.on_message, beast::buffers_to_string(message.data())))
-            break;
-        message.clear();
     }
     outbox->abandon();
 }

@@ -7,17 +7,31 @@
 #include "common/deadline.hpp"
 #include "common/http/server.hpp"
 #include "common/http/stream.hpp"
+#include "common/log.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/websocket/stream.hpp>
 
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 namespace hotspare::http {
+
+/// Runs a callback of the handler that asked for a stream. The stream must end in order even if that throws.
+template <class Callback, class Argument> bool notify(const Callback& callback, Argument argument)
+{
+    try {
+        callback(std::move(argument));
+        return true;
+    } catch (const std::exception& e) {
+        log::error("a stream ends because its handler failed: {}", e.what());
+        return false;
+    }
+}
 
 class Connection {
 public:
@@ -34,7 +48,6 @@ private:
     /// What came out of waiting for a request; Gone: no client is left to answer.
     struct Gone {};
     using Received = std::variant<Gone, Problem, Request>;
-    using WebSocketStream = beast::websocket::stream<tcp::socket&>;
 
     asio::awaitable<bool> exchange();
     asio::awaitable<Received> receive();
@@ -45,8 +58,10 @@ private:
 
     asio::awaitable<void> stream_events(EventStream stream, std::string request_id, bool header_only);
     asio::awaitable<void> discard_input(std::shared_ptr<Outbox> outbox);
+    // Both in websocket.cpp.
     asio::awaitable<void> serve_websocket(WebSocket handlers);
-    asio::awaitable<void> read_messages(WebSocketStream& stream, std::shared_ptr<Outbox> outbox, WebSocket handlers);
+    template <class Stream>
+    asio::awaitable<void> read_messages(Stream& stream, std::shared_ptr<Outbox> outbox, WebSocket handlers);
 
     void take_peer();
     bool peer_closed();

@@ -1,7 +1,7 @@
 // The reading of message heads (RFC 9112): the one place that decides what a request line, a field, a framing, a Host
-// is. The suite has two readers of requests, the balancer's data plane (balancer/serve/message_head) and its own servers
-// (check_head(), used by Connection), and two of responses; they differ in what they do with the parts, not in what
-// they accept.
+// is. The suite has two readers of requests, the balancer's data plane (balancer/serve/message_head) and its own
+// servers (check_head(), used by Connection), and two of responses; they differ in what they do with the parts, not in
+// what they accept.
 //
 // Towards clients it is strict: what two implementations could read differently is refused, so that nothing behind us
 // can be made to see another request than we did. A server is configured by the operator, not an attacker: what nginx,

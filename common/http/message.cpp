@@ -3,16 +3,13 @@
 #include "common/json_document.hpp"
 
 #include <boost/beast/http/status.hpp>
-#include <boost/beast/http/write.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/pct_string_view.hpp>
 #include <boost/url/url_view.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <iterator>
-#include <sstream>
 
 namespace hotspare::http {
 namespace {
@@ -22,6 +19,33 @@ namespace urls = boost::urls;
 std::string_view view(beast::string_view text)
 {
     return {text.data(), text.size()};
+}
+
+/// A client's invalid UTF-8 may come back in a message of ours; it must not turn the answer into an exception.
+template <class Value> std::string line_of(const Value& json)
+{
+    return json.dump(-1, ' ', false, Value::error_handler_t::replace) + '\n';
+}
+
+std::string version_of(unsigned version)
+{
+    return fmt::format("HTTP/{}.{}", version / 10, version % 10);
+}
+
+/// By hand: Beast's serializer, which can also do it piece by piece, takes seconds to compile.
+std::string serialize(std::string_view start_line, const beast::http::fields& fields, std::string_view body)
+{
+    std::string out(start_line);
+    out += "\r\n";
+    for (const auto& field : fields) {
+        out += view(field.name_string());
+        out += ": ";
+        out += view(field.value());
+        out += "\r\n";
+    }
+    out += "\r\n";
+    out += body;
+    return out;
 }
 
 } // namespace
@@ -34,7 +58,7 @@ boost::system::result<Target, Problem> parse_target(std::string_view target)
         if (std::string_view("\"<>\\^`{|}").find(c) == std::string_view::npos)
             encoded += c;
         else
-            fmt::format_to(std::back_inserter(encoded), "%{:02X}", static_cast<unsigned char>(c));
+            encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
     const auto url = urls::parse_origin_form(encoded);
     if (!url) return Problem{400, "the request target is not a valid URL: " + url.error().message()};
@@ -84,6 +108,16 @@ std::string_view Response::header(std::string_view name) const
     return view((*this)[name]);
 }
 
+Response json_response(unsigned status, const Json& body)
+{
+    return Response(status, line_of(body), "application/json");
+}
+
+Response json_response(unsigned status, const nlohmann::ordered_json& body)
+{
+    return Response(status, line_of(body), "application/json");
+}
+
 Response text_response(unsigned status, std::string body, std::string_view content_type)
 {
     return Response(status, std::move(body), content_type);
@@ -101,8 +135,9 @@ std::string problem_document(const Problem& what, std::string_view request_id)
                                 {"detail", what.detail},
                                 {"error", what.detail},
                                 {"request_id", request_id}};
-    for (const auto& [name, value] : what.members.items()) body[name] = value;
-    return body.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+    for (const auto& [name, value] : what.members)
+        std::visit([&member = body[name]](const auto& known) { member = known; }, value);
+    return line_of(body);
 }
 
 Response problem(const Problem& what, std::string_view request_id)
@@ -110,7 +145,7 @@ Response problem(const Problem& what, std::string_view request_id)
     return Response(what.status, problem_document(what, request_id), "application/problem+json");
 }
 
-Response problem(const Request& request, unsigned status, std::string detail, Json members)
+Response problem(const Request& request, unsigned status, std::string detail, Problem::Members members)
 {
     return problem(Problem{status, std::move(detail), std::move(members)}, request.id);
 }
@@ -124,7 +159,7 @@ std::optional<Problem> check_json(std::string_view text)
     return Problem{400,
                    fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", wrong->line,
                                wrong->column, wrong->byte, wrong->what),
-                   Json{{"line", wrong->line}, {"column", wrong->column}, {"byte", wrong->byte}}};
+                   {{"line", wrong->line}, {"column", wrong->column}, {"byte", wrong->byte}}};
 }
 
 boost::system::result<Json, Problem> parse_json(std::string_view text)
@@ -133,16 +168,18 @@ boost::system::result<Json, Problem> parse_json(std::string_view text)
     return boost::system::result<Json, Problem>(boost::system::in_place_value, Json::parse(text));
 }
 
-std::string serialize(const Response& response)
+std::string serialize(const Request& request)
 {
-    std::ostringstream out;
-    out << static_cast<const Response::Base&>(response);
-    return std::move(out).str();
+    const auto line =
+        fmt::format("{} {} {}", view(request.method_string()), view(request.target()), version_of(request.version()));
+    return serialize(line, request, request.body());
 }
 
-std::string http_date(WallTime at)
+std::string serialize(const Response& response)
 {
-    return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(std::chrono::system_clock::to_time_t(at)));
+    const auto line =
+        fmt::format("{} {} {}", version_of(response.version()), response.result_int(), view(response.reason()));
+    return serialize(line, response, response.body());
 }
 
 } // namespace hotspare::http

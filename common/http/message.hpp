@@ -6,7 +6,6 @@
 // types.
 #pragma once
 
-#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/http/problem.hpp"
 
@@ -14,7 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <functional>
 #include <memory>
@@ -111,12 +110,9 @@ struct Response : beast::http::response<beast::http::string_body> {
     std::variant<std::monostate, EventStream, WebSocket, RawSession> takeover;
 };
 
-/// `body` is any nlohmann JSON value; an ordered_json keeps its members in the order in which people should read them.
-template <class Value = Json> Response json_response(unsigned status, const Value& body)
-{
-    // A client's invalid UTF-8 may come back in a message of ours; it must not turn the answer into an exception.
-    return Response(status, body.dump(-1, ' ', false, Value::error_handler_t::replace) + '\n', "application/json");
-}
+/// An ordered_json keeps its members in the order in which people should read them.
+Response json_response(unsigned status, const Json& body);
+Response json_response(unsigned status, const nlohmann::ordered_json& body);
 Response text_response(unsigned status, std::string body, std::string_view content_type = "text/plain; charset=utf-8");
 
 /// RFC 9457: application/problem+json with `title` (the status's reason phrase), `status`, `detail`, `request_id`, and
@@ -126,17 +122,15 @@ Response problem(const Problem& what, std::string_view request_id);
 std::string problem_document(const Problem& what, std::string_view request_id);
 /// "Not Found" for 404.
 std::string_view reason_phrase(unsigned status) noexcept;
-Response problem(const Request& request, unsigned status, std::string detail, Json members = Json::object());
+Response problem(const Request& request, unsigned status, std::string detail, Problem::Members members = {});
 
 /// The body as JSON. Fails with a 400 that names line, column and byte, also when it is nested deeper than 64 levels.
 boost::system::result<Json, Problem> parse_json(std::string_view text);
 /// The same checks without building the value.
 std::optional<Problem> check_json(std::string_view text);
 
-/// The message as it goes over the wire, for a RawSession that sends only a part of it.
+/// The message as it goes over the wire, framed by its fields as they are.
+std::string serialize(const Request& request);
 std::string serialize(const Response& response);
-
-/// The Date header's format (RFC 9110 §5.6.7).
-std::string http_date(WallTime at = std::chrono::system_clock::now());
 
 } // namespace hotspare::http

@@ -1,13 +1,13 @@
 #include "common/http/server.hpp"
 
 #include "common/http/connection.hpp"
+#include "common/log.hpp"
 #include "common/process/listen_sockets.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -132,7 +132,7 @@ void Server::adopt(Adopted adopted)
     ::getsockopt(adopted.descriptor, SOL_SOCKET, SO_DOMAIN, &family, &size);
     socket.assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), adopted.descriptor, error);
     if (error) {
-        spdlog::error("cannot adopt a connection: {}", error.message());
+        log::error("cannot adopt a connection: {}", error.message());
         ::close(adopted.descriptor);
         return;
     }
@@ -169,7 +169,7 @@ asio::awaitable<void> Server::accept(std::shared_ptr<tcp::acceptor> acceptor)
             continue;
         }
         if (!acceptor->is_open()) break;
-        if (!failing) spdlog::warn("cannot accept connections for the moment: {}", error.message());
+        if (!failing) log::warn("cannot accept connections for the moment: {}", error.message());
         failing = true;
         pause.expires_after(accept_pause);
         co_await pause.async_wait(no_throw);

@@ -7,6 +7,7 @@
 // complete before the server is destroyed.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/http/head.hpp"
 #include "common/http/message.hpp"
@@ -92,6 +93,7 @@ public:
     struct Adopted {
         int descriptor = -1;
         std::string already_read{};
+        std::string peer{}; ///< the client's IP address, if the connection does not come from the client itself
         /// Answers the request: who read the bytes knows what they ask for. Destroyed with the connection, and with it
         /// what it holds.
         Dispatch dispatch{};

@@ -6,6 +6,7 @@
 // shared_ptr once send() says no. An Outbox must not outlive the io_context.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/http/message.hpp"
 
 #include <boost/asio/steady_timer.hpp>

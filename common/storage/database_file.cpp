@@ -1,7 +1,8 @@
 #include "common/storage/database_file.hpp"
 
+#include "common/log.hpp"
+
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <sys/stat.h>
 
@@ -167,12 +168,11 @@ result<void> DatabaseFile::verify()
     const std::scoped_lock lock(mutex_);
     if (found != trouble_) {
         if (found)
-            spdlog::error(
-                "{}: {}; requests are refused until the path leads to the open file again. Move the file back "
-                "(while this process runs its contents are in /proc/{}/fd), or restart to use what is there",
-                path_, *found, ::getpid());
+            log::error("{}: {}; requests are refused until the path leads to the open file again. Move the file back "
+                       "(while this process runs its contents are in /proc/{}/fd), or restart to use what is there",
+                       path_, *found, ::getpid());
         else
-            spdlog::info("{} leads to the open file again", path_);
+            log::info("{} leads to the open file again", path_);
         trouble_ = std::move(found);
     }
     if (trouble_) return error_code(errc::unavailable);

@@ -1,6 +1,6 @@
 #include "common/storage/group_commit.hpp"
 
-#include <spdlog/spdlog.h>
+#include "common/log.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -146,7 +146,7 @@ error_code GroupCommit::execute(Pieces& batch)
         return there ? error_code() : there.error();
     } catch (const std::exception& error) {
         // Memory ran out, or a piece of work has a bug: what it did is rolled back, and the thread goes on.
-        spdlog::error("a write failed: {}", error.what());
+        log::error("a write failed: {}", error.what());
         return errc::storage;
     }
 }

@@ -2,6 +2,7 @@
 
 #include "common/config.hpp"
 #include "common/http/address.hpp"
+#include "common/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -9,7 +10,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -516,9 +516,8 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
         if (opened) {
             slot.keep();
             if (connection->pooled() && !std::exchange(pooler_known_, true))
-                spdlog::info(
-                    "{} is a connection pooler: settings go with each transaction, statements are not prepared",
-                    settings_.target.shown);
+                log::info("{} is a connection pooler: settings go with each transaction, statements are not prepared",
+                          settings_.target.shown);
             note(std::nullopt);
             co_return Lent(*this, std::move(connection));
         }
@@ -531,8 +530,8 @@ asio::awaitable<result<Pool::Lent>> Pool::borrow(TimePoint until)
 
 void Pool::note(std::optional<std::string> trouble)
 {
-    if (trouble && trouble != trouble_) spdlog::warn("cannot use {}: {}; retrying", settings_.target.shown, *trouble);
-    if (!trouble && trouble_) spdlog::info("{} can be used again", settings_.target.shown);
+    if (trouble && trouble != trouble_) log::warn("cannot use {}: {}; retrying", settings_.target.shown, *trouble);
+    if (!trouble && trouble_) log::info("{} can be used again", settings_.target.shown);
     trouble_ = std::move(trouble);
 }
 

@@ -1,7 +1,8 @@
 #include "common/storage/postgres_cancel.hpp"
 
+#include "common/log.hpp"
+
 #include <libpq-fe.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <chrono>
@@ -71,7 +72,7 @@ void Canceller::cancel(pg_conn* connection) noexcept
         state_->pending.push_back(std::move(owned));
         state_->changed.notify_all();
     } catch (const std::exception& error) {
-        spdlog::warn("cannot cancel a statement: {}", error.what());
+        log::warn("cannot cancel a statement: {}", error.what());
     }
 }
 
@@ -87,7 +88,7 @@ void Canceller::run(const std::shared_ptr<State>& state)
         std::array<char, message_size> message{};
         const Key key(PQgetCancel(connection.get()));
         if (key && PQcancel(key.get(), message.data(), static_cast<int>(message.size())) != 1)
-            spdlog::debug("a statement could not be cancelled: {}", message.data());
+            log::debug("a statement could not be cancelled: {}", message.data());
         connection.reset();
         lock.lock();
     }

@@ -3,7 +3,6 @@
 #include "common/log.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sqlite3.h>
 
 #include <optional>
@@ -28,9 +27,8 @@ error_code failure(sqlite3* database, int code, std::string_view doing)
     static log::Throttle throttle; // a full disk fails thousands of writes a second, and may be the one of the log
     const auto left_out = broken ? std::optional<std::uint64_t>(0) : throttle.admit(code, Clock::now());
     if (left_out)
-        spdlog::warn("sqlite cannot {}: {} (code {}){}", doing,
-                     database ? sqlite3_errmsg(database) : sqlite3_errstr(code), code,
-                     *left_out > 0 ? fmt::format("; {} more such failures in between", *left_out) : "");
+        log::warn("sqlite cannot {}: {} (code {}){}", doing, database ? sqlite3_errmsg(database) : sqlite3_errstr(code),
+                  code, *left_out > 0 ? fmt::format("; {} more such failures in between", *left_out) : "");
     if (locked) return errc::unavailable;
     if (broken) return errc::storage_broken;
     return primary == SQLITE_FULL ? errc::storage_full : errc::storage;

@@ -4,6 +4,7 @@
 #include "common/config.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace hotspare::orders::external {
 namespace {
@@ -16,7 +17,7 @@ constexpr Duration default_delay = seconds(3);
 
 http::Problem wrong(std::string_view field, std::string_view what, std::string_view expected)
 {
-    return {422, fmt::format("the field '{}' {}, expected {}", field, what, expected), Json{{"field", field}}};
+    return {422, fmt::format("the field '{}' {}, expected {}", field, what, expected), {{"field", std::string(field)}}};
 }
 
 bool is_field(std::string_view name)

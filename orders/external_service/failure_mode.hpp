@@ -15,7 +15,7 @@
 #include "common/http/problem.hpp"
 
 #include <boost/system/result.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <array>
 #include <string>

@@ -1,6 +1,7 @@
 #include "orders/external_service/ledger.hpp"
 
 #include "common/error.hpp"
+#include "common/log.hpp"
 #include "orders/external_service/validation.hpp"
 
 #include <boost/uuid/string_generator.hpp>
@@ -8,7 +9,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -102,7 +102,7 @@ void Ledger::load(const std::string& path, const std::function<void(const Ledger
             throw UsageError(fmt::format("--ledger: {}:{}: not a line of a ledger: too long", path, number + 1));
     }
     if (pending.empty()) return;
-    spdlog::warn("the ledger's last line is not complete: removed, for its call was never answered");
+    log::warn("the ledger's last line is not complete: removed, for its call was never answered");
     torn_ = true;
     restore();
     if (torn_) throw UsageError(fmt::format("--ledger: cannot shorten {}: {}", path, std::strerror(errno)));
@@ -119,7 +119,7 @@ bool Ledger::add(const LedgerEntry& entry)
         size_ += line.size();
         return true;
     }
-    spdlog::error("the ledger cannot be written: {}", written < 0 ? std::strerror(errno) : "no room for a whole line");
+    log::error("the ledger cannot be written: {}", written < 0 ? std::strerror(errno) : "no room for a whole line");
     torn_ = written > 0;
     if (torn_) restore();
     return false;

@@ -3,7 +3,6 @@
 #include "orders/external_service/service.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 int main(int argc, char** argv)
 {

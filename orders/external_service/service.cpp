@@ -1,8 +1,9 @@
 #include "orders/external_service/service.hpp"
 
-#include "common/app.hpp"
 #include "common/http/caller.hpp"
+#include "common/log.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 #include "orders/external_service/failure_mode.hpp"
 #include "orders/external_service/validation.hpp"
 
@@ -10,7 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <iterator>
 #include <utility>
@@ -81,7 +82,7 @@ Service::Service(asio::io_context& context, Settings settings)
       server_(context, [this](Request& request) { return handle(request); }),
       control_(context, [this](Request& request) { return handle_control(request); }), tasks_(context)
 {
-    if (effects_.size() > 0) spdlog::info("the ledger holds {} idempotency keys", effects_.size());
+    if (effects_.size() > 0) log::info("the ledger holds {} idempotency keys", effects_.size());
     try {
         http::listen(server_, settings_.host, settings_.port, "--port");
         http::listen(control_, settings_.control.host, settings_.control.port, "--control-port");
@@ -187,7 +188,7 @@ Response Service::decide(const Request& request, Outcome& outcome)
     const auto keys = request.count("Idempotency-Key");
     if (keys > 1)
         return http::problem(request, 422, "the field 'Idempotency-Key' is given more than once, expected one key",
-                             Json{{"field", "Idempotency-Key"}});
+                             {{"field", "Idempotency-Key"}});
     LedgerEntry entry;
     if (keys == 1) {
         auto key = parse_idempotency_key(request.header("Idempotency-Key"));
@@ -211,7 +212,7 @@ Response Service::decide(const Request& request, Outcome& outcome)
             return http::problem(request, 422,
                                  "the field 'Idempotency-Key' is not valid: this key came with another body before, "
                                  "expected a key of its own",
-                                 Json{{"field", "Idempotency-Key"}});
+                                 {{"field", "Idempotency-Key"}});
         }
     }
     entry.order_id = order->order_id;
@@ -236,7 +237,7 @@ Response Service::set_failure_mode(const Request& request)
     if (!fault) return http::problem(fault.error(), request.id);
 
     fault_.inject(*fault, Clock::now());
-    spdlog::log(fault->mode == Mode::none ? spdlog::level::info : spdlog::level::warn, "told so: {}", describe(*fault));
+    log::write(fault->mode == Mode::none ? log::Level::info : log::Level::warn, "told so: {}", describe(*fault));
     apply_mode();
     if (fault->mode != Mode::refuse && server_.suspended() && !stopping_)
         return http::problem(request, 503, "the mode is set, but the port cannot be opened again yet; retrying");
@@ -327,7 +328,7 @@ void Service::apply_mode()
         server_.suspend();
         for (auto& timer : waiting_) timer.cancel();
     } else if (const auto listening = server_.resume(); !listening) {
-        spdlog::error("cannot listen on port {} again: {}", port(), listening.error().message());
+        log::error("cannot listen on port {} again: {}", port(), listening.error().message());
         next = now + reopen_pause;
     }
     mode_end_.cancel();

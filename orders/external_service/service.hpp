@@ -25,7 +25,7 @@
 #include "orders/external_service/settings.hpp"
 
 #include <boost/asio/steady_timer.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <array>
 #include <cstdint>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/config.hpp"
-#include "orders/control.hpp"
+#include "orders/control_settings.hpp"
 
 #include <cstddef>
 #include <cstdint>

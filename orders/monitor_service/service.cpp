@@ -1,17 +1,16 @@
 #include "orders/monitor_service/service.hpp"
 
-#include "common/app.hpp"
 #include "common/http/address.hpp"
 #include "common/http/client.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 
 #include <boost/beast/http/status.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <exception>
@@ -187,8 +186,8 @@ void Service::arm()
 void Service::check_clock(TimePoint now)
 {
     if (now < wake_at_ || now - wake_at_ < jump_tolerance) return;
-    spdlog::warn("did not run for {}: discarding probe results of that time",
-                 config::format_duration(std::chrono::round<milliseconds>(now - wake_at_)));
+    log::warn("did not run for {}: discarding probe results of that time",
+              config::format_duration(std::chrono::round<milliseconds>(now - wake_at_)));
     wake_at_ = TimePoint::max();
     for (auto& target : targets_) target.watch.clock_jumped();
 }
@@ -215,7 +214,7 @@ asio::awaitable<void> Service::probe(Target& target, TimePoint started)
         target.paused = *answer ? paused_of(**answer) : std::nullopt;
         if (const auto change = target.watch.finished(probe, now)) report(target, *change, now);
     } else {
-        spdlog::warn("cannot probe {}: {}", target.name, hindrance);
+        log::warn("cannot probe {}: {}", target.name, hindrance);
         target.watch.not_made(started);
     }
     arm();
@@ -226,7 +225,7 @@ void Service::report(Target& target, const Change& change, TimePoint now)
     target.since = std::chrono::system_clock::now();
     target.transitions[static_cast<std::size_t>(change.to)].add();
     log::event(
-        change.to == Health::healthy ? spdlog::level::info : spdlog::level::warn,
+        change.to == Health::healthy ? log::Level::info : log::Level::warn,
         fmt::format("{} is {}, was {}: {}", target.name, to_string(change.to), to_string(change.from), change.cause),
         {{"event", "transition"},
          {"target", target.name},

@@ -9,7 +9,6 @@
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <stdexcept>
 

@@ -1,12 +1,13 @@
 #include "orders/order_service/postgres_store.hpp"
 
+#include "common/log.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
@@ -307,7 +308,7 @@ error_code PostgresStore::failure(const Connection& connection, error_code error
 {
     if ((error == errc::storage || error == errc::storage_full) && connection.message() != failure_) {
         failure_ = connection.message();
-        spdlog::error("the database refuses a statement: {}", failure_);
+        log::error("the database refuses a statement: {}", failure_);
     }
     return error;
 }

@@ -8,7 +8,7 @@
 #include "common/metrics.hpp"
 #include "orders/order_service/store.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,10 @@
 #include "orders/order_service/redis_queue.hpp"
 
 #include "common/config.hpp"
+#include "common/log.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -236,7 +237,7 @@ asio::awaitable<void> RedisQueue::maintain()
         if (works && Clock::now() >= sweep_at) {
             works = co_await sweep();
             if (works && reader_works_ && !std::exchange(usable_, true))
-                spdlog::info("Redis at {} dispatches the orders", writer_.target().shown);
+                log::info("Redis at {} dispatches the orders", writer_.target().shown);
             sweep_at = Clock::now() + sweep_every;
         }
         if (!works) {
@@ -323,8 +324,8 @@ void RedisQueue::failed(std::string why)
 {
     if (stopping_) return;
     if (usable_ || why != why_)
-        spdlog::warn("Redis at {} cannot be used ({}); orders are leased straight from the database until it can",
-                     writer_.target().shown, why);
+        log::warn("Redis at {} cannot be used ({}); orders are leased straight from the database until it can",
+                  writer_.target().shown, why);
     why_ = std::move(why);
     if (std::exchange(usable_, false)) idle_.wake_all();
 }

@@ -3,6 +3,7 @@
 #include "common/config.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -62,8 +63,9 @@ boost::system::result<BulkRequest, http::Problem> parse_bulk_request(const nlohm
             }
         }
     } catch (const WrongField& wrong) {
-        return http::Problem{422, fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
-                             nlohmann::json{{"field", wrong.name}}};
+        return http::Problem{422,
+                             fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
+                             {{"field", wrong.name}}};
     }
     return out;
 }

@@ -8,7 +8,7 @@
 #include "orders/order_service/transition.hpp"
 
 #include <boost/system/result.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,14 +1,15 @@
 #include "orders/order_service/service.hpp"
 
-#include "common/app.hpp"
+#include "common/log.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 #include "orders/wire.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -89,14 +90,15 @@ Response unavailable(const Request& request, std::string detail)
 boost::system::result<ListQuery, http::Problem> parse_list_query(const Request& request)
 {
     const auto wrong = [](std::string_view field, std::string_view expected) {
-        return http::Problem{422, fmt::format("the field '{}' is not valid, expected {}", field, expected),
-                             nlohmann::json{{"field", field}}};
+        return http::Problem{422,
+                             fmt::format("the field '{}' is not valid, expected {}", field, expected),
+                             {{"field", std::string(field)}}};
     };
     ListQuery query;
     for (const auto& [name, value] : request.query_parameters) {
         if (std::ranges::count(request.query_parameters, name, [](const auto& one) { return one.first; }) > 1)
-            return http::Problem{422, fmt::format("the parameter '{}' is given more than once, expected one", name),
-                                 nlohmann::json{{"field", name}}};
+            return http::Problem{
+                422, fmt::format("the parameter '{}' is given more than once, expected one", name), {{"field", name}}};
         if (name == "status") {
             query.status = status_named(value);
             if (!query.status) return wrong(name, "Processing | Validated | Rejected | Failed");
@@ -317,7 +319,7 @@ asio::awaitable<Response> OrderService::clear(const Request& request)
 {
     const auto cleared = co_await store_.clear();
     if (!cleared) co_return store_failure(request, cleared.error());
-    spdlog::warn("all orders cleared, {} of them", *cleared);
+    log::warn("all orders cleared, {} of them", *cleared);
     co_return http::json_response(200, OrderedJson{{"message", "All orders cleared"}, {"cleared", *cleared}});
 }
 
@@ -332,7 +334,7 @@ asio::awaitable<Response> OrderService::operate(const Request& request, Operatio
     if (!order) co_return store_failure(request, order.error());
     store_works(true);
     if (operation != Operation::cancel) queue_.announce(order->number);
-    spdlog::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
+    log::info("an operator changed the order '{}', which is now {}", order->what.order_id, to_string(order->status));
     co_return http::json_response(200, to_json(*order));
 }
 
@@ -362,7 +364,7 @@ asio::awaitable<Response> OrderService::operate_all(const Request& request, Oper
         for (std::size_t i = 0; i < announced; ++i) queue_.announce(changed[i]);
     }
     const auto word = operation == Operation::replay ? "replayed" : "cancelled";
-    spdlog::warn("an operator {} {} orders, {} of the selection are left", word, changed.size(), outcome->left);
+    log::warn("an operator {} {} orders, {} of the selection are left", word, changed.size(), outcome->left);
     co_return http::json_response(200, OrderedJson{{"message", fmt::format("{} orders {}", changed.size(), word)},
                                                    {"changed", changed.size()},
                                                    {"left", outcome->left}});

@@ -3,7 +3,7 @@
 
 #include "common/config.hpp"
 #include "common/storage/sqlite.hpp"
-#include "orders/control.hpp"
+#include "orders/control_settings.hpp"
 
 #include <array>
 #include <cstdint>

@@ -1,7 +1,5 @@
 #include "orders/order_service/sqlite_store.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>

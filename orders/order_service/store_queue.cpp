@@ -1,5 +1,7 @@
 #include "orders/order_service/store_queue.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace hotspare::orders {
@@ -49,6 +51,11 @@ void StoreQueue::stop()
 {
     stopping_ = true;
     idle_.wake_all();
+}
+
+nlohmann::ordered_json StoreQueue::state() const
+{
+    return {{"by", "store"}};
 }
 
 } // namespace hotspare::orders

@@ -21,7 +21,7 @@ public:
     asio::awaitable<void> close() override { co_return; }
     std::size_t waiting() const override { return idle_.size(); }
     std::optional<std::string> trouble() const override { return std::nullopt; }
-    nlohmann::ordered_json state() const override { return {{"by", "store"}}; }
+    nlohmann::ordered_json state() const override;
     void expose(metrics::Exposition&) const override {}
 
 private:

@@ -3,7 +3,6 @@
 #include "orders/validation_service/service.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 

@@ -1,11 +1,12 @@
 #include "orders/validation_service/service.hpp"
 
-#include "common/app.hpp"
 #include "common/http/address.hpp"
 #include "common/http/caller.hpp"
 #include "common/json_document.hpp"
+#include "common/log.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
+#include "common/version.hpp"
 #include "orders/validation_service/validator.hpp"
 #include "orders/wire.hpp"
 
@@ -13,7 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -77,9 +78,9 @@ ValidationService::ValidationService(asio::io_context& context, ValidationServic
 {
     if (pause_file_.load()) {
         work_.pause();
-        spdlog::warn("paused by an operator before this start (see {}): no order is validated by this worker until "
-                     "POST /resume",
-                     pause_file_.path());
+        log::warn("paused by an operator before this start (see {}): no order is validated by this worker until "
+                  "POST /resume",
+                  pause_file_.path());
     }
     try {
         http::listen(server_, settings_.host, settings_.port, "--port");
@@ -148,8 +149,8 @@ asio::awaitable<void> ValidationService::drain()
         reported_.expires_at(until);
     }
     if (!work_.idle())
-        spdlog::warn("{} jobs are left without a report; their leases end by themselves",
-                     work_.held() + work_.to_report());
+        log::warn("{} jobs are left without a report; their leases end by themselves",
+                  work_.held() + work_.to_report());
     ended_ = true;
     wake_.cancel();
     tasks_.cancel();
@@ -163,10 +164,9 @@ void ValidationService::proceed()
     if (ended_) return;
     const auto now = Clock::now();
     if (now - proceeded_at_ > 2 * longest_sleep)
-        spdlog::warn(
-            "this process was suspended for {} s; it held {} orders, and those whose lease has ended are leased "
-            "again",
-            to_s(now - proceeded_at_), work_.held());
+        log::warn("this process was suspended for {} s; it held {} orders, and those whose lease has ended are leased "
+                  "again",
+                  to_s(now - proceeded_at_), work_.held());
     proceeded_at_ = now;
     auto actions = work_.next(now);
     log_transitions();
@@ -216,7 +216,7 @@ asio::awaitable<void> ValidationService::lease(std::size_t most)
             proceed();
             co_return;
         }
-        spdlog::error("cannot read a lease response of the order service: {}", leased.error().detail);
+        log::error("cannot read a lease response of the order service: {}", leased.error().detail);
     }
     work_.lease_failed(now);
     proceed();
@@ -285,14 +285,14 @@ asio::awaitable<ValidationService::OrdersAnswer> ValidationService::ask_orders(s
     } else {
         auto json = read_json_document(answer->body());
         if (!json.is_discarded()) {
-            if (orders_trouble_) spdlog::info("the order service answers again");
+            if (orders_trouble_) log::info("the order service answers again");
             orders_trouble_.reset();
             co_return OrdersAnswer{.json = std::move(json)};
         }
         trouble = "an answer that is not JSON";
     }
     if (!stopping_ && orders_trouble_ != trouble)
-        spdlog::warn("requests to the order service at {} fail ({}); retrying", settings_.orders, trouble);
+        log::warn("requests to the order service at {} fail ({}); retrying", settings_.orders, trouble);
     orders_trouble_ = trouble;
     co_return OrdersAnswer{.refused = refused};
 }
@@ -301,18 +301,17 @@ void ValidationService::log_given_up()
 {
     for (const auto& report : work_.take_given_up()) {
         given_up_at_ = Clock::now();
-        spdlog::error(
-            "gave up the report about order '{}' (epoch {}), which the order service refuses to read ({}); the "
-            "order is leased again when its lease ends",
-            report.order_id, report.epoch, orders_trouble_.value_or("no reason given"));
+        log::error("gave up the report about order '{}' (epoch {}), which the order service refuses to read ({}); the "
+                   "order is leased again when its lease ends",
+                   report.order_id, report.epoch, orders_trouble_.value_or("no reason given"));
     }
 }
 
 void ValidationService::log_transitions()
 {
     for (const auto& change : work_.take_transitions()) {
-        const auto level = change.to == BreakerState::closed ? spdlog::level::info : spdlog::level::warn;
-        spdlog::log(level, "circuit breaker {}", describe(change));
+        const auto level = change.to == BreakerState::closed ? log::Level::info : log::Level::warn;
+        log::write(level, "circuit breaker {}", describe(change));
     }
 }
 
@@ -361,7 +360,7 @@ Response ValidationService::queue(const Request&)
 
 asio::awaitable<Response> ValidationService::pause(const Request& request)
 {
-    if (!work_.paused()) spdlog::warn("paused by an operator: no order is validated by this worker");
+    if (!work_.paused()) log::warn("paused by an operator: no order is validated by this worker");
     work_.pause();
     proceed();
     return keep_pause(request);
@@ -369,7 +368,7 @@ asio::awaitable<Response> ValidationService::pause(const Request& request)
 
 asio::awaitable<Response> ValidationService::resume(const Request& request)
 {
-    if (work_.paused()) spdlog::info("resumed by an operator");
+    if (work_.paused()) log::info("resumed by an operator");
     work_.resume();
     proceed();
     return keep_pause(request);
@@ -385,7 +384,7 @@ asio::awaitable<Response> ValidationService::keep_pause(const Request& request)
     };
     const auto error = co_await disk_.run(std::move(store));
     if (!error) co_return queue(request);
-    spdlog::error("cannot write {}: {}", pause_file_.path(), error.message());
+    log::error("cannot write {}: {}", pause_file_.path(), error.message());
     auto response =
         http::problem(request, 503,
                       fmt::format("the worker is {}, but this could not be stored ({}) and will not survive a restart",
@@ -424,21 +423,20 @@ Response ValidationService::breaker(const Request&)
 Response ValidationService::force_open(const Request& request)
 {
     if (const auto change = work_.breaker().force_open(Clock::now()))
-        spdlog::warn("circuit breaker {}", describe(*change));
+        log::warn("circuit breaker {}", describe(*change));
     return breaker(request);
 }
 
 Response ValidationService::disable(const Request& request)
 {
-    if (const auto change = work_.breaker().disable(Clock::now()))
-        spdlog::warn("circuit breaker {}", describe(*change));
+    if (const auto change = work_.breaker().disable(Clock::now())) log::warn("circuit breaker {}", describe(*change));
     proceed();
     return breaker(request);
 }
 
 Response ValidationService::reset(const Request& request)
 {
-    if (const auto change = work_.breaker().reset(Clock::now())) spdlog::warn("circuit breaker {}", describe(*change));
+    if (const auto change = work_.breaker().reset(Clock::now())) log::warn("circuit breaker {}", describe(*change));
     proceed();
     return breaker(request);
 }

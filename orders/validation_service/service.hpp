@@ -17,6 +17,7 @@
 #include "orders/validation_service/work.hpp"
 
 #include <boost/asio/steady_timer.hpp>
+#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <optional>

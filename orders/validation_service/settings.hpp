@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/config.hpp"
-#include "orders/control.hpp"
+#include "orders/control_settings.hpp"
 #include "orders/validation_service/work.hpp"
 
 #include <array>

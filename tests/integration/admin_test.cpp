@@ -1,6 +1,7 @@
 #include "balancer/control/admin.hpp"
 
 #include "balancer/decide/routes.hpp"
+#include "common/log.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/raw_client.hpp"
@@ -13,7 +14,7 @@
 #include <boost/beast/websocket.hpp>
 
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <future>
@@ -61,8 +62,7 @@ public:
                 admin.adopt({.descriptor = client,
                              .bytes = std::move(first),
                              .builtin = route != nullptr ? route->builtin : Builtin::none,
-                             .client = "127.0.0.1",
-                             .counted = counted_});
+                             .client = "127.0.0.1"});
             }
         });
     }
@@ -73,11 +73,8 @@ public:
     }
 
     std::uint16_t port() const noexcept { return port_; }
-    /// Connections that a worker would still count as its own.
-    long counted() const noexcept { return counted_.use_count() - 1; }
 
 private:
-    const std::shared_ptr<const int> counted_ = std::make_shared<const int>(0);
     RouteTable routes_;
     test::WakeUp stop_;
     test::Fd listener_;
@@ -574,18 +571,6 @@ TEST_F(AdminTest, a_page_takes_no_body_and_does_not_wait_for_one)
     EXPECT_EQ(slow.read_response(seconds(5)).status(), 408);
 }
 
-TEST_F(AdminTest, a_connection_is_counted_until_it_has_ended)
-{
-    EXPECT_TRUE(eventually([&] { return door.counted() == 0; }));
-    {
-        RawClient stream(door.port());
-        ASSERT_TRUE(stream.send(test::format_request("GET", "/events")));
-        ASSERT_NE(stream.read_some(64 * 1024).find("200 OK"), std::string::npos);
-        EXPECT_GT(door.counted(), 0);
-    }
-    EXPECT_TRUE(eventually([&] { return door.counted() == 0; })) << "also a stream's";
-}
-
 TEST_F(AdminTest, too_many_requests_at_once_are_turned_away)
 {
     std::vector<RawClient> waiting;
@@ -768,8 +753,8 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
     ASSERT_TRUE(reader.wait_for("event: transition\n"));
     // More than the kernel's buffers and the backlog of one stream together can hold.
     // Writing 40,000 lines of log would take a minute under a sanitizer.
-    const auto level = spdlog::get_level();
-    spdlog::set_level(spdlog::level::warn);
+    const auto level = log::level();
+    log::set_level(log::Level::warn);
     std::promise<void> done;
     asio::post(monitor.context(), [&] {
         for (int i = 0; i < 20000; ++i) {
@@ -779,7 +764,7 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
         done.set_value();
     });
     done.get_future().wait();
-    spdlog::set_level(level);
+    log::set_level(level);
     EXPECT_EQ(get("/status").status(), 200);
     EXPECT_TRUE(eventually([&] {
         return get("/metrics").message.body.find("hotspare_page_connections{kind=\"stream\"} 0\n") != std::string::npos;

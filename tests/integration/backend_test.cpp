@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <ctime>

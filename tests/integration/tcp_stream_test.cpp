@@ -118,7 +118,7 @@ protected:
         const test::Fd listening = test::listen_loopback(0);
         peer = test::connect_loopback(test::local_port(listening));
         Fd accepted(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        stream = TcpStream::accepted(loop, std::move(accepted));
+        stream = TcpStream::adopt(loop, std::move(accepted));
         stream->listen(&listener);
     }
     ~ConnectedStream() override { stream->listen(nullptr); }
@@ -268,7 +268,7 @@ TEST_F(ConnectedStream, IsToldNothingAfterItWasClosed)
     for (std::size_t i = 0; i < 2; ++i) {
         peers[i] = test::connect_loopback(test::local_port(listening));
         closing.streams[i] =
-            TcpStream::accepted(loop, Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+            TcpStream::adopt(loop, Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
         closing.streams[i]->listen(&closing);
         closing.streams[i]->await_readable();
     }
@@ -328,7 +328,7 @@ TEST_F(ConnectedStream, KnowsWhatHasHappenedToTheOthersOfATurn)
     const test::Fd listening = test::listen_loopback(0);
     const test::Fd first = test::connect_loopback(test::local_port(listening));
     const auto asker =
-        TcpStream::accepted(loop, Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+        TcpStream::adopt(loop, Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
     asker->listen(&asking);
     run_once(loop);
     std::array<char, 8> into;

@@ -3,6 +3,8 @@
 #include "tests/support/own_files.hpp"
 #include "tests/support/temp_dir.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>

@@ -7,7 +7,7 @@
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <csignal>
 #include <cstdint>

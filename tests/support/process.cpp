@@ -3,6 +3,7 @@
 #include "common/process/spawn.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -87,11 +88,11 @@ void Process::read_output()
         if (p[0].revents) out_open = drain(out_pipe_, out_);
         if (p[1].revents) err_open = drain(err_pipe_, err_);
         for (std::size_t end = 0; (end = err_.find('\n', examined_)) != err_.npos; examined_ = end + 1) {
-            if (!ready_.is_null()) continue;
+            if (!ready_.empty()) continue;
             const auto line = nlohmann::json::parse(err_.begin() + static_cast<std::ptrdiff_t>(examined_),
                                                     err_.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
             if (!line.is_object() || !line.contains("event") || line["event"] != "ready") continue;
-            ready_ = line;
+            ready_ = line.dump();
             ready_at_ = Clock::now();
         }
         changed_.notify_all();
@@ -120,8 +121,8 @@ std::uint16_t Process::wait_ready(milliseconds bound)
 {
     {
         std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, bound, [&] { return !ready_.is_null() || ended_; });
-        if (!ready_.is_null()) return ready_.at("port").get<std::uint16_t>();
+        changed_.wait_for(lock, bound, [&] { return !ready_.empty() || ended_; });
+        if (!ready_.empty()) return nlohmann::json::parse(ready_).at("port").get<std::uint16_t>();
     }
     wait_exit(milliseconds(100));
     throw std::runtime_error("not ready: " + description());
@@ -130,7 +131,7 @@ std::uint16_t Process::wait_ready(milliseconds bound)
 nlohmann::json Process::ready_event() const
 {
     const std::lock_guard lock(mutex_);
-    return ready_;
+    return ready_.empty() ? nlohmann::json() : nlohmann::json::parse(ready_);
 }
 
 Clock::duration Process::time_to_ready() const

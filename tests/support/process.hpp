@@ -12,7 +12,7 @@
 #include "tests/support/eventually.hpp"
 #include "tests/support/socket.hpp"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <condition_variable>
 #include <cstddef>
@@ -97,7 +97,7 @@ private:
     mutable std::condition_variable changed_;
     std::string out_, err_;
     std::size_t examined_ = 0; ///< of err_, by the search for the ready line
-    nlohmann::json ready_;
+    std::string ready_;        ///< the ready line, once it was there
     TimePoint ready_at_;
     bool ended_ = false; ///< both streams are closed
 };

@@ -1,5 +1,7 @@
 #include "tests/support/raw_client.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <sys/socket.h>
 
 #include <array>
@@ -7,6 +9,11 @@
 #include <system_error>
 
 namespace hotspare::test {
+
+nlohmann::json Answer::json() const
+{
+    return nlohmann::json::parse(message.body, nullptr, false);
+}
 
 std::string_view to_string(Answer::End end) noexcept
 {

@@ -3,6 +3,7 @@
 #include "tests/support/order_proofs.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <csignal>

@@ -5,6 +5,9 @@
 #include "tests/support/raw_client.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <csignal>
 
 #include <filesystem>
 #include <memory>
@@ -63,6 +66,79 @@ TEST(Pages, RequestsWithBodiesThatNeverComeDoNotUseUpDescriptors)
         EXPECT_EQ(request(balancer.port(), "GET", "/x", {}, {}, milliseconds(3000)).status(), 200) << i;
     EXPECT_TRUE(balancer.wait_for("primary", "healthy")) << "a page is served again a moment later";
     EXPECT_TRUE(eventually([&] { return open_descriptors(balancer.process().pid()) < 100; }));
+}
+
+TEST(Pages, LeaveTheConnectionToOtherRequests)
+{
+    Origin origin("primary");
+    Balancer balancer({{"primary", origin.port()}}, {"--admin"});
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
+    RawClient client(balancer.port());
+    const std::string body = R"({"to":"primary"})";
+    const std::string failover =
+        format_request("POST", "/admin/failover", {{"Content-Type", "application/json"}}, body);
+    client.send(format_request("GET", "/status"));
+    EXPECT_TRUE(client.read_response().json().contains("pools"));
+    client.send(format_request("GET", "/x"));
+    EXPECT_EQ(client.read_response().message.header("X-Served-By"), "primary");
+    client.send(failover);
+    EXPECT_EQ(client.read_response().status(), 200);
+    client.send(format_request("HEAD", "/health"));
+    EXPECT_EQ(client.read_response(patience, true).status(), 200);
+
+    // Pipelined, in one piece and a byte at a time.
+    const std::string all =
+        format_request("GET", "/metrics") + failover + format_request("GET", "/x") + format_request("GET", "/health");
+    client.send(all);
+    client.send_sliced(all);
+    for (int round = 0; round < 2; ++round) {
+        EXPECT_NE(client.read_response().message.body.find("hotspare_requests_total"), std::string::npos);
+        EXPECT_EQ(client.read_response().status(), 200);
+        EXPECT_EQ(client.read_response().message.header("X-Served-By"), "primary");
+        EXPECT_EQ(client.read_response().json().value("service", ""), "balancer");
+    }
+    client.send("GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.read_response().status(), 200);
+    EXPECT_TRUE(client.closed_by_peer()) << "as an HTTP/1.0 client expects";
+}
+
+TEST(Pages, EndTheConnectionBehindABodyThatTheyDidNotRead)
+{
+    Origin origin("primary");
+    Balancer balancer({{"primary", origin.port()}}, {"--admin"});
+    RawClient client(balancer.port());
+    client.send("POST /admin/failover HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{");
+    const Answer refused = client.read_response();
+    EXPECT_EQ(refused.status(), 413);
+    EXPECT_EQ(refused.message.header("Connection"), "close");
+    EXPECT_TRUE(client.closed_by_peer());
+}
+
+TEST(Pages, StreamsEndWhenTheirReaderLeavesAndWhenTheBalancerEnds)
+{
+    Origin origin("primary");
+    Balancer balancer({{"primary", origin.port()}});
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
+    const auto before = open_descriptors(balancer.process().pid());
+    for (const bool half_close : {true, false}) {
+        RawClient reader(balancer.port());
+        reader.send(format_request("GET", "/events"));
+        EXPECT_NE(reader.read_some(4096).find("text/event-stream"), std::string::npos);
+        EXPECT_GT(open_descriptors(balancer.process().pid()), before);
+        if (half_close)
+            reader.finish_sending();
+        else
+            reader.reset();
+        EXPECT_TRUE(eventually([&] { return open_descriptors(balancer.process().pid()) <= before; })) << half_close;
+    }
+    RawClient events(balancer.port());
+    events.send(format_request("GET", "/events"));
+    EXPECT_NE(events.read_some(4096).find("text/event-stream"), std::string::npos);
+    balancer.process().signal(SIGTERM);
+    bool closed = false;
+    events.read_until_close(patience, &closed);
+    EXPECT_TRUE(closed);
+    EXPECT_EQ(balancer.process().wait_exit(), 0);
 }
 
 TEST(Pages, AreNamedAtStartWithTheSettingThatTurnsThemOff)

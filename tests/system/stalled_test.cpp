@@ -4,6 +4,7 @@
 #include "tests/support/origin.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <cstdint>

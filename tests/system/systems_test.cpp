@@ -7,6 +7,7 @@
 #include "tests/support/running_system.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <csignal>
 #include <filesystem>

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <memory>

@@ -1,10 +1,11 @@
 #include "common/app.hpp"
+#include "common/log.hpp"
+#include "common/version.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <csignal>
@@ -272,7 +273,7 @@ TEST(RunApp, says_when_it_is_ready)
 {
     const auto outcome = run({}, [](App& app, const Settings&) {
         app.ready("127.0.0.1", 4711);
-        app.ready("::1", 4712, {{"control_port", 4713}});
+        app.ready("::1", 4712, {{"control_port", 4713U}});
     });
     const auto lines = log_lines(outcome);
     ASSERT_EQ(lines.size(), 3U);
@@ -289,8 +290,8 @@ TEST(RunApp, says_when_it_is_ready)
 TEST(RunApp, log_level_and_format_are_obeyed)
 {
     const Body body = [](App&, const Settings&) {
-        spdlog::debug("fine print");
-        spdlog::warn("heed this");
+        log::debug("fine print");
+        log::warn("heed this");
     };
     EXPECT_EQ(log_lines(run({"--log-level", "warning"}, body)).size(), 1U);
     EXPECT_EQ(log_lines(run({"--log-level", "debug"}, body)).size(), 3U);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include <array>
 #include <csignal>
@@ -70,7 +71,7 @@ private:
 
 Settings settings(const Pipe& pipe, Format format)
 {
-    return {.service = "tester", .level = spdlog::level::info, .format = format, .fd = pipe.writer()};
+    return {.service = "tester", .level = Level::info, .format = format, .fd = pipe.writer()};
 }
 
 TEST(Log, writes_json_lines_where_it_is_no_terminal)
@@ -78,9 +79,9 @@ TEST(Log, writes_json_lines_where_it_is_no_terminal)
     Pipe pipe;
     {
         const Session session(settings(pipe, Format::automatic));
-        spdlog::info("from {} to {}", "a", 2);
-        spdlog::debug("not at this level");
-        spdlog::warn("quote \" backslash \\ newline \n bell \x07 broken utf-8 \xff end");
+        log::info("from {} to {}", "a", 2);
+        log::debug("not at this level");
+        log::warn("quote \" backslash \\ newline \n bell \x07 broken utf-8 \xff end");
     }
     const auto lines = pipe.lines();
     ASSERT_EQ(lines.size(), 2U);
@@ -101,9 +102,9 @@ TEST(Log, events_carry_fields_that_no_message_can_forge)
     Pipe pipe;
     {
         const Session session(settings(pipe, Format::json));
-        event(spdlog::level::info, "ready \x1e now", {{"event", "ready"}, {"port", 5000}, {"odd", "\x1e\""}});
-        spdlog::info("ready\x1e\"event\":\"ready\"");
-        event(spdlog::level::info, "plain", nlohmann::json::object());
+        event(Level::info, "ready \x1e now", {{"event", "ready"}, {"port", 5000}, {"odd", "\x1e\""}});
+        log::info("ready\x1e\"event\":\"ready\"");
+        event(Level::info, "plain", nlohmann::json::object());
     }
     const auto lines = pipe.lines();
     ASSERT_EQ(lines.size(), 3U);
@@ -122,8 +123,8 @@ TEST(Log, text_cannot_be_split_or_coloured_by_what_it_quotes)
     Pipe pipe;
     {
         const Session session(settings(pipe, Format::text));
-        spdlog::error("a\nb\x1b[31m");
-        event(spdlog::level::info, "said", {{"event", "x"}});
+        log::error("a\nb\x1b[31m");
+        event(Level::info, "said", {{"event", "x"}});
     }
     const auto lines = pipe.lines();
     ASSERT_EQ(lines.size(), 2U);
@@ -150,7 +151,7 @@ TEST(Log, no_caller_waits_for_a_reader_that_does_not_read)
     Duration logging{};
     {
         const Session session(settings(pipe, Format::json));
-        for (int i = 0; i < 20'000; ++i) spdlog::info("{}", long_line);
+        for (int i = 0; i < 20'000; ++i) log::info("{}", long_line);
         logging = Clock::now() - start;
     }
     EXPECT_LT(logging, milliseconds(900)) << "the writer waits for a second, the callers must not";
@@ -168,11 +169,11 @@ TEST(Log, says_how_much_was_dropped_once_the_reader_reads_again)
         auto impatient = settings(pipe, Format::json);
         impatient.patience = milliseconds(1);
         const Session session(impatient);
-        spdlog::info("lost");
-        spdlog::info("lost as well");
+        log::info("lost");
+        log::info("lost as well");
         while (session.dropped() < 2) std::this_thread::yield();
         pipe.empty();
-        spdlog::info("read again");
+        log::info("read again");
     }
     const auto lines = pipe.lines();
     ASSERT_EQ(lines.size(), 2U);
@@ -186,7 +187,7 @@ TEST(Log, what_led_to_an_abort_is_written)
     EXPECT_EXIT(
         {
             const Session session({.service = "tester", .format = Format::text});
-            spdlog::critical("the last words");
+            log::critical("the last words");
             std::abort();
         },
         testing::KilledBySignal(SIGABRT), "the last words");

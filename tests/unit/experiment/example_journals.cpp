@@ -1,5 +1,7 @@
 #include "tests/unit/experiment/example_journals.hpp"
 
+#include "experiment/json_line.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -73,9 +75,9 @@ Journal common(std::string target)
     journal.repeat = 1;
     journal.target = std::move(target);
     journal.backends = {"primary", "spare"};
-    journal.environment = {{"machine", {{"cpu", "AMD EPYC"}, {"cores", 2}, {"memory_gib", 24}, {"kernel", "6.1.0"}}},
-                           {"versions", {{"hotspare", "0.1.0"}, {"compiler", "GCC 12.2"}}},
-                           {"configuration", "listen: 127.0.0.1:5000\nworkers: 1\n"}};
+    journal.environment = R"({"machine":{"cpu":"AMD EPYC","cores":2,"memory_gib":24,"kernel":"6.1.0"},)"
+                          R"("versions":{"hotspare":"0.1.0","compiler":"GCC 12.2"},)"
+                          R"("configuration":"listen: 127.0.0.1:5000\nworkers: 1\n"})";
     return journal;
 }
 
@@ -233,7 +235,7 @@ Journal forged(const std::string& text)
     plan.load[0].name = plan.load[0].path = text;
     plan.method[0].on = text;
     journal.backends = {text, "spare"};
-    journal.environment = {{text, text}};
+    journal.environment = json_text({{text, text}});
     for (Run& run : journal.runs) {
         run.started = text;
         for (ProbeRecord& probe : run.probes) {

@@ -3,6 +3,7 @@
 #include "tests/unit/experiment/example_orders.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <sstream>
 #include <string>

@@ -463,7 +463,7 @@ Journal scripted_journal(std::uint32_t runs, bool flawless)
     journal.repeat = runs;
     journal.target = "hotspare";
     journal.backends = {"primary", "spare"};
-    journal.environment = {{"machine", {{"cores", 2}, {"kernel", "6.1"}}}, {"version", "0.1.0"}};
+    journal.environment = R"({"machine":{"cores":2,"kernel":"6.1"},"version":"0.1.0"})";
     for (std::uint32_t i = 1; i <= runs; ++i) journal.runs.push_back(scripted(i, flawless));
     return journal;
 }
@@ -476,7 +476,7 @@ Journal random_journal(std::uint64_t seed, Witnesses witnesses)
     journal.seed = seed;
     journal.target = "hotspare";
     journal.backends = {"primary", "spare"};
-    journal.environment = {{"version", "0.1.0"}};
+    journal.environment = R"({"version":"0.1.0"})";
     Model model(dice, seed, journal.plan, witnesses);
     const std::size_t runs = 1 + dice.up_to(2);
     for (std::size_t i = 1; i <= runs; ++i) journal.runs.push_back(model.run(static_cast<std::uint32_t>(i)));

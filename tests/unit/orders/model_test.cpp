@@ -1,6 +1,7 @@
 #include "orders/model.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <string>
 
@@ -38,7 +39,7 @@ TEST_P(WrongFields, AreNamed)
     const auto order = parse_new_order(body);
     ASSERT_FALSE(order);
     EXPECT_EQ(order.error().status, 422U);
-    EXPECT_EQ(order.error().members["field"], GetParam().field);
+    EXPECT_EQ(order.error().member("field"), GetParam().field);
     EXPECT_NE(order.error().detail.find(GetParam().field), std::string::npos) << order.error().detail;
     EXPECT_NE(order.error().detail.find("expected"), std::string::npos) << order.error().detail;
 }

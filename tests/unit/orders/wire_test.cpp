@@ -1,6 +1,7 @@
 #include "orders/wire.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace hotspare::orders::wire {
 namespace {
@@ -133,9 +134,7 @@ TEST(WorkProtocol, AnOlderSideMayLeaveOutWhatItDoesNotKnow)
 
 TEST(WorkProtocol, NamesTheFieldThatIsWrong)
 {
-    const auto field = [](const auto& parsed) {
-        return parsed ? std::string("none") : parsed.error().members.value("field", "unnamed");
-    };
+    const auto field = [](const auto& parsed) { return parsed ? std::string("none") : parsed.error().member("field"); };
     EXPECT_EQ(field(parse_lease_call(Json{{"worker", "w"}, {"most", 0}, {"wait_ms", 1}})), "most");
     EXPECT_EQ(field(parse_lease_call(Json{{"worker", ""}, {"most", 1}, {"wait_ms", 1}})), "worker");
     EXPECT_EQ(field(parse_lease_call(Json{{"worker", "w"}, {"most", 1}})), "wait_ms");

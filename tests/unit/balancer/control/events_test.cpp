@@ -1,6 +1,7 @@
 #include "balancer/control/events.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <set>
 #include <string>

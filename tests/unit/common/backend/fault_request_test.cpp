@@ -1,6 +1,7 @@
 #include "common/backend/fault_request.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <string>
 #include <vector>
@@ -54,7 +55,7 @@ TEST(ParseFault, RefusesAParameterThatIsGivenTwice)
     const auto fault = parse_fault({{"mode", "slow"}, {"mode", "error"}}, Json::object(), Mode::error);
     ASSERT_FALSE(fault);
     EXPECT_EQ(fault.error().status, 422U);
-    EXPECT_EQ(fault.error().members["field"], "mode");
+    EXPECT_EQ(fault.error().member("field"), "mode");
 }
 
 TEST(ParseFault, NamesTheFieldThatIsWrong)
@@ -86,7 +87,7 @@ TEST(ParseFault, NamesTheFieldThatIsWrong)
         const auto fault = parse_fault({}, body, Mode::error);
         ASSERT_FALSE(fault) << body;
         EXPECT_EQ(fault.error().status, 422u);
-        EXPECT_EQ(fault.error().members["field"], field) << body;
+        EXPECT_EQ(fault.error().member("field"), field) << body;
         EXPECT_NE(fault.error().detail.find("'" + field + "'"), std::string::npos) << fault.error().detail;
     }
 }

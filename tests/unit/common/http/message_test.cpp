@@ -1,6 +1,7 @@
 #include "common/http/message.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <string>
 
@@ -48,8 +49,8 @@ TEST(ParseJson, SaysWhereItWentWrong)
     const auto wrong = parse_json("{\n  \"a\": tru\n}");
     ASSERT_FALSE(wrong);
     EXPECT_EQ(wrong.error().status, 400u);
-    EXPECT_EQ(wrong.error().members["line"], 2);
-    EXPECT_GE(wrong.error().members["column"].get<int>(), 8);
+    EXPECT_EQ(wrong.error().member("line"), "2");
+    EXPECT_GE(std::stoi(wrong.error().member("column")), 8);
     EXPECT_NE(wrong.error().detail.find("line 2"), std::string::npos) << wrong.error().detail;
 }
 
@@ -89,11 +90,6 @@ TEST(ProblemResponse, SurvivesInvalidUtf8)
 {
     const auto response = problem(Problem{400, "bad \xff byte"}, "id");
     EXPECT_NO_THROW(Json::parse(response.body()));
-}
-
-TEST(HttpDate, IsTheImfFixdate)
-{
-    EXPECT_EQ(http_date(WallTime(seconds(784111777))), "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
 } // namespace

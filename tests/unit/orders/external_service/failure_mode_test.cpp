@@ -1,6 +1,7 @@
 #include "orders/external_service/failure_mode.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <string>
 #include <utility>
@@ -57,7 +58,7 @@ TEST(FailureMode, names_the_field_that_is_wrong)
         const auto fault = parse_failure_mode(body);
         ASSERT_FALSE(fault) << body.dump();
         EXPECT_EQ(fault.error().status, 422U);
-        EXPECT_EQ(fault.error().members["field"], field) << body.dump();
+        EXPECT_EQ(fault.error().member("field"), field) << body.dump();
     }
     EXPECT_EQ(parse_failure_mode(Json::array()).error().status, 422U);
 }

@@ -1,6 +1,7 @@
 #include "orders/order_service/selection.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <string>
 
@@ -24,7 +25,7 @@ std::string refused(const std::string& body, Operation operation = Operation::re
     const auto request = parse_bulk_request(Json::parse(body), operation, now);
     if (request) return {};
     EXPECT_EQ(request.error().status, 422U);
-    return request.error().members.value("field", "none");
+    return request.error().member("field");
 }
 
 Order order(Status status, Duration age, std::string reason = {})

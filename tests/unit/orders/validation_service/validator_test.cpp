@@ -1,6 +1,7 @@
 #include "orders/validation_service/validator.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace hotspare::orders {
 namespace {

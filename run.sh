@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The one entry point: installs, builds, starts, shows, stops, tests and measures hotspare. `./run.sh help` lists it.
 #
-# Every daemon runs under a small supervisor of its own (this script again, `supervise`), which starts it again when it
-# fails. What runs is recorded under .run/SYSTEM/, a process always as "PID START-TIME", so that a number that the
-# kernel has given to another process in the meantime is never mistaken for ours.
+# The daemons of a system run under its `supervisor`, a program of the suite, which this script starts and asks over HTTP
+# (.run/SYSTEM/supervisor.sock). What runs is recorded there too, a process always as "PID START-TIME BOOT-ID", so that a
+# number that the kernel has given to another process in the meantime is never mistaken for ours.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,14 +25,10 @@ PACKAGES_TEST=(pgbouncer)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3 python3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
-READY_SECONDS=15         # from the start to the last daemon's first good answer
-FIRST_ENGINE_SECONDS=60  # the same of a system with engines: the first time a database is made
-PROGRESS_SECONDS=60      # between two lines about a build that is watched through a pipe
-STOP_SECONDS=15          # longer than the balancer's own drain; then SIGKILL
-PAUSE_FIRST_MS=200       # before a failed daemon is started again; doubled each time ...
-PAUSE_MOST_MS=10000      # ... up to this
-HEALTHY_SECONDS=30       # after so long without a failure the pause starts over
-LOG_BYTES=$((8 * 1024 * 1024)) # a larger log is set aside, once, when its daemon starts
+PROGRESS_SECONDS=60 # between two lines about a build that is watched through a pipe
+ANSWER_SECONDS=10 # of a question that the supervisor answers at once
+START_SECONDS=300 # longer than every daemon's own bounds together: the supervisor says earlier what went wrong
+STOP_SECONDS=120  # the same for their ends
 
 usage() {
     cat <<'TEXT'
@@ -44,7 +40,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     the order pipeline with PostgreSQL and Redis, which are
                     started as well, and two processes of each of its services
                     (default: --engine sqlite)
-  status            list the running systems and daemons
+  status            list the running systems and daemons; one whose supervisor
+                    was killed gets another, which adopts its daemons
   logs [-f] [NAME]  show the logs of all daemons or of one; -f follows them
   stop [NAME]       stop everything that `up` started, or one system or daemon
                     by its name in `status`
@@ -92,8 +89,8 @@ refuse() { complain "$@"; exit 2; }
 
 systems() {
     local file names=()
-    for file in "$ROOT"/config/*.system; do
-        [[ -e $file ]] && names+=("$(basename "$file" .system)")
+    for file in "$ROOT"/config/*.system.yaml; do
+        [[ -e $file ]] && names+=("$(basename "$file" .system.yaml)")
     done
     echo "${names[*]}"
 }
@@ -246,7 +243,7 @@ program_path() { # NAME -> the program's file
 # --- system descriptions ----------------------------------------------------------------------------------------------
 
 system_file() {
-    local file=$ROOT/config/$1.system
+    local file=$ROOT/config/$1.system.yaml
     [[ $1 =~ ^[a-z0-9-]+$ && -e $file ]] || refuse "unknown system '$1'; known: $(systems)"
     echo "$file"
 }
@@ -254,37 +251,13 @@ system_file() {
 # The directory of a running system; one that is shifted has its own, so both can run.
 instance_dir() { if ((OFFSET)); then echo "$RUN/$1+$OFFSET"; else echo "$RUN/$1"; fi; }
 
-# A description's ${port:N} is N shifted by the offset (so ${port:0} is the offset itself).
-daemon_lines() { # SYSTEM [NAME]... -> "NAME COMMAND-LINE" of each daemon, or of these
-    local line
-    while IFS= read -r line || [[ -n $line ]]; do
-        line=${line%%#*}
-        [[ $line =~ ^([^[:space:]]+) ]] || continue
-        (($# == 1)) || [[ " ${*:2} " == *" ${BASH_REMATCH[1]} "* ]] || continue
-        while [[ $line =~ \$\{port:([0-9]+)\} ]]; do
-            line=${line//"${BASH_REMATCH[0]}"/$((BASH_REMATCH[1] + OFFSET))}
-        done
-        echo "$line"
-    done <"$(system_file "$1")"
-}
+programs_of() { sed -nE 's/^ +program: +([a-z0-9_-]+).*/\1/p' "$(system_file "$1")" | sort -u; } # SYSTEM
 
-daemon_names() { daemon_lines "$1" | while read -r name _; do echo "$name"; done; }
-
-service_ports() { # SYSTEM [NAME]... -> the port that each serves on, shifted: its --port, or `listen` of its --config
-    local line port
-    daemon_lines "$@" | while IFS= read -r line; do
-        if [[ $line =~ --port[[:space:]]+([0-9]+) ]]; then
-            echo "${BASH_REMATCH[1]}"
-        elif [[ $line =~ --config[[:space:]]+([^[:space:]]+) ]]; then
-            port=$(sed -nE 's/^listen:.*:([0-9]+).*/\1/p' "$ROOT/${BASH_REMATCH[1]}")
-            echo $((port + OFFSET))
-        fi
+ports_of() { # SYSTEM -> every port that its file names, shifted
+    local port
+    grep -oE '\$\{port:[1-9][0-9]*\}' "$(system_file "$1")" | tr -dc '0-9\n' | sort -nu | while read -r port; do
+        echo $((port + OFFSET))
     done
-}
-
-all_ports() { # SYSTEM [NAME]... -> the same and the control ports
-    service_ports "$@"
-    daemon_lines "$@" | sed -nE 's/.*--control-port +([0-9]+).*/\1/p'
 }
 
 suggestions() { # SYSTEM -> what to try, at most 80 columns wide
@@ -330,31 +303,18 @@ TEXT
 
 # --- processes --------------------------------------------------------------------------------------------------------
 
-start_time() { # PID: START_TIME is its start in clock ticks since boot, empty if it is gone (proc(5), field 22 of stat)
-    local stat
-    START_TIME=''
-    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
-    stat=${stat##*) }
-    # shellcheck disable=SC2086 # split into fields
-    set -- $stat
-    [[ $1 == Z ]] || START_TIME=${20}
-}
-
-record() { # FILE PID; starts no process, because ^C would end that one as well
-    start_time "$2"
-    echo "$2 $START_TIME" >"$1"
-}
-
-live_pid() { # FILE -> the recorded process, if it is still that one
-    local pid start
-    { read -r pid start <"$1"; } 2>/dev/null || return 1
-    start_time "$pid"
-    [[ -n $start && $START_TIME == "$start" ]] && echo "$pid"
+# The process that a record names, if it is still that one: its start in clock ticks since boot (proc(5), field 22 of
+# stat) is that of the record.
+live_pid() { # FILE
+    local pid start stat
+    { read -r pid start _ <"$1" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null || return 1
+    read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != Z && ${stat[19]} == "$start" ]] && echo "$pid"
 }
 
 instance_alive() { # DIRECTORY
     local file
-    for file in "$1"/*.pid "$1"/*.supervisor; do
+    for file in "$1"/*.pid; do
         live_pid "$file" >/dev/null && return 0
     done
     return 1
@@ -386,10 +346,10 @@ instance_of() { # PID -> the running instance whose daemon it is, nothing if it 
     done
 }
 
-# busy_ports SYSTEM [NAME]... -> one line for each port that is taken, and how to free those that hotspare itself has
+# busy_ports SYSTEM -> one line for each port that is taken, and how to free those that hotspare itself has
 busy_ports() {
     local port owner instance own=()
-    for port in $(all_ports "$@"); do
+    for port in $(ports_of "$1"); do
         owner=$(port_owner "$port")
         [[ -n $owner ]] || continue
         instance=''
@@ -405,132 +365,46 @@ busy_ports() {
 
 # --- the supervisor ---------------------------------------------------------------------------------------------------
 
-# supervise DIRECTORY NAME COMMAND...: keeps one daemon running until SIGTERM. Exit codes 0 and 2 are the daemon's own
-# decision (asked to stop, bad usage): starting it again would not change its mind. An engine that exits with 0 was
-# stopped by its own tools (pg_ctl stop, redis-cli shutdown) or by a signal, and is started again: the services need it.
-#
-# A process that has just been forked can lose a SIGTERM. So the command that stops the instance leaves the mark
-# `stopping` before it sends the signal. A child checks the mark once it handles the signal, so one of the two is seen.
-supervise() {
-    local directory=$1 name=$2 pause=$PAUSE_FIRST_MS started code
-    shift 2
-    SUPERVISED='' ENDED='' STOPPING=false
-    trap 'STOPPING=true; end_supervised' TERM
-    trap '' INT HUP
-    while ! must_stop "$directory"; do
-        rotate "$directory/$name.log"
-        (must_stop "$directory" || exec "$@") </dev/null >>"$directory/$name.log" 2>&1 &
-        SUPERVISED=$!
-        if $STOPPING; then end_supervised; fi # the signal came before there was a number to pass it on to
-        started=$SECONDS
-        record "$directory/$name.pid.new" "$SUPERVISED"
-        mv "$directory/$name.pid.new" "$directory/$name.pid"
-        await_supervised && code=0 || code=$?
-        SUPERVISED=''
-        rm -f "$directory/$name.pid"
-        must_stop "$directory" && break
-        note "$directory" "$name" "$(describe_exit "$code") after $((SECONDS - started)) s"
-        if ((code == 2)) || { ((code == 0)) && [[ ! -e $directory/$name.engine ]]; }; then break; fi
-        if ((SECONDS - started >= HEALTHY_SECONDS)); then pause=$PAUSE_FIRST_MS; fi
-        rest "$pause"
-        pause=$((pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS))
-        echo . >>"$directory/$name.restarts"
-    done
-    rm -f "$directory/$name.supervisor"
+ask() { # DIRECTORY METHOD PATH -> the supervisor's answer; fails if that is no success
+    local seconds=$ANSWER_SECONDS
+    if [[ $2 == POST ]]; then seconds=$START_SECONDS; fi
+    # The name of a socket has 107 bytes at most, the folder's may have more.
+    (cd "$1" 2>/dev/null && exec curl -s --fail-with-body --max-time "$seconds" --unix-socket supervisor.sock \
+        -X "$2" "http://supervisor$3")
 }
 
-must_stop() { $STOPPING || [[ -e $1/stopping ]]; } # DIRECTORY
-
-# A trapped signal ends `wait` early, so wait until the process is really gone. (Its standard error is where bash would
-# announce what it was killed by; note() tells that better.)
-await_supervised() {
-    local code=0
-    while :; do
-        wait "$SUPERVISED" 2>/dev/null && code=0 || code=$?
-        kill -0 "$SUPERVISED" 2>/dev/null || return "$code"
-    done
-}
-
-end_supervised() { # once: the second signal would end the daemon in the middle of its last requests
-    [[ -n $SUPERVISED && $ENDED != "$SUPERVISED" ]] || return 0
-    ENDED=$SUPERVISED
-    terminate "$SUPERVISED"
-}
-
-# PID. SIGCONT: a stopped process could not act on SIGTERM. SIGINT: for PostgreSQL SIGTERM alone means when its last
-# client has gone; SIGINT alone, which background jobs ignore, could come before it has its own idea of it.
-terminate() {
-    local name=''
-    kill -TERM "$1" 2>/dev/null || true
-    { read -r name <"/proc/$1/comm"; } 2>/dev/null || true
-    if [[ $name == postgres ]]; then kill -INT "$1" 2>/dev/null || true; fi
-    kill -CONT "$1" 2>/dev/null || true
-}
-
-rest() { # MILLISECONDS, or until the supervisor is told to stop
-    sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))" &
-    wait $! 2>/dev/null || kill $! 2>/dev/null || true
-}
-
-describe_exit() { # CODE
-    local signal
-    if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
-        echo "was ended by SIG$signal"
-    else
-        echo "exited with $1"
-    fi
-}
-
-note() { # DIRECTORY NAME TEXT: into the log and, as the latest word, into NAME.state
-    echo "$3" >"$1/$2.state"
-    printf '%s run.sh: %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$2" "$3" >>"$1/$2.log"
-}
-
-rotate() { # LOG
-    local size
-    size=$(stat -c %s "$1" 2>/dev/null) || return 0
-    ((size < LOG_BYTES)) || mv "$1" "$1.1"
-}
-
-# --- up ---------------------------------------------------------------------------------------------------------------
-
-# start_daemons SYSTEM DIRECTORY [NAME]...: each (or each of these) under a supervisor. An interruption waits until
-# every supervisor is recorded, so that the command that stops them finds all.
-start_daemons() {
-    local line lines words programs=() i name word folder
-    mapfile -t lines < <(daemon_lines "$1" "${@:3}")
-    for line in "${lines[@]}"; do
-        read -ra words <<<"$line"
-        programs+=("$(program_path "${words[1]}")")
-        rm -f "$2/${words[0]}".{state,restarts,engine}
-        if is_engine "${words[1]}"; then : >"$2/${words[0]}.engine"; fi
-    done
+# launch DIRECTORY: its supervisor, by the command line in supervisor.command; returns when it answers. It has a session
+# of its own: ^C and a closed terminal are for this script, which then decides what ends. An interruption waits until
+# SUPERVISOR is known.
+launch() {
+    local words
+    mapfile -t words <"$1/supervisor.command"
     INTERRUPTED=false
     trap 'INTERRUPTED=true' INT TERM HUP
-    for i in "${!lines[@]}"; do
-        read -ra words <<<"${lines[i]}"
-        # A session of its own: ^C and a closed terminal are for this script, which then decides what ends. The lock on
-        # descriptor 9 is not inherited either, or it would be held for as long as the daemon lives.
-        name=${words[0]}
-        for word in "${!words[@]}"; do # a description's paths below .run/SYSTEM/ belong to the instance
-            if [[ ${words[word]} == *://* ]]; then folder=$(percent_encoded "$2"); else folder=$2; fi
-            words[word]=${words[word]//.run\/$1\//"$folder/"}
-        done
-        (cd "$ROOT" && close_inherited && umask 077 &&
-            exec setsid "$BASH" "$ROOT/run.sh" supervise "$2" "$name" "${programs[i]}" "${words[@]:2}") \
-            </dev/null >>"$2/$name.log" 2>&1 &
-        record "$2/$name.supervisor" $!
-    done
+    (cd "$ROOT" && close_inherited && umask 077 && exec setsid "${words[@]}") </dev/null >>"$1/supervisor.log" 2>&1 &
+    SUPERVISOR=$!
     trap 'interrupted' INT TERM HUP
     if $INTERRUPTED; then interrupted; fi
+    answers "$1" || {
+        tail -n 5 "$1/supervisor.log" >&2
+        return 1
+    }
 }
 
-percent_encoded() { # PATH, as a part of a URL (RFC 3986 §2.1)
-    local LC_ALL=C i byte
-    for ((i = 0; i < ${#1}; i++)); do
-        byte=${1:i:1}
-        if [[ $byte == [A-Za-z0-9/._~-] ]]; then printf %s "$byte"; else printf '%%%02X' "'$byte"; fi
+answers() { # DIRECTORY: waits for the supervisor that was launched; fails if that ends
+    until ask "$1" GET /missing >/dev/null; do
+        kill -0 "$SUPERVISOR" 2>/dev/null || return 1
+        sleep 0.02
     done
+}
+
+# supervised DIRECTORY: if the supervisor of what runs there was killed, another one takes over. The daemons notice nothing.
+supervised() {
+    ! ask "$1" GET /missing >/dev/null || return 0
+    ! live_pid "$1/supervisor.pid" >/dev/null || fail "the supervisor of $(basename "$1") does not answer"
+    [[ -e $1/supervisor.command ]] || fail "$1/supervisor.command is missing: who started what runs there?"
+    launch "$1" || fail "no supervisor for $(basename "$1"); logs: ${1#"$PWD"/}"
+    say "the supervisor of $(basename "$1") had ended; another has adopted its daemons"
 }
 
 interrupted() {
@@ -540,41 +414,26 @@ interrupted() {
 
 ignore_signals() { trap '' INT TERM HUP; } # from here to the end nothing may cut the clean-up short
 
-# An order service is healthy before it has met its store; what it says about the queue it has from there.
-ready_path() { if [[ $1 == orders* && $2 == gateway ]]; then echo queue; else echo health; fi; } # SYSTEM NAME
-
-is_ready() { # SYSTEM DIRECTORY NAME PORT
-    if [[ -e $2/$3.engine ]]; then
-        (exec 3<>"/dev/tcp/127.0.0.1/$4") 2>/dev/null
-    else
-        curl -fs -o /dev/null --max-time 1 "http://127.0.0.1:$4/$(ready_path "$1" "$3")"
+# start_all DIRECTORY: every daemon that does not run; returns when all are ready, or says what went wrong. `wait` is
+# interrupted by a signal, curl would not be.
+start_all() {
+    local told=$1/supervisor.answer
+    ask "$1" POST /start >"$told" 2>/dev/null &
+    if wait $!; then
+        rm -f "$told"
+        return
     fi
+    if [[ -s $told ]]; then
+        say "$(<"$told")" >&2
+    else
+        complain "the supervisor of $(basename "$1") does not answer; the end of its log:"
+        tail -n 5 "$1/supervisor.log" >&2
+    fi
+    rm -f "$told"
+    return 1
 }
 
-# await_ready SYSTEM DIRECTORY [NAME]...: until every daemon (or each of these) answers with success; fails when one
-# gives up.
-await_ready() {
-    local seconds=$READY_SECONDS deadline port name failed names=("${@:3}")
-    ((${#names[@]})) || mapfile -t names < <(daemon_names "$1")
-    if compgen -G "$2/*.engine" >/dev/null; then seconds=$FIRST_ENGINE_SECONDS; fi
-    deadline=$((SECONDS + seconds))
-    for name in "${names[@]}"; do
-        port=$(service_ports "$1" "$name")
-        until is_ready "$1" "$2" "$name" "$port"; do
-            if [[ -e $2/stopping ]]; then say "$1 was stopped while it started" >&2; return 1; fi
-            for failed in "${names[@]}"; do
-                [[ ! -e $2/$failed.state ]] || { report_failure "$2" "$failed" "$(<"$2/$failed.state")"; return 1; }
-            done
-            ((SECONDS < deadline)) || { say "port $port: no good answer within $seconds s" >&2; return 1; }
-            sleep 0.05
-        done
-    done
-}
-
-report_failure() { # DIRECTORY NAME TEXT
-    say "$2 $3; the end of its log:" >&2
-    tail -n 5 "$1/$2.log" >&2
-}
+# --- up ---------------------------------------------------------------------------------------------------------------
 
 # bring_up SYSTEM: starts it and waits until it answers. Until it does, the end of this script, for whatever reason, is
 # the end of the system; from then on it stays, whatever becomes of this script.
@@ -583,22 +442,29 @@ bring_up() {
     directory=$(instance_dir "$1")
     busy=$(busy_ports "$1")
     [[ -z $busy ]] || refuse "$busy"
-    mapfile -t programs < <(daemon_lines "$1" | while read -r _ program _; do echo "$program"; done | sort -u)
+    mapfile -t programs < <(programs_of "$1")
     for target in "${programs[@]}"; do is_engine "$target" || targets+=("$target"); done
     if ((${#targets[@]} < ${#programs[@]})); then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
+    targets+=(supervisor)
     build "${targets[@]}"
     for target in "${targets[@]}"; do program_path "$target" >/dev/null; done
     umask 077
     mkdir -p "$directory"
-    rm -f "$directory/stopping"
-    trap 'ignore_signals; stop_instance "$(instance_dir "'"$1"'")"' EXIT
-    start_daemons "$1" "$directory"
-    if ! await_ready "$1" "$directory"; then
+    printf '%s\n' "$(program_path supervisor)" --config "$(system_file "$1")" --port-offset "$OFFSET" \
+        --directory "$directory" --programs "$BUILD" --engines "$ROOT/engines" --config-folder "$ROOT/config" \
+        >"$directory/supervisor.command"
+    SUPERVISOR=''
+    trap 'ignore_signals; abandon "$(instance_dir "'"$1"'")"' EXIT
+    if ! launch "$directory" || ! start_all "$directory"; then
         ignore_signals
         fail "$1 did not start; logs: ${directory#"$PWD"/}"
     fi
     ignore_signals
     trap - EXIT
+}
+
+abandon() { # DIRECTORY: of a start that failed or was interrupted
+    if [[ -n $SUPERVISOR ]] && answers "$1"; then stop_instance "$1"; fi
 }
 
 up() { # [SYSTEM] [--engine NAME]
@@ -629,7 +495,8 @@ up() { # [SYSTEM] [--engine NAME]
     directory=$(instance_dir "$system")
     take_lock
     ensure_packages "${PACKAGES_RUN[@]}"
-    if instance_alive "$directory" && [[ -e $directory/stopping ]]; then
+    if instance_alive "$directory"; then supervised "$directory"; fi
+    if is_stopping "$directory"; then
         say "$system is being stopped; starting it when that is done"
         stop_instance "$directory"
     fi
@@ -646,39 +513,21 @@ up() { # [SYSTEM] [--engine NAME]
     say "  ./run.sh logs -f      ./run.sh stop"
 }
 
-# complete SYSTEM DIRECTORY: starts what a running system lacks: every daemon without a supervisor, whether it has ended
-# or is only left alone. The others are not touched; if this fails or is interrupted, everything stays as far as it got.
-complete() {
-    local name names pid busy lacking=()
-    mapfile -t names < <(daemon_names "$1")
-    for name in "${names[@]}"; do
-        live_pid "$2/$name.supervisor" >/dev/null || lacking+=("$name")
-    done
-    if ((${#lacking[@]} == 0)); then
-        say "$1 already runs:"
-        show_instance "$2"
-        return
-    fi
-    say "$1 runs, but not all of it; starting again: ${lacking[*]}"
-    umask 077
-    for name in "${lacking[@]}"; do
-        if pid=$(live_pid "$2/$name.pid"); then end_process "$2/$name.pid" "$pid"; fi
-    done
-    busy=$(busy_ports "$1" "${lacking[@]}")
-    [[ -z $busy ]] || refuse "$busy"
-    start_daemons "$1" "$2" "${lacking[@]}"
-    await_ready "$1" "$2" "${lacking[@]}" || fail "$1 is still not complete; see ./run.sh status and ./run.sh logs"
-    say "$1 is up:"
-    show_instance "$2"
-}
+is_stopping() { [[ $(ask "$1" GET /status) == *'"stopping":true'* ]]; } # DIRECTORY
 
-end_process() { # FILE PID: the process that is recorded there, by force if it takes too long
-    local deadline=$((SECONDS + STOP_SECONDS))
-    terminate "$2"
-    while live_pid "$1" >/dev/null; do
-        if ((SECONDS >= deadline)); then kill -KILL "$2" 2>/dev/null || true; fi
-        sleep 0.05
-    done
+# complete SYSTEM DIRECTORY: starts what a running system lacks. The others are not touched; if this fails or is
+# interrupted, everything stays as far as it got.
+complete() {
+    local missing
+    missing=$(ask "$2" GET /missing)
+    if [[ -z $missing ]]; then
+        say "$1 already runs:"
+    else
+        say "$1 runs, but not all of it; starting again: $missing"
+        start_all "$2" || fail "$1 is still not complete; see ./run.sh status and ./run.sh logs"
+        say "$1 is up:"
+    fi
+    show_instance "$2"
 }
 
 take_lock() { # two `up` at once would both find the ports free
@@ -689,31 +538,14 @@ take_lock() { # two `up` at once would both find the ports free
 
 # --- status, logs, stop -----------------------------------------------------------------------------------------------
 
-show_instance() { # DIRECTORY
-    local file name pid restarts state
-    for file in "$1"/*.log; do
-        [[ -e $file ]] || continue
-        name=$(basename "$file" .log)
-        restarts=$(wc -l 2>/dev/null <"$1/$name.restarts") || restarts=0
-        if pid=$(live_pid "$1/$name.pid"); then
-            say "$(printf '  %-20s pid %-8s ports %-14s restarts %s' "$name" "$pid" "$(ports_of "$pid")" "$restarts")"
-        else
-            state=$(cat "$1/$name.state" 2>/dev/null || echo stopped)
-            if ! live_pid "$1/$name.supervisor" >/dev/null; then state+="; ./run.sh up starts it again"; fi
-            say "$(printf '  %-20s down: %s' "$name" "$state")"
-        fi
-    done
-}
-
-ports_of() { # PID -> the ports that it listens on
-    ss -H -ltnp 2>/dev/null | grep -F "pid=$1," | grep -oE ':[0-9]+ ' | tr -d ': ' | sort -nu | paste -sd, || true
-}
+show_instance() { say "$(ask "$1" GET '/status?format=text')"; } # DIRECTORY
 
 status() {
     take_at_most 0 status "$@"
     local directory directories
     mapfile -t directories < <(running_instances)
     for directory in "${directories[@]}"; do
+        supervised "$directory"
         say "$(basename "$directory"):"
         show_instance "$directory"
     done
@@ -747,45 +579,12 @@ logs() { # of what runs; if nothing does, those that are left from the last time
     tail -n 50 "${follow[@]}" -- "${files[@]}"
 }
 
-# What uses an engine has ended, with what it still had to write, before the engine does.
-stop_instance() { # DIRECTORY
-    [[ ! -d $1 ]] || : >"$1/stopping"
-    end_recorded "$1" '*' but-engines
-    end_recorded "$1" '*'
-}
-
-records() { # DIRECTORY NAME|'*' [but-engines] -> its records of processes, or those of one daemon
-    local file
-    for file in "$1"/*.supervisor "$1"/*.pid; do
-        [[ -e $file && ($2 == '*' || $(basename "${file%.*}") == "$2") ]] || continue
-        [[ ${3:-} == but-engines && -e ${file%.*}.engine ]] || echo "$file"
-    done
-}
-
-# end_recorded DIRECTORY NAME|'*' [but-engines]: supervisors first, each ends its own daemon; then the others, by force.
-# A supervisor gets the signal again and again, as the first one may have come too early for it; a daemon once, as it
-# counts them.
-end_recorded() {
-    local file files pid alive=true told=' ' deadline=$((SECONDS + STOP_SECONDS))
-    while $alive && ((SECONDS < deadline)); do
-        alive=false
-        mapfile -t files < <(records "$@")
-        for file in "${files[@]}"; do
-            pid=$(live_pid "$file") || continue
-            alive=true
-            if [[ $file == *.supervisor ]]; then
-                kill -TERM "$pid" 2>/dev/null || true
-            elif ! live_pid "${file%.pid}.supervisor" >/dev/null && [[ $told != *" $pid "* ]]; then
-                told+="$pid " # a daemon whose supervisor was killed
-                terminate "$pid"
-            fi
-        done
-        ! $alive || sleep 0.05
-    done
-    mapfile -t files < <(records "$@")
-    for file in "${files[@]}"; do
-        if pid=$(live_pid "$file"); then kill -KILL "$pid" 2>/dev/null || true; fi
-        rm -f "$file"
+stop_instance() { # DIRECTORY; its daemons end in order, by force if they take too long, and then the supervisor
+    local deadline=$((SECONDS + STOP_SECONDS))
+    ask "$1" POST /stop >/dev/null || true
+    while instance_alive "$1"; do
+        ((SECONDS < deadline)) || fail "$(basename "$1") has not ended within $STOP_SECONDS s; see ./run.sh status"
+        sleep 0.02
     done
 }
 
@@ -800,6 +599,7 @@ stop() { # [NAME]: of a system, an instance or a daemon, as `status` prints it
     done
     if ((${#matching[@]})); then
         for directory in "${matching[@]}"; do
+            supervised "$directory"
             stop_instance "$directory"
             say "stopped $(basename "$directory")"
         done
@@ -807,13 +607,15 @@ stop() { # [NAME]: of a system, an instance or a daemon, as `status` prints it
     fi
     for directory in "${directories[@]}"; do # no system has the name; a daemon may
         if ((!OFFSET)) || [[ $directory == *+$OFFSET ]]; then
-            [[ -z $(records "$directory" "$name") ]] || matching+=("$directory")
+            [[ ! -e $directory/$name.log || $name == supervisor ]] || matching+=("$directory")
         fi
     done
     ((${#matching[@]} < 2)) ||
         refuse "$name runs in $(names_of "${matching[@]}"): stop one of them, or say which by --port-offset"
     if ((${#matching[@]})); then
-        end_recorded "${matching[0]}" "$name"
+        supervised "${matching[0]}"
+        ask "${matching[0]}" POST "/daemons/$name/stop" >/dev/null ||
+            fail "$name of $(names_of "${matching[0]}") could not be stopped; see ./run.sh status"
         say "stopped $name of $(names_of "${matching[@]}")"
         return
     fi
@@ -980,7 +782,7 @@ main() {
             arguments=(help)
             break
             ;;
-        supervise | test | bench | fuzz | experiment | bakeoff | prove) # theirs is the rest of the line
+        test | bench | fuzz | experiment | bakeoff | prove) # theirs is the rest of the line
             arguments+=("$@")
             break
             ;;
@@ -993,7 +795,7 @@ main() {
     command=$1
     shift
     case $command in
-    up | status | logs | stop | demo | experiment | bakeoff | prove | bench | fuzz | lint | supervise) "$command" "$@" ;;
+    up | status | logs | stop | demo | experiment | bakeoff | prove | bench | fuzz | lint) "$command" "$@" ;;
     build)
         take_at_most 0 build "$@"
         build all

@@ -52,9 +52,10 @@ constexpr auto first_round = milliseconds(50);
 void serve(App& app, const Config& config)
 {
     ::mallopt(M_MMAP_THRESHOLD, mapped_size);
-    const unsigned count = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+    const unsigned wanted = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
     const auto addresses = resolve_backends(config);
-    const Listeners listeners = open_listeners(app.io(), config, count);
+    const Listeners listeners = open_listeners(app.io(), config, wanted);
+    const auto count = static_cast<unsigned>(listeners.descriptors.size());
     const RouteTable routes(config.routes);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) {
@@ -81,8 +82,10 @@ void serve(App& app, const Config& config)
         };
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
-        workers.push_back(std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i,
-                                                   count, listeners.descriptors[i], std::move(hooks)));
+        workers.push_back(std::make_unique<Worker>(
+            config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
+            Worker::Listener{.descriptor = listeners.descriptors[i], .inherited = listeners.inherited},
+            std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));

@@ -4,13 +4,18 @@
 #include "common/error.hpp"
 #include "common/http/address.hpp"
 #include "common/log.hpp"
+#include "common/process/listen_sockets.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace hotspare::balancer {
@@ -61,6 +66,26 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
                                      source, config::format_host_port({config.listen_host, config.listen_port}),
                                      ec.message()));
     };
+    // While no balancer serves these, connections wait in them for the next one.
+    auto inherited = process::take_inherited("listen", {result.endpoint.address().to_string(), result.endpoint.port()});
+    if (!inherited.empty()) {
+        const auto bound = process::bound_to(inherited.front().get());
+        result.endpoint = {asio::ip::make_address(bound.host), bound.port};
+        result.inherited = true;
+        if (inherited.size() > count)
+            log::warn("{} sockets were handed down for {} workers: one more worker serves each of the others",
+                         inherited.size(), count);
+        for (std::size_t i = 0; i < std::max<std::size_t>(count, inherited.size()); ++i) {
+            // Fewer sockets than workers: several workers accept from one.
+            const int own = i < inherited.size()
+                                ? inherited[i].release()
+                                : ::fcntl(result.descriptors[i % inherited.size()], F_DUPFD_CLOEXEC, 0);
+            if (own < 0) throw StartupError(fmt::format("cannot share a socket: {}", std::strerror(errno)));
+            result.descriptors.push_back(own);
+        }
+        return result;
+    }
+
     const auto open = [&](bool share) {
         tcp::acceptor acceptor(context);
         error_code ec;

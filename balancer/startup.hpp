@@ -22,7 +22,10 @@ std::vector<Addresses> resolve_backends(const Config& config);
 struct Listeners {
     boost::asio::ip::tcp::endpoint endpoint; ///< with the real port
     std::vector<int> descriptors;            ///< bound, listening, not yet owned by a worker
+    bool inherited = false; ///< others hold them too: connections wait in them for the process after us
 };
+/// Those that were handed down to us (common/process/listen_sockets.hpp), else new ones. `count` at least: each
+/// inherited socket needs a worker, or its connections would wait for ever.
 Listeners open_listeners(boost::asio::io_context& context, const Config& config, unsigned count);
 
 } // namespace hotspare::balancer

@@ -3,6 +3,7 @@
 #include "common/help.hpp"
 #include "common/log.hpp"
 #include "common/privileges.hpp"
+#include "common/process/listen_sockets.hpp"
 #include "common/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -286,15 +287,16 @@ void raise_descriptor_limit()
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int run_daemon(const log::Settings& log_settings, const std::string& user, const std::vector<std::string>& warnings,
-               const std::function<void(App&)>& body)
+int run_daemon(const AppInfo& info, const log::Settings& log_settings, const std::string& user,
+               const std::vector<std::string>& warnings, const std::function<void(App&)>& body)
 {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    if (user.empty())
-        give_up_capabilities();
-    else
+    if (!user.empty())
         become_user(user);
+    else if (!info.keeps_rights)
+        give_up_capabilities();
+    process::claim_inherited();
     std::vector<std::string> usage_errors;
     {
         const log::Session session(log_settings);
@@ -345,6 +347,9 @@ void App::ready(std::string_view host, std::uint16_t port, const std::vector<Rea
             },
             value);
     if (!details.empty()) details += ')';
+    for (const auto& socket : process::unused_inherited())
+        log::warn("the inherited socket {} is for no listener of this daemon; connections to it are not answered",
+                  socket);
     log::event(log::Level::info, fmt::format("listening on {}{}", url, details), all);
 }
 
@@ -405,7 +410,7 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
                            options.config_file.empty() ? info.name : options.config_file);
         }
         if (options.print_config || options.check_config) return EXIT_SUCCESS;
-        return run_daemon(log, options.user, loader.warnings(), body);
+        return run_daemon(info, log, options.user, loader.warnings(), body);
     } catch (const UsageError& e) {
         for (const auto& message : e.messages) print_error(message);
         return exit_usage;

@@ -41,6 +41,8 @@ namespace asio = boost::asio;
 struct AppInfo {
     std::string name;    ///< of the daemon: appears in every log line and message
     std::string summary; ///< one line for --help
+    /// Started by root, it remains root with every capability: what it starts may need them. Others give them up.
+    bool keeps_rights = false;
 };
 
 /// What else a daemon says when it is ready, {"control_port", 5011}.

@@ -43,7 +43,7 @@ bool kills(const Step& step)
 }
 
 /// A machine that is short of something now may have it at the next look; the bound on the undoing ends the tries.
-void start_again(Child& child)
+void start_again(process::Child& child)
 {
     try {
         child.start();

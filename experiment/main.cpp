@@ -175,7 +175,7 @@ struct CommandLine {
 
         // Its flags are its own: main() hands the rest of the line over before this is parsed.
         app.add_subcommand("load", "send load and print the measurements; no fault, no verdict");
-        orders_command->add_option("--config", places.config, "folder of orders.system")->group("Paths");
+        orders_command->add_option("--config", places.config, "folder of orders.system.yaml")->group("Paths");
         orders_command->add_option("--programs", places.programs, "folder of the build")->group("Paths");
         for (auto* command : {run_command, list_command, bakeoff_command}) {
             command->add_option("--library", places.library, "folder of the experiments")->group("Paths");

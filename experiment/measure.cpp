@@ -28,6 +28,7 @@ constexpr std::array<Named, measure_count> names{{
     {"error_rate", Unit::share, true, true},
     {"availability", Unit::share, true, false},
     {"stalled", Unit::count, true, true},
+    {"failed_not_in_flight", Unit::count, false, true},
     {"given_up", Unit::count, true, true},
     {"duplicated", Unit::count, true, true},
     {"p50", Unit::milliseconds, true, true},
@@ -154,6 +155,25 @@ std::optional<double> failback(const Run& run, const FaultSpan& span)
             first = sample.done;
     if (!first) return std::nullopt;
     return to_milliseconds(*first - *span.end());
+}
+
+/// Whether the request was on its way when a fault took effect. That took until the fault was confirmed: a process that
+/// is killed may still be given requests that no process will answer.
+bool was_in_flight(const Sample& sample, const Run& run)
+{
+    return sample.sent != sample.done && std::ranges::any_of(run.faults, [&](const FaultRecord& fault) {
+               return fault.effective && sample.sent <= fault.confirmed && sample.done >= fault.triggered;
+           });
+}
+
+std::optional<double> failed_not_in_flight(const Plan& plan, const Run& run)
+{
+    std::uint64_t count = 0;
+    for (const Sample& sample : run.samples) {
+        const Stream* const stream = stream_of(plan, sample);
+        if (stream != nullptr && stream->must_succeed && !is_good(sample) && !was_in_flight(sample, run)) ++count;
+    }
+    return static_cast<double>(count);
 }
 
 std::optional<double> outage(const Plan& plan, const Run& run)
@@ -301,6 +321,7 @@ Measures measure(const Plan& plan, const Run& run)
         result.set(Measure::detection, Phase::all, detection(run, span));
         result.set(Measure::failover, Phase::all, failover(run, span));
         result.set(Measure::failback, Phase::all, failback(run, span));
+        result.set(Measure::failed_not_in_flight, Phase::all, failed_not_in_flight(plan, run));
     }
     result.set(Measure::outage, Phase::all, outage(plan, run));
     result.set(Measure::gap, Phase::all, gap(run));

@@ -34,12 +34,14 @@ std::optional<Phase> phase_of(std::string_view word) noexcept;
 
 enum class Measure : std::uint8_t {
     // Counts and shares; of the streams that must succeed.
-    requests,     ///< due
-    failed,       ///< without a good answer
-    lost,         ///< failed, and executed by no server
-    error_rate,   ///< failed / requests
-    availability, ///< 1 - error_rate
-    stalled,      ///< took longer than 100 ms, or failed
+    requests,             ///< due
+    failed,               ///< without a good answer
+    lost,                 ///< failed, and executed by no server
+    error_rate,           ///< failed / requests
+    availability,         ///< 1 - error_rate
+    stalled,              ///< took longer than 100 ms, or failed
+    failed_not_in_flight, ///< failed although no fault met it on its way: sent after the fault was confirmed, or never;
+                          ///< of the whole run only
     // Of the streams that may fail, because they must not be repeated.
     given_up, ///< without a good answer
     // Of all streams.

@@ -540,7 +540,7 @@ config::HostPort validator_of(const OrdersOptions& options, const config::HostPo
         if (!origin) throw UsageError(fmt::format("--validator: {}", origin.error().message));
         return resolve(*origin);
     }
-    constexpr int distance = 8080 - 5103; // of the two ports in config/orders.system
+    constexpr int distance = 8080 - 5103; // of the two ports in config/orders.system.yaml
     if (gateway.port <= distance) throw UsageError("--target: a gateway on this port needs a --validator as well");
     return {gateway.host, static_cast<std::uint16_t>(gateway.port - distance)};
 }

@@ -1,6 +1,7 @@
 #include "experiment/orders_testbed.hpp"
 
 #include "common/error.hpp"
+#include "common/process/system.hpp"
 #include "common/socket.hpp"
 #include "experiment/fetch.hpp"
 
@@ -8,10 +9,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fstream>
 #include <random>
 #include <set>
-#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -22,42 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr Duration ready_time = seconds(20);
 constexpr Duration look_again = milliseconds(20);
-constexpr std::string_view variable = "${port:";
 constexpr unsigned gateway_port = 8080;
 constexpr unsigned validator_port = 5103; ///< the control port of external_service
-
-using Words = std::vector<std::string>;
-
-std::vector<Words> read_system(const fs::path& file)
-{
-    std::ifstream in(file);
-    if (!in) throw UsageError(fmt::format("{}: cannot be read", file.string()));
-    std::vector<Words> daemons;
-    for (std::string line; std::getline(in, line);) {
-        if (line.empty() || line.starts_with('#')) continue;
-        std::istringstream words(line);
-        Words daemon;
-        for (std::string word; words >> word;) daemon.push_back(word);
-        if (daemon.size() < 2) throw UsageError(fmt::format("{}: '{}' is no daemon", file.string(), line));
-        daemons.push_back(std::move(daemon));
-    }
-    return daemons;
-}
-
-/// Replaces every ${port:N} by N + offset and notes the N.
-std::string shifted(std::string word, unsigned offset, std::set<unsigned>& ports)
-{
-    for (auto at = word.find(variable); at != std::string::npos; at = word.find(variable, at)) {
-        const auto end = word.find('}', at);
-        if (end == std::string::npos) break;
-        const auto number = config::parse_unsigned(
-            std::string_view(word).substr(at + variable.size(), end - at - variable.size()), 65'535);
-        if (!number) throw UsageError(fmt::format("'{}' names no port", word));
-        if (*number > 0) ports.insert(static_cast<unsigned>(*number)); // 0 stands for the offset itself
-        word.replace(at, end + 1 - at, std::to_string(*number + offset));
-    }
-    return word;
-}
 
 bool is_free(unsigned port)
 {
@@ -92,29 +57,30 @@ fs::path program_in(const fs::path& programs, const std::string& name)
 
 OrdersTestbed::OrdersTestbed(const Options& options, const std::atomic<bool>& interrupted)
 {
-    const auto daemons = read_system(options.config / "orders.system");
-    std::set<unsigned> ports{gateway_port};
-    for (const auto& words : daemons)
-        for (const auto& word : words) shifted(word, 0, ports);
-    const unsigned offset = choose_offset(ports);
+    const auto system = process::read_system((options.config / "orders.system.yaml").string());
+    const unsigned offset = choose_offset(process::ports_of(system));
     gateway_ = {"127.0.0.1", static_cast<std::uint16_t>(gateway_port + offset)};
     validator_ = {"127.0.0.1", static_cast<std::uint16_t>(validator_port + offset)};
 
-    constexpr std::string_view data = ".run/orders/", config_folder = "config/";
-    for (const auto& words : daemons) {
-        Child::Command command{.program = program_in(options.programs, words[1]),
-                               .arguments = {},
-                               .log = options.directory / (words[0] + ".log"),
-                               .environment = {}};
-        for (auto word = words.begin() + 2; word != words.end(); ++word) {
-            auto argument = shifted(*word, offset, ports);
-            if (argument.starts_with(data)) argument = (options.directory / argument.substr(data.size())).string();
-            if (argument.starts_with(config_folder))
-                argument = (options.config / argument.substr(config_folder.size())).string();
-            if (*(word - 1) == "--ledger") ledger_ = argument;
-            command.arguments.push_back(std::move(argument));
+    const process::Instance instance{
+        .port_offset = offset, .run = options.directory.string(), .config = options.config.string()};
+    for (const auto& daemon : system.daemons) {
+        auto launch = process::fill_in(daemon, instance);
+        process::Command command{.program = program_in(options.programs, daemon.program),
+                                 .arguments = std::move(launch.arguments)};
+        Daemon running;
+        running.name = daemon.name;
+        if (launch.listen) {
+            auto sockets = process::open_listeners(*launch.listen, 1);
+            if (!sockets) throw StartupError(fmt::format("{}: {}", daemon.listen, sockets.error().message()));
+            running.sockets = std::move(*sockets);
+            command.sockets = {{"listen", running.sockets.front().get()}};
         }
-        daemons_.push_back({words[0], std::make_unique<Child>(std::move(command))});
+        const auto ledger = std::ranges::find(command.arguments, "--ledger");
+        if (ledger != command.arguments.end()) ledger_ = *(ledger + 1);
+        running.child =
+            std::make_unique<process::Child>(std::move(command), options.directory / (daemon.name + ".log"));
+        daemons_.push_back(std::move(running));
     }
 
     const auto deadline = Clock::now() + ready_time;

@@ -1,11 +1,11 @@
-// The order pipeline as an experiment starts it for itself: every daemon of config/orders.system with the command line
-// that stands there, but on free ports and with its data in a folder of its own.
+// The order pipeline as an experiment starts it for itself: every daemon of config/orders.system.yaml with the command
+// line that stands there, but on free ports and with its data in a folder of its own.
 //
 // Thread: main's, as its processes end with the thread that started them. Lifetime: the destructor ends them.
 #pragma once
 
 #include "common/config.hpp"
-#include "experiment/process.hpp"
+#include "common/process/child.hpp"
 
 #include <atomic>
 #include <filesystem>
@@ -19,7 +19,7 @@ class OrdersTestbed {
 public:
     struct Options {
         std::filesystem::path programs;  ///< the build's folder
-        std::filesystem::path config;    ///< where orders.system and gateway.yaml are
+        std::filesystem::path config;    ///< where orders.system.yaml and gateway.yaml are
         std::filesystem::path directory; ///< for logs and data; must exist and be ours alone
     };
 
@@ -43,7 +43,8 @@ public:
 private:
     struct Daemon {
         std::string name;
-        std::unique_ptr<Child> child;
+        std::vector<Fd> sockets;
+        std::unique_ptr<process::Child> child;
     };
 
     void end();

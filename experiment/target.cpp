@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr Duration ready_time = seconds(15);
+constexpr unsigned balancer_workers = 2;
 constexpr Duration look_again = milliseconds(10);
 constexpr Duration ask_time = seconds(1);
 
@@ -81,7 +82,7 @@ const Peer* peer_of(std::string_view balancer)
 std::string version_of(const fs::path& program, const std::vector<std::string>& arguments, const fs::path& directory)
 {
     const auto log = directory / "version.log";
-    Child child({.program = program, .arguments = arguments, .log = log, .environment = {}});
+    process::Child child({.program = program, .arguments = arguments}, log);
     child.wait_exit(seconds(5));
     std::string line;
     std::ifstream in(log);
@@ -109,7 +110,7 @@ Json machine()
 }
 
 /// Waits until `answers` is true. Throws StartupError with the child's last words.
-void await(const TestbedOptions& options, const std::string& who, const Child& child,
+void await(const TestbedOptions& options, const std::string& who, const process::Child& child,
            const std::function<bool()>& answers)
 {
     const TimePoint deadline = Clock::now() + ready_time;
@@ -140,15 +141,14 @@ Party start_backend(const Plan& plan, const TestbedOptions& options, const std::
 {
     Party party;
     party.name = name;
-    const auto port = free_port();
-    const auto control = free_port();
-    party.child = std::make_unique<Child>(
-        Child::Command{.program = options.programs / name / name,
-                       .arguments = {"--port", std::to_string(port), "--control-port", std::to_string(control),
-                                     "--data", (options.directory / "data.sqlite").string(), "--ledger",
-                                     (options.directory / (name + ".ledger")).string()},
-                       .log = options.directory / (name + ".log"),
-                       .environment = {}});
+    const auto port = process::free_port();
+    const auto control = process::free_port();
+    const process::Command command{.program = options.programs / name / name,
+                                   .arguments = {"--port", std::to_string(port), "--control-port",
+                                                 std::to_string(control), "--data",
+                                                 (options.directory / "data.sqlite").string(), "--ledger",
+                                                 (options.directory / (name + ".ledger")).string()}};
+    party.child = std::make_unique<process::Child>(command, options.directory / (name + ".log"));
     party.control = loopback(control);
     party.address = loopback(port);
     await(options, name, *party.child, [&] { return answers(*party.control, "/health"); });
@@ -180,12 +180,11 @@ fs::path configure(const fs::path& file, const TestbedOptions& options, const Po
     return to;
 }
 
-Child::Command hotspare_command(const TestbedOptions& options, const Ports& ports, const fs::path& access_log)
+process::Command hotspare_command(const TestbedOptions& options, const Ports& ports, const fs::path& access_log)
 {
-    Child::Command command{.program = options.programs / "balancer" / "balancer",
-                           .arguments = {"--workers", "2", "--access-log", access_log.string()},
-                           .log = options.directory / "balancer.log",
-                           .environment = {}};
+    process::Command command{
+        .program = options.programs / "balancer" / "balancer",
+        .arguments = {"--workers", std::to_string(balancer_workers), "--access-log", access_log.string()}};
     const auto add = [&](std::initializer_list<std::string> more) {
         command.arguments.insert(command.arguments.end(), more);
     };
@@ -197,16 +196,15 @@ Child::Command hotspare_command(const TestbedOptions& options, const Ports& port
     return command;
 }
 
-Child::Command peer_command(const Peer& peer, const TestbedOptions& options, const Ports& ports)
+process::Command peer_command(const Peer& peer, const TestbedOptions& options, const Ports& ports)
 {
     const auto config = configure(options.peers / peer.config, options, ports);
-    Child::Command command{.program = *program_of(peer.balancer, options.programs),
-                           .arguments = peer.arguments,
-                           .log = options.directory / "balancer.log",
-                           // Caddy keeps its state there, and runs as many threads.
-                           .environment = {{"GOMAXPROCS", "2"},
-                                           {"XDG_CONFIG_HOME", options.directory.string()},
-                                           {"XDG_DATA_HOME", options.directory.string()}}};
+    process::Command command{.program = *program_of(peer.balancer, options.programs),
+                             .arguments = peer.arguments,
+                             // Caddy keeps its state there, and runs as many threads.
+                             .environment = {{"GOMAXPROCS", "2"},
+                                             {"XDG_CONFIG_HOME", options.directory.string()},
+                                             {"XDG_DATA_HOME", options.directory.string()}}};
     for (auto& argument : command.arguments) replace_all(argument, "@CONFIG@", config.string());
     return command;
 }
@@ -312,7 +310,7 @@ Target start_testbed(const Plan& plan, const TestbedOptions& options)
         target.names[fmt::format("{}:{}", at.host, at.port)] = name;
         target.names[name] = name;
     }
-    const Ports ports{free_port(), target.parties[0].address->port, target.parties[1].address->port};
+    const Ports ports{process::free_port(), target.parties[0].address->port, target.parties[1].address->port};
     target.address = loopback(ports.own);
     target.host = fmt::format("127.0.0.1:{}", ports.own);
 
@@ -320,9 +318,16 @@ Target start_testbed(const Plan& plan, const TestbedOptions& options)
     balancer.name = "balancer";
     balancer.address = target.address;
     if (peer == nullptr) target.access_log = options.directory / "access.jsonl";
-    const auto command =
+    auto command =
         peer == nullptr ? hotspare_command(options, ports, target.access_log) : peer_command(*peer, options, ports);
-    balancer.child = std::make_unique<Child>(command);
+    if (peer == nullptr) {
+        // As a supervisor does: while there is no balancer, the kernel keeps new connections for the next one.
+        auto sockets = process::open_listeners(target.address, balancer_workers);
+        if (!sockets) throw StartupError(fmt::format("port {}: {}", ports.own, sockets.error().message()));
+        balancer.sockets = std::move(*sockets);
+        for (const Fd& socket : balancer.sockets) command.sockets.push_back({"listen", socket.get()});
+    }
+    balancer.child = std::make_unique<process::Child>(std::move(command), options.directory / "balancer.log");
     target.parties.push_back(std::move(balancer));
     await(options, options.balancer, *target.parties.back().child, [&] { return answers(target.address, "/data"); });
 
@@ -365,7 +370,7 @@ Target attach(const Plan& plan, const AttachOptions& options)
     }
     for (const auto& process : options.processes) {
         const auto [name, which] = split(process, '=', "--process");
-        party(name).foreign = std::make_unique<Foreign>(which);
+        party(name).foreign = std::make_unique<process::Foreign>(which);
     }
     for (const auto& ledger : options.ledgers) {
         const auto [name, file] = split(ledger, '=', "--ledger");

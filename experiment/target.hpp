@@ -9,9 +9,11 @@
 #pragma once
 
 #include "common/config.hpp"
+#include "common/process/child.hpp"
+#include "common/process/foreign.hpp"
+#include "common/socket.hpp"
 #include "experiment/gate.hpp"
 #include "experiment/plan.hpp"
-#include "experiment/process.hpp"
 #include "experiment/record.hpp"
 
 #include <array>
@@ -29,11 +31,12 @@ namespace hotspare::experiment {
 /// A process or a server that something can happen to. What is absent cannot be done.
 struct Party {
     std::string name;
-    std::unique_ptr<Child> child;            ///< ours
-    std::unique_ptr<Foreign> foreign;        ///< of an existing system
-    std::unique_ptr<Gate> gate;              ///< between the balancer and this backend
-    std::optional<config::HostPort> address; ///< where it serves; a backend's is behind its gate
-    std::optional<config::HostPort> control; ///< where a backend's /fail, /recover and /health always answer
+    std::vector<Fd> sockets;                   ///< handed down to `child`, each time that it is started
+    std::unique_ptr<process::Child> child;     ///< ours
+    std::unique_ptr<process::Foreign> foreign; ///< of an existing system
+    std::unique_ptr<Gate> gate;                ///< between the balancer and this backend
+    std::optional<config::HostPort> address;   ///< where it serves; a backend's is behind its gate
+    std::optional<config::HostPort> control;   ///< where a backend's /fail, /recover and /health always answer
 };
 
 /// The balancers that we know how to start.

@@ -22,6 +22,7 @@ std::string_view subject(Measure measure) noexcept
     case Measure::error_rate: return "error rate";
     case Measure::availability: return "availability";
     case Measure::stalled: return "stalled requests";
+    case Measure::failed_not_in_flight: return "failed requests that were not in flight";
     case Measure::given_up: return "requests given up";
     case Measure::duplicated: return "duplicated requests";
     case Measure::p50: return "median latency";

@@ -23,6 +23,8 @@ namespace {
 
 /// Accepted at one go before the connections that are already there get their turn.
 constexpr int accept_batch = 32;
+/// Batches that a draining worker takes from a listener that others hold too: more than a queue holds in practice.
+constexpr int longest_farewell = 32;
 /// Pause of the accept loop when descriptors or memory have run out: long enough not to spin, short enough that the
 /// clients in the backlog wait only until some connection has been closed.
 constexpr Duration accept_pause = milliseconds(50);
@@ -41,15 +43,15 @@ std::size_t descriptors_for_clients(unsigned workers)
 } // namespace
 
 Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-               AccessLog* access_log, unsigned index, unsigned workers, int listener, Hooks hooks)
+               AccessLog* access_log, unsigned index, unsigned workers, Listener listener, Hooks hooks)
     : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
       counters_(config),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
       plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),
-      listener_(listener)
+      listener_(listener.descriptor), inherited_(listener.inherited)
 {
-    ::fcntl(listener, F_SETFL, ::fcntl(listener, F_GETFL) | O_NONBLOCK);
+    ::fcntl(listener_.get(), F_SETFL, ::fcntl(listener_.get(), F_GETFL) | O_NONBLOCK);
     loop_.on_alarm([this] { tick(); });
 }
 
@@ -233,10 +235,13 @@ void Worker::tick()
 void Worker::begin_drain(Duration limit)
 {
     // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one admits
-    // no new connection while it is emptied.
-    ::listen(listener_.get(), 0);
-    for (std::size_t before = counters_.connections_accepted.value();; before = counters_.connections_accepted.value())
+    // no new connection while it is emptied. An inherited listener stays open elsewhere: what comes later is for the
+    // next process, so its queue is as long as ever, and only what waits now is taken.
+    if (!inherited_) ::listen(listener_.get(), 0);
+    for (int turn = 0; !inherited_ || turn < longest_farewell; ++turn) {
+        const auto before = counters_.connections_accepted.value();
         if (!accept_some() || counters_.connections_accepted.value() == before) break;
+    }
     loop_.unwatch(listener_.get(), *this);
     listener_.reset();
     const TimePoint now = Clock::now();

@@ -32,9 +32,13 @@ public:
         std::function<void()> trim;    ///< the heap should give pages back; called on the worker's thread
     };
 
-    /// `listener` is a bound, listening descriptor, owned from here on.
+    struct Listener {
+        int descriptor; ///< bound, listening; owned by the worker
+        bool inherited; ///< other processes hold it too
+    };
+
     Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-           AccessLog* access_log, unsigned index, unsigned workers, int listener, Hooks hooks);
+           AccessLog* access_log, unsigned index, unsigned workers, Listener listener, Hooks hooks);
     ~Worker();
 
     void start();
@@ -86,7 +90,8 @@ private:
     EventLoop loop_;
     std::unique_ptr<AccessLog::Writer> log_writer_;
     DataPlane plane_;
-    Fd listener_; ///< none while the worker drains
+    Fd listener_;    ///< none while the worker drains
+    bool inherited_; ///< what waits in it when we end is for the next process
     TimePoint alarm_at_ =
         TimePoint::max(); ///< the loop's, which drives the wheel: never later than the nearest deadline
     AcceptPause accept_pause_{*this};

@@ -2,6 +2,7 @@
 
 #include "common/http/connection.hpp"
 #include "common/log.hpp"
+#include "common/process/listen_sockets.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,8 +10,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,10 +52,16 @@ result<void> Server::listen(const tcp::endpoint& endpoint)
     return open(endpoint);
 }
 
+result<void> Server::listen(std::vector<Fd> inherited)
+{
+    inherited_ = std::move(inherited);
+    return accept_from_inherited();
+}
+
 result<void> Server::resume()
 {
-    if (acceptor_) return {};
-    return open(endpoint_);
+    if (!suspended()) return {};
+    return inherited_.empty() ? open(endpoint_) : accept_from_inherited();
 }
 
 result<void> Server::open(const tcp::endpoint& endpoint)
@@ -66,18 +75,50 @@ result<void> Server::open(const tcp::endpoint& endpoint)
     if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
     if (!error) endpoint_ = acceptor->local_endpoint(error);
     if (error) return error;
-    acceptor_ = acceptor;
-    tasks_.spawn("accept loop", accept(std::move(acceptor)));
+    add(std::move(acceptor));
     return {};
+}
+
+result<void> Server::accept_from_inherited()
+{
+    if (draining_) return error_code(errc::cancelled);
+    for (const Fd& socket : inherited_) {
+        const int copy = ::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0);
+        if (copy < 0 || ::listen(copy, asio::socket_base::max_listen_connections) != 0) {
+            const error_code error(errno, boost::system::system_category());
+            if (copy >= 0) ::close(copy);
+            return error;
+        }
+        sockaddr_storage address{};
+        socklen_t size = sizeof address;
+        ::getsockname(copy, reinterpret_cast<sockaddr*>(&address), &size);
+        auto acceptor = std::make_shared<tcp::acceptor>(context_);
+        error_code error;
+        acceptor->assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), copy, error);
+        if (!error) endpoint_ = acceptor->local_endpoint(error);
+        if (error) return error;
+        add(std::move(acceptor));
+    }
+    return {};
+}
+
+void Server::add(std::shared_ptr<tcp::acceptor> acceptor)
+{
+    acceptors_.push_back(acceptor);
+    tasks_.spawn("accept loop", accept(std::move(acceptor)));
 }
 
 void Server::suspend()
 {
-    if (acceptor_) {
+    if (!suspended()) {
         error_code ignored;
-        acceptor_->close(ignored);
-        acceptor_.reset();
+        for (const auto& acceptor : acceptors_) acceptor->close(ignored);
+        acceptors_.clear();
         change_.cancel();
+        // shutdown(2) makes a socket refuse connections until listen(2), also where other processes hold it. When we
+        // end it stays as it is: the next process takes what waits in its queue.
+        if (!draining_)
+            for (const Fd& socket : inherited_) ::shutdown(socket.get(), SHUT_RD);
     }
     for (const auto& connection : connections_) connection->stop();
 }
@@ -164,8 +205,13 @@ void listen(Server& server, const std::string& host, std::uint16_t port, std::st
     error_code error;
     const auto address = asio::ip::make_address(host, error);
     if (error) throw UsageError(fmt::format("--host: '{}' is not an IP address", host));
-    if (const auto listening = server.listen({address, port}); !listening)
-        throw UsageError(fmt::format("{}: cannot listen on {}:{}: {}", flag, host, port, listening.error().message()));
+    while (flag.starts_with('-')) flag.remove_prefix(1);
+    auto inherited = process::take_inherited(flag, {host, port});
+    const auto listening =
+        inherited.empty() ? server.listen(tcp::endpoint(address, port)) : server.listen(std::move(inherited));
+    if (!listening)
+        throw UsageError(
+            fmt::format("--{}: cannot listen on {}:{}: {}", flag, host, port, listening.error().message()));
 }
 
 } // namespace hotspare::http

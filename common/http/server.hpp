@@ -11,6 +11,7 @@
 #include "common/error.hpp"
 #include "common/http/head.hpp"
 #include "common/http/message.hpp"
+#include "common/socket.hpp"
 #include "common/task_group.hpp"
 
 #include <cstddef>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 namespace hotspare::http {
 
@@ -73,15 +75,19 @@ public:
     /// Binds, listens and accepts. May be called once. Port 0 picks a free one, see endpoint().
     result<void> listen(const tcp::endpoint& endpoint);
 
+    /// Accepts from these sockets, at least one, which share one address and which others may hold as well. May be
+    /// called once, in place of the other.
+    result<void> listen(std::vector<Fd> inherited);
+
     /// Where it listens, with the real port; stays the same while suspended.
     tcp::endpoint endpoint() const noexcept { return endpoint_; }
 
     /// Closes the listening socket, so that connections are refused, and every idle connection; requests in flight are
-    /// answered with Connection: close.
+    /// answered with Connection: close. An inherited socket is told to stop listening, whichever process else holds it.
     void suspend();
     /// Listens again on the same port. Fails if another process took it meanwhile; may be repeated.
     result<void> resume();
-    bool suspended() const noexcept { return !acceptor_; }
+    bool suspended() const noexcept { return acceptors_.empty(); }
 
     /// A connection that was accepted elsewhere, and whose first bytes were read already.
     struct Adopted {
@@ -98,8 +104,9 @@ public:
     /// Takes ownership of the descriptor in any case.
     void adopt(Adopted adopted);
 
-    /// Stops accepting, ends streams, lets requests in flight finish for at most `grace`, then cancels what is left.
-    /// After it completes the server does nothing any more.
+    /// Stops accepting (an inherited socket goes on listening for the next process), ends streams, lets requests in
+    /// flight finish for at most `grace`, then cancels what is left. After it completes the server does nothing any
+    /// more.
     asio::awaitable<void> drain(Duration grace);
 
     std::size_t connections() const noexcept { return connections_.size(); }
@@ -110,6 +117,8 @@ private:
     using Connections = std::list<std::unique_ptr<Connection>>;
 
     result<void> open(const tcp::endpoint& endpoint);
+    result<void> accept_from_inherited();
+    void add(std::shared_ptr<tcp::acceptor> acceptor);
     asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
     void start(std::unique_ptr<Connection> connection);
     asio::awaitable<void> serve(Connections::iterator connection);
@@ -120,14 +129,17 @@ private:
     ServerOptions options_;
     TaskGroup tasks_;
     Connections connections_;
-    std::shared_ptr<tcp::acceptor> acceptor_; ///< null while suspended; its accept loop may outlive suspend() by a turn
-    asio::steady_timer change_;               ///< cancelled when a connection ended or the listener closed
+    std::vector<Fd> inherited_; ///< kept over a suspension: no other process but ours may bind the address again
+    std::vector<std::shared_ptr<tcp::acceptor>>
+        acceptors_;             ///< none while suspended; an accept loop may outlive suspend() by a turn
+    asio::steady_timer change_; ///< cancelled when a connection ended or a listener closed
     tcp::endpoint endpoint_;
     bool draining_ = false;
     std::mt19937_64 random_;
 };
 
-/// Makes `server` listen on an IP address. Throws UsageError when that cannot be; `flag` is where the port came from.
+/// Makes `server` listen on an IP address: on inherited sockets that are named as `flag` is, or bound to that address,
+/// and if there are none on one of its own. Throws UsageError when that cannot be; `flag` is where the port came from.
 void listen(Server& server, const std::string& host, std::uint16_t port, std::string_view flag);
 
 } // namespace hotspare::http

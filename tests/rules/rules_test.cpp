@@ -220,7 +220,8 @@ TEST_F(Forged, IncludeDirections)
 {
     file("common/a.hpp", "// A.\n#pragma once\n");
     file("balancer/b.hpp", "// B.\n#pragma once\n#include \"common/a.hpp\"\n#include <vector>\n");
-    file("tests/support/s.hpp", "// S.\n#pragma once\n#include <vector>\n");
+    file("common/process/p.hpp", "// P.\n#pragma once\n");
+    file("tests/support/s.hpp", "// S.\n#pragma once\n#include \"common/process/p.hpp\"\n#include <vector>\n");
     file("tests/unit/u_test.cpp", "#include \"balancer/b.hpp\"\n#include \"tests/support/s.hpp\"\n");
     EXPECT_EQ(include_directions(tree()), Violations{});
     file("common/up.cpp", "\n#include \"balancer/b.hpp\"\n");

@@ -189,7 +189,7 @@ Proof prove_random_kills(Engine engine, const Series& series, double rate)
 
     Effects effects;
     std::ifstream ledger(system.directory() / ".run" / name / "effects.ledger");
-    if (!ledger) throw std::runtime_error("config/" + name + ".system keeps the validator's ledger elsewhere");
+    if (!ledger) throw std::runtime_error("config/" + name + ".system.yaml keeps the validator's ledger elsewhere");
     for (std::string line; std::getline(ledger, line);) {
         const auto effect = Json::parse(line);
         effects[effect.at("order_id")].push_back(effect.at("verdict"));

@@ -1,13 +1,12 @@
 #include "tests/support/process.hpp"
 
+#include "common/process/spawn.hpp"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,29 +27,6 @@ std::pair<Fd, Fd> make_pipe()
     return {Fd(ends[0]), Fd(ends[1])};
 }
 
-std::vector<char*> pointers(std::vector<std::string>& strings)
-{
-    std::vector<char*> result;
-    for (auto& s : strings) result.push_back(s.data());
-    result.push_back(nullptr);
-    return result;
-}
-
-/// Our environment with `added` on top.
-std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& added)
-{
-    std::vector<std::string> result;
-    for (char** variable = environ; *variable; ++variable) {
-        const std::string_view text(*variable);
-        const auto name = text.substr(0, text.find('='));
-        bool replaced = false;
-        for (const auto& [key, value] : added) replaced = replaced || key == name;
-        if (!replaced) result.emplace_back(text);
-    }
-    for (const auto& [key, value] : added) result.push_back(key + "=" + value);
-    return result;
-}
-
 } // namespace
 
 bool has_sanitizer_report(std::string_view output)
@@ -63,34 +39,20 @@ Process::Process(std::string program, std::vector<std::string> arguments, Option
     for (const auto& a : arguments) command_ += " " + a;
     auto [out_read, out_write] = make_pipe();
     auto [err_read, err_write] = make_pipe();
-    const Fd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 
-    // Everything that allocates happens before fork(): this process has other threads.
-    arguments.insert(arguments.begin(), program);
-    std::vector<char*> argv = pointers(arguments);
-    std::vector<std::string> environment = environment_with(options.environment);
-    std::vector<char*> envp = pointers(environment);
-    const pid_t parent = ::getpid();
-
+    process::Command child{.program = program,
+                           .arguments = std::move(arguments),
+                           .environment = std::move(options.environment),
+                           .directory = options.directory,
+                           .out = out_write.get(),
+                           .err = err_write.get()};
+    child.group = options.own_group ? process::Command::Group::own : process::Command::Group::ours;
+    child.ends_with_us = true;
+    child.descriptor_limit = options.descriptors;
     started_ = Clock::now();
-    pid_ = ::fork();
-    if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (pid_ == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() != parent) ::_exit(127);
-        if (options.own_group) ::setpgid(0, 0);
-        ::dup2(nothing.get(), STDIN_FILENO);
-        ::dup2(out_write.get(), STDOUT_FILENO);
-        ::dup2(err_write.get(), STDERR_FILENO);
-        if (options.descriptors) {
-            const rlimit limit{.rlim_cur = *options.descriptors, .rlim_max = *options.descriptors};
-            ::setrlimit(RLIMIT_NOFILE, &limit);
-        }
-        if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) ::_exit(127);
-        ::execve(program.c_str(), argv.data(), envp.data());
-        ::_exit(127);
-    }
-    if (options.own_group) ::setpgid(pid_, pid_); // here and in the child: the group is there when this returns
+    auto started = process::spawn(child);
+    if (!started) throw std::system_error(started.error().value(), std::generic_category(), "cannot start " + program);
+    process_ = std::move(*started);
     out_pipe_ = std::move(out_read);
     err_pipe_ = std::move(err_read);
     reader_ = std::thread([this] { read_output(); });
@@ -180,24 +142,19 @@ Clock::duration Process::time_to_ready() const
 
 bool Process::signal(int number)
 {
-    return running() && ::kill(pid_, number) == 0;
+    return process_.signal(number);
 }
 
 bool Process::signal_group(int number)
 {
-    return running() && ::kill(-pid_, number) == 0;
+    // Its id is its own as long as it was not waited for.
+    return !exit_ && ::kill(-pid(), number) == 0;
 }
 
 std::optional<int> Process::wait_exit(milliseconds bound)
 {
-    const auto reaped = [&] {
-        if (exit_) return true;
-        int status = 0;
-        if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
-        exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        return true;
-    };
-    if (!eventually(reaped, bound, milliseconds(1))) return std::nullopt;
+    if (!exit_ && process_.ended(bound))
+        if (const auto exit = process_.reap()) exit_ = process::shell_code(*exit);
     return exit_;
 }
 
@@ -248,7 +205,7 @@ std::string Process::description() const
 
 std::size_t Process::resident_kib() const
 {
-    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    std::ifstream status("/proc/" + std::to_string(pid()) + "/status");
     for (std::string word; status >> word;) {
         std::size_t kib = 0;
         if (word == "VmRSS:" && status >> kib) return kib;

@@ -1,4 +1,5 @@
-// Real programs under test as child processes: started, watched, hit with signals and always cleaned up.
+// Real programs under test as child processes: what they print is collected, and the waits block. Starting, signals and
+// exits are those of common/process.
 //
 // Thread: one reader per Process collects what the child prints; the public functions belong to the test's thread.
 // Lifetime: the destructor continues, kills and reaps the child, so a failing test leaves nothing behind; a child whose
@@ -7,6 +8,7 @@
 // test's), because that is the thread whose end the kernel watches.
 #pragma once
 
+#include "common/process/process.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/socket.hpp"
 
@@ -39,8 +41,7 @@ public:
         bool own_group = false;                                       ///< as a terminal's foreground job has it
     };
 
-    /// Starts `program` (a path). Throws std::system_error if that is impossible; a child that cannot exec exits with
-    /// 127.
+    /// Starts `program` (a path). Throws std::system_error if that is impossible.
     explicit Process(std::string program, std::vector<std::string> arguments = {})
         : Process(program, arguments, Options{})
     {
@@ -77,7 +78,7 @@ public:
     std::string err() const;
     std::string description() const; ///< command line, exit and output, for a failing assertion
 
-    pid_t pid() const noexcept { return pid_; }
+    pid_t pid() const noexcept { return process_.pid(); }
     std::size_t resident_kib() const; ///< 0 if it has exited
 
 private:
@@ -85,7 +86,7 @@ private:
     bool drain(Fd& from, std::string& into);
 
     std::string command_;
-    pid_t pid_ = -1;
+    process::Process process_;
     TimePoint started_;
     std::optional<int> exit_;
     WakeUp stop_;

@@ -4,11 +4,9 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <random>
-#include <regex>
-#include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 
 namespace hotspare::test {
@@ -22,16 +20,6 @@ bool is_free(std::uint16_t port)
     } catch (const std::system_error&) {
         return false;
     }
-}
-
-std::vector<std::string> lines_without_comments(const std::string& file)
-{
-    std::ifstream in(source_file(file));
-    if (!in) throw std::runtime_error("no such file: " + file);
-    std::vector<std::string> lines;
-    for (std::string line; std::getline(in, line);)
-        if (!line.empty() && !line.starts_with('#')) lines.push_back(line);
-    return lines;
 }
 
 void wait_for_engine(Process& engine, const std::vector<std::string>& arguments)
@@ -51,54 +39,22 @@ void wait_for_engine(Process& engine, const std::vector<std::string>& arguments)
         throw std::runtime_error("not ready: " + engine.description());
 }
 
-const std::regex port_variable(R"re(\$\{port:(\d+)\})re");
-
-/// Replaces every ${port:N} by N + offset.
-std::string shifted(const std::string& text, unsigned offset)
-{
-    std::string out;
-    auto rest = text.begin();
-    for (std::sregex_iterator m(text.begin(), text.end(), port_variable), end; m != end; ++m) {
-        out.append(rest, text.begin() + m->position());
-        out += std::to_string(std::stoul((*m)[1]) + offset);
-        rest = text.begin() + m->position() + m->length();
-    }
-    return out.append(rest, text.end());
-}
-
 } // namespace
 
 RunningSystem::RunningSystem(const std::string& name, const Flags& flags)
-    : lines_(lines_without_comments("config/" + name + ".system"))
+    : system_(process::read_system(source_file("config/" + name + ".system.yaml"))), ports_(process::ports_of(system_))
 {
-    static const std::regex listen(R"re(^listen: *\S+:(\d+))re");
-    for (const std::string& line : lines_)
-        for (std::sregex_iterator m(line.begin(), line.end(), port_variable), end; m != end; ++m)
-            ports_.insert(static_cast<unsigned>(std::stoul((*m)[1])));
-    static const std::regex file(R"re(--config (\S+))re");
-    for (const std::string& line : lines_) {
-        std::smatch config;
-        if (!std::regex_search(line, config, file)) continue;
-        for (const std::string& setting : lines_without_comments(config[1])) {
-            std::smatch m;
-            if (std::regex_search(setting, m, listen)) ports_.insert(static_cast<unsigned>(std::stoul(m[1])));
-        }
-    }
-    ports_.erase(0); // ${port:0} stands for the offset itself
     choose_ports();
-
-    for (const std::string& line : lines_) {
-        std::istringstream words(shifted(line, offset_));
-        Daemon d;
-        words >> d.name >> d.program;
+    const auto run = dir_.path() / ".run" / name;
+    const process::Instance instance{.port_offset = offset_, .run = run.string(), .config = source_file("config")};
+    for (const process::Daemon& daemon : system_.daemons) {
+        Daemon d{daemon.name, daemon.program, process::fill_in(daemon, instance).arguments, false};
         d.engine = std::filesystem::exists(source_file("engines/" + d.program));
-        for (std::string word; words >> word;)
-            d.arguments.push_back(word.starts_with("config/") ? source_file(word) : word);
         if (const auto more = flags.find(d.name); more != flags.end())
             d.arguments.insert(d.arguments.end(), more->second.begin(), more->second.end());
         daemons_.push_back(std::move(d));
     }
-    std::filesystem::create_directories(dir_.path() / ".run" / name);
+    std::filesystem::create_directories(run);
     try {
         for (const Daemon& d : daemons_) start(d.name);
     } catch (...) {
@@ -160,9 +116,11 @@ void RunningSystem::end()
 
 std::vector<std::string> RunningSystem::names()
 {
+    constexpr std::string_view ending = ".system.yaml";
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(source_file("config")))
-        if (entry.path().extension() == ".system") names.push_back(entry.path().stem().string());
+        if (const auto file = entry.path().filename().string(); file.ends_with(ending))
+            names.push_back(file.substr(0, file.size() - ending.size()));
     std::sort(names.begin(), names.end());
     return names;
 }

@@ -4,6 +4,7 @@
 // Thread: the test's. Everything ends with the object.
 #pragma once
 
+#include "common/process/system.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -22,8 +23,8 @@ public:
     /// Added to the command lines, by daemon.
     using Flags = std::map<std::string, std::vector<std::string>>;
 
-    /// Starts every daemon of config/NAME.system, in the order of the file, and waits until each is ready; an engine
-    /// (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
+    /// Starts every daemon of config/NAME.system.yaml, in the order of the file, and waits until each is ready; an
+    /// engine (one of engines/, which needs its package) when it takes connections. Throws if one does not start.
     explicit RunningSystem(const std::string& name, const Flags& flags = {});
     ~RunningSystem();
 
@@ -59,7 +60,7 @@ private:
     void end();
 
     TempDir dir_;
-    std::vector<std::string> lines_; ///< of the .system file, without comments
+    process::System system_;
     std::set<unsigned> ports_;
     unsigned offset_ = 0;
     std::vector<Daemon> daemons_;

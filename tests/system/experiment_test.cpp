@@ -371,6 +371,7 @@ INSTANTIATE_TEST_SUITE_P(
     Harms, ExperimentFault,
     testing::Values(Harm{"stop", "[{at: 500ms, fault: stop, on: primary, for: 1s}]"},
                     Harm{"restart", "[{at: 500ms, fault: restart, on: primary}]"},
+                    Harm{"balancer_restart", "[{at: 500ms, fault: restart, on: balancer}]"},
                     Harm{"latency", "[{at: 500ms, fault: latency, delay: 200ms, on: primary, for: 1s}]"},
                     Harm{"jitter", "[{at: 500ms, fault: jitter, delay: 200ms, on: primary, for: 1s}]"},
                     Harm{"drip", "[{at: 500ms, fault: drip, delay: 20ms, on: primary, for: 1s}]"},
@@ -378,6 +379,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Harm{"two_at_once", "[{at: 500ms, fault: black_hole, on: primary, for: 1s}, "
                                         "{at: 600ms, fault: mode, mode: error, on: primary, for: 1s}]"}),
     [](const auto& test) { return std::string(test.param.name); });
+
+TEST_F(ExperimentTest, ACrashOfTheBalancerLosesNothingThatWasNotInFlight)
+{
+    const auto done = experiment({"run",
+                                  plan("[{at: 500ms, fault: crash, on: balancer, for: 200ms}]",
+                                       "[{measure: failed_not_in_flight, at_most: 0}, {measure: duplicated, at_most: 0}]"),
+                                  "--repeat", "1"});
+    EXPECT_EQ(done.code, 0) << done.out << done.err;
+}
 
 TEST_F(ExperimentTest, ABakeoffShowsEachBalancerBesideEachFault)
 {

@@ -1,4 +1,4 @@
-// The order pipeline as its users meet it: the five real processes of config/orders.system, asked as seed 002 asks
+// The order pipeline as its users meet it: the five real processes of config/orders.system.yaml, asked as seed 002 asks
 // them, with a validator that is slow, ill or gone, and with processes that are killed.
 #include "tests/support/load.hpp"
 #include "tests/support/order_clients.hpp"

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <regex>
 #include <stdexcept>
 #include <system_error>
@@ -103,7 +104,7 @@ protected:
     /// Makes `name` a shell script instead of the real program; the others stay real.
     void replace_program(const std::string& name, const std::string& script)
     {
-        for (const auto* program : {"primary", "spare", "balancer"}) {
+        for (const auto* program : {"primary", "spare", "balancer", "supervisor"}) {
             const auto folder = directory_.path() / "programs" / program;
             fs::create_directories(folder);
             fs::create_symlink(binary(program), folder / program);
@@ -165,7 +166,7 @@ protected:
         as_a_job.own_group = true;
         Process up(source_file("run.sh"), with_offset({"up"}), as_a_job);
         ASSERT_TRUE(
-            eventually([&] { return fs::exists(instance("failover") / "primary.log"); }, patience, milliseconds(1)));
+            eventually([&] { return fs::exists(instance("failover") / "supervisor.log"); }, patience, milliseconds(1)));
         stand_still(moment);
         for (int press = 0; press < presses; ++press) {
             if (press) stand_still(milliseconds(50));
@@ -259,8 +260,8 @@ TEST_F(RunSh, UpServesStatusTellsStopLeavesNothing)
     EXPECT_NE(unknown.err.find("balancer primary spare"), std::string::npos) << unknown.err;
 
     std::vector<pid_t> pids;
-    for (const auto* name : {"primary", "spare", "balancer"})
-        for (const auto* kind : {".pid", ".supervisor"}) pids.push_back(recorded("failover", std::string(name) + kind));
+    for (const auto* name : {"primary.pid", "spare.pid", "balancer.pid", "supervisor.pid"})
+        pids.push_back(recorded("failover", name));
     for (const pid_t pid : pids) EXPECT_TRUE(alive(pid)) << pid;
     EXPECT_EQ(sh({"stop"}).code, 0);
     for (const pid_t pid : pids) EXPECT_FALSE(alive(pid)) << pid;
@@ -362,7 +363,7 @@ TEST_F(RunSh, WhatRunsIsForItsOwnerAloneAndInheritsNothing)
         EXPECT_EQ(file.status().permissions() & (fs::perms::group_all | fs::perms::others_all), fs::perms::none)
             << file.path();
     EXPECT_EQ(fs::status(instance("failover")).permissions() & fs::perms::others_all, fs::perms::none);
-    for (const auto* record : {"primary.pid", "balancer.pid", "balancer.supervisor"}) {
+    for (const auto* record : {"primary.pid", "balancer.pid", "supervisor.pid"}) {
         const auto folder = fs::path("/proc") / std::to_string(recorded("failover", record)) / "fd";
         for (const auto& descriptor : fs::directory_iterator(folder)) {
             std::error_code error;
@@ -419,13 +420,12 @@ TEST_F(RunSh, UpStartsAgainWhatIsDownAndTouchesNothingElse)
     ASSERT_EQ(sh({"up"}).code, 0);
     const pid_t balancer = recorded("failover", "balancer.pid");
     const pid_t primary = recorded("failover", "primary.pid");
-    const pid_t spare_supervisor = recorded("failover", "spare.supervisor");
-    ::kill(recorded("failover", "primary.supervisor"), SIGKILL);
-    ::kill(primary, SIGKILL);
-    ::kill(recorded("failover", "spare.pid"), SIGTERM); // ends with 0: its supervisor takes that for a decision
-    ASSERT_TRUE(eventually([&] { return !alive(primary) && !alive(spare_supervisor); }));
+    ::kill(recorded("failover", "spare.pid"), SIGTERM); // ends with 0, which counts as its own decision
+    ASSERT_TRUE(eventually([&] { return recorded("failover", "spare.pid") == 0; }));
+    EXPECT_EQ(sh({"stop", "primary"}).code, 0);
     const auto status = sh({"status"});
-    EXPECT_NE(status.out.find("up starts it again"), std::string::npos) << status.out;
+    EXPECT_NE(status.out.find("down: exited with 0 after"), std::string::npos) << status.out;
+    EXPECT_NE(status.out.find("down: stopped; ./run.sh up starts it again"), std::string::npos) << status.out;
 
     const auto up = sh({"up"});
     EXPECT_EQ(up.code, 0) << up.err;
@@ -433,14 +433,63 @@ TEST_F(RunSh, UpStartsAgainWhatIsDownAndTouchesNothingElse)
     EXPECT_EQ(get(port(5001), "/health").status(), 200);
     EXPECT_EQ(get(port(5002), "/health").status(), 200);
     EXPECT_EQ(recorded("failover", "balancer.pid"), balancer);
-
-    // A daemon that is left alone runs, but would not be started again: up gives it a supervisor.
-    ::kill(recorded("failover", "primary.supervisor"), SIGKILL);
-    const pid_t orphan = recorded("failover", "primary.pid");
-    EXPECT_EQ(sh({"up"}).code, 0);
-    EXPECT_FALSE(alive(orphan));
-    EXPECT_TRUE(alive(recorded("failover", "primary.supervisor")));
+    EXPECT_NE(recorded("failover", "primary.pid"), primary);
     EXPECT_NE(sh({"up"}).out.find("already runs"), std::string::npos);
+}
+
+TEST_F(RunSh, AKilledSupervisorHarmsNoDaemonAndTheNextAdoptsThem)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    std::map<std::string, pid_t> pids;
+    for (const auto* name : {"primary", "spare", "balancer"})
+        pids[name] = recorded("failover", name + std::string(".pid"));
+    for (const std::string command : {"status", "up"}) {
+        const pid_t supervisor = recorded("failover", "supervisor.pid");
+        ::kill(supervisor, SIGKILL);
+        ASSERT_TRUE(eventually([&] { return !alive(supervisor); }));
+        for (const auto& [name, pid] : pids) EXPECT_TRUE(alive(pid)) << name;
+        EXPECT_EQ(get(port(5000), "/data").status(), 200);
+
+        const auto next = sh({command});
+        EXPECT_EQ(next.code, 0) << next.err;
+        EXPECT_NE(next.out.find("another has adopted its daemons"), std::string::npos) << next.out;
+        for (const auto& [name, pid] : pids) {
+            EXPECT_TRUE(std::regex_search(next.out, std::regex(name + " +pid " + std::to_string(pid) + " ")))
+                << next.out;
+            EXPECT_EQ(recorded("failover", name + ".pid"), pid);
+        }
+        EXPECT_NE(recorded("failover", "supervisor.pid"), supervisor);
+    }
+    // What was adopted is kept running, and clients wait meanwhile as before.
+    ::kill(pids["balancer"], SIGKILL);
+    EXPECT_EQ(get(port(5000), "/data").status(), 200);
+    EXPECT_NE(recorded("failover", "balancer.pid"), pids["balancer"]);
+    EXPECT_EQ(sh({"stop"}).code, 0);
+    EXPECT_EQ(left_behind(), std::vector<std::string>());
+}
+
+TEST_F(RunSh, ClientsWaitWhileTheBalancerIsStartedAgain)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    for (int i = 0; i < 3; ++i) {
+        const pid_t balancer = recorded("failover", "balancer.pid");
+        ::kill(balancer, SIGKILL);
+        ASSERT_TRUE(eventually([&] { return !alive(balancer); }));
+        EXPECT_EQ(get(port(5000), "/data").status(), 200) << i;
+    }
+    // A server that is down refuses at once: waiting is for what no other can answer.
+    EXPECT_EQ(sh({"stop", "primary"}).code, 0);
+    EXPECT_TRUE(nothing_listens({5001}));
+    EXPECT_EQ(sh({"stop", "balancer"}).code, 0);
+    EXPECT_TRUE(nothing_listens({5000})) << "a balancer that is stopped on purpose keeps no client waiting";
+}
+
+TEST_F(RunSh, StoppingTheLastDaemonEndsTheSupervisor)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    for (const auto* name : {"balancer", "primary", "spare"}) EXPECT_EQ(sh({"stop", name}).code, 0) << name;
+    EXPECT_TRUE(eventually([&] { return left_behind().empty(); }));
+    EXPECT_NE(sh({"status"}).out.find("nothing runs"), std::string::npos);
 }
 
 TEST_F(RunSh, ACrashedDaemonIsStartedAgain)
@@ -453,6 +502,7 @@ TEST_F(RunSh, ACrashedDaemonIsStartedAgain)
         return now != 0 && now != first && get(port(5001), "/health").status() == 200;
     }));
     EXPECT_NE(sh({"status"}).out.find("restarts 1"), std::string::npos);
+    EXPECT_NE(sh({"status"}).out.find("last exit: exited with 1 after "), std::string::npos);
     EXPECT_NE(sh({"logs", "primary"}).out.find("exited with 1 "), std::string::npos);
 }
 
@@ -471,7 +521,7 @@ TEST_F(RunSh, AnInterruptedUpLeavesNothing)
     replace_program("balancer", "exec sleep 1000"); // never ready
     Process up(source_file("run.sh"), with_offset({"up"}), options());
     ASSERT_TRUE(eventually([&] { return get(port(5001), "/health").status() == 200; }));
-    const pid_t supervisor = recorded("failover", "balancer.supervisor");
+    const pid_t supervisor = recorded("failover", "supervisor.pid");
     ASSERT_TRUE(eventually([&] { return alive(recorded("failover", "balancer.pid")); }));
     const pid_t balancer = recorded("failover", "balancer.pid");
     up.signal(SIGTERM);
@@ -492,13 +542,13 @@ TEST_F(RunSh, AnImpatientInterruptionDoesNotCutTheCleanUpShort)
     for (auto moment = milliseconds(5); moment <= milliseconds(200); moment += milliseconds(20)) interrupt(moment, 2);
 }
 
-TEST_F(RunSh, StopEndsADaemonThatHangsAndOneWhoseSupervisorDied)
+TEST_F(RunSh, StopEndsADaemonThatHangsAlsoWhenTheSupervisorWasKilled)
 {
     ASSERT_EQ(sh({"up"}).code, 0);
     const pid_t primary = recorded("failover", "primary.pid");
     const pid_t spare = recorded("failover", "spare.pid");
     ::kill(primary, SIGSTOP);
-    ::kill(recorded("failover", "spare.supervisor"), SIGKILL);
+    ::kill(recorded("failover", "supervisor.pid"), SIGKILL);
     EXPECT_EQ(sh({"stop"}).code, 0);
     EXPECT_FALSE(alive(primary));
     EXPECT_FALSE(alive(spare));

@@ -1,4 +1,5 @@
 #include "balancer/config_file.hpp"
+#include "common/process/system.hpp"
 #include "tests/support/own_files.hpp"
 
 #include <fmt/format.h>
@@ -555,18 +556,15 @@ TEST_P(ShippedSystem, balancer_and_daemons_agree_about_the_ports)
 {
     const std::string name = GetParam();
     const auto config = load_config(shipped(name + ".yaml"), name + ".yaml");
-    std::map<std::string, std::string> commands;
-    std::istringstream lines(shipped(name + ".system"));
-    for (std::string line; std::getline(lines, line);) {
-        if (line.empty() || line[0] == '#') continue;
-        const auto blank = line.find(' ');
-        commands[line.substr(0, blank)] = line.substr(blank);
-    }
-    EXPECT_EQ(commands.size(), config.backends.size() + 1);
-    EXPECT_NE(commands["balancer"].find("--config config/" + name + ".yaml --port-offset ${port:0}"),
+    const auto system = process::read_system(test::source_file("config/" + name + ".system.yaml"));
+    std::map<std::string, std::string> arguments;
+    for (const auto& daemon : system.daemons) arguments[daemon.name] = daemon.arguments;
+    EXPECT_EQ(arguments.size(), config.backends.size() + 1);
+    EXPECT_NE(arguments["balancer"].find("--config ${config}/" + name + ".yaml --port-offset ${port:0}"),
               std::string::npos);
+    EXPECT_EQ(system.daemons.back().listen, fmt::format("{}:${{port:{}}}", config.listen_host, config.listen_port));
     for (const auto& backend : config.backends)
-        EXPECT_NE(commands[backend.name].find(fmt::format(" --port ${{port:{}}} ", backend.port)), std::string::npos)
+        EXPECT_NE(arguments[backend.name].find(fmt::format("--port ${{port:{}}} ", backend.port)), std::string::npos)
             << backend.name;
 }
 

@@ -285,6 +285,30 @@ TEST(Measure, a_stall_is_more_than_100_ms)
     EXPECT_EQ(small.of(Measure::stalled), 1);
 }
 
+TEST(Measure, what_a_fault_met_on_its_way_is_told_from_what_came_later)
+{
+    Small small;
+    EXPECT_EQ(small.of(Measure::failed_not_in_flight), std::nullopt) << "there is no fault";
+    FaultRecord fault;
+    fault.triggered = small.run.samples[4].due - ms(1);
+    fault.confirmed = small.run.samples[4].due + ms(1);
+    fault.effective = true;
+    small.run.faults = {fault};
+    Sample& met = small.run.samples[4];
+    met.outcome = Outcome::broken;
+    met.sent = met.due;
+    met.first_byte = met.done = met.due + ms(3);
+    EXPECT_EQ(small.of(Measure::failed_not_in_flight), 0);
+    met.sent = fault.confirmed + ms(0.5);
+    EXPECT_EQ(small.of(Measure::failed_not_in_flight), 1) << "by then the fault was there";
+    met.sent = met.first_byte = met.done = met.due;
+    EXPECT_EQ(small.of(Measure::failed_not_in_flight), 1) << "what was never sent was not in flight";
+    met.sent = met.due;
+    met.done = met.first_byte = met.due + ms(0.5);
+    small.run.faults[0].triggered = met.done + ms(0.1);
+    EXPECT_EQ(small.of(Measure::failed_not_in_flight), 1) << "it had failed before";
+}
+
 TEST(Measure, what_was_never_sent_says_nothing_about_the_generator)
 {
     Small small;

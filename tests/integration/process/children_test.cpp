@@ -1,7 +1,8 @@
-// The processes of an experiment: what is started ends with it, what belongs to others is hit only when it is meant,
-// and nothing is left stopped.
+// The processes of experiments and tests: what is started ends with its owner, what belongs to others is hit only when
+// it is meant, and nothing is left stopped.
 #include "common/error.hpp"
-#include "experiment/process.hpp"
+#include "common/process/child.hpp"
+#include "common/process/foreign.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/socket.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -19,7 +20,7 @@
 #include <string>
 #include <vector>
 
-namespace hotspare::experiment {
+namespace hotspare::process {
 namespace {
 
 using test::eventually;
@@ -39,16 +40,9 @@ bool alive(pid_t pid)
     return state != '\0' && state != 'Z';
 }
 
-class ExperimentProcess : public testing::Test {
+class Children : public testing::Test {
 protected:
-    Child::Command shell(const std::string& script) const
-    {
-        Child::Command command;
-        command.program = "/bin/sh";
-        command.arguments = {"-c", script};
-        command.log = log();
-        return command;
-    }
+    static Command shell(const std::string& script) { return {.program = "/bin/sh", .arguments = {"-c", script}}; }
     std::filesystem::path log() const { return dir_.path() / "log"; }
     std::string printed() const
     {
@@ -59,7 +53,7 @@ protected:
     {
         return eventually([&] { return printed().find(text) != std::string::npos; });
     }
-    /// A file as run.sh writes it.
+    /// A file as the supervisor writes it.
     std::string pid_file(pid_t pid, const std::string& start_time) const
     {
         const auto path = dir_.path() / "some.pid";
@@ -90,11 +84,11 @@ protected:
 
 // --- Child -----------------------------------------------------------------------------------------------------------
 
-TEST_F(ExperimentProcess, AChildRunsWithItsArgumentsEnvironmentAndLog)
+TEST_F(Children, AChildRunsWithItsArgumentsEnvironmentAndLog)
 {
     auto command = shell("echo \"$GREETING\"; echo oops >&2; exec sleep 1000");
     command.environment = {{"GREETING", "hello"}};
-    Child child(command);
+    Child child(command, log());
     EXPECT_TRUE(prints("hello"));
     EXPECT_TRUE(prints("oops"));
     EXPECT_TRUE(child.running());
@@ -103,9 +97,9 @@ TEST_F(ExperimentProcess, AChildRunsWithItsArgumentsEnvironmentAndLog)
     EXPECT_FALSE(child.wait_exit(milliseconds(1)));
 }
 
-TEST_F(ExperimentProcess, AChildThatWasKilledIsGoneAndCanBeStartedAgain)
+TEST_F(Children, AChildThatWasKilledIsGoneAndCanBeStartedAgain)
 {
-    Child child(shell("echo up; exec sleep 1000"));
+    Child child(shell("echo up; exec sleep 1000"), log());
     const pid_t first = child.pid();
     ASSERT_TRUE(child.signal(SIGKILL));
     EXPECT_TRUE(child.wait_exit(test::patience));
@@ -117,11 +111,11 @@ TEST_F(ExperimentProcess, AChildThatWasKilledIsGoneAndCanBeStartedAgain)
     EXPECT_EQ(state_of(first), '\0') << "not reaped";
 }
 
-TEST_F(ExperimentProcess, AStoppedChildIsSeenStoppedAndStillEnds)
+TEST_F(Children, AStoppedChildIsSeenStoppedAndStillEnds)
 {
     pid_t pid = 0;
     {
-        Child child(shell("exec sleep 1000"));
+        Child child(shell("exec sleep 1000"), log());
         pid = child.pid();
         ASSERT_TRUE(child.signal(SIGSTOP));
         EXPECT_TRUE(eventually([&] { return child.stopped(); }));
@@ -134,9 +128,9 @@ TEST_F(ExperimentProcess, AStoppedChildIsSeenStoppedAndStillEnds)
     EXPECT_EQ(state_of(pid), '\0');
 }
 
-TEST_F(ExperimentProcess, WhoDoesNotListenToSigtermIsKilled)
+TEST_F(Children, WhoDoesNotListenToSigtermIsKilled)
 {
-    Child child(shell("trap '' TERM; echo deaf; while :; do sleep 0.01; done"));
+    Child child(shell("trap '' TERM; echo deaf; while :; do sleep 0.01; done"), log());
     ASSERT_TRUE(prints("deaf"));
     const pid_t pid = child.pid();
     child.end(milliseconds(50));
@@ -144,23 +138,21 @@ TEST_F(ExperimentProcess, WhoDoesNotListenToSigtermIsKilled)
     child.end(); // once more does no harm
 }
 
-TEST_F(ExperimentProcess, AProgramThatDoesNotExistEndsAtOnce)
+TEST_F(Children, AProgramThatDoesNotExistIsAnError)
 {
     auto command = shell("");
     command.program = dir_.path() / "nothing";
-    Child child(command);
-    EXPECT_TRUE(child.wait_exit(test::patience));
-    command.log = dir_.path() / "no" / "such" / "folder";
-    EXPECT_THROW(Child{command}, StartupError);
+    EXPECT_THROW(Child(command, log()), StartupError);
+    EXPECT_THROW(Child(shell(""), dir_.path() / "no" / "such" / "folder"), StartupError);
 }
 
-/// An experiment that is killed with SIGKILL can undo nothing itself.
-TEST_F(ExperimentProcess, AChildDoesNotOutliveAnExperimentThatIsKilled)
+/// An owner that is killed with SIGKILL can undo nothing itself.
+TEST_F(Children, AChildDoesNotOutliveAnOwnerThatIsKilled)
 {
     const auto file = (dir_.path() / "pid").string();
-    const pid_t experiment = ::fork();
-    if (experiment == 0) {
-        Child child(shell("exec sleep 1000"));
+    const pid_t owner = ::fork();
+    if (owner == 0) {
+        Child child(shell("exec sleep 1000"), log());
         std::ofstream(file) << child.pid() << std::endl;
         ::pause();
         ::_exit(0);
@@ -168,12 +160,12 @@ TEST_F(ExperimentProcess, AChildDoesNotOutliveAnExperimentThatIsKilled)
     pid_t pid = 0;
     EXPECT_TRUE(eventually([&] { return static_cast<bool>(std::ifstream(file) >> pid); }));
     EXPECT_TRUE(alive(pid));
-    ::kill(experiment, SIGKILL);
-    ::waitpid(experiment, nullptr, 0);
+    ::kill(owner, SIGKILL);
+    ::waitpid(owner, nullptr, 0);
     EXPECT_TRUE(eventually([&] { return !alive(pid); }));
 }
 
-TEST_F(ExperimentProcess, FreePortsCanBeListenedOn)
+TEST_F(Children, FreePortsCanBeListenedOn)
 {
     const auto port = free_port();
     const auto listener = test::listen_loopback(port);
@@ -182,7 +174,7 @@ TEST_F(ExperimentProcess, FreePortsCanBeListenedOn)
 
 // --- Foreign ---------------------------------------------------------------------------------------------------------
 
-TEST_F(ExperimentProcess, AForeignProcessIsHitByNumberAndByFile)
+TEST_F(Children, AForeignProcessIsHitByNumberAndByFile)
 {
     test::Process other("/bin/sleep", {"1000"});
     Foreign by_number(std::to_string(other.pid()));
@@ -199,7 +191,7 @@ TEST_F(ExperimentProcess, AForeignProcessIsHitByNumberAndByFile)
     EXPECT_FALSE(by_number.signal(SIGTERM));
 }
 
-TEST_F(ExperimentProcess, NoForeignProcessIsLeftStopped)
+TEST_F(Children, NoForeignProcessIsLeftStopped)
 {
     test::Process other("/bin/sleep", {"1000"});
     {
@@ -210,7 +202,7 @@ TEST_F(ExperimentProcess, NoForeignProcessIsLeftStopped)
     EXPECT_TRUE(eventually([&] { return state_of(other.pid()) == 'S'; }));
 }
 
-TEST_F(ExperimentProcess, RefusesProcessesThatAreNotOursToHit)
+TEST_F(Children, RefusesProcessesThatAreNotOursToHit)
 {
     test::Process other("/bin/sleep", {"1000"});
     const auto number = std::to_string(other.pid());
@@ -229,7 +221,7 @@ TEST_F(ExperimentProcess, RefusesProcessesThatAreNotOursToHit)
     EXPECT_NE(refusal(number).find("no process " + number), std::string::npos) << refusal(number);
 }
 
-TEST_F(ExperimentProcess, RefusesAnotherUsersProcess)
+TEST_F(Children, RefusesAnotherUsersProcess)
 {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can start a process of another user";
     const pid_t pid = ::fork();
@@ -245,7 +237,7 @@ TEST_F(ExperimentProcess, RefusesAnotherUsersProcess)
     ::waitpid(pid, nullptr, 0);
 }
 
-TEST_F(ExperimentProcess, FollowsAFileThatASupervisorWritesAnew)
+TEST_F(Children, FollowsAFileThatASupervisorWritesAnew)
 {
     auto first = std::make_unique<test::Process>("/bin/sleep", std::vector<std::string>{"1000"});
     Foreign foreign(pid_file(first->pid(), start_time_of(first->pid())));
@@ -258,4 +250,4 @@ TEST_F(ExperimentProcess, FollowsAFileThatASupervisorWritesAnew)
 }
 
 } // namespace
-} // namespace hotspare::experiment
+} // namespace hotspare::process

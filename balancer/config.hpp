@@ -7,6 +7,7 @@
 #include "balancer/decide/routing.hpp"
 #include "common/clock.hpp"
 #include "common/http/head.hpp"
+#include "common/http/status_range.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -20,11 +21,7 @@ constexpr std::size_t most_backends = 256;
 /// The same of RetryConfig::attempts.
 constexpr unsigned most_attempts = 16;
 
-struct StatusRange {
-    unsigned first = 200;
-    unsigned last = 299;
-    bool contains(unsigned status) const noexcept { return status >= first && status <= last; }
-};
+using http::StatusRange;
 
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include <array>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include <pthread.h>
 #include <sys/socket.h>
@@ -31,7 +33,6 @@ struct Admin::Visit {
     ~Visit()
     {
         if (asks) admin.visits_.fetch_sub(1, std::memory_order_relaxed);
-        if (!streams_to.empty()) admin.places_.give_back(streams_to);
         if (descriptor >= 0) ::close(descriptor);
     }
     Visit(const Visit&) = delete;
@@ -41,7 +42,6 @@ struct Admin::Visit {
     int descriptor;           ///< until the server has it
     const std::size_t before; ///< visits_ without it
     bool asks = true;         ///< counted in visits_
-    std::string streams_to;   ///< the address that has a place of places_; empty = none
 };
 
 namespace {
@@ -52,9 +52,6 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 /// for clients of this machine, so that a flood from elsewhere does not lock the operator out.
 constexpr std::size_t most_visits = 64;
 constexpr std::size_t visits_kept_for_loopback = 16;
-
-/// What a reader gets who does not say what it has seen already: enough to know where things stand.
-constexpr std::size_t recent_events = 16;
 
 /// Of an operator's request. Other requests have no body.
 constexpr std::size_t longest_body = 8 * 1024;
@@ -107,10 +104,11 @@ http::ServerOptions options_of(const Config& config)
     return options;
 }
 
-std::string start_of_ids()
+/// Whether the server makes a stream of the connection: a request for a WebSocket may fail to ask for the upgrade.
+bool becomes_stream(const http::Request& request, const http::Response& response)
 {
-    return fmt::format(
-        "{:x}", std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    if (std::holds_alternative<http::WebSocket>(response.takeover)) return boost::beast::websocket::is_upgrade(request);
+    return response.takeover.index() != 0;
 }
 
 /// Answers a request that is not read. On a worker's thread: nothing here waits.
@@ -138,7 +136,7 @@ void turn_away(int descriptor)
 Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters)
     : config_(config), monitor_(monitor),
       counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins}, context_(1),
-      work_(context_.get_executor()), ending_(context_), server_(context_, {}, options_of(config)), log_(start_of_ids())
+      work_(context_.get_executor()), ending_(context_), server_(context_, {}, options_of(config))
 {
     add_page(Builtin::health, &Admin::health);
     add_page(Builtin::status, &Admin::status);
@@ -157,14 +155,14 @@ Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCou
         add(Builtin::admin, http::verb::post, mount + "/failover", &Admin::failover);
     }
 
-    log_.listen([this](const LogEntry& entry) { publish(entry); });
     // What may wait here is bounded by the core, which damps what flaps.
     monitor_.subscribe_events([this](const ReportedEvent& event) {
         asio::post(context_, [this, event] {
-            log_.append(event, config_);
             const auto kind = event.event.kind;
+            feed_.append(std::string(to_string(kind)), to_json(event, config_),
+                         fmt::format("{} {}", format_rfc3339(event.at), to_text(event, config_)));
             if (config_.log_traffic && (kind == Event::Kind::failover || kind == Event::Kind::failback))
-                send(fmt::format("Switching active target to: {}", config_.backends[*event.event.backend].url));
+                feed_.tell(fmt::format("Switching active target to: {}", config_.backends[*event.event.backend].url));
         });
     });
 }
@@ -197,9 +195,7 @@ asio::awaitable<void> Admin::end()
 
 void Admin::end_streams()
 {
-    asio::post(context_, [this] {
-        for (const Subscriber& subscriber : std::exchange(subscribers_, {})) subscriber.outbox->close();
-    });
+    asio::post(context_, [this] { feed_.end_streams(); });
 }
 
 void Admin::adopt(Handover handover)
@@ -257,29 +253,10 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
     const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;
     if (request.body_unread && reads) co_return http::problem(request, 413, "this page takes no request body");
     auto response = co_await routers_[builtin].dispatch(request);
-    if (response.takeover.index() != 0) {
-        const auto refusal = take_stream_place(request, *visit);
-        if (refusal) {
-            response = http::problem(*refusal, request.id);
-            response.set(http::field::retry_after, "10");
-        }
-    }
+    // From here on its place among the streams counts, which it keeps for as long as its connection lives.
+    if (becomes_stream(request, response) && std::exchange(visit->asks, false))
+        visits_.fetch_sub(1, std::memory_order_relaxed);
     co_return response;
-}
-
-/// A stream takes a place of another kind than a page, for as long as its connection lives.
-std::optional<http::Problem> Admin::take_stream_place(const http::Request& request, Visit& visit)
-{
-    const std::string address = request.peer.address().to_string();
-    switch (places_.take(address)) {
-    case StreamPlaces::Refusal::all_taken: return http::Problem{503, "too many event streams are open"};
-    case StreamPlaces::Refusal::address_has_enough:
-        return http::Problem{429, fmt::format("too many event streams are open to {}", address)};
-    case StreamPlaces::Refusal::none: break;
-    }
-    visit.streams_to = address;
-    if (std::exchange(visit.asks, false)) visits_.fetch_sub(1, std::memory_order_relaxed);
-    return std::nullopt;
 }
 
 /// Of this moment.
@@ -289,7 +266,7 @@ Report Admin::report() const
             .snapshot = monitor_.snapshot(),
             .counters = counters_,
             .pages = {.connections = visits_.load(std::memory_order_relaxed),
-                      .streams = places_.taken(),
+                      .streams = feed_.open_streams(),
                       .refused = refused_.load(std::memory_order_relaxed)}};
 }
 
@@ -343,58 +320,19 @@ http::Response Admin::proxy_health(const http::Request&)
 
 http::Response Admin::events(const http::Request& request)
 {
-    // The header is what a browser sends when it reconnects, the parameter what a person can type.
-    std::string last(request.header("Last-Event-ID"));
-    if (last.empty()) last = request.query("last_event_id").value_or("");
-    return http::EventStream{[this, last = std::move(last)](std::shared_ptr<http::Outbox> outbox) {
-        subscribe(StreamKind::events, std::move(outbox), last.empty() ? log_.latest(recent_events) : log_.after(last));
-    }};
+    return feed_.events(request);
 }
 
-http::Response Admin::logs(const http::Request&)
+http::Response Admin::logs(const http::Request& request)
 {
-    return http::WebSocket{.open =
-                               [this](std::shared_ptr<http::Outbox> outbox) {
-                                   subscribe(StreamKind::logs, std::move(outbox), log_.latest(recent_events));
-                               },
-                           .on_message = {}};
-}
-
-namespace {
-
-std::string formatted(const LogEntry& entry, bool as_event)
-{
-    return as_event ? http::format_event(entry.id, entry.kind, entry.json) : entry.text;
-}
-
-} // namespace
-
-void Admin::subscribe(StreamKind kind, std::shared_ptr<http::Outbox> outbox, const std::vector<const LogEntry*>& missed)
-{
-    std::erase_if(subscribers_, [](const Subscriber& s) { return s.outbox->closed(); });
-    for (const LogEntry* entry : missed)
-        if (!outbox->send(formatted(*entry, kind == StreamKind::events))) return;
-    subscribers_.push_back({kind, std::move(outbox)});
-}
-
-void Admin::publish(const LogEntry& entry)
-{
-    std::erase_if(subscribers_, [&entry](const Subscriber& s) {
-        return !s.outbox->send(formatted(entry, s.kind == StreamKind::events));
-    });
+    return feed_.lines(request);
 }
 
 void Admin::tell(std::vector<std::string> lines)
 {
     asio::post(context_, [this, lines = std::move(lines)] {
-        for (const std::string& line : lines) send(line);
+        for (const std::string& line : lines) feed_.tell(line);
     });
-}
-
-void Admin::send(const std::string& line)
-{
-    std::erase_if(subscribers_,
-                  [&line](const Subscriber& s) { return s.kind == StreamKind::logs && !s.outbox->send(line); });
 }
 
 // ----------------------------------------------------------------------------------------------------------- operating

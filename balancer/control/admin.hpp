@@ -14,13 +14,12 @@
 #include "balancer/control/events.hpp"
 #include "balancer/control/monitor.hpp"
 #include "balancer/control/report.hpp"
-#include "balancer/control/stream_places.hpp"
 #include "balancer/counters.hpp"
 #include "balancer/handover.hpp"
+#include "common/http/event_feed.hpp"
 #include "common/http/guard.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
-#include "common/http/stream.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -66,7 +65,6 @@ public:
     void tell(std::vector<std::string> lines);
 
 private:
-    enum class StreamKind { events, logs };
     struct Visit;
 
     using Answer = http::Response (Admin::*)(const http::Request&);
@@ -97,15 +95,6 @@ private:
     Report report() const;
     std::optional<BackendIndex> find_backend(std::string_view name) const;
     std::string backend_names() const;
-    std::optional<http::Problem> take_stream_place(const http::Request& request, Visit& visit);
-    void subscribe(StreamKind kind, std::shared_ptr<http::Outbox> outbox, const std::vector<const LogEntry*>& missed);
-    void publish(const LogEntry& entry);
-    void send(const std::string& line);
-
-    struct Subscriber {
-        StreamKind kind;
-        std::shared_ptr<http::Outbox> outbox;
-    };
 
     const Config& config_;
     Monitor& monitor_;
@@ -114,17 +103,15 @@ private:
     std::map<Builtin, http::Router> routers_; ///< of what the workers have matched
 
     // Before the event loop, whose last handlers give back what they hold.
-    std::atomic<std::size_t> visits_{0}; ///< connections that ask for a page; streams are counted by places_
+    std::atomic<std::size_t> visits_{0}; ///< connections that ask for a page; streams are counted by feed_
     std::atomic<std::uint64_t> refused_{0};
-    StreamPlaces places_;
 
     // --- of the pages' thread ---
     asio::io_context context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     TaskGroup ending_; ///< the one task that ends the rest
     http::Server server_;
-    EventLog log_;
-    std::vector<Subscriber> subscribers_;
+    http::EventFeed feed_;
     std::string metrics_;          ///< the latest text of /metrics ...
     TimePoint metrics_good_until_; ///< ... which is given out until then
 

@@ -1,11 +1,9 @@
 #include "balancer/control/monitor.hpp"
 
 #include "common/config.hpp"
-#include "common/http/client.hpp"
 #include "common/log.hpp"
 
 #include <boost/asio/post.hpp>
-#include <boost/beast/http/status.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -41,14 +39,6 @@ WallTime::duration wall_less_steady()
            std::chrono::duration_cast<WallTime::duration>(Clock::now().time_since_epoch());
 }
 
-/// RFC 9110 §7.2: without the port that http has by default.
-std::string host_field(const BackendConfig& target)
-{
-    std::string authority = config::format_host_port({target.host, target.port});
-    if (target.port == 80) authority.resize(authority.rfind(':'));
-    return authority;
-}
-
 std::string to_text(const Addresses& addresses)
 {
     std::string text;
@@ -63,66 +53,15 @@ std::string in_brackets(const std::string& reason)
     return reason.empty() ? "" : fmt::format(" ({})", reason);
 }
 
-ProbeOutcome outcome_of(const error_code& error)
+/// For the operator, who may have to change what is asked for.
+std::string to_text(const probe::Verdict& verdict, const ProbeConfig& settings)
 {
-    if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
-    if (error == errc::malformed) return ProbeOutcome::malformed;
-    if (error == errc::too_large) return ProbeOutcome::failing;
-    if (error == errc::closed_early || error == asio::error::connection_reset ||
-        error == asio::error::connection_aborted || error == asio::error::broken_pipe)
-        return ProbeOutcome::reset;
-    return ProbeOutcome::refused;
-}
-
-std::string to_text(const std::vector<StatusRange>& ranges)
-{
-    std::string text;
-    for (const StatusRange& r : ranges) {
-        if (!text.empty()) text += ", ";
-        text += r.first == r.last ? fmt::format("{}", r.first) : fmt::format("{}-{}", r.first, r.last);
-    }
-    return text;
-}
-
-/// What the answer lacks; empty if it is as expected.
-std::string shortcoming(const http::Response& response, const ProbeConfig& expected)
-{
-    const unsigned status = response.result_int();
-    const bool wanted = std::any_of(expected.expect_status.begin(), expected.expect_status.end(),
-                                    [status](const StatusRange& range) { return range.contains(status); });
-    if (!wanted)
-        return fmt::format("expected {} (probe.path is '{}'; --probe-path or probe.expect_status changes that)",
-                           to_text(expected.expect_status), expected.path);
-    if (!expected.expect_body.empty() && response.body().find(expected.expect_body) == std::string::npos)
-        return fmt::format("its body does not contain '{}'", expected.expect_body);
-    if (expected.expect_json_field.empty()) return {};
-
-    const auto equals = expected.expect_json_field.find('=');
-    const std::string field = expected.expect_json_field.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : expected.expect_json_field.substr(equals + 1);
-    const auto body = http::parse_json(response.body());
-    if (!body || !body->is_object()) return "its body is not a JSON object";
-    const auto found = body->find(field);
-    if (found == body->end()) return fmt::format("its body has no field '{}'", field);
-    const std::string actual = found->is_string() ? found->get<std::string>() : found->dump();
-    if (actual != value) return fmt::format("its {} is '{}', not '{}'", field, actual.substr(0, 40), value);
-    return {};
-}
-
-void assess(ProbeReport& report, const result<http::Response>& answer, const ProbeConfig& expected)
-{
-    if (!answer) {
-        report.outcome = outcome_of(answer.error());
-        const auto limit = std::chrono::duration_cast<milliseconds>(expected.timeout).count();
-        report.detail = report.outcome == ProbeOutcome::timed_out ? fmt::format("no answer within {} ms", limit)
-                                                                  : answer.error().message();
-        return;
-    }
-    const auto reason = boost::beast::http::obsolete_reason(answer->result());
-    report.detail = fmt::format("{} {}", answer->result_int(), std::string_view(reason));
-    const std::string lacks = shortcoming(*answer, expected);
-    report.outcome = lacks.empty() ? ProbeOutcome::ok : ProbeOutcome::failing;
-    if (!lacks.empty()) report.detail += ", but " + lacks;
+    if (verdict.shortcoming.empty()) return verdict.detail;
+    return fmt::format("{}, but {}{}", verdict.detail, verdict.shortcoming,
+                       verdict.wrong_status ? fmt::format(" (probe.path is '{}'; --probe-path or probe.expect_status "
+                                                          "changes that)",
+                                                          settings.path)
+                                            : "");
 }
 
 log::Level level_of(const Event& event)
@@ -267,26 +206,31 @@ void Monitor::prefer_configured()
     take_snapshot();
 }
 
-/// What the backend answers, or nothing if we are stopping. Throws what it cannot help.
-asio::awaitable<std::optional<result<http::Response>>> Monitor::ask(BackendIndex backend)
+/// Probes the backend and learns from that where it is. Throws what it cannot help.
+asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
 {
     const ProbeConfig& settings = core_.probe_config(backend);
-    auto request = http::make_request(http::verb::get, settings.path);
     const BackendConfig& target = config_.backends[backend];
-    request.set(http::field::host, host_field(target));
-    asio::ip::tcp::endpoint connected;
-    const http::FetchOptions options{.deadline = settings.timeout};
-    auto answer = co_await http::fetch(addresses_[backend], std::move(request), options, &connected);
-    if (!answer && answer.error() == errc::cancelled) co_return std::nullopt;
+    probe::Question question{.addresses = addresses_[backend],
+                             .origin = {target.host, target.port},
+                             .path = settings.path,
+                             .timeout = settings.timeout};
+    probe::Expectation expected{
+        .statuses = settings.expect_status, .body = settings.expect_body, .json_field = settings.expect_json_field};
+    auto result = co_await probe::ask(std::move(question), std::move(expected));
+    if (result.end == probe::Result::End::cancelled) co_return result;
 
     Addresses& addresses = addresses_[backend]; // as they are now
-    const auto used = std::find(addresses.begin(), addresses.end(), connected);
-    if (used != addresses.begin() && used != addresses.end()) {
-        std::rotate(addresses.begin(), used, used + 1);
-        publish_addresses(backend);
+    if (result.connected) {
+        const auto used = std::find(addresses.begin(), addresses.end(), *result.connected);
+        if (used != addresses.begin() && used != addresses.end()) {
+            std::rotate(addresses.begin(), used, used + 1);
+            publish_addresses(backend);
+        }
+    } else {
+        look_up(backend);
     }
-    if (connected == asio::ip::tcp::endpoint{}) look_up(backend);
-    co_return answer;
+    co_return result;
 }
 
 void Monitor::publish_addresses(BackendIndex backend)
@@ -330,13 +274,12 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
     ProbeReport report{.backend = backend, .started = Clock::now()};
     std::optional<std::string> hindrance; // of our own: says nothing about the backend
     try {
-        const auto answer = co_await ask(backend);
-        report.latency = Clock::now() - report.started;
-        if (!answer) co_return;
-        if (!*answer && is_own_shortage(answer->error()))
-            hindrance = answer->error().message();
-        else
-            assess(report, *answer, core_.probe_config(backend));
+        const auto result = co_await ask(backend);
+        if (result.end == probe::Result::End::cancelled) co_return; // we are stopping
+        report.latency = result.latency;
+        report.outcome = result.verdict.outcome;
+        report.detail = to_text(result.verdict, core_.probe_config(backend));
+        if (result.end == probe::Result::End::hindered) hindrance = result.hindrance;
         if (addresses_[backend].empty())
             report.detail = fmt::format("the name '{}' does not resolve{}", config_.backends[backend].host,
                                         in_brackets(lookups_[backend].error));

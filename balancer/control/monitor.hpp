@@ -12,7 +12,7 @@
 #include "balancer/control/snapshot.hpp"
 #include "balancer/decide/failover.hpp"
 #include "balancer/resolver.hpp"
-#include "common/http/message.hpp"
+#include "common/probe/probe.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -81,7 +81,7 @@ public:
 private:
     asio::awaitable<void> end();
     asio::awaitable<void> probe(BackendIndex backend);
-    asio::awaitable<std::optional<result<http::Response>>> ask(BackendIndex backend);
+    asio::awaitable<probe::Result> ask(BackendIndex backend);
     void look_up(BackendIndex backend);
     void looked_up(BackendIndex backend, result<Addresses> found);
     void publish_addresses(BackendIndex backend);

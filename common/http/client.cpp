@@ -2,8 +2,7 @@
 
 #include "common/deadline.hpp"
 #include "common/http/chunks.hpp"
-#include "common/http/grammar.hpp"
-#include "common/http/head.hpp"
+#include "common/http/head_parts.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -101,29 +100,19 @@ asio::awaitable<error_code> fill(Line& line)
     co_return error;
 }
 
-/// A head as the balancer reads it from a server, so that a server whose responses it passes on also passes its probe.
-struct ResponseHead {
-    Response response;
-    FramingFields fields;
-    Framing framing = Framing::none;
-};
-
-bool read_head(std::string_view text, bool to_head, ResponseHead& out)
+beast::string_view to_beast(std::string_view text)
 {
-    StatusLine line;
-    if (read_status_line(text, line)) return false;
-    out.response.version(10 + line.minor);
-    out.response.result(line.status);
-    out.response.reason(beast::string_view(line.reason.data(), line.reason.size()));
-    while (!at_end(text)) {
-        FieldLine field;
-        if (read_field(text, Sender::server, field)) return false;
-        const beast::string_view name(field.name.data(), field.name.size());
-        out.response.insert(name, beast::string_view(field.value.data(), field.value.size()));
-        if (equals_ignoring_case(field.name, "content-length")) out.fields.add_content_length(field.value);
-        if (equals_ignoring_case(field.name, "transfer-encoding")) out.fields.add_transfer_encoding(field.value);
-    }
-    return !out.fields.judge_response(line.status, to_head, out.framing);
+    return {text.data(), text.size()};
+}
+
+Response to_response(const ResponseParts& parts)
+{
+    Response response;
+    response.version(10 + parts.line.minor);
+    response.result(parts.line.status);
+    response.reason(to_beast(parts.line.reason));
+    for (const auto& field : parts.fields) response.insert(to_beast(field.name), to_beast(field.value));
+    return response;
 }
 
 /// Reads one response, interim or final. The error is as it came; what is not HTTP is a Beast error.
@@ -139,18 +128,19 @@ asio::awaitable<result<Response>> receive(Line& line, bool to_head, std::uint64_
         if (error) co_return error;
         found = scanner.scan(buffered(line), limits);
     }
-    ResponseHead head;
     if (found == HeadScanner::Found::rejected)
         co_return error_code(scanner.rejection().status == 414 || scanner.rejection().status == 431
                                  ? beast::http::error::header_limit
                                  : beast::http::error::bad_field);
-    if (!read_head(buffered(line).substr(0, scanner.head_size()), to_head, head))
-        co_return error_code(beast::http::error::bad_field);
+    // As the balancer reads it, so that a server whose responses it passes on also passes its probe.
+    ResponseParts head;
+    const auto wrong = read_response(buffered(line).substr(0, scanner.head_size()), to_head, head);
+    if (wrong) co_return error_code(beast::http::error::bad_field);
+    auto response = to_response(head);
     line.buffer.consume(scanner.head_size());
 
-    if (head.framing == Framing::length && head.fields.content_length() > max_body)
-        co_return error_code(beast::http::error::body_limit);
-    std::string& body = head.response.body();
+    if (head.framing == Framing::length && head.length > max_body) co_return error_code(beast::http::error::body_limit);
+    std::string& body = response.body();
     ChunkReader chunks(Sender::server);
     bool complete = head.framing == Framing::none;
     while (!complete) {
@@ -169,7 +159,7 @@ asio::awaitable<result<Response>> receive(Line& line, bool to_head, std::uint64_
             used = step.used;
             body.append(step.content);
         } else if (head.framing == Framing::length) {
-            const auto missing = head.fields.content_length() - body.size();
+            const auto missing = head.length - body.size();
             used = static_cast<std::size_t>(std::min<std::uint64_t>(missing, used));
             complete = used == missing;
             body.append(there.substr(0, used));
@@ -179,8 +169,8 @@ asio::awaitable<result<Response>> receive(Line& line, bool to_head, std::uint64_
         line.buffer.consume(used);
         if (body.size() > max_body) co_return error_code(beast::http::error::body_limit);
     }
-    if (head.framing == Framing::until_close) head.response.keep_alive(false);
-    co_return std::move(head.response);
+    if (head.framing == Framing::until_close) response.keep_alive(false);
+    co_return response;
 }
 
 /// Sends the request and reads its answer. The error is as it came, not yet classified.

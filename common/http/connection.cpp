@@ -3,6 +3,7 @@
 #include "common/http/address.hpp"
 #include "common/http/chunks.hpp"
 #include "common/http/grammar.hpp"
+#include "common/http/head_parts.hpp"
 #include "common/log.hpp"
 #include "common/time.hpp"
 
@@ -11,7 +12,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <fmt/format.h>
 
@@ -42,11 +42,27 @@ Problem to_problem(const Rejection& why)
     return {why.status, to_sentence(why)};
 }
 
-/// Beast knows HTTP/1.0 and 1.1 only; a later minor version is read as 1.1 (RFC 9110 §2.5).
+/// Beast, which takes WebSocket handshakes, knows HTTP/1.0 and 1.1 only; a later minor version is read as 1.1 (RFC 9110
+/// §2.5).
 void lower_version(std::string& head)
 {
     char& minor = head[head.find('\r') - 1];
     if (minor > '1') minor = '1';
+}
+
+beast::string_view to_beast(std::string_view text)
+{
+    return {text.data(), text.size()};
+}
+
+Request to_request(const RequestParts& parts)
+{
+    Request request;
+    request.method_string(to_beast(parts.line.method));
+    request.target(to_beast(parts.line.target));
+    request.version(10 + parts.line.minor);
+    for (const auto& field : parts.fields) request.insert(to_beast(field.name), to_beast(field.value));
+    return request;
 }
 
 } // namespace
@@ -179,35 +195,28 @@ asio::awaitable<Connection::Received> Connection::receive()
     deadline_.disarm();
     head_ = buffered().substr(0, scanner.head_size());
     buffer_.consume(scanner.head_size());
-    RequestRules::Target target;
-    if (const auto wrong = check_head(head_, target)) co_return to_problem(*wrong);
+    RequestParts parts;
+    if (const auto wrong = read_request(head_, parts)) co_return to_problem(*wrong);
     lower_version(head_);
-    co_return co_await receive_body(std::string(target.no_path ? "/" : "").append(target.path_and_query));
+    co_return co_await receive_body(std::move(parts));
 }
 
-/// Beast takes the head apart; where the body ends is what check_head() saw.
-asio::awaitable<Connection::Received> Connection::receive_body(std::string target)
+/// `parts` is of head_.
+asio::awaitable<Connection::Received> Connection::receive_body(RequestParts parts)
 {
     const auto& options = server_.options_;
-    beast::http::request_parser<beast::http::string_body> parser;
-    parser.header_limit(static_cast<std::uint32_t>(head_.size() + 1));
-    parser.body_limit(options.limits.body);
-    error_code error;
-    parser.put(asio::buffer(head_), error);
-    if (error == beast::http::error::body_limit) co_return too_large(options.limits.body);
-    if (error && error != beast::http::error::need_more)
-        co_return Problem{400, "the request is not valid HTTP: " + error.message()};
-    Request request(std::move(parser.get()));
+    const bool chunked = parts.framing.chunked();
+    std::uint64_t left = parts.framing.content_length();
+    if (left > options.limits.body) co_return too_large(options.limits.body);
+    auto request = to_request(parts);
     if (request.method() == verb::unknown || request.method() == verb::connect)
         co_return Problem{501, "the method is not implemented"};
 
-    const bool chunked = parser.chunked();
-    std::uint64_t left = chunked ? 0 : parser.content_length().value_or(0);
     ChunkReader chunks;
     bool complete = !chunked && left == 0;
     if (!complete && !read_body_) complete = request.body_unread = true;
     deadline_.arm(options.timeouts.body);
-    if (!complete && buffer_.size() == 0 && request.version() == 11 && request.count(field::expect) > 0) {
+    if (!complete && buffer_.size() == 0 && request.version() == 11 && parts.expects_continue) {
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         const auto [failed, count] = co_await asio::async_write(socket_, asio::buffer(go_on), no_throw);
         if (failed) co_return Gone{};
@@ -238,10 +247,11 @@ asio::awaitable<Connection::Received> Connection::receive_body(std::string targe
     }
     deadline_.disarm();
 
-    auto parts = parse_target(target);
-    if (!parts) co_return parts.error();
-    request.path = std::move(parts->path);
-    request.query_parameters = std::move(parts->query);
+    const auto& asked = parts.target;
+    auto target = parse_target(std::string(asked.no_path ? "/" : "").append(asked.path_and_query));
+    if (!target) co_return target.error();
+    request.path = std::move(target->path);
+    request.query_parameters = std::move(target->query);
     const auto id = request.header("X-Request-Id");
     request.id = is_request_id(id) ? std::string(id) : server_.next_request_id();
     request.peer = peer_;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/deadline.hpp"
+#include "common/http/head_parts.hpp"
 #include "common/http/server.hpp"
 #include "common/http/stream.hpp"
 #include "common/log.hpp"
@@ -51,7 +52,7 @@ private:
 
     asio::awaitable<bool> exchange();
     asio::awaitable<Received> receive();
-    asio::awaitable<Received> receive_body(std::string target);
+    asio::awaitable<Received> receive_body(RequestParts parts);
     asio::awaitable<Response> answer(Request& request);
     asio::awaitable<bool> write(Response response, const Request& request, bool keep);
     asio::awaitable<void> linger();

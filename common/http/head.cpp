@@ -363,24 +363,4 @@ std::optional<Rejection> RequestRules::judge(const RequestLine& line, Target& ta
     return framing.judge_codings();
 }
 
-std::optional<Rejection> check_head(std::string_view head, RequestRules::Target& target)
-{
-    RequestLine line;
-    if (const auto wrong = read_request_line(head, line)) return wrong;
-    RequestRules rules;
-    while (!at_end(head)) {
-        FieldLine field;
-        if (const auto wrong = read_field(head, Sender::client, field)) return wrong;
-        if (equals_ignoring_case(field.name, "host"))
-            rules.take_host(field.value);
-        else if (equals_ignoring_case(field.name, "content-length"))
-            rules.framing.add_content_length(field.value);
-        else if (equals_ignoring_case(field.name, "transfer-encoding"))
-            rules.framing.add_transfer_encoding(field.value);
-        else if (equals_ignoring_case(field.name, "expect"))
-            rules.take_expect(field.value);
-    }
-    return rules.judge(line, target);
-}
-
 } // namespace hotspare::http

@@ -1,7 +1,6 @@
 // The reading of message heads (RFC 9112): the one place that decides what a request line, a field, a framing, a Host
-// is. The suite has two readers of requests, the balancer's data plane (balancer/serve/message_head) and its own
-// servers (check_head(), used by Connection), and two of responses; they differ in what they do with the parts, not in
-// what they accept.
+// is. Who reads a head, the balancer's data plane (balancer/serve/message_head) or the suite's own servers and clients
+// (head_parts.hpp), does so with these parts: they differ in what they do with them, not in what they accept.
 //
 // Towards clients it is strict: what two implementations could read differently is refused, so that nothing behind us
 // can be made to see another request than we did. A server is configured by the operator, not an attacker: what nginx,
@@ -161,9 +160,5 @@ public:
     /// codings.
     std::optional<Rejection> judge(const RequestLine& line, Target& target) const;
 };
-
-/// Checks a complete head of a client's request, final empty line included. Returns the 400, 417, 501 or 505 to answer,
-/// or nothing: then `target` says what is asked for.
-std::optional<Rejection> check_head(std::string_view head, RequestRules::Target& target);
 
 } // namespace hotspare::http

@@ -1,19 +1,15 @@
 #include "orders/monitor_service/service.hpp"
 
 #include "common/http/address.hpp"
-#include "common/http/client.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 
-#include <boost/beast/http/status.hpp>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <optional>
 #include <utility>
 
@@ -32,26 +28,15 @@ constexpr Duration jump_tolerance = seconds(1);
 /// Of what a service says, which may be anything.
 constexpr std::size_t longest_reason = 200;
 
-ProbeOutcome outcome_of(const error_code& error)
-{
-    if (error == errc::timed_out || error == asio::error::timed_out) return ProbeOutcome::timed_out;
-    if (error == errc::malformed) return ProbeOutcome::malformed;
-    if (error == errc::too_large) return ProbeOutcome::failing;
-    if (error == errc::closed_early || error == asio::error::connection_reset ||
-        error == asio::error::connection_aborted)
-        return ProbeOutcome::reset;
-    return ProbeOutcome::refused;
-}
-
 /// What a service that answers 2xx says of itself if it is not healthy. Words other than ours mean healthy with such a
 /// status.
 struct Complaint {
     Health health = Health::degraded; ///< or worse
     std::string text;
 };
-std::optional<Complaint> complaint_of(const Response& answer)
+std::optional<Complaint> complaint_of(const std::string& answer)
 {
-    const auto body = Json::parse(answer.body(), nullptr, false);
+    const auto body = Json::parse(answer, nullptr, false);
     const auto text = [&](const char* key) {
         const auto found = body.is_object() ? body.find(key) : body.end();
         return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -67,27 +52,23 @@ std::optional<Complaint> complaint_of(const Response& answer)
 }
 
 /// Whether a worker says that an operator has paused it; nothing if the service is none.
-std::optional<bool> paused_of(const Response& answer)
+std::optional<bool> paused_of(const std::string& answer)
 {
-    const auto body = Json::parse(answer.body(), nullptr, false);
+    const auto body = Json::parse(answer, nullptr, false);
     const auto found = body.is_object() ? body.find("paused") : body.end();
     if (!body.is_object() || found == body.end() || !found->is_boolean()) return std::nullopt;
     return found->get<bool>();
 }
 
-/// What `answer` says about the service.
-Probe assess(const result<Response>& answer, TimePoint started, TimePoint now, Duration timeout)
+/// What the probe says about the service.
+Probe assess(const probe::Result& result, TimePoint started)
 {
-    Probe probe{.started = started, .latency = now - started, .detail = {}};
-    if (!answer) {
-        probe.outcome = outcome_of(answer.error());
-        probe.detail = probe.outcome == ProbeOutcome::timed_out
-                           ? fmt::format("no answer within {}", config::format_duration(timeout))
-                           : answer.error().message();
-    } else if (answer->result_int() < 200 || answer->result_int() > 299) {
-        probe.outcome = ProbeOutcome::failing;
-        probe.detail = fmt::format("HTTP {} {}", answer->result_int(), http::reason_phrase(answer->result_int()));
-    } else if (auto complaint = complaint_of(*answer)) {
+    Probe probe{.started = started, .latency = result.latency, .outcome = result.verdict.outcome, .detail = {}};
+    if (!result.body) {
+        probe.detail = result.verdict.detail;
+    } else if (probe.outcome != ProbeOutcome::ok) {
+        probe.detail = "HTTP " + result.verdict.detail;
+    } else if (auto complaint = complaint_of(*result.body)) {
         probe.impaired = complaint->health == Health::degraded;
         probe.says_down = complaint->health == Health::down;
         if (!probe.impaired) probe.outcome = ProbeOutcome::failing;
@@ -119,7 +100,7 @@ Service::Service(asio::io_context& context, Settings settings)
         targets_.push_back(
             {.name = service.name,
              .url = service.url,
-             .authority = config::format_host_port(config::parse_http_origin(service.url).value()),
+             .origin = config::parse_http_origin(service.url).value(),
              .endpoint = http::resolve_origin(service.url, fmt::format("the service '{}'", service.name)),
              .watch = Watch(watch, started_),
              .since = std::chrono::system_clock::now()});
@@ -194,27 +175,20 @@ void Service::check_clock(TimePoint now)
 
 asio::awaitable<void> Service::probe(Target& target, TimePoint started)
 {
-    auto request = http::make_request(verb::get, "/health");
-    request.set(http::field::host, target.authority);
-    std::optional<result<Response>> answer;
-    std::string hindrance; // of our own: says nothing about the service
-    try {
-        answer = co_await http::fetch(target.endpoint, std::move(request), {.deadline = settings_.timeout});
-        if (!*answer && is_own_shortage(answer->error())) hindrance = answer->error().message();
-    } catch (const std::exception& e) {
-        hindrance = e.what();
-    }
+    probe::Question question{.addresses = {target.endpoint}, .origin = target.origin, .timeout = settings_.timeout};
+    probe::Expectation any_success;
+    const auto result = co_await probe::ask(std::move(question), std::move(any_success));
     if (stopping_) co_return;
     const auto now = Clock::now();
     check_clock(now);
-    if (hindrance.empty()) {
-        const auto probe = assess(*answer, started, now, settings_.timeout);
+    if (result.end == probe::Result::End::judged) {
+        const auto probe = assess(result, started);
         target.probes[static_cast<std::size_t>(probe.outcome)].add();
-        if (*answer) target.latency.observe(probe.latency);
-        target.paused = *answer ? paused_of(**answer) : std::nullopt;
+        if (result.body) target.latency.observe(probe.latency);
+        target.paused = result.body ? paused_of(*result.body) : std::nullopt;
         if (const auto change = target.watch.finished(probe, now)) report(target, *change, now);
     } else {
-        log::warn("cannot probe {}: {}", target.name, hindrance);
+        log::warn("cannot probe {}: {}", target.name, result.hindrance);
         target.watch.not_made(started);
     }
     arm();

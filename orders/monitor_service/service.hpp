@@ -8,6 +8,7 @@
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/metrics.hpp"
+#include "common/probe/probe.hpp"
 #include "common/task_group.hpp"
 #include "orders/monitor_service/settings.hpp"
 #include "orders/monitor_service/watch.hpp"
@@ -44,7 +45,7 @@ private:
     struct Target {
         std::string name;
         std::string url;
-        std::string authority; ///< HOST:PORT
+        config::HostPort origin; ///< of the url
         asio::ip::tcp::endpoint endpoint;
         Watch watch;
         WallTime since;               ///< it has its status

@@ -5,7 +5,7 @@
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/plain_head.hpp"
 
-#include "common/http/head.hpp"
+#include "common/http/head_parts.hpp"
 
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -81,8 +81,8 @@ void check_request(std::string_view bytes, const LimitConfig& limits)
     if (!size) return;
     const std::string own(bytes.substr(0, *size)); // a sanitizer sees what is read beyond the head
     RequestHead head;
-    http::RequestRules::Target target;
-    const auto other = http::check_head(own, target);
+    http::RequestParts parts;
+    const auto other = http::read_request(own, parts);
     if (const auto rejection = parse_request(own, limits, head)) {
         const unsigned status = rejection->status;
         check((status >= 400 && status < 500) || status == 501 || status == 505, "a refusal has a status");

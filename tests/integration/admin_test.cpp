@@ -623,7 +623,7 @@ TEST_F(AdminTest, one_address_cannot_take_every_stream)
         EXPECT_EQ(::recv(ends[1], head, sizeof head, 0), 12);
         return std::string(head, sizeof head);
     };
-    for (std::size_t i = 0; i < StreamLimits{}.per_address; ++i) ASSERT_EQ(status_of_next(), "HTTP/1.1 200") << i;
+    for (std::size_t i = 0; i < http::StreamLimits{}.per_address; ++i) ASSERT_EQ(status_of_next(), "HTTP/1.1 200") << i;
     EXPECT_EQ(status_of_next(), "HTTP/1.1 429");
     RawClient local(door.port());
     ASSERT_TRUE(local.send(test::format_request("GET", "/events")));

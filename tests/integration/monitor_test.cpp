@@ -242,8 +242,8 @@ TEST(Monitor, tells_how_a_backend_fails)
         {Fault::reset_after(0), {}, Status::down, "Connection reset by peer"},
         {Fault::cut_after(0), {}, Status::down, "closed before the message was complete"},
         {Fault::cut_after(20), {}, Status::down, "closed before the message was complete"},
-        {Fault::black_hole(), {}, Status::down, "no answer within 150 ms"},
-        {Fault::silent(), {}, Status::down, "no answer within 150 ms"},
+        {Fault::black_hole(), {}, Status::down, "no answer within 150ms"},
+        {Fault::silent(), {}, Status::down, "no answer within 150ms"},
         {Fault::pass(), Reply::text("broken", 503), Status::unhealthy, "503 Service Unavailable"},
         {Fault::pass(), no_http, Status::unhealthy, "not valid HTTP"},
         // With what is expected and the settings that say so.

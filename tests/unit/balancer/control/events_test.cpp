@@ -5,7 +5,6 @@
 
 #include <set>
 #include <string>
-#include <vector>
 
 namespace hotspare::balancer {
 namespace {
@@ -19,77 +18,6 @@ Config two_backends()
     config.pools.resize(1);
     config.pools[0].name = "web";
     return config;
-}
-
-ReportedEvent outage(int minute = 0)
-{
-    return {
-        .event = {.kind = Event::Kind::outage, .pool = PoolIndex{0}, .cause = "no_backend", .evidence = "none left"},
-        .at = WallTime(std::chrono::minutes(minute)),
-        .failover = {}};
-}
-
-std::vector<std::string> ids(const std::vector<const LogEntry*>& entries)
-{
-    std::vector<std::string> result;
-    for (const LogEntry* entry : entries) result.push_back(entry->id);
-    return result;
-}
-
-TEST(EventLog, replays_what_came_after_an_id)
-{
-    const Config config = two_backends();
-    EventLog log("run");
-    for (int i = 0; i < 5; ++i) log.append(outage(i), config);
-    EXPECT_EQ(ids(log.after("run-3")), (std::vector<std::string>{"run-4", "run-5"}));
-    EXPECT_TRUE(log.after("run-5").empty());
-    EXPECT_EQ(log.after("run-0").size(), 5U);
-}
-
-TEST(EventLog, replays_everything_to_a_reader_that_it_does_not_know)
-{
-    const Config config = two_backends();
-    EventLog log("run");
-    for (int i = 0; i < 5; ++i) log.append(outage(i), config);
-    for (const auto* id :
-         {"", "3", "other-3", "run-", "run-x", "run-3x", "run-6", "run--1", "run-99999999999999999999"})
-        EXPECT_EQ(log.after(id).size(), 5U) << id;
-}
-
-TEST(EventLog, keeps_the_latest_and_says_so_by_numbers_that_go_on)
-{
-    const Config config = two_backends();
-    EventLog log("run", 3);
-    for (int i = 0; i < 10; ++i) log.append(outage(i), config);
-    EXPECT_EQ(ids(log.latest(100)), (std::vector<std::string>{"run-8", "run-9", "run-10"}));
-    EXPECT_EQ(ids(log.latest(1)), (std::vector<std::string>{"run-10"}));
-    EXPECT_EQ(ids(log.after("run-2")), (std::vector<std::string>{"run-8", "run-9", "run-10"}));
-    EXPECT_EQ(ids(log.after("run-9")), (std::vector<std::string>{"run-10"}));
-}
-
-TEST(EventLog, tells_its_listeners)
-{
-    const Config config = two_backends();
-    EventLog log("run");
-    std::vector<std::string> heard;
-    log.listen([&](const LogEntry& entry) { heard.push_back(entry.id + " " + entry.kind + " " + entry.text); });
-    log.append(outage(), config);
-    EXPECT_EQ(heard,
-              (std::vector<std::string>{"run-1 outage 1970-01-01T00:00:00.000Z outage of pool 'web': none left"}));
-}
-
-TEST(EventLog, an_entry_is_one_line_of_json_with_its_id)
-{
-    const Config config = two_backends();
-    EventLog log("run");
-    ReportedEvent event = outage();
-    event.event.evidence = "two\nlines and a broken byte: \xff";
-    log.append(event, config);
-    const std::string text = log.latest(1).front()->json;
-    EXPECT_EQ(text.find('\n'), std::string::npos);
-    const auto json = nlohmann::json::parse(text);
-    EXPECT_EQ(json["id"], "run-1");
-    EXPECT_EQ(json["event"], "outage");
 }
 
 TEST(Events, a_failover_names_everything_that_was_measured)

@@ -1,4 +1,5 @@
 #include "common/http/head.hpp"
+#include "common/http/head_parts.hpp"
 
 #include "tests/support/property.hpp"
 
@@ -20,8 +21,8 @@ namespace {
 unsigned verdict(std::string_view lines)
 {
     const std::string head = std::string(lines) + "\r\n";
-    RequestRules::Target target;
-    const auto wrong = check_head(head, target);
+    RequestParts parts;
+    const auto wrong = read_request(head, parts);
     return wrong ? wrong->status : 0;
 }
 
@@ -36,9 +37,9 @@ void PrintTo(const Case& c, std::ostream* out)
     *out << c.name;
 }
 
-class CheckHead : public testing::TestWithParam<Case> {};
+class ReadRequest : public testing::TestWithParam<Case> {};
 
-TEST_P(CheckHead, GivesTheVerdict)
+TEST_P(ReadRequest, GivesTheVerdict)
 {
     EXPECT_EQ(verdict(GetParam().head), GetParam().status);
 }
@@ -46,7 +47,7 @@ TEST_P(CheckHead, GivesTheVerdict)
 const std::string get = "GET / HTTP/1.1\r\nHost: a\r\n";
 
 INSTANTIATE_TEST_SUITE_P(
-    Heads, CheckHead,
+    Heads, ReadRequest,
     testing::Values(
         Case{"plain", get, 0}, Case{"http_1_0_needs_no_host", "GET / HTTP/1.0\r\n", 0},
         Case{"any_token_method", "PURGE / HTTP/1.1\r\nHost: a\r\n", 0},
@@ -145,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"other_expectation", get + "Expect: 200-ok\r\n", 417}),
     [](const testing::TestParamInfo<Case>& test) { return test.param.name; });
 
-TEST(CheckHead, SaysWhatIsAskedFor)
+TEST(ReadRequest, SaysWhatIsAskedFor)
 {
     struct Form {
         const char* line;
@@ -159,19 +160,20 @@ TEST(CheckHead, SaysWhatIsAskedFor)
                              Form{"OPTIONS http://b", "b", "*", false}, Form{"OPTIONS http://b/", "b", "/", false},
                              Form{"OPTIONS http://b?c", "b", "?c", true}}) {
         const std::string head = std::string(form.line) + " HTTP/1.1\r\nHost: a\r\n\r\n";
-        RequestRules::Target target;
-        ASSERT_FALSE(check_head(head, target)) << form.line;
+        RequestParts parts;
+        ASSERT_FALSE(read_request(head, parts)) << form.line;
+        const auto& target = parts.target;
         EXPECT_EQ(target.authority, form.authority) << form.line;
         EXPECT_EQ(target.path_and_query, form.path_and_query) << form.line;
         EXPECT_EQ(target.no_path, form.no_path) << form.line;
     }
 }
 
-TEST(CheckHead, BlamesTheFieldThatHoldsABareCr)
+TEST(ReadRequest, BlamesTheFieldThatHoldsABareCr)
 {
     const std::string head = get + "X-Odd: a\rb\r\n\r\n";
-    RequestRules::Target target;
-    const auto wrong = check_head(head, target);
+    RequestParts parts;
+    const auto wrong = read_request(head, parts);
     ASSERT_TRUE(wrong);
     EXPECT_EQ(wrong->field, "X-Odd");
     EXPECT_EQ(to_sentence(*wrong), "the header field X-Odd: its value holds a control character");

@@ -1,10 +1,10 @@
-#include "balancer/control/stream_places.hpp"
+#include "common/http/stream_places.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 namespace {
 
 using Refusal = StreamPlaces::Refusal;
@@ -60,4 +60,4 @@ TEST(StreamPlaces, what_is_given_back_can_be_taken_again_without_end)
 }
 
 } // namespace
-} // namespace hotspare::balancer
+} // namespace hotspare::http

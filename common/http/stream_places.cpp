@@ -1,4 +1,4 @@
-#include "balancer/control/stream_places.hpp"
+#include "common/http/stream_places.hpp"
 
 #include "common/http/guard.hpp"
 
@@ -6,7 +6,7 @@
 
 #include <arpa/inet.h>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 namespace {
 
 /// What an address is counted by: an IPv4 address as a whole, of IPv6 the first 64 bits.
@@ -25,7 +25,7 @@ std::string client_of(std::string_view address)
 
 StreamPlaces::Refusal StreamPlaces::take(std::string_view address)
 {
-    const bool local = http::is_loopback(address);
+    const bool local = is_loopback(address);
     const std::size_t kept = local ? 0 : std::min(limits_.kept_for_loopback, limits_.all);
     if (taken_ >= limits_.all - kept) return Refusal::all_taken;
     if (!local) {
@@ -45,4 +45,4 @@ void StreamPlaces::give_back(std::string_view address)
     if (--own->second == 0) by_client_.erase(own);
 }
 
-} // namespace hotspare::balancer
+} // namespace hotspare::http

@@ -3,7 +3,7 @@
 //
 // An address of IPv6 counts by its network of 64 bits: that is what one client is given.
 //
-// PURE. Thread: the pages'. Owner: the Admin.
+// PURE. Thread: that of the server whose streams it counts. Owner: the EventFeed.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 
 struct StreamLimits {
     std::size_t all = 256;              ///< each costs a descriptor and up to a backlog of memory
@@ -38,4 +38,4 @@ private:
     std::map<std::string, std::size_t, std::less<>> by_client_; ///< without loopback
 };
 
-} // namespace hotspare::balancer
+} // namespace hotspare::http

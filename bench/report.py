@@ -100,8 +100,7 @@ def markdown(result):
     lines = [
         "# Benchmark", "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
-        f"{machine['system']}; {result['date']}; `./run.sh bench`, {result['plan']['rounds']} rounds, "
-        f"{result['seconds']} s.", "",
+        f"{machine['system']}; {result['date']}; `./run.sh bench`, {_rounds(result)}, {result['seconds']} s.", "",
         *(f"- {name}: {version}" for name, version in result["versions"].items()), "",
         f"Workers: {layout['workers']} each, on core {_list(layout['proxy_cores'])}; origin and client on core "
         f"{_list(layout['other_cores'])}.", "",
@@ -122,6 +121,11 @@ def markdown(result):
         lines.append("")
     return "\n".join([*lines, *_calls_by_name(result), "## Notes and targets", "", *_notes(result), "",
                       *(f"- {verdict}" for verdict in _verdicts(result)), ""])
+
+
+def _rounds(result):
+    number = max(len(rounds) for by_proxy in result["rounds"].values() for rounds in by_proxy.values())
+    return f"{number} round{'' if number == 1 else 's'}"
 
 
 def _calls_by_name(result):

@@ -89,7 +89,7 @@ def write(result, directory, name="latest"):
     contents = {f"{name}.md": markdown(result), f"{name}.json": json.dumps(result, indent=1) + "\n"}
     for file, text in contents.items():
         partial = directory / f"{file}.tmp"  # a run that is interrupted leaves the last report whole
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(directory / file)
     return [directory / file for file in contents]
 
@@ -105,7 +105,8 @@ def markdown(result):
         f"Workers: {layout['workers']} each, on core {_list(layout['proxy_cores'])}; origin and client on core "
         f"{_list(layout['other_cores'])}.", "",
         "Median over the rounds, least and most in brackets; what is counted is counted once. Ratio: hotspare to the better "
-        "of nginx and HAProxy of the same table.", "",
+        "of nginx and HAProxy of the same table. A target is held against the faster variant.", "",
+        *_summary(result),
     ]
     for variant in VARIANTS:
         names = _columns(result, variant)
@@ -121,6 +122,33 @@ def markdown(result):
         lines.append("")
     return "\n".join([*lines, *_calls_by_name(result), "## Notes and targets", "", *_notes(result), "",
                       *(f"- {verdict}" for verdict in _verdicts(result)), ""])
+
+
+def _summary(result):
+    """The medians of everything in one table, which README takes over."""
+    names = sorted(result["versions"], key=lambda name: (_short(name) in PEERS and 1 + PEERS.index(_short(name)), name))
+    lines = ["## All proxies, medians", "", "| | " + " | ".join(map(_title, names)) + " | target |",
+             "|---|" + "---:|" * len(names) + "---|"]
+    for row in _rows(result, names):
+        lines.append(f"| {_label(row)} | {' | '.join(row['cells'])} | {_targets(row['measure'])} |")
+    return [*lines, ""]
+
+
+def _title(name):
+    titles = {"nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy"}
+    peer = _short(name)
+    return f"{titles[peer]} {name[len(peer) + 1:].replace('-', ' ')}" if peer in titles else name
+
+
+def _targets(measure):
+    """What is asked of hotspare, as words."""
+    sign = "\u2265" if ROWS[measure][3] is HIGHER else "\u2264"
+    words = [f"{sign} {most:,g}" for limited, most in LIMITS if limited == measure]
+    for targeted, factor, baselines in TARGETS:
+        if targeted == measure:
+            which = "the better" if len(baselines) > 1 else _title(baselines[0] + "-").strip()
+            words.append(f"{sign} {which}" if factor == 1 else f"{sign} {factor:g} \u00d7 {which}")
+    return ", ".join(words)
 
 
 def _rounds(result):
@@ -170,7 +198,7 @@ def _rows(result, names):
         rounds = result["rounds"][measure]
         baseline = _baseline([by_proxy[name] for name in names if _short(name) in BASELINES and name in by_proxy], better)
         ratio = f"{by_proxy['hotspare'] / baseline:.2f}" if baseline and "hotspare" in by_proxy else ""
-        yield {"title": title, "unit": unit, "ratio": ratio,
+        yield {"measure": measure, "title": title, "unit": unit, "ratio": ratio,
                "cells": [f"{by_proxy[name]:,.{digits}f}" if name in by_proxy else "-" for name in names],
                "spreads": [f"{min(rounds[name]):,.{digits}f}-{max(rounds[name]):,.{digits}f}"
                            if len(rounds.get(name, ())) > 1 else "" for name in names]}

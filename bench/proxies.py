@@ -62,12 +62,12 @@ def _kinds():
                               ("--version",))}
     for variant in VARIANTS:
         kinds[f"nginx-{variant}"] = Kind(f"nginx-{variant}.conf", "nginx", "{program} -c {config}", ("-v",),
-                                         {SMALL: 16384, BODIES: 131072})
+                                         {SMALL: 16384, BODIES: 524288})
         kinds[f"haproxy-{variant}"] = Kind(f"haproxy-{variant}.cfg", "haproxy", "{program} -db -f {config}", ("-v",),
-                                           {SMALL: 16384, BODIES: 32768})
+                                           {SMALL: 16384, BODIES: 65536})
         kinds[f"caddy-{variant}"] = Kind(f"caddy-{variant}.Caddyfile", "caddy",
                                          "{program} run --adapter caddyfile --config {config}", ("version",),
-                                         {SMALL: 4096, BODIES: 65536})
+                                         {SMALL: 4096, BODIES: 4096})
     return kinds
 
 
@@ -241,7 +241,7 @@ class Bench:
     def idle_connections(self, proxy, count, rate):
         """Holds `count` keep-alive connections that have each carried one request."""
         command = [*self._load_command(proxy), "--path", "/small", "--hold", "--connections", str(count),
-                   "--rate", str(rate)]
+                   "--rate", str(rate), "--timeout", "60"]  # memory, not time, is what is measured
         with self._process("idle clients", command, self.other_cores,
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
             result = json.loads(client.stdout.readline() or "{}")

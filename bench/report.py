@@ -10,7 +10,7 @@ import pathlib
 import platform
 import statistics
 
-from proxies import PEERS, PLAIN, SAME_JOB, VARIANTS
+from proxies import BODIES, KINDS, PEERS, PLAIN, SAME_JOB, SMALL, VARIANTS
 
 HIGHER, LOWER = "higher is better", "lower is better"
 # measure: (title, unit, digits, what is better)
@@ -59,6 +59,7 @@ def assemble(bench, plan, arguments, values, counts, seconds):
         "plan": plan._asdict(),
         "seconds": round(seconds),
         "versions": {name: bench.version(name) for name in arguments.proxies},
+        "buffers": {name: KINDS[name].buffers for name in arguments.proxies},
         "configurations": {name: bench.config_text(name) for name in arguments.proxies},
         "medians": {measure: {name: statistics.median(rounds) for name, rounds in by_proxy.items()}
                     for measure, by_proxy in values.items()},
@@ -101,7 +102,7 @@ def markdown(result):
         "# Benchmark", "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
         f"{machine['system']}; {result['date']}; `./run.sh bench`, {_rounds(result)}, {result['seconds']} s.", "",
-        *(f"- {name}: {version}" for name, version in result["versions"].items()), "",
+        *(f"- {name}: {version}{_buffers(result, name)}" for name, version in result["versions"].items()), "",
         f"Workers: {layout['workers']} each, on core {_list(layout['proxy_cores'])}; origin and client on core "
         f"{_list(layout['other_cores'])}.", "",
         "Median over the rounds, least and most in brackets; what is counted is counted once. Ratio: hotspare to the better "
@@ -132,6 +133,13 @@ def _summary(result):
     for row in _rows(result, names):
         lines.append(f"| {_label(row)} | {' | '.join(row['cells'])} | {_targets(row['measure'])} |")
     return [*lines, ""]
+
+
+def _buffers(result, name):
+    sizes = result["buffers"][name]
+    if not sizes:
+        return ""
+    return f"; buffers of {sizes[SMALL] // 1024} KiB for small requests, {sizes[BODIES] // 1024} KiB for bodies"
 
 
 def _title(name):

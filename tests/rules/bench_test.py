@@ -131,6 +131,11 @@ class Report(unittest.TestCase):
         self.assertIn("- hotspare, 64 connections: sendto 2.00", text)
         self.assertIn("MISSED system calls per request, 64 conn.: 4.40 <= 4.3", text)
 
+    def test_says_which_buffers_a_peer_had(self):
+        text = report.markdown(assembled(every_value()))
+        self.assertIn("- haproxy-plain: haproxy-plain 1.0; buffers of 16 KiB for small requests, 64 KiB for bodies\n", text)
+        self.assertIn("- hotspare: hotspare 1.0\n", text)
+
     def test_is_written_under_its_name(self):
         with tempfile.TemporaryDirectory() as folder:
             result = assembled(every_value())
@@ -163,8 +168,8 @@ class Counting(unittest.TestCase):
 
 class Published(unittest.TestCase):
     def test_readme_has_what_was_counted(self):
-        result = json.loads((ROOT / "bench/results/counts.json").read_text(encoding="utf-8"))
-        table = report.markdown(result).split("## All proxies, medians")[1].split("##")[0]
+        counts = (ROOT / "bench/results/counts.md").read_text(encoding="utf-8")
+        table = counts.split("## All proxies, medians")[1].split("##")[0]
         rows = [line for line in table.splitlines() if line.startswith("|")]
         self.assertGreater(len(rows), 4)
         self.assertIn("\n".join(rows), (ROOT / "README.md").read_text(encoding="utf-8"))

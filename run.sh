@@ -19,6 +19,7 @@ PACKAGES_BUILD=(g++ cmake ninja-build ccache mold libboost1.81-dev nlohmann-json
     librapidcheck-dev)
 PACKAGES_RUN=(curl iproute2)
 PACKAGES_BENCH=(wrk python3)
+PACKAGES_COUNT=(linux-perf strace valgrind)
 PACKAGES_PEERS=(nginx haproxy caddy)
 PACKAGES_ENGINES=(postgresql redis-server)
 PACKAGES_TEST=(pgbouncer)
@@ -749,6 +750,7 @@ bench() {
         ensure_packages "${PACKAGES_BENCH[@]}"
         exec "$ROOT/bench/orders" --build "$BUILD" "${@:2}"
     fi
+    ensure_packages "${PACKAGES_COUNT[@]}"
     ensure_peers
     exec "$ROOT/bench/run" --build "$BUILD" "$@"
 }

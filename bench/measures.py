@@ -1,4 +1,5 @@
-"""What is measured. Each run uses one freshly started proxy; a measure may yield several values.
+"""What is measured. Each run uses one freshly started proxy; a measure may yield several values. A peer has the buffers that
+serve small requests best in every measure but `bodies`, and there those that serve bodies best.
 
   steady      64 keep-alive connections, open loop at one rate for all: p50 and p99 from the moment a request was
               due (the median of several slices), and the CPU time per request
@@ -6,16 +7,24 @@
   wrk         saturation again as wrk(1) sees it, a client that is not ours and costs more per request
   bodies      1 MiB and 64 MiB, downloads and uploads, closed loop on a few connections
   idle        memory at the start, and what each of 10,000 idle keep-alive connections adds
+  calls       system calls per request at 64 connections and at 1, closed loop; once, not in rounds
+  instructions
+              user instructions per request at 64 connections, closed loop; once, not in rounds
 """
 import time
 from statistics import mean, median
 from typing import NamedTuple, Optional
 
+import counting
+from proxies import BODIES as LARGE
 from proxies import BenchError
 
 MIB = 1 << 20
-NAMES = ("steady", "saturation", "wrk", "bodies", "idle")
+TIMED = ("steady", "saturation", "wrk")
+COUNTED = ("calls", "instructions")
+NAMES = (*TIMED, "bodies", "idle", *COUNTED)
 CONNECTIONS = 64
+FEWEST_REQUESTS = 500  # between two runs whose instructions are subtracted
 IDLE_CONNECTIONS = 10_000
 IDLE_RATE = 4000  # how fast the idle connections are opened; slower than the slowest proxy
 BODIES = (("1 MiB", MIB, 8), ("64 MiB", 64 * MIB, 4))  # name, bytes, connections
@@ -29,13 +38,14 @@ class Plan(NamedTuple):
     saturation_seconds: float
     wrk_seconds: int
     body_seconds: float
+    count_seconds: float
     rate: Optional[int] = None  # requests per second in `steady`
 
 
 FULL = Plan(rounds=5, calibration_seconds=3, steady_slices=5, steady_seconds=1.2, saturation_seconds=5, wrk_seconds=3,
-            body_seconds=2)
+            body_seconds=2, count_seconds=3)
 QUICK = Plan(rounds=2, calibration_seconds=1, steady_slices=3, steady_seconds=0.8, saturation_seconds=2, wrk_seconds=1,
-             body_seconds=1)
+             body_seconds=1, count_seconds=1.5)
 
 
 def run_all(bench, name, wanted, plan):
@@ -44,19 +54,73 @@ def run_all(bench, name, wanted, plan):
     if "idle" in wanted:
         with bench.proxy(name) as proxy:
             values.update(_idle(bench, proxy))
-    if set(wanted) - {"idle"}:
+    if set(wanted) & set(TIMED):
         with bench.proxy(name) as proxy:
-            # Pools, allocators and branch predictors settle before anything is counted.
-            saturate(bench, proxy, 0.5)
+            _warm_up(bench, proxy)
             if "steady" in wanted:
                 values.update(_steady(bench, proxy, plan))
             if "saturation" in wanted:
                 values.update(_saturation(bench, proxy, plan))
             if "wrk" in wanted:
                 values["wrk_rate"] = bench.wrk(proxy, plan.wrk_seconds)
-            if "bodies" in wanted:
-                values.update(_bodies(bench, proxy, plan))
+    if "bodies" in wanted:
+        with bench.proxy(name, LARGE) as proxy:
+            _warm_up(bench, proxy)
+            values.update(_bodies(bench, proxy, plan))
     return values
+
+
+def count_all(bench, name, wanted, plan):
+    """({measure: value}, {measure: {system call: per request}}, [what could not be counted, and why])."""
+    values, parts, failures = {}, {}, []
+    if "calls" in wanted:
+        if counting.calls_method():
+            _calls(bench, name, plan, values, parts)
+        else:
+            failures.append("system calls: neither perf's tracepoints nor strace may count here (are you root?)")
+    if "instructions" in wanted:
+        try:
+            values["instructions_64"] = _instructions(bench, name, plan)
+        except BenchError as error:
+            failures.append(f"instructions of {name}: {error}")
+    return values, parts, failures
+
+
+def _calls(bench, name, plan, values, parts):
+    with bench.proxy(name) as proxy:
+        _warm_up(bench, proxy)
+        for connections in (CONNECTIONS, 1):
+            load, counts = bench.count_calls(proxy, "--path", "/small", "--connections", connections,
+                                             seconds=plan.count_seconds)
+            each = {call: count / _checked(proxy, load)["requests"] for call, count in counts.items()}
+            if not each["all"]:
+                raise BenchError(f"{name}: {counting.calls_method()} counted no system call")
+            values[f"calls_{connections}"] = each.pop("all")
+            parts[f"calls_{connections}"] = {call: round(count, 3) for call, count in each.items() if count >= 0.005}
+
+
+def _instructions(bench, name, plan):
+    method = counting.instructions_method()
+    small = ("--path", "/small", "--connections", CONNECTIONS, "--timeout", 30)
+    if not method:
+        raise BenchError("this machine has no counter that perf may use, and cachegrind (valgrind) does not run")
+    if method == counting.COUNTER:
+        with bench.proxy(name) as proxy:
+            _warm_up(bench, proxy)
+            load, counts = bench.count_instructions(proxy, *small, seconds=plan.count_seconds)
+            return counts["all"] / _checked(proxy, load)["requests"]
+    requests, instructions = [], []
+    for seconds in (plan.count_seconds, 4 * plan.count_seconds):
+        with bench.simulated(name, instructions) as proxy:
+            requests.append(_checked(proxy, bench.load(proxy, *small, seconds=seconds))["requests"])
+    if 0 in instructions or requests[1] - requests[0] < FEWEST_REQUESTS:
+        raise BenchError(f"cachegrind: {instructions} instructions for {requests} requests, too few to subtract")
+    return (instructions[1] - instructions[0]) / (requests[1] - requests[0])
+
+
+def _warm_up(bench, proxy):
+    """Pools, allocators and branch predictors settle before anything is counted."""
+    saturate(bench, proxy, 0.5)
 
 
 def saturate(bench, proxy, seconds):

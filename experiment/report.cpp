@@ -160,9 +160,9 @@ std::string measures(const Plan& plan, const Judgement& judgement)
     whole.column("of the whole run");
     whole.columns({"median", "range", "runs"}, Align::right);
     whole.column("what it is");
-    for (const Measure measure :
-         {Measure::detection, Measure::failover, Measure::failback, Measure::outage, Measure::gap, Measure::lost,
-          Measure::duplicated, Measure::given_up, Measure::availability, Measure::lag_p99, Measure::lag_max}) {
+    for (const Measure measure : {Measure::detection, Measure::failover, Measure::failback, Measure::outage,
+                                  Measure::gap, Measure::lost, Measure::failed_not_in_flight, Measure::duplicated,
+                                  Measure::given_up, Measure::availability, Measure::lag_p99, Measure::lag_max}) {
         const auto values = spread(judgement.runs, measure);
         whole.row(escape(title_of(measure)));
         whole.cell(values ? escape(median_text(measure, values)) : absent());

@@ -20,6 +20,7 @@ constexpr std::array<Words, measure_count> measures{{
     {"Error rate", "failed of all requests"},
     {"Availability", "answered well of all requests"},
     {"Stalled", "over 100 ms, or failed"},
+    {"Failed, not in flight", "failed, sent after the fault or never"},
     {"Given up", "failed, of those that must not be repeated"},
     {"Duplicated", "executed more than once, of those that must not be repeated"},
     {"p50", "half of the good answers took no longer"},
@@ -33,6 +34,8 @@ constexpr std::array<Words, measure_count> measures{{
     {"Generator lag p99", "how late requests were sent"},
     {"Generator lag, worst", "how late requests were sent"},
 }};
+
+static_assert(!measures.back().title.empty(), "each measure has its words");
 
 constexpr std::array<std::string_view, phases.size()> phase_titles{"the whole run", "before the fault",
                                                                    "during the fault", "after the fault"};

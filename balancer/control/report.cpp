@@ -371,10 +371,10 @@ std::string Report::metrics() const
     }
     out.gauge("hotspare_event_loop_lag_seconds", "How late the thread's latest timer ran.", {{"thread", "monitor"}},
               sec(snapshot->lag));
-    out.gauge("hotspare_page_connections", "Client connections that the built-in pages serve.", {{"kind", "page"}},
+    out.gauge("hotspare_page_connections", "Requests for the built-in pages that are being served.", {{"kind", "page"}},
               static_cast<double>(pages.connections));
-    out.gauge("hotspare_page_connections", "Client connections that the built-in pages serve.", {{"kind", "stream"}},
-              static_cast<double>(pages.streams));
+    out.gauge("hotspare_page_connections", "Requests for the built-in pages that are being served.",
+              {{"kind", "stream"}}, static_cast<double>(pages.streams));
     out.counter("hotspare_page_connections_refused_total",
                 "Requests for a built-in page answered with 503 because too many came at once.", {},
                 static_cast<double>(pages.refused));

@@ -74,7 +74,7 @@ Listeners open_listeners(asio::io_context& context, const Config& config, unsign
         result.inherited = true;
         if (inherited.size() > count)
             log::warn("{} sockets were handed down for {} workers: one more worker serves each of the others",
-                         inherited.size(), count);
+                      inherited.size(), count);
         for (std::size_t i = 0; i < std::max<std::size_t>(count, inherited.size()); ++i) {
             // Fewer sockets than workers: several workers accept from one.
             const int own = i < inherited.size()

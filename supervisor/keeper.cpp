@@ -235,10 +235,9 @@ void Keeper::take_over_sockets()
     if (!launch_.listen) return;
     sockets_ = process::copy_listeners(process_.pidfd(), *launch_.listen);
     if (sockets_.empty())
-        log::warn(
-            "the listening sockets of {} cannot be copied from process {}: when it ends, connections to {} are "
-            "refused until it is started again",
-            daemon_.name, process_.pid(), config::format_host_port(*launch_.listen));
+        log::warn("the listening sockets of {} cannot be copied from process {}: when it ends, connections to {} are "
+                  "refused until it is started again",
+                  daemon_.name, process_.pid(), config::format_host_port(*launch_.listen));
 }
 
 void Keeper::has_ended(const process::Exit& exit)
@@ -291,8 +290,7 @@ asio::awaitable<void> Keeper::end_process(unsigned generation)
     const TimePoint until = Clock::now() + daemon_.stop_within;
     while (process_ && generation_ == generation && Clock::now() < until) co_await gone_.wait(until);
     if (!process_ || generation_ != generation) co_return;
-    log::warn("{} has not ended within {}: it is killed", daemon_.name,
-                 config::format_duration(daemon_.stop_within));
+    log::warn("{} has not ended within {}: it is killed", daemon_.name, config::format_duration(daemon_.stop_within));
     process_.signal(SIGKILL);
 }
 
@@ -320,7 +318,7 @@ asio::awaitable<void> Keeper::probe(unsigned generation)
     ready_ = true;
     trouble_.clear();
     log::info("{} is ready{}", daemon_.name,
-                 adopted_ ? "" : fmt::format(", {} ms after its start", to_ms(Clock::now() - started_)));
+              adopted_ ? "" : fmt::format(", {} ms after its start", to_ms(Clock::now() - started_)));
     hooks_.changed();
 }
 

@@ -9,7 +9,6 @@
 #include "supervisor/settings.hpp"
 #include "supervisor/supervisor.hpp"
 
-
 #include <filesystem>
 
 namespace {

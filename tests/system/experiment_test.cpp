@@ -382,10 +382,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(ExperimentTest, ACrashOfTheBalancerLosesNothingThatWasNotInFlight)
 {
-    const auto done = experiment({"run",
-                                  plan("[{at: 500ms, fault: crash, on: balancer, for: 200ms}]",
-                                       "[{measure: failed_not_in_flight, at_most: 0}, {measure: duplicated, at_most: 0}]"),
-                                  "--repeat", "1"});
+    const auto done =
+        experiment({"run",
+                    plan("[{at: 500ms, fault: crash, on: balancer, for: 200ms}]",
+                         "[{measure: failed_not_in_flight, at_most: 0}, {measure: duplicated, at_most: 0}]"),
+                    "--repeat", "1"});
     EXPECT_EQ(done.code, 0) << done.out << done.err;
 }
 

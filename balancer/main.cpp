@@ -54,8 +54,8 @@ void serve(App& app, const Config& config)
     ::mallopt(M_MMAP_THRESHOLD, mapped_size);
     const unsigned wanted = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
     const auto addresses = resolve_backends(config);
-    const Listeners listeners = open_listeners(app.io(), config, wanted);
-    const auto count = static_cast<unsigned>(listeners.descriptors.size());
+    Listeners listeners = open_listeners(config, wanted);
+    const auto count = static_cast<unsigned>(listeners.sockets.size());
     const RouteTable routes(config.routes);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) {
@@ -84,7 +84,7 @@ void serve(App& app, const Config& config)
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(std::make_unique<Worker>(
             config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
-            Worker::Listener{.descriptor = listeners.descriptors[i], .inherited = listeners.inherited},
+            Worker::Listener{.socket = std::move(listeners.sockets[i]), .inherited = listeners.inherited},
             std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
@@ -115,7 +115,7 @@ void serve(App& app, const Config& config)
         log::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
                   fmt::join(config.default_pages, " "),
                   config.admin ? "" : "; /admin answers 403 without `admin: true`");
-    app.ready(config.listen_host, listeners.endpoint.port(), {{"workers", count}});
+    app.ready(config.listen_host, listeners.port, {{"workers", count}});
     app.run();
 
     for (auto& worker : workers) worker->join();

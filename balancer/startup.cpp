@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,8 +21,6 @@ namespace hotspare::balancer {
 namespace {
 
 namespace asio = boost::asio;
-using tcp = asio::ip::tcp;
-using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
 } // namespace
 
@@ -55,54 +52,34 @@ std::vector<Addresses> resolve_backends(const Config& config)
     return addresses;
 }
 
-Listeners open_listeners(asio::io_context& context, const Config& config, unsigned count)
+Listeners open_listeners(const Config& config, unsigned count)
 {
     const std::string source = config.listen_source.empty() ? "listen" : config.listen_source;
-    Listeners result;
-    result.endpoint = http::resolve(config.listen_host, config.listen_port, source);
+    const auto endpoint = http::resolve(config.listen_host, config.listen_port, source);
+    const config::HostPort address{endpoint.address().to_string(), endpoint.port()};
 
-    const auto refuse = [&](const error_code& ec) {
-        throw UsageError(fmt::format("{}: cannot listen on {}: {}; expected an address of this machine and a free port",
-                                     source, config::format_host_port({config.listen_host, config.listen_port}),
-                                     ec.message()));
-    };
     // While no balancer serves these, connections wait in them for the next one.
-    auto inherited = process::take_inherited("listen", {result.endpoint.address().to_string(), result.endpoint.port()});
-    if (!inherited.empty()) {
-        const auto bound = process::bound_to(inherited.front().get());
-        result.endpoint = {asio::ip::make_address(bound.host), bound.port};
-        result.inherited = true;
-        if (inherited.size() > count)
-            log::warn("{} sockets were handed down for {} workers: one more worker serves each of the others",
-                      inherited.size(), count);
-        for (std::size_t i = 0; i < std::max<std::size_t>(count, inherited.size()); ++i) {
-            // Fewer sockets than workers: several workers accept from one.
-            const int own = i < inherited.size()
-                                ? inherited[i].release()
-                                : ::fcntl(result.descriptors[i % inherited.size()], F_DUPFD_CLOEXEC, 0);
-            if (own < 0) throw StartupError(fmt::format("cannot share a socket: {}", std::strerror(errno)));
-            result.descriptors.push_back(own);
-        }
-        return result;
+    Listeners result{.port = 0, .sockets = process::take_inherited("listen", address), .inherited = true};
+    const auto inherited = result.sockets.size();
+    if (inherited == 0) {
+        auto own = process::open_listeners(address, count);
+        if (!own)
+            throw UsageError(
+                fmt::format("{}: cannot listen on {}: {}; expected an address of this machine and a free port", source,
+                            config::format_host_port({config.listen_host, config.listen_port}), own.error().message()));
+        result.sockets = std::move(*own);
+        result.inherited = false;
     }
-
-    const auto open = [&](bool share) {
-        tcp::acceptor acceptor(context);
-        error_code ec;
-        acceptor.open(result.endpoint.protocol(), ec);
-        if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-        if (!ec && share) acceptor.set_option(ReusePort(true), ec);
-        if (!ec) acceptor.bind(result.endpoint, ec);
-        if (!ec) result.endpoint = acceptor.local_endpoint(ec);
-        if (!ec && share) acceptor.listen(tcp::acceptor::max_listen_connections, ec);
-        if (ec) refuse(ec);
-        return acceptor;
-    };
-
-    // Sharing the port among our workers must not mean sharing it with a balancer that already runs: a socket that does
-    // not share finds out.
-    open(false).close();
-    for (unsigned i = 0; i < count; ++i) result.descriptors.push_back(open(true).release());
+    if (inherited > count)
+        log::warn("{} sockets were handed down for {} workers: one more worker serves each of the others", inherited,
+                  count);
+    // Fewer sockets than workers: several workers accept from one.
+    while (result.sockets.size() < count) {
+        Fd shared(::fcntl(result.sockets[result.sockets.size() % inherited].get(), F_DUPFD_CLOEXEC, 0));
+        if (!shared) throw StartupError(fmt::format("cannot share a socket: {}", std::strerror(errno)));
+        result.sockets.push_back(std::move(shared));
+    }
+    result.port = process::bound_to(result.sockets.front().get()).port;
     return result;
 }
 

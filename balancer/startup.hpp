@@ -6,10 +6,9 @@
 
 #include "balancer/config.hpp"
 #include "balancer/resolver.hpp"
+#include "common/socket.hpp"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-
+#include <cstdint>
 #include <vector>
 
 namespace hotspare::balancer {
@@ -20,12 +19,12 @@ std::vector<Addresses> resolve_backends(const Config& config);
 
 /// Listening sockets on one port, one per worker; the kernel spreads connections over them (SO_REUSEPORT).
 struct Listeners {
-    boost::asio::ip::tcp::endpoint endpoint; ///< with the real port
-    std::vector<int> descriptors;            ///< bound, listening, not yet owned by a worker
-    bool inherited = false; ///< others hold them too: connections wait in them for the process after us
+    std::uint16_t port = 0;  ///< the real one
+    std::vector<Fd> sockets; ///< bound, listening
+    bool inherited = false;  ///< others hold them too: connections wait in them for the process after us
 };
 /// Those that were handed down to us (common/process/listen_sockets.hpp), else new ones. `count` at least: each
 /// inherited socket needs a worker, or its connections would wait for ever.
-Listeners open_listeners(boost::asio::io_context& context, const Config& config, unsigned count);
+Listeners open_listeners(const Config& config, unsigned count);
 
 } // namespace hotspare::balancer

@@ -6,7 +6,6 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -49,9 +48,8 @@ Worker::Worker(const Config& config, const RouteTable& routes, const std::vector
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
       plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),
-      listener_(listener.descriptor), inherited_(listener.inherited)
+      listener_(std::move(listener.socket)), inherited_(listener.inherited)
 {
-    ::fcntl(listener_.get(), F_SETFL, ::fcntl(listener_.get(), F_GETFL) | O_NONBLOCK);
     loop_.on_alarm([this] { tick(); });
 }
 

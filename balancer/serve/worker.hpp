@@ -33,7 +33,7 @@ public:
     };
 
     struct Listener {
-        int descriptor; ///< bound, listening; owned by the worker
+        Fd socket;      ///< bound, listening, non-blocking
         bool inherited; ///< other processes hold it too
     };
 

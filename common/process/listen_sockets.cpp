@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -40,20 +42,15 @@ struct Address {
 
 std::optional<Address> parse(const config::HostPort& from)
 {
+    addrinfo hints{};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV; // no name is looked up; fe80::1%eth0 is an address, too
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(from.host.c_str(), std::to_string(from.port).c_str(), &hints, &found) != 0) return std::nullopt;
     Address out;
-    auto& v4 = reinterpret_cast<sockaddr_in&>(out.storage);
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(out.storage);
-    if (::inet_pton(AF_INET, from.host.c_str(), &v4.sin_addr) == 1) {
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(from.port);
-        out.size = sizeof v4;
-    } else if (::inet_pton(AF_INET6, from.host.c_str(), &v6.sin6_addr) == 1) {
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(from.port);
-        out.size = sizeof v6;
-    } else {
-        return std::nullopt;
-    }
+    std::memcpy(&out.storage, found->ai_addr, found->ai_addrlen);
+    out.size = found->ai_addrlen;
+    ::freeaddrinfo(found);
     return out;
 }
 

@@ -1,7 +1,8 @@
 #include "tests/support/pg_bouncer.hpp"
 
+#include "common/process/process.hpp"
+
 #include <filesystem>
-#include <random>
 #include <stdexcept>
 #include <system_error>
 
@@ -12,21 +13,6 @@ namespace {
 
 constexpr auto program = "/usr/sbin/pgbouncer";
 
-std::uint16_t free_port()
-{
-    std::mt19937 random(std::random_device{}());
-    for (int attempt = 0; attempt < 100; ++attempt) {
-        const auto port = static_cast<std::uint16_t>(20'000 + random() % 12'000);
-        try {
-            (void)listen_loopback(port);
-            return port;
-        } catch (const std::system_error&) {
-            continue;
-        }
-    }
-    throw std::runtime_error("no free port for PgBouncer");
-}
-
 } // namespace
 
 bool PgBouncer::available()
@@ -34,7 +20,7 @@ bool PgBouncer::available()
     return std::filesystem::exists(program);
 }
 
-PgBouncer::PgBouncer(std::uint16_t server, const std::string& mode, unsigned connections) : port_(free_port())
+PgBouncer::PgBouncer(std::uint16_t server, const std::string& mode, unsigned connections) : port_(process::free_port())
 {
     const auto config = folder_.write(
         "pgbouncer.ini", "[databases]\norders = host=127.0.0.1 user=hotspare port=" + std::to_string(server) +

@@ -1,5 +1,7 @@
 #include "tests/support/postgres_server.hpp"
 
+#include "common/process/process.hpp"
+
 #include <pwd.h>
 #include <sys/shm.h>
 #include <unistd.h>
@@ -8,7 +10,6 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
@@ -30,22 +31,6 @@ std::string binaries_folder()
         throw std::runtime_error("no PostgreSQL server here (pg_config --bindir: '" + folder +
                                  "'): install the packages postgresql and libpq-dev");
     return folder;
-}
-
-/// Below 32768, where the local ends of other people's connections begin: it stays free while the server is away.
-std::uint16_t lasting_free_port()
-{
-    std::mt19937 random(std::random_device{}());
-    for (int attempt = 0; attempt < 100; ++attempt) {
-        const auto port = static_cast<std::uint16_t>(20'000 + random() % 12'000);
-        try {
-            (void)listen_loopback(port);
-            return port;
-        } catch (const std::system_error&) {
-            continue;
-        }
-    }
-    throw std::runtime_error("no free port for PostgreSQL");
 }
 
 /// `program` and its arguments as a user that PostgreSQL accepts. The kernel forgets which signal is to follow our
@@ -82,7 +67,7 @@ void remove_segment_of_the_killed(const fs::path& data)
 
 } // namespace
 
-PostgresServer::PostgresServer(Options options) : binaries_(binaries_folder()), port_(lasting_free_port())
+PostgresServer::PostgresServer(Options options) : binaries_(binaries_folder()), port_(process::free_port())
 {
     give_to_server_user(folder_.path());
     const std::string data = folder_.path() / "data";

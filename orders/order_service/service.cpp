@@ -31,7 +31,7 @@ constexpr Duration trouble_memory = seconds(10);
 /// A store that cannot be used is known after this time although it is asked for nothing else.
 constexpr Duration look_pause = seconds(1);
 /// Of a paused worker, which says so every second: of ten messages one arrives, also where a balancer shares them out
-/// among several order services.
+/// among several order services. It must do so at random (config/gateway-jobs.yaml).
 constexpr Duration paused_memory = seconds(10);
 constexpr std::size_t most_paused = 256;
 

@@ -11,6 +11,13 @@ find_package(CLI11 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(PostgreSQL REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
+# libical's CMake package pulls in its GLib binding, which is not used.
+find_path(LIBICAL_INCLUDE_DIR libical/ical.h REQUIRED)
+find_library(LIBICAL_LIBRARY ical REQUIRED)
+mark_as_advanced(LIBICAL_INCLUDE_DIR LIBICAL_LIBRARY)
+add_library(libical UNKNOWN IMPORTED)
+set_target_properties(libical PROPERTIES
+  IMPORTED_LOCATION "${LIBICAL_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${LIBICAL_INCLUDE_DIR}")
 # Debian 12's hiredis (0.14) comes without a CMake package.
 find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
 find_library(HIREDIS_LIBRARY hiredis REQUIRED)

@@ -50,7 +50,8 @@ TEST(Rules, PureFilesArePure)
     for (const char* required : {"balancer/decide/failover", "balancer/decide/attempt", "balancer/decide/routing"})
         EXPECT_TRUE(pure.contains(required)) << required << ".hpp does not say that it is PURE";
     for (const SourceFile& file : house().files()) {
-        if (!file.path.starts_with("common/resilience/") || !file.path.ends_with(".hpp")) continue;
+        const bool all_pure = file.path.starts_with("common/resilience/") || file.path.starts_with("monitor/decide/");
+        if (!all_pure || !file.path.ends_with(".hpp")) continue;
         const std::string name = file.path.substr(0, file.path.size() - 4);
         EXPECT_TRUE(pure.contains(name)) << file.path << " does not say that it is PURE";
     }
@@ -256,6 +257,19 @@ TEST_F(Forged, RoomsOfTheBalancerMeetOnlyInMain)
     forbidden("balancer/decide/x.cpp", "balancer/serve/s.hpp");
     forbidden("balancer/decide/x.cpp", "balancer/control/c.hpp");
     forbidden("balancer/x.cpp", "balancer/control/c.hpp");
+}
+
+TEST_F(Forged, DecisionsOfTheMonitorKnowNoOtherRoom)
+{
+    for (const char* header : {"common/a", "monitor/decide/d", "monitor/history/h", "monitor/top"})
+        file(std::string(header) + ".hpp", "// H.\n#pragma once\n");
+    file("monitor/history/x.cpp", "#include \"monitor/decide/d.hpp\"\n#include \"monitor/top.hpp\"\n");
+    file("monitor/decide/x.cpp", "#include \"monitor/decide/d.hpp\"\n#include \"common/a.hpp\"\n");
+    EXPECT_EQ(include_directions(tree()), Violations{});
+    for (const char* shell : {"monitor/history/h.hpp", "monitor/top.hpp"}) {
+        file("monitor/decide/x.cpp", std::string("#include \"") + shell + "\"\n");
+        expect_one(include_directions(tree()), "monitor/decide/x.cpp:1: ");
+    }
 }
 
 TEST_F(Forged, Purity)

@@ -158,9 +158,10 @@ std::string room_of(const std::string& path)
     return second == std::string::npos ? std::string() : path.substr(0, second);
 }
 
-/// Within balancer/: the rooms `serve` and `control` meet only in main, and decisions know neither.
+/// Decisions know no other room of their folder. Within balancer/, `serve` and `control` meet only in main.
 bool rooms_allow(const std::string& from, const std::string& to)
 {
+    if (from.starts_with("monitor/decide/")) return room_of(to) == "monitor/decide";
     if (!from.starts_with("balancer/") || from == "balancer/main.cpp") return true;
     const std::string target = room_of(to);
     return target.empty() || target == room_of(from) || target == "balancer/decide";

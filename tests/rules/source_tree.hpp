@@ -46,6 +46,7 @@ std::vector<Include> includes_of(const SourceFile& file);
 
 /// common/ includes nothing of the suite, a program only itself and common/, the test support only itself. Of the
 /// balancer's rooms only main includes all; the others include themselves, decide/, and what lies above the rooms.
+/// monitor/decide/ includes of its folder only itself.
 Violations include_directions(const SourceTree& tree);
 /// The mermaid diagram marked `%% includes` in `document` shows exactly the edges that the code has.
 Violations include_diagram(const SourceTree& tree, const std::string& document);

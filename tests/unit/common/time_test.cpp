@@ -21,6 +21,79 @@ TEST(Rfc3339, is_utc_with_milliseconds_rounded_down)
     EXPECT_EQ(format_rfc3339(epoch + seconds(4'102'444'799)), "2099-12-31T23:59:59.000Z");
 }
 
+std::optional<std::int64_t> rfc3339_ms(std::string_view text)
+{
+    const auto read = parse_rfc3339(text);
+    if (!read) return std::nullopt;
+    return read->time_since_epoch().count();
+}
+
+std::string rfc3339_complaint(std::string_view text)
+{
+    const auto read = parse_rfc3339(text);
+    return read ? "none" : read.error();
+}
+
+TEST(Rfc3339, IsReadInAnyZoneToTheMillisecond)
+{
+    EXPECT_EQ(rfc3339_ms("1970-01-01T00:00:00Z"), 0);
+    EXPECT_EQ(rfc3339_ms("2000-02-29T00:00:00.999Z"), 951'782'400'999);
+    EXPECT_EQ(rfc3339_ms("2000-02-29T01:30:00.9999999+01:30"), 951'782'400'999) << "rounded down";
+    EXPECT_EQ(rfc3339_ms("2000-02-28t19:00:00.5-05:00"), 951'782'400'500);
+    EXPECT_EQ(rfc3339_ms("2000-02-29T00:00:00-00:00"), 951'782'400'000);
+    EXPECT_EQ(rfc3339_ms("2016-12-31T23:59:60z"), 1'483'228'800'000);
+    EXPECT_EQ(rfc3339_ms("2017-01-01T00:59:60+01:00"), 1'483'228'800'000);
+    EXPECT_EQ(rfc3339_ms("2200-12-31T23:59:59.999Z"), 7'289'654'399'999);
+}
+
+TEST(Rfc3339, SaysWhatIsWrong)
+{
+    const std::pair<const char*, const char*> cases[]{
+        {"", "the year must have 4 digits"},
+        {"tomorrow", "the year must have 4 digits"},
+        {"2026-11-30T10:00:00", "no time zone"},
+        {"2026-11-30T10:00:00.5", "no time zone"},
+        {"2026-11-30T24:00:00Z", "hour 24 is not in 00 to 23"},
+        {"2026-11-30T10:61:00Z", "minute 61 is not in 00 to 59"},
+        {"2026-11-30T10:00:61Z", "second 61 is not in 00 to 60"},
+        {"2026-11-30T10:00:60Z", "second 60 is a leap second"},
+        {"2026-11-30T23:59:60+01:00", "second 60 is a leap second"},
+        {"2026-13-01T10:00:00Z", "month 13 is not in 01 to 12"},
+        {"2026-00-01T10:00:00Z", "month 00 is not in 01 to 12"},
+        {"2026-02-30T10:00:00Z", "February 2026 has no day 30"},
+        {"2026-02-29T10:00:00Z", "February 2026 has no day 29"},
+        {"2026-11-32T10:00:00Z", "day 32 is not in 01 to 31"},
+        {"1900-01-01T00:00:00Z", "year 1900 is before 1970"},
+        {"1970-01-01T00:00:00+00:01", "year 1969 is before 1970"},
+        {"2200-12-31T23:59:59-00:01", "year 2201 is after 2200"},
+        {"2026-11-30 10:00:00Z", "no 'T' between date and time"},
+        {"2026-11-30", "no 'T' between date and time"},
+        {"2026-11-30T10:00Z", "no ':' between minute and second"},
+        {"2026-11-30T1:00:00Z", "the hour must have 2 digits"},
+        {"2026-11-30T10:00:00.Z", "no digits after the decimal point"},
+        {"2026-11-30T10:00:00,5Z", "the seconds must be followed by Z or an offset"},
+        {"2026-11-30T10:00:00+24:00", "offset hour 24 is not in 00 to 23"},
+        {"2026-11-30T10:00:00+01:60", "offset minute 60 is not in 00 to 59"},
+        {"2026-11-30T10:00:00+0100", "no ':' between the hour and the minute of the offset"},
+        {"2026-11-30T10:00:00Z ", "more text after the time zone"},
+        {" 2026-11-30T10:00:00Z", "the year must have 4 digits"},
+        {"+2026-11-30T10:00:00Z", "the year must have 4 digits"},
+        {"12026-11-30T10:00:00Z", "no '-' between year and month"},
+    };
+    for (const auto& [text, complaint] : cases) {
+        EXPECT_NE(rfc3339_complaint(text).find(complaint), std::string::npos)
+            << text << ": " << rfc3339_complaint(text);
+    }
+}
+
+TEST(Rfc3339, ReadsWhatTheSuiteWrites)
+{
+    test::check_property(5000, [](std::uint32_t since_epoch, std::uint16_t ms) {
+        const auto at = WallTime(seconds(since_epoch)) + milliseconds(ms % 1000);
+        RC_ASSERT(rfc3339_ms(format_rfc3339(at)) == std::int64_t{since_epoch} * 1000 + ms % 1000);
+    });
+}
+
 std::optional<std::int64_t> epoch_seconds(std::string_view text, WallTime now = WallTime(seconds(1'767'225'600)))
 {
     const auto date = parse_http_date(text, now);

@@ -1,0 +1,212 @@
+#include "monitor/decide/recurrence.hpp"
+
+#include <fmt/format.h>
+#include <libical/ical.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace hotspare::monitor {
+namespace {
+
+using std::chrono::days;
+using std::chrono::hours;
+
+/// A reading of the clock on the wall somewhere, counted as if it were UTC.
+using LocalTime = std::chrono::sys_seconds;
+
+/// A time zone of libical; null is UTC.
+struct Zone {
+    icaltimezone* zone = nullptr;
+
+    seconds offset(Instant at) const;
+    LocalTime local(Instant at) const;
+    Instant utc(LocalTime local) const;
+};
+
+icaltimetype to_ical(LocalTime time)
+{
+    const auto day = std::chrono::floor<days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss of_day(time - day);
+    icaltimetype result = icaltime_null_time();
+    result.year = static_cast<int>(date.year());
+    result.month = static_cast<int>(static_cast<unsigned>(date.month()));
+    result.day = static_cast<int>(static_cast<unsigned>(date.day()));
+    result.hour = static_cast<int>(of_day.hours().count());
+    result.minute = static_cast<int>(of_day.minutes().count());
+    result.second = static_cast<int>(of_day.seconds().count());
+    return result;
+}
+
+LocalTime from_ical(const icaltimetype& time)
+{
+    using namespace std::chrono;
+    const auto date = year(time.year) / month(static_cast<unsigned>(time.month)) / day(static_cast<unsigned>(time.day));
+    return sys_days(date) + hours(time.hour) + minutes(time.minute) + seconds(time.second);
+}
+
+seconds Zone::offset(Instant at) const
+{
+    if (zone == nullptr) return {};
+    icaltimetype utc = to_ical(std::chrono::floor<seconds>(at));
+    int daylight = 0;
+    return seconds(icaltimezone_get_utc_offset_of_utc_time(zone, &utc, &daylight));
+}
+
+LocalTime Zone::local(Instant at) const
+{
+    return std::chrono::floor<seconds>(at) + offset(at);
+}
+
+/// libical's own conversion takes the second of two and the offset after a gap, unlike RFC 5545.
+Instant Zone::utc(LocalTime local) const
+{
+    const seconds before = offset(local - days(1));
+    if (offset(local - before) == before) return local - before;
+    const seconds after = offset(local + days(1));
+    if (offset(local - after) == after) return local - after;
+    return local - before;
+}
+
+struct FreeIterator {
+    void operator()(icalrecur_iterator* iterator) const noexcept { icalrecur_iterator_free(iterator); }
+};
+using Iterator = std::unique_ptr<icalrecur_iterator, FreeIterator>;
+
+struct Rule {
+    icalrecurrencetype rule{};
+    std::optional<Instant> until{}; ///< taken out of `rule`, as libical would compare it with local time
+    Zone zone{};
+    LocalTime start{};
+    milliseconds below_second{}; ///< what libical cannot count
+    milliseconds length{};
+};
+
+/// libical yields times in the order in which they are listed, and twice what is listed twice.
+template <std::size_t size> void tidy(short (&list)[size])
+{
+    auto* const end = std::find(std::begin(list), std::end(list), short{ICAL_RECURRENCE_ARRAY_MAX});
+    std::sort(std::begin(list), end);
+    std::fill(std::unique(std::begin(list), end), end, short{ICAL_RECURRENCE_ARRAY_MAX});
+}
+
+template <std::size_t size> bool given(const short (&list)[size])
+{
+    return list[0] != ICAL_RECURRENCE_ARRAY_MAX;
+}
+
+Refusal bad_rule(std::string message)
+{
+    return {"rrule", std::move(message)};
+}
+
+Accepted<Rule> read(const Recurrence& recurrence)
+{
+    std::string_view text = recurrence.rrule;
+    if (text.starts_with("RRULE:")) text.remove_prefix(6);
+    if (text.size() > longest_rrule) return bad_rule(fmt::format("rrule is longer than {} bytes", longest_rrule));
+    if (std::any_of(text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }))
+        return bad_rule("rrule must be printable ASCII");
+
+    Rule result;
+    result.rule = icalrecurrencetype_from_string(std::string(text).c_str());
+    icalrecurrencetype& rule = result.rule;
+    const bool other_calendar = rule.rscale != nullptr;
+    std::free(rule.rscale);
+    rule.rscale = nullptr;
+    if (other_calendar || rule.skip != ICAL_SKIP_OMIT) return bad_rule("rrule must not have RSCALE or SKIP");
+    switch (rule.freq) {
+    case ICAL_SECONDLY_RECURRENCE:
+    case ICAL_MINUTELY_RECURRENCE:
+    case ICAL_HOURLY_RECURRENCE:
+        return bad_rule("FREQ must be DAILY, WEEKLY, MONTHLY or YEARLY; BYHOUR makes several occurrences a day");
+    case ICAL_NO_RECURRENCE: return bad_rule("rrule is not an RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU");
+    default: break;
+    }
+    if (rule.count > static_cast<int>(most_occurrences))
+        return bad_rule(fmt::format("COUNT is more than {}", most_occurrences));
+    const bool by_time = given(rule.by_hour) || given(rule.by_minute) || given(rule.by_second);
+    if (given(rule.by_set_pos) &&
+        (by_time || rule.freq == ICAL_DAILY_RECURRENCE || rule.freq == ICAL_WEEKLY_RECURRENCE))
+        return bad_rule(
+            "BYSETPOS is supported only with MONTHLY and YEARLY, and without BYHOUR, BYMINUTE and BYSECOND");
+    if (!icaltime_is_null_time(rule.until)) {
+        if (!icaltime_is_utc(rule.until) || rule.until.is_date)
+            return bad_rule("UNTIL must be a time in UTC, such as 20270101T000000Z");
+        result.until = from_ical(rule.until);
+        rule.until = icaltime_null_time();
+    }
+    tidy(rule.by_hour);
+    tidy(rule.by_minute);
+    tidy(rule.by_second);
+
+    if (!recurrence.time_zone.empty() && recurrence.time_zone != "UTC") {
+        result.zone.zone = icaltimezone_get_builtin_timezone(recurrence.time_zone.c_str());
+        if (result.zone.zone == nullptr)
+            return Refusal{"time_zone", "time_zone is not the name of a time zone, such as Europe/Berlin"};
+    }
+    result.start = result.zone.local(recurrence.first.begin);
+    result.below_second = recurrence.first.begin - std::chrono::floor<seconds>(recurrence.first.begin);
+    result.length = recurrence.first.length();
+    return result;
+}
+
+/// The beginnings of the occurrences that overlap `within`, and nothing if libical cannot follow the rule.
+std::optional<std::vector<Instant>> expand(const Rule& rule, Span within)
+{
+    within.end = std::min(within.end, within.begin + recurrence_horizon);
+    const Iterator iterator(icalrecur_iterator_new(rule.rule, to_ical(rule.start)));
+    if (!iterator) return std::nullopt;
+    // A day more, so that no change of the clocks matters. A rule with COUNT must be counted from its start.
+    const LocalTime skip_to = std::chrono::floor<seconds>(within.begin - rule.length) - days(2);
+    if (rule.rule.count == 0 && skip_to > rule.start) icalrecur_iterator_set_start(iterator.get(), to_ical(skip_to));
+
+    std::vector<Instant> found;
+    for (std::size_t steps = 0; steps < most_occurrences; ++steps) {
+        const icaltimetype next = icalrecur_iterator_next(iterator.get());
+        if (icaltime_is_null_time(next)) break;
+        const Instant begin = rule.zone.utc(from_ical(next)) + rule.below_second;
+        if (begin >= within.end || (rule.until && begin > *rule.until)) break;
+        if (begin + rule.length > within.begin) found.push_back(begin);
+    }
+    // Two local times may be one moment where the clocks go forward.
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+} // namespace
+
+std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence)
+{
+    const auto rule = read(recurrence);
+    if (!rule) return rule.error();
+    const Instant start = recurrence.first.begin;
+    const auto begins = expand(*rule, {start, start + recurrence_horizon});
+    if (!begins) return bad_rule("rrule combines parts that cannot be combined");
+    for (std::size_t i = most_occurrences_a_day; i < begins->size(); ++i)
+        if ((*begins)[i] - (*begins)[i - most_occurrences_a_day] < hours(24))
+            return bad_rule(fmt::format("RRULE yields more than {} occurrences a day", most_occurrences_a_day));
+    if (begins->empty()) return bad_rule("RRULE yields no occurrence within 400 days of the start");
+    if (begins->front() != start) return bad_rule("the start is not an occurrence of the RRULE");
+    for (std::size_t i = 1; i < begins->size(); ++i)
+        if ((*begins)[i] - (*begins)[i - 1] < rule->length) return bad_rule("occurrences overlap each other");
+    return std::nullopt;
+}
+
+std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within)
+{
+    std::vector<Span> result;
+    if (within.empty() || recurrence.first.empty()) return result;
+    const auto rule = read(recurrence);
+    if (!rule) return result;
+    for (const Instant begin : expand(*rule, within).value_or(std::vector<Instant>()))
+        result.push_back({begin, begin + rule->length});
+    return result;
+}
+
+} // namespace hotspare::monitor

@@ -1,0 +1,46 @@
+// When a recurring maintenance window takes place: RRULE of RFC 5545 §3.3.10, expanded by libical within bounds. It
+// knows nothing of windows and their rules (maintenance.hpp); an occurrence is a stretch of time.
+//
+// An RRULE is text from outside, and some of the shortest ask for the most work. So FREQ is DAILY, WEEKLY, MONTHLY or
+// YEARLY (BYHOUR makes several a day; libical searches a finer FREQ that never matches for minutes), at most 24
+// occurrences begin in any 24 hours, none overlaps the next one, COUNT is at most 10,000, and rules without an end are
+// looked at 400 days at a time. Beyond what RFC 5545 demands, UNTIL must be in UTC and the start must be an occurrence.
+//
+// Without a zone the rule is in UTC. With one (an IANA name, from the system's tzdata) it is in local time: a window at
+// 02:00 in Berlin stays there over the change of the clocks and moves in UTC. A local time that a change of the clocks
+// leaves out is taken with the offset from before the change, and one that comes twice is the first of the two
+// (§3.3.5).
+//
+// PURE but for tzdata, which libical reads once per zone and keeps. One thread. No owner: functions.
+#pragma once
+
+#include "monitor/decide/instant.hpp"
+#include "monitor/decide/refusal.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hotspare::monitor {
+
+struct Recurrence {
+    std::string rrule;       ///< "FREQ=MONTHLY;BYDAY=-1FR", also behind "RRULE:"
+    Span first{};            ///< the first occurrence; all have its length
+    std::string time_zone{}; ///< "Europe/Berlin"; empty is UTC
+};
+
+inline constexpr std::size_t most_occurrences_a_day = 24;
+inline constexpr std::size_t most_occurrences = 10'000; ///< in one expansion, and the highest COUNT
+inline constexpr milliseconds recurrence_horizon = std::chrono::days(400);
+inline constexpr std::size_t longest_rrule = 500; ///< in bytes
+
+/// Why the recurrence is not accepted (field `rrule` or `time_zone`); nothing if it is. Looks at the first 400 days.
+/// `first` must not be empty.
+std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence);
+
+/// The occurrences that overlap `within`, ascending; of a longer stretch than the horizon those in its first 400 days.
+/// None of a recurrence that is refused.
+std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within);
+
+} // namespace hotspare::monitor

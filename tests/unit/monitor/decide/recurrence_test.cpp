@@ -1,0 +1,252 @@
+#include "monitor/decide/recurrence.hpp"
+
+#include "common/time.hpp"
+#include "tests/support/property.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace hotspare::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::days;
+
+Instant at(const std::string& text)
+{
+    return *parse_rfc3339(text);
+}
+
+Recurrence rule(const std::string& rrule, const std::string& start, milliseconds length = 1h,
+                const std::string& zone = "")
+{
+    return {rrule, {at(start), at(start) + length}, zone};
+}
+
+/// The beginnings between two days, without the seconds.
+std::vector<std::string> begins(const Recurrence& recurrence, const std::string& from, const std::string& to)
+{
+    EXPECT_EQ(refuse_recurrence(recurrence), std::nullopt) << recurrence.rrule;
+    std::vector<std::string> result;
+    for (const Span& s : occurrences(recurrence, {at(from + "T00:00:00Z"), at(to + "T00:00:00Z")}))
+        result.push_back(format_rfc3339(s.begin).substr(0, 16));
+    return result;
+}
+
+using Times = std::vector<std::string>;
+
+TEST(Recurrence, YieldsTheLastFridayOfEachMonth)
+{
+    EXPECT_EQ(begins(rule("FREQ=MONTHLY;BYDAY=-1FR", "2026-01-30T02:00:00Z"), "2026-01-01", "2026-07-01"),
+              (Times{"2026-01-30T02:00", "2026-02-27T02:00", "2026-03-27T02:00", "2026-04-24T02:00", "2026-05-29T02:00",
+                     "2026-06-26T02:00"}));
+}
+
+TEST(Recurrence, LeavesOutMonthsWithoutThe31st)
+{
+    EXPECT_EQ(
+        begins(rule("RRULE:FREQ=MONTHLY", "2026-01-31T02:00:00Z"), "2026-01-01", "2026-09-01"),
+        (Times{"2026-01-31T02:00", "2026-03-31T02:00", "2026-05-31T02:00", "2026-07-31T02:00", "2026-08-31T02:00"}));
+    EXPECT_EQ(begins(rule("FREQ=MONTHLY;BYMONTHDAY=-1", "2027-12-31T02:00:00Z"), "2028-01-01", "2028-04-01"),
+              (Times{"2028-01-31T02:00", "2028-02-29T02:00", "2028-03-31T02:00"}));
+}
+
+TEST(Recurrence, YieldsLeapDaysOnlyInLeapYears)
+{
+    const auto leap = rule("FREQ=YEARLY", "2024-02-29T02:00:00Z");
+    EXPECT_EQ(begins(leap, "2027-03-01", "2028-03-02"), (Times{"2028-02-29T02:00"}));
+    EXPECT_EQ(begins(leap, "2026-01-01", "2026-12-31"), Times{});
+    EXPECT_EQ(begins(leap, "2100-01-01", "2100-12-31"), Times{}) << "2100 is no leap year";
+    EXPECT_EQ(begins(leap, "2104-01-01", "2104-12-31"), (Times{"2104-02-29T02:00"}));
+}
+
+TEST(Recurrence, FollowsTheFirstMondayAndThePositionInASet)
+{
+    EXPECT_EQ(begins(rule("FREQ=MONTHLY;BYDAY=1MO", "2026-06-01T00:00:00Z"), "2026-06-01", "2026-09-01"),
+              (Times{"2026-06-01T00:00", "2026-07-06T00:00", "2026-08-03T00:00"}));
+    EXPECT_EQ(begins(rule("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", "2026-01-30T00:00:00Z"), "2026-01-01",
+                     "2026-04-01"),
+              (Times{"2026-01-30T00:00", "2026-02-27T00:00", "2026-03-31T00:00"}))
+        << "the last working day";
+}
+
+TEST(Recurrence, EndsWithCountAndUntil)
+{
+    EXPECT_EQ(begins(rule("FREQ=DAILY;COUNT=3", "2026-01-30T02:00:00Z"), "2026-01-31", "2027-01-01"),
+              (Times{"2026-01-31T02:00", "2026-02-01T02:00"}));
+    EXPECT_EQ(begins(rule("FREQ=DAILY;UNTIL=20260131T020000Z", "2026-01-30T02:00:00Z"), "2026-01-01", "2027-01-01"),
+              (Times{"2026-01-30T02:00", "2026-01-31T02:00"}))
+        << "UNTIL is included";
+    EXPECT_EQ(begins(rule("FREQ=DAILY;UNTIL=20260131T015959Z", "2026-01-30T02:00:00Z"), "2026-01-01", "2027-01-01"),
+              (Times{"2026-01-30T02:00"}));
+    // In Berlin, 02:00 is 01:00 in UTC: UNTIL is compared there.
+    EXPECT_EQ(begins(rule("FREQ=DAILY;UNTIL=20260131T010000Z", "2026-01-30T01:00:00Z", 1h, "Europe/Berlin"),
+                     "2026-01-01", "2027-01-01")
+                  .size(),
+              2U);
+}
+
+TEST(Recurrence, StaysAtItsLocalTimeOverTheChangeOfTheClocks)
+{
+    // 29 March and 25 October 2026 in Berlin.
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-03-27T03:00:00Z", 1h, "Europe/Berlin"), "2026-03-28", "2026-03-31"),
+              (Times{"2026-03-28T03:00", "2026-03-29T02:00", "2026-03-30T02:00"}));
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-03-27T03:00:00Z", 1h, "Europe/Berlin"), "2026-10-24", "2026-10-27"),
+              (Times{"2026-10-24T02:00", "2026-10-25T03:00", "2026-10-26T03:00"}));
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-03-27T03:00:00Z"), "2026-03-28", "2026-03-31"),
+              (Times{"2026-03-28T03:00", "2026-03-29T03:00", "2026-03-30T03:00"}))
+        << "a rule in UTC knows no such change";
+}
+
+TEST(Recurrence, TakesAMissingLocalTimeWithTheOffsetFromBefore)
+{
+    // 02:30 does not exist on 29 March; with +01:00 it is 01:30 in UTC, which the clocks show as 03:30.
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-03-28T01:30:00Z", 1h, "Europe/Berlin"), "2026-03-28", "2026-03-31"),
+              (Times{"2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"}));
+    // West of Greenwich: 8 March 2026, 02:30 in New York is 07:30 in UTC with -05:00.
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-03-07T07:30:00Z", 1h, "America/New_York"), "2026-03-07", "2026-03-10"),
+              (Times{"2026-03-07T07:30", "2026-03-08T07:30", "2026-03-09T06:30"}));
+}
+
+TEST(Recurrence, TakesTheFirstOfTwoEqualLocalTimes)
+{
+    // 02:30 comes twice on 25 October: at 00:30 and at 01:30 in UTC.
+    EXPECT_EQ(begins(rule("FREQ=DAILY", "2026-10-24T00:30:00Z", 1h, "Europe/Berlin"), "2026-10-24", "2026-10-27"),
+              (Times{"2026-10-24T00:30", "2026-10-25T00:30", "2026-10-26T01:30"}));
+    // A change of half an hour: Lord Howe Island, 5 April 2026, 01:45 comes at +11:00 first.
+    EXPECT_EQ(
+        begins(rule("FREQ=DAILY", "2026-04-03T14:45:00Z", 10min, "Australia/Lord_Howe"), "2026-04-03", "2026-04-06"),
+        (Times{"2026-04-03T14:45", "2026-04-04T14:45", "2026-04-05T15:15"}));
+}
+
+TEST(Recurrence, TwoLocalTimesThatAreOneMomentAreOneOccurrence)
+{
+    EXPECT_EQ(
+        begins(rule("FREQ=DAILY;BYHOUR=3,2", "2026-03-28T01:00:00Z", 1h, "Europe/Berlin"), "2026-03-28", "2026-03-30"),
+        (Times{"2026-03-28T01:00", "2026-03-28T02:00", "2026-03-29T01:00"}));
+}
+
+TEST(Recurrence, ReadsListedHoursInOrderAndOnce)
+{
+    EXPECT_EQ(begins(rule("FREQ=DAILY;BYHOUR=4,2,4", "2026-01-01T02:00:00Z"), "2026-01-01", "2026-01-03"),
+              (Times{"2026-01-01T02:00", "2026-01-01T04:00", "2026-01-02T02:00", "2026-01-02T04:00"}));
+}
+
+TEST(Recurrence, YieldsWhatBeganBeforeAndStillLasts)
+{
+    const auto weekly = rule("FREQ=WEEKLY", "2026-01-02T22:00:00Z", 4h);
+    const Instant midnight = at("2026-02-07T00:00:00Z");
+    EXPECT_EQ(occurrences(weekly, {midnight, midnight + 1s}),
+              (std::vector<Span>{{at("2026-02-06T22:00:00Z"), at("2026-02-07T02:00:00Z")}}));
+    EXPECT_TRUE(occurrences(weekly, {midnight + 2h, midnight + 3h}).empty()) << "half-open";
+}
+
+TEST(Recurrence, KeepsTheMillisecondsOfItsStart)
+{
+    const Recurrence r{"FREQ=DAILY", {at("2026-01-01T02:00:00.123Z"), at("2026-01-01T03:00:00.456Z")}, ""};
+    const auto found = occurrences(r, {at("2026-01-05T00:00:00Z"), at("2026-01-06T00:00:00Z")});
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0], (Span{at("2026-01-05T02:00:00.123Z"), at("2026-01-05T03:00:00.456Z")}));
+}
+
+TEST(Recurrence, ExpandsAnEndlessRuleOnlyWithinTheHorizon)
+{
+    const auto daily = rule("FREQ=DAILY", "1990-01-01T02:00:00Z");
+    EXPECT_EQ(occurrences(daily, {at("2026-01-01T00:00:00Z"), forever}).size(), 400U);
+    EXPECT_EQ(occurrences(daily, {at("2199-01-01T00:00:00Z"), at("2199-01-08T00:00:00Z")}).size(), 7U);
+}
+
+TEST(Recurrence, SaysWhatItDoesNotAccept)
+{
+    const std::pair<const char*, const char*> cases[]{
+        {"", "not an RRULE"},
+        {"FREQ=FOO", "not an RRULE"},
+        {"INTERVAL=2", "not an RRULE"},
+        {"FREQ=DAILY;X=1", "not an RRULE"},
+        {"FREQ=DAILY;BYHOUR=25", "not an RRULE"},
+        {"FREQ=DAILY;COUNT=2;UNTIL=20270101T000000Z", "not an RRULE"},
+        {"FREQ=SECONDLY", "FREQ must be DAILY"},
+        {"FREQ=MINUTELY;INTERVAL=60", "FREQ must be DAILY"},
+        {"FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30", "FREQ must be DAILY"},
+        {"FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE=0,10,20,30,40,50;BYSECOND=0,20", "more than 24 occurrences a day"},
+        {"FREQ=DAILY;COUNT=10001", "COUNT is more than 10000"},
+        {"FREQ=DAILY;UNTIL=20270101", "UNTIL must be a time in UTC"},
+        {"FREQ=DAILY;UNTIL=20270101T000000", "UNTIL must be a time in UTC"},
+        {"FREQ=DAILY;UNTIL=20250101T000000Z", "no occurrence"},
+        {"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "no occurrence"},
+        {"FREQ=WEEKLY;BYMONTHDAY=3", "cannot be combined"},
+        {"FREQ=WEEKLY;BYDAY=MO", "the start is not an occurrence"},
+        {"FREQ=DAILY;BYSETPOS=1;BYHOUR=3,4", "BYSETPOS"},
+        {"FREQ=DAILY;BYHOUR=2;BYMINUTE=0,30", "overlap"},
+        {"FREQ=YEARLY;RSCALE=CHINESE", "RSCALE"},
+        {"FREQ=DAILY\n", "printable ASCII"},
+    };
+    for (const auto& [text, message] : cases) {
+        const auto refusal = refuse_recurrence(rule(text, "2026-01-01T02:00:00Z")); // a Thursday
+        ASSERT_TRUE(refusal) << text;
+        EXPECT_EQ(refusal->field, "rrule");
+        EXPECT_NE(refusal->message.find(message), std::string::npos) << text << ": " << refusal->message;
+    }
+    EXPECT_EQ(refuse_recurrence(rule(std::string(501, 'A'), "2026-01-01T02:00:00Z"))->message,
+              "rrule is longer than 500 bytes");
+    for (const char* zone : {"Europe/Nowhere", "../../etc/passwd", "europe berlin"})
+        EXPECT_EQ(refuse_recurrence(rule("FREQ=DAILY", "2026-01-01T02:00:00Z", 1h, zone))->field, "time_zone");
+    EXPECT_TRUE(occurrences(rule("FREQ=FOO", "2026-01-01T02:00:00Z"), {at("2026-01-01T00:00:00Z"), forever}).empty());
+}
+
+TEST(Recurrence, AcceptsTwentyFourADayAndNoMore)
+{
+    const std::string hours = "FREQ=DAILY;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23";
+    EXPECT_EQ(refuse_recurrence(rule(hours, "2026-01-01T02:00:00Z")), std::nullopt);
+    EXPECT_NE(refuse_recurrence(rule(hours, "2026-01-01T02:00:00Z", 1h + 1ms)), std::nullopt) << "they overlap";
+    EXPECT_EQ(refuse_recurrence(rule(hours + ";BYMINUTE=0,1", "2026-01-01T02:00:00Z", 1min))->message,
+              "RRULE yields more than 24 occurrences a day");
+}
+
+/// Skipping ahead to a late stretch must yield what counting from the start does.
+TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
+{
+    test::check_property(300, [] {
+        const auto text = *rc::gen::element<std::string>(
+            "FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SA", "FREQ=MONTHLY;BYMONTHDAY=1,15,31",
+            "FREQ=MONTHLY;INTERVAL=5;BYDAY=1TH", "FREQ=YEARLY;BYMONTH=1,2,6;BYMONTHDAY=1,29", "FREQ=DAILY;BYHOUR=2,14",
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=1", "FREQ=WEEKLY;WKST=SU;INTERVAL=3;BYDAY=SU,TH");
+        const auto zone = *rc::gen::element<std::string>("", "Europe/Berlin", "America/New_York", "Asia/Kolkata");
+        // 1 January 2026 is a Thursday and the first working day of its month.
+        const std::string start = zone.empty()              ? "2026-01-01T02:00:00Z"
+                                  : zone == "Europe/Berlin" ? "2026-01-01T01:00:00Z"
+                                  : zone == "Asia/Kolkata"  ? "2025-12-31T20:30:00Z"
+                                                            : "2026-01-01T07:00:00Z";
+        const auto recurrence = rule(text, start, 1h, zone);
+        RC_ASSERT(refuse_recurrence(recurrence) == std::nullopt);
+        const auto all = occurrences(recurrence, {at(start), at(start) + days(400)});
+        const Instant from = at(start) + std::chrono::minutes(*rc::gen::inRange(0, 390 * 24 * 60));
+        const Span within{from, from + std::chrono::minutes(*rc::gen::inRange(1, 10 * 24 * 60))};
+        std::vector<Span> expected;
+        for (const Span& s : all)
+            if (s.overlaps(within)) expected.push_back(s);
+        RC_ASSERT(occurrences(recurrence, within) == expected);
+    });
+}
+
+/// Text from outside never costs much time, and what is accepted keeps the promises.
+TEST(Recurrence, SurvivesAnyMutationOfARule)
+{
+    test::check_property(500, [](std::vector<std::pair<std::uint8_t, char>> edits) {
+        std::string text = *rc::gen::element<std::string>("FREQ=MONTHLY;BYDAY=-1FR;INTERVAL=2",
+                                                          "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=2",
+                                                          "FREQ=DAILY;BYHOUR=2,4;UNTIL=20271231T000000Z");
+        for (std::size_t i = 0; i < edits.size() && i < 3; ++i) text[edits[i].first % text.size()] = edits[i].second;
+        const auto recurrence = rule(text, "2026-01-01T02:00:00Z");
+        if (refuse_recurrence(recurrence)) return;
+        const auto all = occurrences(recurrence, {at("2026-01-01T00:00:00Z"), forever});
+        RC_ASSERT(!all.empty());
+        RC_ASSERT(all.size() <= 24U * 400);
+        for (std::size_t i = 1; i < all.size(); ++i) RC_ASSERT(all[i - 1].end <= all[i].begin);
+    });
+}
+
+} // namespace
+} // namespace hotspare::monitor

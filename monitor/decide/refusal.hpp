@@ -1,11 +1,14 @@
 // Why a command of an operator is not carried out: the field that is wrong, and what is wrong with it, for people.
 //
-// PURE data. Any thread.
+// PURE. Any thread.
 #pragma once
 
 #include <boost/system/result.hpp>
 
+#include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace hotspare::monitor {
 
@@ -18,5 +21,15 @@ struct Refusal {
 
 /// The value, or why there is none. Read it with operator*, never with value().
 template <class T> using Accepted = boost::system::result<T, Refusal>;
+
+enum class TextKind : unsigned char {
+    line,      ///< no line breaks and no other control characters
+    paragraph, ///< line breaks and tabs are welcome
+};
+
+/// Why a text of an operator is not accepted: it is no UTF-8, longer than so many bytes, holds characters that its kind
+/// does not, or nothing that a reader could see although it is `required`.
+std::optional<Refusal> refuse_text(std::string_view field, std::string_view text, TextKind kind, std::size_t most_bytes,
+                                   bool required);
 
 } // namespace hotspare::monitor

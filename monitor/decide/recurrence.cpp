@@ -209,4 +209,13 @@ std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within)
     return result;
 }
 
+std::optional<Span> next_occurrence(const Recurrence& recurrence, Instant from)
+{
+    const Instant give_up = from + std::chrono::years(20);
+    for (; from < give_up; from += recurrence_horizon)
+        for (const Span& s : occurrences(recurrence, {from, from + recurrence_horizon}))
+            if (s.begin >= from) return s;
+    return std::nullopt;
+}
+
 } // namespace hotspare::monitor

@@ -43,4 +43,7 @@ std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence);
 /// None of a recurrence that is refused.
 std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within);
 
+/// The first occurrence that begins at or after `from`, up to twenty years later.
+std::optional<Span> next_occurrence(const Recurrence& recurrence, Instant from);
+
 } // namespace hotspare::monitor

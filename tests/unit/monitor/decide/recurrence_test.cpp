@@ -158,6 +158,15 @@ TEST(Recurrence, ExpandsAnEndlessRuleOnlyWithinTheHorizon)
     EXPECT_EQ(occurrences(daily, {at("2199-01-01T00:00:00Z"), at("2199-01-08T00:00:00Z")}).size(), 7U);
 }
 
+TEST(Recurrence, FindsTheNextOccurrenceBeyondTheHorizon)
+{
+    const auto leap = rule("FREQ=YEARLY", "2024-02-29T02:00:00Z");
+    EXPECT_EQ(next_occurrence(leap, at("2096-02-29T02:00:00Z"))->begin, at("2096-02-29T02:00:00Z"));
+    EXPECT_EQ(next_occurrence(leap, at("2096-02-29T02:00:00.001Z"))->begin, at("2104-02-29T02:00:00Z"));
+    EXPECT_EQ(next_occurrence(rule("FREQ=DAILY;COUNT=2", "2026-01-01T02:00:00Z"), at("2026-01-02T02:00:01Z")),
+              std::nullopt);
+}
+
 TEST(Recurrence, SaysWhatItDoesNotAccept)
 {
     const std::pair<const char*, const char*> cases[]{

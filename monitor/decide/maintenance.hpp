@@ -1,0 +1,177 @@
+// Announced maintenance: which windows are accepted, how they begin and end, who is told when, and what the banner
+// shows. It sends no notices (notification.hpp does), expands no RRULE (recurrence.hpp) and computes no uptime: it says
+// which stretches count as announced.
+//
+// The rules:
+//  - A window is announced at least `notice` (48 h) before it starts, to the millisecond, or refused; an emergency
+//  needs
+//    no notice, and counts as down time.
+//  - While it is scheduled, a change that lets it start earlier, last longer, hit a component more, or recur otherwise
+//    is a new announcement, for which the notice begins again: the start must be `notice` from now. Moving it to a
+//    later start, or making it shorter, is not.
+//  - scheduled -> in_progress -> completed | cancelled. Cancelling one in progress ends it now. One in progress may be
+//    shortened and extended; what lies behind the earliest end that it ever had is not announced and counts as seen.
+//  - A recurring window is one series: `start` and `end` are its current occurrence. When that is over, the next one is
+//    scheduled. Cancelling cancels the series. While an occurrence is in progress, only its end and texts can change.
+//  - Two windows that share a component must not overlap; a window without components is about all of them. Series are
+//    compared over the coming 400 days.
+//
+// Notices: at the announcement, a day before the start (if it was announced before that), at the start and at the end,
+// each once per occurrence; the announcement once for a series, and again when the times change. When several are due
+// at once, as after a late start of the daemon, only the latest is worth sending; the end is told within an hour or not
+// at all. A window that was announced and is cancelled before its start has a notice of that.
+//
+// PURE: `now` is an argument. One thread. Owned by the shell, which stores `memory()` before it answers.
+#pragma once
+
+#include "monitor/decide/recurrence.hpp"
+#include "monitor/decide/refusal.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::monitor {
+
+enum class WindowState : std::uint8_t { scheduled, in_progress, completed, cancelled };
+std::string_view to_string(WindowState) noexcept;
+
+/// What users will notice, in Statuspage's words.
+enum class Impact : std::uint8_t { none, minor, major, critical };
+std::string_view to_string(Impact) noexcept;
+
+enum class Notice : std::uint8_t { announcement, day_before, start, end, cancellation };
+std::string_view to_string(Notice) noexcept;
+
+/// What an operator says of a window.
+struct WindowPlan {
+    std::string title{};   ///< a line of at most 200 bytes; may be empty
+    std::string message{}; ///< at most 16 KiB, not empty
+    Instant start{};
+    Instant end{};
+    std::vector<std::string> components{}; ///< of the settings'; none means all of them
+    Impact impact = Impact::minor;
+    std::string rrule{};     ///< empty: once
+    std::string time_zone{}; ///< of the rrule
+    bool emergency = false;
+
+    friend bool operator==(const WindowPlan&, const WindowPlan&) = default;
+};
+
+struct Window {
+    std::uint64_t id = 0;
+    WindowPlan plan{}; ///< start and end are those of the current occurrence
+    WindowState state = WindowState::scheduled;
+    std::uint32_t version = 0; ///< SEQUENCE of iCalendar: from 0 on, one more for each change
+    Instant created_at{};
+    Instant announced_at{};  ///< when the notice began
+    Instant announced_end{}; ///< the earliest end that this occurrence ever had
+    Span first{};            ///< of the series
+    std::uint8_t told = 0;   ///< notices that are sent or came to nothing, a bit each
+
+    bool over() const noexcept { return state == WindowState::completed || state == WindowState::cancelled; }
+    friend bool operator==(const Window&, const Window&) = default;
+};
+
+/// A stretch of announced maintenance that has taken place.
+struct PastMaintenance {
+    std::uint64_t window = 0;
+    Span span{};
+    std::vector<std::string> components{};
+
+    friend bool operator==(const PastMaintenance&, const PastMaintenance&) = default;
+};
+
+struct MaintenanceMemory {
+    std::vector<Window> windows{}; ///< by id
+    std::vector<PastMaintenance> past{};
+    std::uint64_t last_id = 0;
+
+    friend bool operator==(const MaintenanceMemory&, const MaintenanceMemory&) = default;
+};
+
+struct MaintenanceSettings {
+    std::vector<std::string> components{}; ///< that exist
+    milliseconds notice = std::chrono::hours(48);
+    milliseconds longest = std::chrono::days(31);
+    std::size_t most_windows = 500; ///< that are not over
+};
+
+class Maintenance {
+public:
+    explicit Maintenance(MaintenanceSettings settings, MaintenanceMemory memory = {});
+
+    // Commands. Refused: nothing has changed, and the field is one of WindowPlan as the HTTP interface names it
+    // (`title`, `message`, `start_time`, `end_time`, `components`, `impact`, `rrule`, `time_zone`, `emergency`), `id`
+    // or `state`. Call tick() first, so that the states are those of `now`, and after it, for what became due.
+
+    Accepted<Window> create(WindowPlan plan, Instant now);
+    /// `plan` is the whole new plan. One that equals the old one changes nothing, not even the version.
+    Accepted<Window> change(std::uint64_t id, WindowPlan plan, Instant now);
+    Accepted<Window> cancel(std::uint64_t id, Instant now);
+
+    struct Transition {
+        std::uint64_t window = 0;
+        WindowState to = WindowState::scheduled; ///< scheduled: the next occurrence of a series
+        Instant at{};                            ///< when it was due; earlier than now after a late start
+        friend bool operator==(const Transition&, const Transition&) = default;
+    };
+    struct DueNotice {
+        std::uint64_t window = 0;
+        Notice notice = Notice::announcement;
+        Span occurrence{};
+        friend bool operator==(const DueNotice&, const DueNotice&) = default;
+    };
+    struct Due {
+        std::vector<Transition> transitions{};
+        std::vector<DueNotice> notices{};
+    };
+    /// What the passing of time brings. A second call at the same time brings nothing.
+    Due tick(Instant now);
+    /// When tick() has something to do next, if no command comes; in the past: now; `forever`: never.
+    Instant wake_at() const noexcept;
+
+    enum class Phase : std::uint8_t {
+        none,
+        announced, ///< starts within 48 h
+        in_progress,
+    };
+    struct Banner {
+        Phase phase = Phase::none;
+        std::uint64_t window = 0; ///< in progress: the one that ends last; announced: the one that starts first
+        friend bool operator==(const Banner&, const Banner&) = default;
+    };
+    Banner banner(Instant now) const noexcept;
+
+    /// The stretches in which announced maintenance of the component was, is, or is planned, that overlap the period;
+    /// for Record::announced. Of planned series at most those within 400 days.
+    std::vector<Span> announced(std::string_view component, const Span& period) const;
+    /// Of a window that is not over, at most so many occurrences that end after `after`.
+    std::vector<Span> upcoming(const Window& window, Instant after, std::size_t most) const;
+
+    const Window* find(std::uint64_t id) const noexcept;
+    std::span<const Window> windows() const noexcept { return memory_.windows; }
+    const MaintenanceMemory& memory() const noexcept { return memory_; }
+    /// Drops windows that are over, and past stretches, that ended before then.
+    void forget(Instant before);
+
+private:
+    std::optional<Refusal> refuse_plan(const WindowPlan& plan) const;
+    std::optional<Refusal> refuse_overlap(const WindowPlan& plan, const Span& first, std::uint64_t own_id,
+                                          Instant now) const;
+    Accepted<Window> change_in_progress(Window& window, WindowPlan plan, Instant now);
+    Accepted<Window> change_scheduled(Window& window, WindowPlan plan, Instant now);
+    Window* find_mutable(std::uint64_t id) noexcept;
+    void keep_as_past(const Window& window);
+    void advance(Window& window, Instant now, Due& due);
+    static void tell(Window& window, Instant now, Due& due);
+
+    MaintenanceSettings settings_;
+    MaintenanceMemory memory_;
+};
+
+} // namespace hotspare::monitor

@@ -99,6 +99,52 @@ template <std::size_t size> bool given(const short (&list)[size])
     return list[0] != ICAL_RECURRENCE_ARRAY_MAX;
 }
 
+template <std::size_t size, class Matches> bool any_or_empty(const short (&list)[size], Matches&& matches)
+{
+    const auto* const end = std::find(std::begin(list), std::end(list), short{ICAL_RECURRENCE_ARRAY_MAX});
+    return std::begin(list) == end || std::any_of(std::begin(list), end, matches);
+}
+
+/// Whether BYSETPOS chooses among the weekdays of a month, at positions that every month has. Where a set is smaller
+/// than the position, libical looks for a larger one for seconds.
+bool selects_weekdays(const icalrecurrencetype& rule)
+{
+    int weekdays = 0;
+    const bool plain = !any_or_empty(rule.by_day, [&](short day) {
+        ++weekdays;
+        return icalrecurrencetype_day_position(day) != 0;
+    });
+    const bool alone = !given(rule.by_month_day) && !given(rule.by_year_day) && !given(rule.by_week_no) &&
+                       !given(rule.by_hour) && !given(rule.by_minute) && !given(rule.by_second);
+    const bool far = any_or_empty(rule.by_set_pos, [&](short position) { return std::abs(position) > 4 * weekdays; });
+    return rule.freq == ICAL_MONTHLY_RECURRENCE && weekdays > 0 && plain && alone && !far;
+}
+
+/// Whether the start agrees with each list by itself: most rules that match nothing are found here, without a search.
+bool may_begin(const icalrecurrencetype& rule, LocalTime start)
+{
+    const auto day = std::chrono::floor<days>(start);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss of_day(start - day);
+    const auto equals = [](auto value) {
+        return [value = static_cast<int>(value)](short listed) { return listed == value; };
+    };
+    const int day_of_month = static_cast<int>(static_cast<unsigned>(date.day()));
+    const std::chrono::year_month_day_last month_end{date.year(), std::chrono::month_day_last(date.month())};
+    const int days_in_month = static_cast<int>(static_cast<unsigned>(month_end.day()));
+    const auto weekday = std::chrono::weekday(day).c_encoding() + 1; // libical counts from Sunday as 1
+    return any_or_empty(rule.by_hour, equals(of_day.hours().count())) &&
+           any_or_empty(rule.by_minute, equals(of_day.minutes().count())) &&
+           any_or_empty(rule.by_second, equals(of_day.seconds().count())) &&
+           any_or_empty(rule.by_month, equals(static_cast<unsigned>(date.month()))) &&
+           any_or_empty(
+               rule.by_month_day,
+               [&](short listed) { return listed == day_of_month || listed == day_of_month - days_in_month - 1; }) &&
+           any_or_empty(rule.by_day, [&](short listed) {
+               return icalrecurrencetype_day_day_of_week(listed) == static_cast<int>(weekday);
+           });
+}
+
 Refusal bad_rule(std::string message)
 {
     return {"rrule", std::move(message)};
@@ -122,18 +168,17 @@ Accepted<Rule> read(const Recurrence& recurrence)
     switch (rule.freq) {
     case ICAL_SECONDLY_RECURRENCE:
     case ICAL_MINUTELY_RECURRENCE:
-    case ICAL_HOURLY_RECURRENCE:
-        return bad_rule("FREQ must be DAILY, WEEKLY, MONTHLY or YEARLY; BYHOUR makes several occurrences a day");
+        return bad_rule(fmt::format("FREQ must be HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY, as an RRULE yields at most "
+                                    "{} occurrences a day",
+                                    most_occurrences_a_day));
     case ICAL_NO_RECURRENCE: return bad_rule("rrule is not an RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU");
     default: break;
     }
     if (rule.count > static_cast<int>(most_occurrences))
         return bad_rule(fmt::format("COUNT is more than {}", most_occurrences));
-    const bool by_time = given(rule.by_hour) || given(rule.by_minute) || given(rule.by_second);
-    if (given(rule.by_set_pos) &&
-        (by_time || rule.freq == ICAL_DAILY_RECURRENCE || rule.freq == ICAL_WEEKLY_RECURRENCE))
-        return bad_rule(
-            "BYSETPOS is supported only with MONTHLY and YEARLY, and without BYHOUR, BYMINUTE and BYSECOND");
+    if (rule.interval > longest_interval) return bad_rule(fmt::format("INTERVAL is more than {}", longest_interval));
+    if (given(rule.by_set_pos) && !selects_weekdays(rule))
+        return bad_rule("BYSETPOS is supported only with MONTHLY and BYDAY, within four weeks");
     if (!icaltime_is_null_time(rule.until)) {
         if (!icaltime_is_utc(rule.until) || rule.until.is_date)
             return bad_rule("UNTIL must be a time in UTC, such as 20270101T000000Z");
@@ -159,11 +204,20 @@ Accepted<Rule> read(const Recurrence& recurrence)
 std::optional<std::vector<Instant>> expand(const Rule& rule, Span within)
 {
     within.end = std::min(within.end, within.begin + recurrence_horizon);
-    const Iterator iterator(icalrecur_iterator_new(rule.rule, to_ical(rule.start)));
-    if (!iterator) return std::nullopt;
-    // A day more, so that no change of the clocks matters. A rule with COUNT must be counted from its start.
+    // Behind UNTIL libical does not search. Two days more on both sides, so that no change of the clocks matters.
+    icalrecurrencetype bounded = rule.rule;
+    bounded.until = to_ical(std::chrono::floor<seconds>(within.end) + days(2));
     const LocalTime skip_to = std::chrono::floor<seconds>(within.begin - rule.length) - days(2);
-    if (rule.rule.count == 0 && skip_to > rule.start) icalrecur_iterator_set_start(iterator.get(), to_ical(skip_to));
+    // A rule with COUNT must be counted from its start.
+    const bool skips = bounded.count == 0 && skip_to > rule.start;
+    LocalTime start = rule.start;
+    if (skips && bounded.freq == ICAL_HOURLY_RECURRENCE) {
+        const hours step(bounded.interval);
+        start += (skip_to - start) / step * step; // libical forgets the interval when it skips hours
+    }
+    const Iterator iterator(icalrecur_iterator_new(bounded, to_ical(start)));
+    if (!iterator) return std::nullopt;
+    if (skips && bounded.freq != ICAL_HOURLY_RECURRENCE) icalrecur_iterator_set_start(iterator.get(), to_ical(skip_to));
 
     std::vector<Instant> found;
     for (std::size_t steps = 0; steps < most_occurrences; ++steps) {
@@ -185,14 +239,15 @@ std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence)
 {
     const auto rule = read(recurrence);
     if (!rule) return rule.error();
+    const Refusal no_occurrence = bad_rule("the start is not an occurrence of the RRULE");
+    if (!may_begin(rule->rule, rule->start)) return no_occurrence;
     const Instant start = recurrence.first.begin;
     const auto begins = expand(*rule, {start, start + recurrence_horizon});
     if (!begins) return bad_rule("rrule combines parts that cannot be combined");
     for (std::size_t i = most_occurrences_a_day; i < begins->size(); ++i)
         if ((*begins)[i] - (*begins)[i - most_occurrences_a_day] < hours(24))
             return bad_rule(fmt::format("RRULE yields more than {} occurrences a day", most_occurrences_a_day));
-    if (begins->empty()) return bad_rule("RRULE yields no occurrence within 400 days of the start");
-    if (begins->front() != start) return bad_rule("the start is not an occurrence of the RRULE");
+    if (begins->empty() || begins->front() != start) return no_occurrence;
     for (std::size_t i = 1; i < begins->size(); ++i)
         if ((*begins)[i] - (*begins)[i - 1] < rule->length) return bad_rule("occurrences overlap each other");
     return std::nullopt;

@@ -1,10 +1,12 @@
 // When a recurring maintenance window takes place: RRULE of RFC 5545 §3.3.10, expanded by libical within bounds. It
 // knows nothing of windows and their rules (maintenance.hpp); an occurrence is a stretch of time.
 //
-// An RRULE is text from outside, and some of the shortest ask for the most work. So FREQ is DAILY, WEEKLY, MONTHLY or
-// YEARLY (BYHOUR makes several a day; libical searches a finer FREQ that never matches for minutes), at most 24
-// occurrences begin in any 24 hours, none overlaps the next one, COUNT is at most 10,000, and rules without an end are
-// looked at 400 days at a time. Beyond what RFC 5545 demands, UNTIL must be in UTC and the start must be an occurrence.
+// An RRULE is text from outside, and some of the shortest ask for the most work: libical searches up to the year 2582
+// for what does not exist. So FREQ is HOURLY or longer, at most 24 occurrences begin in any 24 hours, none overlaps the
+// next one, INTERVAL is at most 366 and COUNT 10,000, BYSETPOS selects only among the weekdays of a month, and rules
+// without an end are looked at 400 days at a time. Beyond what RFC 5545 demands, UNTIL must be in UTC and the start
+// must be an occurrence. What is left costs milliseconds, and a third of a second in the worst known case, a refused
+// one.
 //
 // Without a zone the rule is in UTC. With one (an IANA name, from the system's tzdata) it is in local time: a window at
 // 02:00 in Berlin stays there over the change of the clocks and moves in UTC. A local time that a change of the clocks
@@ -33,6 +35,7 @@ struct Recurrence {
 inline constexpr std::size_t most_occurrences_a_day = 24;
 inline constexpr std::size_t most_occurrences = 10'000; ///< in one expansion, and the highest COUNT
 inline constexpr milliseconds recurrence_horizon = std::chrono::days(400);
+inline constexpr int longest_interval = 366;
 inline constexpr std::size_t longest_rrule = 500; ///< in bytes
 
 /// Why the recurrence is not accepted (field `rrule` or `time_zone`); nothing if it is. Looks at the first 400 days.

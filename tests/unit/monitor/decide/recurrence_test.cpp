@@ -158,6 +158,24 @@ TEST(Recurrence, ExpandsAnEndlessRuleOnlyWithinTheHorizon)
     EXPECT_EQ(occurrences(daily, {at("2199-01-01T00:00:00Z"), at("2199-01-08T00:00:00Z")}).size(), 7U);
 }
 
+TEST(Recurrence, KeepsItsIntervalOverManyYears)
+{
+    const Instant start = at("2000-01-03T02:00:00Z");
+    const std::pair<const char*, milliseconds> fixed[]{
+        {"FREQ=HOURLY;INTERVAL=7", 7h}, {"FREQ=DAILY;INTERVAL=5", days(5)}, {"FREQ=WEEKLY;INTERVAL=3", days(21)}};
+    for (const auto& [text, step] : fixed) {
+        const Recurrence recurrence{text, {start, start + 1h}};
+        const auto next = next_occurrence(recurrence, at("2031-05-05T00:00:00Z"));
+        ASSERT_TRUE(next) << text;
+        EXPECT_EQ((next->begin - start) % step, 0ms) << text;
+        EXPECT_LT(next->begin - at("2031-05-05T00:00:00Z"), step) << text;
+    }
+    EXPECT_EQ(next_occurrence({"FREQ=MONTHLY;INTERVAL=7", {start, start + 1h}}, at("2031-05-05T00:00:00Z"))->begin,
+              at("2031-09-03T02:00:00Z"));
+    EXPECT_EQ(next_occurrence({"FREQ=YEARLY;INTERVAL=3", {start, start + 1h}}, at("2031-05-05T00:00:00Z"))->begin,
+              at("2033-01-03T02:00:00Z"));
+}
+
 TEST(Recurrence, FindsTheNextOccurrenceBeyondTheHorizon)
 {
     const auto leap = rule("FREQ=YEARLY", "2024-02-29T02:00:00Z");
@@ -176,16 +194,24 @@ TEST(Recurrence, SaysWhatItDoesNotAccept)
         {"FREQ=DAILY;X=1", "not an RRULE"},
         {"FREQ=DAILY;BYHOUR=25", "not an RRULE"},
         {"FREQ=DAILY;COUNT=2;UNTIL=20270101T000000Z", "not an RRULE"},
-        {"FREQ=SECONDLY", "FREQ must be DAILY"},
-        {"FREQ=MINUTELY;INTERVAL=60", "FREQ must be DAILY"},
-        {"FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30", "FREQ must be DAILY"},
+        {"FREQ=SECONDLY", "at most 24 occurrences a day"},
+        {"FREQ=MINUTELY;INTERVAL=60", "FREQ must be HOURLY"},
+        {"FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30", "not an occurrence"},
+        {"FREQ=HOURLY;INTERVAL=24;BYHOUR=3", "not an occurrence"},
+        {"FREQ=HOURLY;BYMINUTE=0,30", "more than 24 occurrences a day"},
+        {"FREQ=DAILY;INTERVAL=367", "INTERVAL is more than 366"},
+        {"FREQ=DAILY;BYMONTHDAY=-31", "not an occurrence"},
+        {"FREQ=MONTHLY;BYSETPOS=-3", "BYSETPOS"},
+        {"FREQ=MONTHLY;BYDAY=TH;BYSETPOS=5", "BYSETPOS"},
+        {"FREQ=MONTHLY;BYDAY=1TH;BYSETPOS=1", "BYSETPOS"},
+        {"FREQ=YEARLY;BYDAY=TH;BYSETPOS=1", "BYSETPOS"},
         {"FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE=0,10,20,30,40,50;BYSECOND=0,20", "more than 24 occurrences a day"},
         {"FREQ=DAILY;COUNT=10001", "COUNT is more than 10000"},
         {"FREQ=DAILY;UNTIL=20270101", "UNTIL must be a time in UTC"},
         {"FREQ=DAILY;UNTIL=20270101T000000", "UNTIL must be a time in UTC"},
-        {"FREQ=DAILY;UNTIL=20250101T000000Z", "no occurrence"},
-        {"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "no occurrence"},
-        {"FREQ=WEEKLY;BYMONTHDAY=3", "cannot be combined"},
+        {"FREQ=DAILY;UNTIL=20250101T000000Z", "not an occurrence"},
+        {"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "not an occurrence"},
+        {"FREQ=WEEKLY;BYMONTHDAY=1", "cannot be combined"},
         {"FREQ=WEEKLY;BYDAY=MO", "the start is not an occurrence"},
         {"FREQ=DAILY;BYSETPOS=1;BYHOUR=3,4", "BYSETPOS"},
         {"FREQ=DAILY;BYHOUR=2;BYMINUTE=0,30", "overlap"},
@@ -207,6 +233,7 @@ TEST(Recurrence, SaysWhatItDoesNotAccept)
 
 TEST(Recurrence, AcceptsTwentyFourADayAndNoMore)
 {
+    EXPECT_EQ(begins(rule("FREQ=HOURLY", "2026-01-01T02:00:00Z"), "2026-03-01", "2026-03-02").size(), 24U);
     const std::string hours = "FREQ=DAILY;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23";
     EXPECT_EQ(refuse_recurrence(rule(hours, "2026-01-01T02:00:00Z")), std::nullopt);
     EXPECT_NE(refuse_recurrence(rule(hours, "2026-01-01T02:00:00Z", 1h + 1ms)), std::nullopt) << "they overlap";
@@ -219,8 +246,9 @@ TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
 {
     test::check_property(300, [] {
         const auto text = *rc::gen::element<std::string>(
-            "FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SA", "FREQ=MONTHLY;BYMONTHDAY=1,15,31",
-            "FREQ=MONTHLY;INTERVAL=5;BYDAY=1TH", "FREQ=YEARLY;BYMONTH=1,2,6;BYMONTHDAY=1,29", "FREQ=DAILY;BYHOUR=2,14",
+            "FREQ=DAILY;INTERVAL=3", "FREQ=HOURLY;INTERVAL=7", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SA",
+            "FREQ=MONTHLY;BYMONTHDAY=1,15,31", "FREQ=MONTHLY;INTERVAL=5;BYDAY=1TH",
+            "FREQ=YEARLY;BYMONTH=1,2,6;BYMONTHDAY=1,29", "FREQ=DAILY;BYHOUR=2,14",
             "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=1", "FREQ=WEEKLY;WKST=SU;INTERVAL=3;BYDAY=SU,TH");
         const auto zone = *rc::gen::element<std::string>("", "Europe/Berlin", "America/New_York", "Asia/Kolkata");
         // 1 January 2026 is a Thursday and the first working day of its month.
@@ -244,9 +272,9 @@ TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
 TEST(Recurrence, SurvivesAnyMutationOfARule)
 {
     test::check_property(500, [](std::vector<std::pair<std::uint8_t, char>> edits) {
-        std::string text = *rc::gen::element<std::string>("FREQ=MONTHLY;BYDAY=-1FR;INTERVAL=2",
-                                                          "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=2",
-                                                          "FREQ=DAILY;BYHOUR=2,4;UNTIL=20271231T000000Z");
+        std::string text = *rc::gen::element<std::string>(
+            "FREQ=MONTHLY;BYDAY=-1FR;INTERVAL=2", "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=2",
+            "FREQ=DAILY;BYHOUR=2,4;UNTIL=20271231T000000Z", "FREQ=HOURLY;INTERVAL=6;BYDAY=TH,FR;BYMONTH=1,2,3");
         for (std::size_t i = 0; i < edits.size() && i < 3; ++i) text[edits[i].first % text.size()] = edits[i].second;
         const auto recurrence = rule(text, "2026-01-01T02:00:00Z");
         if (refuse_recurrence(recurrence)) return;

@@ -237,6 +237,23 @@ TEST(Uptime, AnOutageIsBackdatedOverWhatWasRecordedButNotOverAGap)
     EXPECT_EQ(t.unknown, 1min);
 }
 
+TEST(Uptime, EqualsTheExampleOfTheDocument)
+{
+    const Instant begin = november + days(1);
+    const Record record{
+        .watched_since = begin,
+        .changes = {{begin, State::up}},
+        .outages = {{begin + days(3), begin + days(3) + 3h}, {begin + days(9), begin + days(9) + 30min}},
+        .gaps = {{begin + days(5), begin + days(5) + 6h}},
+        .announced = {{begin + days(3), begin + days(3) + 4h}}};
+    const Tally t = tally(record, {november, december}, december);
+    EXPECT_NEAR(*t.raw(), 0.99493, 0.000005);
+    EXPECT_NEAR(*t.sla(), 0.99927, 0.000005);
+    const Budget budget = error_budget(t, 0ms, {});
+    EXPECT_EQ(budget.allowed, 41min + 9'600ms);
+    EXPECT_EQ(budget.left, 11min + 9'600ms);
+}
+
 TEST(Uptime, NinetyDaysAreNinetyBars)
 {
     Record record{.watched_since = november - days(200), .changes = {{november - days(200), State::up}}};
@@ -246,6 +263,16 @@ TEST(Uptime, NinetyDaysAreNinetyBars)
     EXPECT_EQ(bars[59].tally.down, 1h);
     EXPECT_EQ(bars[60].tally.down, 1h);
     EXPECT_EQ(bars[61].tally.down, 0h);
+}
+
+TEST(Uptime, UnitesStretchesThatOverlapOrTouch)
+{
+    EXPECT_EQ(united({{Instant(5ms), Instant(6ms)},
+                      {Instant(0ms), Instant(9ms)},
+                      {Instant(9ms), Instant(10ms)},
+                      {Instant(12ms), Instant(11ms)},
+                      {Instant(11ms), Instant(12ms)}}),
+              (std::vector<Span>{{Instant(0ms), Instant(10ms)}, {Instant(11ms), Instant(12ms)}}));
 }
 
 TEST(Uptime, MonthsAreThoseOfTheCalendar)

@@ -171,7 +171,7 @@ TEST(Recurrence, KeepsItsIntervalOverManyYears)
         EXPECT_LT(next->begin - at("2031-05-05T00:00:00Z"), step) << text;
     }
     EXPECT_EQ(next_occurrence({"FREQ=MONTHLY;INTERVAL=7", {start, start + 1h}}, at("2031-05-05T00:00:00Z"))->begin,
-              at("2031-09-03T02:00:00Z"));
+              at("2031-07-03T02:00:00Z"));
     EXPECT_EQ(next_occurrence({"FREQ=YEARLY;INTERVAL=3", {start, start + 1h}}, at("2031-05-05T00:00:00Z"))->begin,
               at("2033-01-03T02:00:00Z"));
 }

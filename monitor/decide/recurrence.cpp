@@ -114,8 +114,8 @@ bool selects_weekdays(const icalrecurrencetype& rule)
         ++weekdays;
         return icalrecurrencetype_day_position(day) != 0;
     });
-    const bool alone = !given(rule.by_month_day) && !given(rule.by_year_day) && !given(rule.by_week_no) &&
-                       !given(rule.by_hour) && !given(rule.by_minute) && !given(rule.by_second);
+    const bool alone =
+        !given(rule.by_month_day) && !given(rule.by_hour) && !given(rule.by_minute) && !given(rule.by_second);
     const bool far = any_or_empty(rule.by_set_pos, [&](short position) { return std::abs(position) > 4 * weekdays; });
     return rule.freq == ICAL_MONTHLY_RECURRENCE && weekdays > 0 && plain && alone && !far;
 }
@@ -177,6 +177,19 @@ Accepted<Rule> read(const Recurrence& recurrence)
     if (rule.count > static_cast<int>(most_occurrences))
         return bad_rule(fmt::format("COUNT is more than {}", most_occurrences));
     if (rule.interval > longest_interval) return bad_rule(fmt::format("INTERVAL is more than {}", longest_interval));
+    // libical 3.0.16 reads memory that is not its own for some week numbers.
+    if (given(rule.by_week_no) || given(rule.by_year_day)) return bad_rule("BYWEEKNO and BYYEARDAY are not supported");
+    const bool positions = given(rule.by_day) && any_or_empty(rule.by_day, [](short day) {
+                               return icalrecurrencetype_day_position(day) != 0;
+                           });
+    const bool from_the_end =
+        given(rule.by_month_day) && any_or_empty(rule.by_month_day, [](short day) { return day < 0; });
+    const bool by_month = rule.freq == ICAL_MONTHLY_RECURRENCE || rule.freq == ICAL_YEARLY_RECURRENCE;
+    if (positions && !by_month) return bad_rule("BYDAY with a number is for MONTHLY and YEARLY");
+    // Of these libical makes something else than RFC 5545 does.
+    if (from_the_end && !by_month) return bad_rule("BYMONTHDAY below zero is supported only with MONTHLY and YEARLY");
+    if (rule.freq == ICAL_YEARLY_RECURRENCE && given(rule.by_month_day) && !given(rule.by_month))
+        return bad_rule("YEARLY with BYMONTHDAY needs BYMONTH");
     if (given(rule.by_set_pos) && !selects_weekdays(rule))
         return bad_rule("BYSETPOS is supported only with MONTHLY and BYDAY, within four weeks");
     if (!icaltime_is_null_time(rule.until)) {

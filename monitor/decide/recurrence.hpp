@@ -1,12 +1,15 @@
 // When a recurring maintenance window takes place: RRULE of RFC 5545 §3.3.10, expanded by libical within bounds. It
 // knows nothing of windows and their rules (maintenance.hpp); an occurrence is a stretch of time.
 //
-// An RRULE is text from outside, and some of the shortest ask for the most work: libical searches up to the year 2582
-// for what does not exist. So FREQ is HOURLY or longer, at most 24 occurrences begin in any 24 hours, none overlaps the
-// next one, INTERVAL is at most 366 and COUNT 10,000, BYSETPOS selects only among the weekdays of a month, and rules
-// without an end are looked at 400 days at a time. Beyond what RFC 5545 demands, UNTIL must be in UTC and the start
-// must be an occurrence. What is left costs milliseconds, and a third of a second in the worst known case, a refused
-// one.
+// An RRULE is text from outside, and libical 3.0.16 is not made for that: it searches up to the year 2582 for what does
+// not exist, crashes on some BYWEEKNO, and makes something else of some parts than the RFC does. So
+//  - at most 24 occurrences begin in any 24 hours, and none overlaps the next one; FREQ is HOURLY or longer, INTERVAL
+//  at
+//    most 366, COUNT 10,000, and a rule without an end is looked at 400 days at a time;
+//  - BYWEEKNO, BYYEARDAY, RSCALE and SKIP are refused, BYSETPOS but among the weekdays of a month, BYMONTHDAY from the
+//    end of the month but with MONTHLY and YEARLY, and YEARLY with BYMONTHDAY but without BYMONTH;
+//  - the start must be an occurrence, and UNTIL in UTC.
+// What is left costs milliseconds.
 //
 // Without a zone the rule is in UTC. With one (an IANA name, from the system's tzdata) it is in local time: a window at
 // 02:00 in Berlin stays there over the change of the clocks and moves in UTC. A local time that a change of the clocks

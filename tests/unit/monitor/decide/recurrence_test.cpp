@@ -3,9 +3,14 @@
 #include "common/time.hpp"
 #include "tests/support/property.hpp"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hotspare::monitor {
@@ -200,7 +205,11 @@ TEST(Recurrence, SaysWhatItDoesNotAccept)
         {"FREQ=HOURLY;INTERVAL=24;BYHOUR=3", "not an occurrence"},
         {"FREQ=HOURLY;BYMINUTE=0,30", "more than 24 occurrences a day"},
         {"FREQ=DAILY;INTERVAL=367", "INTERVAL is more than 366"},
-        {"FREQ=DAILY;BYMONTHDAY=-31", "not an occurrence"},
+        {"FREQ=DAILY;BYMONTHDAY=-31", "BYMONTHDAY below zero"},
+        {"FREQ=DAILY;BYDAY=1TH", "BYDAY with a number"},
+        {"FREQ=YEARLY;BYMONTHDAY=1", "needs BYMONTH"},
+        {"FREQ=YEARLY;BYWEEKNO=21,53,16", "BYWEEKNO"},
+        {"FREQ=YEARLY;BYYEARDAY=1", "BYYEARDAY"},
         {"FREQ=MONTHLY;BYSETPOS=-3", "BYSETPOS"},
         {"FREQ=MONTHLY;BYDAY=TH;BYSETPOS=5", "BYSETPOS"},
         {"FREQ=MONTHLY;BYDAY=1TH;BYSETPOS=1", "BYSETPOS"},
@@ -266,6 +275,95 @@ TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
             if (s.overlaps(within)) expected.push_back(s);
         RC_ASSERT(occurrences(recurrence, within) == expected);
     });
+}
+
+/// What RFC 5545 says of one day and one hour, looked at one by one; without INTERVAL, COUNT, UNTIL and BYSETPOS.
+struct Definition {
+    enum class Freq { hourly, daily, weekly, monthly, yearly } freq = Freq::daily;
+    std::vector<int> months, month_days, hours;
+    std::vector<std::pair<int, unsigned>> week_days; ///< position or 0, Sunday is 0
+
+    std::string text() const
+    {
+        constexpr std::array names{"HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"};
+        constexpr std::array days_of_week{"SU", "MO", "TU", "WE", "TH", "FR", "SA"};
+        std::string result = fmt::format("FREQ={}", names.at(static_cast<std::size_t>(freq)));
+        if (!months.empty()) result += fmt::format(";BYMONTH={}", fmt::join(months, ","));
+        if (!month_days.empty()) result += fmt::format(";BYMONTHDAY={}", fmt::join(month_days, ","));
+        if (!hours.empty()) result += fmt::format(";BYHOUR={}", fmt::join(hours, ","));
+        for (std::size_t i = 0; i < week_days.size(); ++i) {
+            result += i == 0 ? ";BYDAY=" : ",";
+            if (week_days[i].first != 0) result += std::to_string(week_days[i].first);
+            result += days_of_week.at(week_days[i].second);
+        }
+        return result;
+    }
+
+    bool has(Instant time, Instant begin) const
+    {
+        using namespace std::chrono;
+        const auto day = floor<std::chrono::days>(time);
+        const year_month_day date(day), first(floor<std::chrono::days>(begin));
+        const weekday wd(day);
+        const auto in = [](const std::vector<int>& list, auto... values) {
+            return std::any_of(list.begin(), list.end(), [&](int v) { return ((v == values) || ...); });
+        };
+        const auto month_begin = sys_days(date.year() / date.month() / 1);
+        const auto month_end = sys_days(date.year() / date.month() / last);
+        const int day_of_month = (day - month_begin).count() + 1, back_of_month = (day - month_end).count() - 1;
+        const int hour = static_cast<int>(floor<std::chrono::hours>(time - day).count());
+        const int own_hour =
+            static_cast<int>((floor<std::chrono::hours>(begin - floor<std::chrono::days>(begin))).count());
+
+        if (!months.empty() && !in(months, static_cast<int>(static_cast<unsigned>(date.month())))) return false;
+        if (!month_days.empty() && !in(month_days, day_of_month, back_of_month)) return false;
+        if (hours.empty() ? freq != Freq::hourly && hour != own_hour : !in(hours, hour)) return false;
+        if (!week_days.empty()) {
+            const bool of_year = freq == Freq::yearly && months.empty();
+            const auto begins = of_year ? sys_days(date.year() / 1 / 1) : month_begin;
+            const auto ends = of_year ? sys_days(date.year() / 12 / 31) : month_end;
+            const int nth = (day - begins).count() / 7 + 1, nth_last = -((ends - day).count() / 7 + 1);
+            return std::any_of(week_days.begin(), week_days.end(), [&](const auto& listed) {
+                return wd.c_encoding() == listed.second &&
+                       (listed.first == 0 || listed.first == nth || listed.first == nth_last);
+            });
+        }
+        if (freq == Freq::weekly) return wd == weekday(floor<std::chrono::days>(begin));
+        if (freq < Freq::monthly || !month_days.empty()) return true;
+        return date.day() == first.day() && (freq == Freq::monthly || !months.empty() || date.month() == first.month());
+    }
+};
+
+/// What is accepted costs little and is expanded as it is defined; what is refused may be so for many reasons.
+TEST(Recurrence, EqualsItsDefinitionHourByHour)
+{
+    int accepted = 0;
+    test::check_property(150, [&](std::uint32_t seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](int bound) { return static_cast<int>(random() % static_cast<unsigned>(bound)); };
+        const Instant begin = at("2026-01-01T02:00:00Z") + days(below(400));
+        const std::chrono::year_month_day date(std::chrono::floor<days>(begin));
+        const int day = static_cast<int>(static_cast<unsigned>(date.day()));
+        Definition d;
+        d.freq = static_cast<Definition::Freq>(below(5));
+        // Often something that the start agrees with, and what is likely to be wrong.
+        if (below(3) == 0) d.months = {static_cast<int>(static_cast<unsigned>(date.month())), 1 + below(12)};
+        if (below(3) == 0) d.month_days = {below(3) == 0 ? -1 - below(31) : 1 + below(31), day};
+        if (below(3) == 0) d.hours = {2, below(24)};
+        if (below(3) == 0) {
+            const unsigned own = std::chrono::weekday(std::chrono::floor<days>(begin)).c_encoding();
+            d.week_days = {{below(2) * ((day - 1) / 7 + 1), own}};
+            if (below(2) == 0) d.week_days.emplace_back(below(3) - 1, below(7));
+        }
+        const Recurrence recurrence{d.text(), {begin, begin + 30min}};
+        if (refuse_recurrence(recurrence)) return;
+        ++accepted;
+        std::vector<Span> expected;
+        for (Instant t = begin; t < begin + days(400); t += 1h)
+            if (d.has(t, begin)) expected.push_back({t, t + 30min});
+        if (occurrences(recurrence, {begin, begin + days(400)}) != expected) RC_FAIL(d.text());
+    });
+    EXPECT_GT(accepted, 20);
 }
 
 /// Text from outside never costs much time, and what is accepted keeps the promises.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace hotspare::monitor {
@@ -13,56 +12,11 @@ using std::chrono::hours;
 
 constexpr std::size_t longest_title = 200;
 constexpr std::size_t longest_message = 16 * 1024;
-constexpr milliseconds end_is_news = hours(1);
 constexpr milliseconds banner_before = hours(48);
-
-std::uint8_t bit(Notice notice) noexcept
-{
-    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(notice));
-}
-
-bool told(const Window& window, Notice notice) noexcept
-{
-    return (window.told & bit(notice)) != 0;
-}
-
-void mark(Window& window, Notice notice) noexcept
-{
-    window.told = static_cast<std::uint8_t>(window.told | bit(notice));
-}
-
-/// When the notice is due, and until when it is worth sending; empty if it is not sent at all.
-Span use_of(const Window& window, Notice notice) noexcept
-{
-    const WindowPlan& plan = window.plan;
-    switch (notice) {
-    case Notice::announcement: return {window.announced_at, plan.start};
-    case Notice::day_before: {
-        const Instant due = plan.start - hours(24);
-        return due > window.announced_at ? Span{due, plan.start} : Span{};
-    }
-    case Notice::start: return {plan.start, plan.end};
-    case Notice::end: return {plan.end, plan.end + end_is_news};
-    case Notice::cancellation: break;
-    }
-    return {};
-}
-
-constexpr std::array timed_notices{Notice::announcement, Notice::day_before, Notice::start, Notice::end};
-
-Recurrence series(const WindowPlan& plan, const Span& first)
-{
-    return {plan.rrule, first, plan.time_zone};
-}
-
-bool about(const std::vector<std::string>& components, std::string_view component)
-{
-    return components.empty() || std::find(components.begin(), components.end(), component) != components.end();
-}
 
 bool share_a_component(const std::vector<std::string>& a, const std::vector<std::string>& b)
 {
-    return a.empty() || std::any_of(a.begin(), a.end(), [&](const std::string& name) { return about(b, name); });
+    return a.empty() || std::any_of(a.begin(), a.end(), [&](const std::string& name) { return is_about(b, name); });
 }
 
 bool any_overlap(const std::vector<Span>& a, const std::vector<Span>& b)
@@ -74,57 +28,14 @@ bool any_overlap(const std::vector<Span>& a, const std::vector<Span>& b)
     return false;
 }
 
-/// All occurrences from the current one on, within the horizon.
-std::vector<Span> planned(const WindowPlan& plan, const Span& first, Instant until)
-{
-    std::vector<Span> result{{plan.start, plan.end}};
-    if (plan.rrule.empty()) return result;
-    for (const Span& s : occurrences(series(plan, first), {plan.end, until}))
-        if (s.begin >= plan.end) result.push_back(s);
-    return result;
-}
-
 template <class Names> bool holds_new_name(const Names& now, const Names& before)
 {
     if (before.empty()) return false; // it was about all of them
-    return now.empty() || std::any_of(now.begin(), now.end(), [&](const auto& name) { return !about(before, name); });
+    return now.empty() ||
+           std::any_of(now.begin(), now.end(), [&](const auto& name) { return !is_about(before, name); });
 }
 
 } // namespace
-
-std::string_view to_string(WindowState state) noexcept
-{
-    switch (state) {
-    case WindowState::scheduled: return "scheduled";
-    case WindowState::in_progress: return "in_progress";
-    case WindowState::completed: return "completed";
-    case WindowState::cancelled: return "cancelled";
-    }
-    return "invalid";
-}
-
-std::string_view to_string(Impact impact) noexcept
-{
-    switch (impact) {
-    case Impact::none: return "none";
-    case Impact::minor: return "minor";
-    case Impact::major: return "major";
-    case Impact::critical: return "critical";
-    }
-    return "invalid";
-}
-
-std::string_view to_string(Notice notice) noexcept
-{
-    switch (notice) {
-    case Notice::announcement: return "announcement";
-    case Notice::day_before: return "day_before";
-    case Notice::start: return "start";
-    case Notice::end: return "end";
-    case Notice::cancellation: return "cancellation";
-    }
-    return "invalid";
-}
 
 Maintenance::Maintenance(MaintenanceSettings settings, MaintenanceMemory memory)
     : settings_(std::move(settings)), memory_(std::move(memory))
@@ -158,10 +69,10 @@ std::optional<Refusal> Maintenance::refuse_overlap(const WindowPlan& plan, const
                                                    Instant now) const
 {
     const Instant until = now + recurrence_horizon + settings_.longest;
-    const auto own = planned(plan, first, until);
+    const auto own = occurrences_until(plan, first, until);
     for (const Window& other : memory_.windows) {
         if (other.id == own_id || other.over() || !share_a_component(plan.components, other.plan.components)) continue;
-        if (any_overlap(own, planned(other.plan, other.first, until)))
+        if (any_overlap(own, occurrences_until(other.plan, other.first, until)))
             return Refusal{"start_time", fmt::format("the window overlaps window {} of the same component", other.id)};
     }
     return std::nullopt;
@@ -218,8 +129,8 @@ Accepted<Window> Maintenance::change_scheduled(Window& window, WindowPlan plan, 
                                                  std::chrono::floor<hours>(settings_.notice).count())};
     const bool moved = plan.start != before.start || plan.end != before.end || recurs_otherwise;
     const Span first = moved ? Span{plan.start, plan.end} : window.first;
-    if (!plan.rrule.empty() && moved)
-        if (auto wrong = refuse_recurrence(series(plan, first))) return *wrong;
+    if (moved)
+        if (auto wrong = refuse_rule(plan, first)) return *wrong;
     if (auto wrong = refuse_overlap(plan, first, window.id, now)) return *wrong;
 
     window.plan = std::move(plan);
@@ -245,11 +156,8 @@ Accepted<Window> Maintenance::change_in_progress(Window& window, WindowPlan plan
     if (plan.emergency != before.emergency) return refuse("emergency");
     if (plan.end <= now) return Refusal{"end_time", "end_time is in the past; a window that is cancelled ends now"};
     if (plan.end > before.end) {
-        if (!plan.rrule.empty()) {
-            const auto next = next_occurrence(series(plan, window.first), before.end);
-            if (next && next->begin < plan.end)
-                return Refusal{"end_time", "the next occurrence starts before end_time"};
-        }
+        const auto next = occurrence_after(plan, window.first, before.end);
+        if (next && next->begin < plan.end) return Refusal{"end_time", "the next occurrence starts before end_time"};
         if (auto wrong = refuse_overlap(plan, window.first, window.id, now)) return *wrong;
     }
     window.plan = std::move(plan);
@@ -268,8 +176,8 @@ Accepted<Window> Maintenance::cancel(std::uint64_t id, Instant now)
         window->announced_end = std::min(window->announced_end, window->plan.end);
         keep_as_past(*window);
     } else {
-        mark(*window, Notice::end); // it has none
-        if (!told(*window, Notice::announcement)) mark(*window, Notice::cancellation);
+        mark_told(*window, Notice::end); // it has none
+        if (!is_told(*window, Notice::announcement)) mark_told(*window, Notice::cancellation);
     }
     window->state = WindowState::cancelled;
     ++window->version;
@@ -289,10 +197,10 @@ void Maintenance::tell(Window& window, Instant now, Due& due)
 {
     std::optional<Notice> latest;
     for (const Notice notice : timed_notices) {
-        if (told(window, notice)) continue;
+        if (is_told(window, notice)) continue;
         const Span use = use_of(window, notice);
         if (!use.empty() && now < use.begin) continue;
-        mark(window, notice);
+        mark_told(window, notice);
         if (use.contains(now)) latest = notice;
     }
     if (latest) due.notices.push_back({window.id, *latest, {window.plan.start, window.plan.end}});
@@ -313,15 +221,15 @@ void Maintenance::advance(Window& window, Instant now, Due& due)
         tell(window, now, due);
         keep_as_past(window);
         const Instant ended = window.plan.end;
-        const auto next =
-            window.plan.rrule.empty() ? std::nullopt : next_occurrence(series(window.plan, window.first), ended);
+        const auto next = occurrence_after(window.plan, window.first, ended);
         if (!next) {
             enter(WindowState::completed, ended);
             return;
         }
         window.plan.start = next->begin;
         window.plan.end = window.announced_end = next->end;
-        window.told = bit(Notice::announcement);
+        window.told = 0;
+        mark_told(window, Notice::announcement);
         enter(WindowState::scheduled, ended);
     }
     tell(window, now, due);
@@ -334,12 +242,12 @@ Maintenance::Due Maintenance::tick(Instant now)
         if (!window.over()) {
             advance(window, now, due);
         } else if (window.state == WindowState::cancelled) {
-            if (!told(window, Notice::end)) {
+            if (!is_told(window, Notice::end)) {
                 tell(window, now, due); // it was in progress
-            } else if (!told(window, Notice::cancellation) && now < window.plan.start) {
+            } else if (!is_told(window, Notice::cancellation) && now < window.plan.start) {
                 due.notices.push_back({window.id, Notice::cancellation, {window.plan.start, window.plan.end}});
             }
-            mark(window, Notice::cancellation);
+            mark_told(window, Notice::cancellation);
         }
     }
     return due;
@@ -349,11 +257,11 @@ Instant Maintenance::wake_at() const noexcept
 {
     Instant earliest = forever;
     for (const Window& window : memory_.windows) {
-        if (window.state == WindowState::cancelled && !told(window, Notice::cancellation)) earliest = Instant::min();
+        if (window.state == WindowState::cancelled && !is_told(window, Notice::cancellation)) earliest = Instant::min();
         if (window.over()) continue;
         earliest = std::min(earliest, window.state == WindowState::scheduled ? window.plan.start : window.plan.end);
         for (const Notice notice : timed_notices)
-            if (const Span use = use_of(window, notice); !told(window, notice) && !use.empty())
+            if (const Span use = use_of(window, notice); !is_told(window, notice) && !use.empty())
                 earliest = std::min(earliest, use.begin);
     }
     return earliest;
@@ -384,13 +292,13 @@ std::vector<Span> Maintenance::announced(std::string_view component, const Span&
         if (span.overlaps(period)) result.push_back(span);
     };
     for (const PastMaintenance& past : memory_.past)
-        if (about(past.components, component)) add(past.span);
+        if (is_about(past.components, component)) add(past.span);
     for (const Window& window : memory_.windows) {
-        if (window.over() || window.plan.emergency || !about(window.plan.components, component)) continue;
+        if (window.over() || window.plan.emergency || !is_about(window.plan.components, component)) continue;
         add({window.plan.start, std::min(window.plan.end, window.announced_end)});
         if (window.plan.rrule.empty()) continue;
-        for (const Span& s :
-             occurrences(series(window.plan, window.first), {std::max(window.plan.end, period.begin), period.end}))
+        const Span later{std::max(window.plan.end, period.begin), period.end};
+        for (const Span& s : occurrences({window.plan.rrule, window.first, window.plan.time_zone}, later))
             if (s.begin >= window.plan.end) add(s);
     }
     return united(std::move(result));
@@ -402,8 +310,7 @@ std::vector<Span> Maintenance::upcoming(const Window& window, Instant after, std
     if (window.over()) return result;
     for (Span next{window.plan.start, window.plan.end}; result.size() < most;) {
         if (next.end > after) result.push_back(next);
-        const auto following =
-            window.plan.rrule.empty() ? std::nullopt : next_occurrence(series(window.plan, window.first), next.end);
+        const auto following = occurrence_after(window.plan, window.first, next.end);
         if (!following) break;
         next = *following;
     }

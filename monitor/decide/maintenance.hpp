@@ -24,8 +24,8 @@
 // PURE: `now` is an argument. One thread. Owned by the shell, which stores `memory()` before it answers.
 #pragma once
 
-#include "monitor/decide/recurrence.hpp"
 #include "monitor/decide/refusal.hpp"
+#include "monitor/decide/window.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -36,46 +36,6 @@
 #include <vector>
 
 namespace hotspare::monitor {
-
-enum class WindowState : std::uint8_t { scheduled, in_progress, completed, cancelled };
-std::string_view to_string(WindowState) noexcept;
-
-/// What users will notice, in Statuspage's words.
-enum class Impact : std::uint8_t { none, minor, major, critical };
-std::string_view to_string(Impact) noexcept;
-
-enum class Notice : std::uint8_t { announcement, day_before, start, end, cancellation };
-std::string_view to_string(Notice) noexcept;
-
-/// What an operator says of a window.
-struct WindowPlan {
-    std::string title{};   ///< a line of at most 200 bytes; may be empty
-    std::string message{}; ///< at most 16 KiB, not empty
-    Instant start{};
-    Instant end{};
-    std::vector<std::string> components{}; ///< of the settings'; none means all of them
-    Impact impact = Impact::minor;
-    std::string rrule{};     ///< empty: once
-    std::string time_zone{}; ///< of the rrule
-    bool emergency = false;
-
-    friend bool operator==(const WindowPlan&, const WindowPlan&) = default;
-};
-
-struct Window {
-    std::uint64_t id = 0;
-    WindowPlan plan{}; ///< start and end are those of the current occurrence
-    WindowState state = WindowState::scheduled;
-    std::uint32_t version = 0; ///< SEQUENCE of iCalendar: from 0 on, one more for each change
-    Instant created_at{};
-    Instant announced_at{};  ///< when the notice began
-    Instant announced_end{}; ///< the earliest end that this occurrence ever had
-    Span first{};            ///< of the series
-    std::uint8_t told = 0;   ///< notices that are sent or came to nothing, a bit each
-
-    bool over() const noexcept { return state == WindowState::completed || state == WindowState::cancelled; }
-    friend bool operator==(const Window&, const Window&) = default;
-};
 
 /// A stretch of announced maintenance that has taken place.
 struct PastMaintenance {
@@ -119,12 +79,6 @@ public:
         WindowState to = WindowState::scheduled; ///< scheduled: the next occurrence of a series
         Instant at{};                            ///< when it was due; earlier than now after a late start
         friend bool operator==(const Transition&, const Transition&) = default;
-    };
-    struct DueNotice {
-        std::uint64_t window = 0;
-        Notice notice = Notice::announcement;
-        Span occurrence{};
-        friend bool operator==(const DueNotice&, const DueNotice&) = default;
     };
     struct Due {
         std::vector<Transition> transitions{};

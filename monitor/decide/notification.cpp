@@ -89,7 +89,7 @@ void Notification::came_back(std::string_view target, milliseconds duration, Ins
     }
 }
 
-void Notification::maintenance(const Maintenance::DueNotice& notice, Instant now)
+void Notification::maintenance(const DueNotice& notice, Instant now)
 {
     for (const ChannelSettings& channel : settings_.channels) {
         if (!channel.maintenance) continue;

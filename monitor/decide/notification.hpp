@@ -22,7 +22,7 @@
 // PURE: `now` is an argument, chance a seed. One thread. Owned by the shell, which stores `memory()`.
 #pragma once
 
-#include "monitor/decide/maintenance.hpp"
+#include "monitor/decide/window.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -148,7 +148,7 @@ public:
     void went_down(const Outage& outage, Instant now);
     /// It has come back. `duration` is that of the incident. Without effect if it is not known to be down.
     void came_back(std::string_view target, milliseconds duration, Instant now);
-    void maintenance(const Maintenance::DueNotice& notice, Instant now);
+    void maintenance(const DueNotice& notice, Instant now);
 
     /// The deliveries to be attempted now; the outcome of each must be reported.
     std::vector<Delivery> take(Instant now);

@@ -454,7 +454,7 @@ TEST(Maintenance, OnlyAnnouncedWindowsOfTheComponentCountForItsUptime)
 /// states, no notice comes twice, nothing overlaps, and a restart changes nothing.
 TEST(Maintenance, KeepsItsPromisesUnderAnyCommands)
 {
-    test::check_property(400, [](std::uint32_t seed) {
+    test::check_property(150, [](std::uint32_t seed) {
         std::mt19937 random(seed);
         const auto below = [&](int bound) { return static_cast<int>(random() % static_cast<unsigned>(bound)); };
         auto m = fresh();

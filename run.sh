@@ -59,9 +59,9 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   test [ARGS]       build everything and run all tests; ARGS are passed to
                     ctest; --preset asan or tsan, given first: with sanitizers
   fuzz [TARGET] [--seconds N] [--seed N]
-                    run the fuzz targets chunked, config, events, request and
-                    response, or one, for N seconds each (default 60);
-                    --seed repeats the search of a seed
+                    run the fuzz targets chunked, config, events, recurrence,
+                    request and response, or one, for N seconds each (default
+                    60); --seed repeats the search of a seed
   bench [ARGS]      benchmark against nginx, HAProxy and Caddy (bench --help);
                     bench orders: the order pipeline against the disk
   lint              check format and run static checks

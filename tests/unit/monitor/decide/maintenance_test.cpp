@@ -132,7 +132,7 @@ TEST(Maintenance, WindowsOfOneComponentMustNotOverlap)
     EXPECT_EQ(wrong(m.create(plan(74h, 2h, {"api"}), now)), "none") << "half-open: one begins where the other ends";
     EXPECT_EQ(wrong(m.create(plan(70h, 2h, {"api"}), now)), "none");
     ASSERT_TRUE(m.cancel(1, now));
-    EXPECT_EQ(wrong(m.create(plan(72h, 2h, {"api"}), now)), "none") << "a cancelled one is in nobody's way";
+    EXPECT_EQ(wrong(m.create(plan(72h, 2h, {"api"}), now)), "none") << "a cancelled one blocks no other";
 }
 
 TEST(Maintenance, ASeriesMustNotOverlapAnyOccurrenceOfAnother)

@@ -120,8 +120,9 @@ bool selects_weekdays(const icalrecurrencetype& rule)
     return rule.freq == ICAL_MONTHLY_RECURRENCE && weekdays > 0 && plain && alone && !far;
 }
 
-/// Whether the start agrees with each list by itself: most rules that match nothing are found here, without a search.
-bool may_begin(const icalrecurrencetype& rule, LocalTime start)
+/// Whether the start agrees with every list but BYSETPOS. Where it does, the rule matches something, and libical has no
+/// reason to search for centuries.
+bool agrees(const icalrecurrencetype& rule, LocalTime start)
 {
     const auto day = std::chrono::floor<days>(start);
     const std::chrono::year_month_day date(day);
@@ -129,19 +130,27 @@ bool may_begin(const icalrecurrencetype& rule, LocalTime start)
     const auto equals = [](auto value) {
         return [value = static_cast<int>(value)](short listed) { return listed == value; };
     };
-    const int day_of_month = static_cast<int>(static_cast<unsigned>(date.day()));
-    const std::chrono::year_month_day_last month_end{date.year(), std::chrono::month_day_last(date.month())};
-    const int days_in_month = static_cast<int>(static_cast<unsigned>(month_end.day()));
+    const std::chrono::sys_days month_begin = date.year() / date.month() / 1;
+    const std::chrono::sys_days month_end = date.year() / date.month() / std::chrono::last;
+    const auto day_of_month = (day - month_begin).count() + 1;
+    const auto back_of_month = (day - month_end).count() - 1;
+    // BYDAY counts within the year only where no month is named.
+    const bool within_year = rule.freq == ICAL_YEARLY_RECURRENCE && !given(rule.by_month);
+    const std::chrono::sys_days begin = within_year ? std::chrono::sys_days(date.year() / 1 / 1) : month_begin;
+    const std::chrono::sys_days end = within_year ? std::chrono::sys_days(date.year() / 12 / 31) : month_end;
+    const auto nth = (day - begin).count() / 7 + 1;
+    const auto nth_last = (day - end).count() / 7 - 1;
     const auto weekday = std::chrono::weekday(day).c_encoding() + 1; // libical counts from Sunday as 1
     return any_or_empty(rule.by_hour, equals(of_day.hours().count())) &&
            any_or_empty(rule.by_minute, equals(of_day.minutes().count())) &&
            any_or_empty(rule.by_second, equals(of_day.seconds().count())) &&
            any_or_empty(rule.by_month, equals(static_cast<unsigned>(date.month()))) &&
-           any_or_empty(
-               rule.by_month_day,
-               [&](short listed) { return listed == day_of_month || listed == day_of_month - days_in_month - 1; }) &&
+           any_or_empty(rule.by_month_day,
+                        [&](short listed) { return listed == day_of_month || listed == back_of_month; }) &&
            any_or_empty(rule.by_day, [&](short listed) {
-               return icalrecurrencetype_day_day_of_week(listed) == static_cast<int>(weekday);
+               const int position = icalrecurrencetype_day_position(listed);
+               return icalrecurrencetype_day_day_of_week(listed) == static_cast<int>(weekday) &&
+                      (position == 0 || position == nth || position == nth_last);
            });
 }
 
@@ -150,6 +159,12 @@ Refusal bad_rule(std::string message)
     return {"rrule", std::move(message)};
 }
 
+Refusal not_at_start()
+{
+    return bad_rule("the start is not an occurrence of the RRULE");
+}
+
+/// A rule that libical is safe to follow.
 Accepted<Rule> read(const Recurrence& recurrence)
 {
     std::string_view text = recurrence.rrule;
@@ -210,6 +225,7 @@ Accepted<Rule> read(const Recurrence& recurrence)
     result.start = result.zone.local(recurrence.first.begin);
     result.below_second = recurrence.first.begin - std::chrono::floor<seconds>(recurrence.first.begin);
     result.length = recurrence.first.length();
+    if (!agrees(rule, result.start)) return not_at_start();
     return result;
 }
 
@@ -252,15 +268,13 @@ std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence)
 {
     const auto rule = read(recurrence);
     if (!rule) return rule.error();
-    const Refusal no_occurrence = bad_rule("the start is not an occurrence of the RRULE");
-    if (!may_begin(rule->rule, rule->start)) return no_occurrence;
     const Instant start = recurrence.first.begin;
     const auto begins = expand(*rule, {start, start + recurrence_horizon});
     if (!begins) return bad_rule("rrule combines parts that cannot be combined");
     for (std::size_t i = most_occurrences_a_day; i < begins->size(); ++i)
         if ((*begins)[i] - (*begins)[i - most_occurrences_a_day] < hours(24))
             return bad_rule(fmt::format("RRULE yields more than {} occurrences a day", most_occurrences_a_day));
-    if (begins->empty() || begins->front() != start) return no_occurrence;
+    if (begins->empty() || begins->front() != start) return not_at_start();
     for (std::size_t i = 1; i < begins->size(); ++i)
         if ((*begins)[i] - (*begins)[i - 1] < rule->length) return bad_rule("occurrences overlap each other");
     return std::nullopt;

@@ -46,7 +46,7 @@ inline constexpr std::size_t longest_rrule = 500; ///< in bytes
 std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence);
 
 /// The occurrences that overlap `within`, ascending; of a longer stretch than the horizon those in its first 400 days.
-/// None of a recurrence that is refused.
+/// Asked only of recurrences that were accepted; of others it yields some or none.
 std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within);
 
 /// The first occurrence that begins at or after `from`, up to twenty years later.

@@ -193,6 +193,21 @@ TEST(Maintenance, MovedLaterOrShortenedItKeepsItsNotice)
     EXPECT_EQ(wrong(m.change(1, recurring, now + 72h)), "start_time");
 }
 
+TEST(Maintenance, MovedLaterItIsAnnouncedAgainWithItsNewTimes)
+{
+    auto m = fresh();
+    ASSERT_TRUE(m.create(plan(72h), now));
+    m.tick(now);
+    auto other_text = plan(72h);
+    other_text.message = "We replace two disks.";
+    ASSERT_TRUE(m.change(1, other_text, now + 1h));
+    EXPECT_EQ(notices(m.tick(now + 1h)), Notices{});
+    ASSERT_TRUE(m.change(1, plan(80h), now + 1h));
+    const auto due = m.tick(now + 1h);
+    EXPECT_EQ(notices(due), Notices{Notice::announcement});
+    EXPECT_EQ(due.notices[0].occurrence, (Span{now + 80h, now + 82h}));
+}
+
 TEST(Maintenance, AnEmergencyCannotBecomeAnAnnouncementTooLate)
 {
     auto m = fresh();
@@ -439,8 +454,9 @@ TEST(Maintenance, OnlyAnnouncedWindowsOfTheComponentCountForItsUptime)
     auto emergency = plan(0h, 1h, {"api"});
     emergency.emergency = true;
     ASSERT_TRUE(m.create(emergency, now));
-    m.tick(now + 72h + 30min);
     const Span all{now, now + 99h};
+    EXPECT_EQ(m.announced("api", all).size(), 2U) << "without the emergency, which is scheduled, too";
+    m.tick(now + 72h + 30min);
     EXPECT_EQ(m.announced("api", all), (std::vector<Span>{{now + 72h, now + 74h}, {now + 80h, now + 81h}}));
     EXPECT_EQ(m.announced("mail", all), (std::vector<Span>{{now + 80h, now + 81h}}));
     m.tick(now + 99h);

@@ -277,6 +277,40 @@ TEST(Notification, GoesOnAfterARestart)
     EXPECT_EQ(again[0].attempts, 2U);
 }
 
+TEST(Notification, ARestartWithdrawsARecoveryThatIsNoLongerTrue)
+{
+    Desk d;
+    d.down("api");
+    d.run(10s);
+    d.up("api");
+    d.now += 5s;
+    ASSERT_EQ(d.core.take(d.now).size(), 1U);
+    d.down("api");
+    d.restart();
+    EXPECT_EQ(d.run(1h), Texts{});
+    d.up("api");
+    EXPECT_EQ(d.run(1min), Texts{"recovery api"});
+}
+
+TEST(Notification, RepeatsAMessageAsThingsAreByThen)
+{
+    Desk d;
+    d.down("api");
+    d.run(10s);
+    d.up("api", 1min);
+    d.now += 5s;
+    const auto first = d.core.take(d.now);
+    ASSERT_EQ(first.size(), 1U);
+    EXPECT_EQ(first[0].message.outages[0].duration, 1min);
+    d.down("api");
+    d.up("api", 3min);
+    d.core.finished(first[0].id, {.why = "refused"}, d.now);
+    d.now = d.core.wake_at();
+    const auto second = d.core.take(d.now);
+    ASSERT_EQ(second.size(), 1U);
+    EXPECT_EQ(second[0].message.outages[0].duration, 3min);
+}
+
 TEST(Notification, DropsWhatIsForAChannelThatIsGone)
 {
     Desk d;

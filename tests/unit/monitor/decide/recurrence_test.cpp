@@ -148,6 +148,14 @@ TEST(Recurrence, YieldsWhatBeganBeforeAndStillLasts)
     EXPECT_TRUE(occurrences(weekly, {midnight + 2h, midnight + 3h}).empty()) << "half-open";
 }
 
+TEST(Recurrence, YieldsALongOccurrenceUntilItsEnd)
+{
+    const auto monthly = rule("FREQ=MONTHLY", "2025-01-01T00:00:00Z", days(20));
+    const Instant late = at("2026-03-20T23:00:00Z");
+    EXPECT_EQ(occurrences(monthly, {late, late + 1min}),
+              (std::vector<Span>{{at("2026-03-01T00:00:00Z"), at("2026-03-21T00:00:00Z")}}));
+}
+
 TEST(Recurrence, KeepsTheMillisecondsOfItsStart)
 {
     const Recurrence r{"FREQ=DAILY", {at("2026-01-01T02:00:00.123Z"), at("2026-01-01T03:00:00.456Z")}, ""};

@@ -10,8 +10,7 @@
 //  - An outage that begins less than `merge_within` after the end of the latest one reopens that incident. The pause
 //    counts as up, as it was seen; the duration of an incident is the sum of its outages.
 //  - An incident whose every down sample began inside an announced maintenance window is marked `maintenance`. The
-//  first
-//    one outside removes the mark: the target outlasted its window, and people must be told.
+//    first one outside removes the mark: the target outlasted its window, and people must be told.
 //  - Operators write updates (the words are those of Atlassian Statuspage). They cannot resolve an incident of a target
 //    that is down; when it comes back, the incident is resolved by itself.
 //

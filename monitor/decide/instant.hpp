@@ -1,6 +1,5 @@
 // Points and stretches of wall time, in UTC, as everything in the monitor counts them: by the millisecond, over the
-// years 1970 to 2200 and far beyond. Stretches are half-open, so that neighbours share no millisecond and leave none
-// out.
+// years 1970 to 2200 and far beyond. Stretches are half-open: neighbours share no millisecond and leave none out.
 //
 // PURE. Any thread.
 #pragma once

@@ -3,9 +3,8 @@
 // which stretches count as announced.
 //
 // The rules:
-//  - A window is announced at least `notice` (48 h) before it starts, to the millisecond, or refused; an emergency
-//  needs
-//    no notice, and counts as down time.
+//  - A window is announced at least `notice` (48 h) before it starts, to the millisecond, or refused. An emergency
+//    needs none, and counts as down time.
 //  - While it is scheduled, a change that lets it start earlier, last longer, hit a component more, or recur otherwise
 //    is a new announcement, for which the notice begins again: the start must be `notice` from now. Moving it to a
 //    later start, or making it shorter, is not.
@@ -21,7 +20,8 @@
 // at once, as after a late start of the daemon, only the latest is worth sending; the end is told within an hour or not
 // at all. A window that was announced and is cancelled before its start has a notice of that.
 //
-// PURE: `now` is an argument. One thread. Owned by the shell, which stores `memory()` before it answers.
+// PURE: `now` is an argument. One thread. Owned by the shell, which stores `memory()` before it answers, and what
+// tick() brought together with the notifications that it became.
 #pragma once
 
 #include "monitor/decide/refusal.hpp"

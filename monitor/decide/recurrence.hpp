@@ -4,8 +4,7 @@
 // An RRULE is text from outside, and libical 3.0.16 is not made for that: it searches up to the year 2582 for what does
 // not exist, crashes on some BYWEEKNO, and makes something else of some parts than the RFC does. So
 //  - at most 24 occurrences begin in any 24 hours, and none overlaps the next one; FREQ is HOURLY or longer, INTERVAL
-//  at
-//    most 366, COUNT 10,000, and a rule without an end is looked at 400 days at a time;
+//    at most 366, COUNT 10,000, and a rule without an end is looked at 400 days at a time;
 //  - BYWEEKNO, BYYEARDAY, RSCALE and SKIP are refused, BYSETPOS but among the weekdays of a month, BYMONTHDAY from the
 //    end of the month but with MONTHLY and YEARLY, and YEARLY with BYMONTHDAY but without BYMONTH;
 //  - the start must be an occurrence, and UNTIL in UTC.

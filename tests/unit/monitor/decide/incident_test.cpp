@@ -173,6 +173,12 @@ TEST(Incident, IsMarkedWhileItStaysInsideAMaintenanceWindow)
     EXPECT_FALSE(t.incident().maintenance);
     EXPECT_EQ(t.see("d", "refused", true), Actions{}) << "it is not marked again";
 
+    Target returns;
+    returns.see("u");
+    returns.see("ddduu", "refused", true);
+    EXPECT_EQ(returns.see("ddd", "refused", false), Actions{Action::reopened});
+    EXPECT_FALSE(returns.incident().maintenance) << "it returned after the window";
+
     Target before;
     before.see("ud");
     before.see("dd", "refused", true);

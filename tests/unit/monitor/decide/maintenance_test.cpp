@@ -204,7 +204,7 @@ TEST(Maintenance, MovedLaterItIsAnnouncedAgainWithItsNewTimes)
     EXPECT_EQ(notices(m.tick(now + 1h)), Notices{});
     ASSERT_TRUE(m.change(1, plan(80h), now + 1h));
     const auto due = m.tick(now + 1h);
-    EXPECT_EQ(notices(due), Notices{Notice::announcement});
+    ASSERT_EQ(notices(due), Notices{Notice::announcement});
     EXPECT_EQ(due.notices[0].occurrence, (Span{now + 80h, now + 82h}));
 }
 
@@ -412,6 +412,21 @@ TEST(Maintenance, AnExtensionMustNotReachTheNextOccurrence)
     m.tick(now + 96h);
     EXPECT_EQ(m.find(1)->plan.end, now + 96h + 20h) << "the next one is as long as the first";
     EXPECT_EQ(m.announced("api", {now, now + 96h}), (std::vector<Span>{{now + 72h, now + 92h}}));
+}
+
+TEST(Maintenance, AShortenedOccurrenceFreesTheRestOfItsTime)
+{
+    auto m = fresh();
+    auto p = plan(72h, 10h);
+    p.rrule = "FREQ=DAILY";
+    ASSERT_TRUE(m.create(p, now));
+    m.tick(now + 72h);
+    p.end = p.start + 2h;
+    ASSERT_TRUE(m.change(1, p, now + 73h));
+    EXPECT_EQ(m.announced("api", {now, now + 90h}), (std::vector<Span>{{now + 72h, now + 74h}}));
+    auto emergency = plan(75h, 2h);
+    emergency.emergency = true;
+    EXPECT_EQ(wrong(m.create(emergency, now + 73h)), "none");
 }
 
 TEST(Maintenance, ListsItsComingOccurrences)

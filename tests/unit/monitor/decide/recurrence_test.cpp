@@ -268,7 +268,7 @@ TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
         const auto text = *rc::gen::element<std::string>(
             "FREQ=DAILY;INTERVAL=3", "FREQ=HOURLY;INTERVAL=7", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TH,SA",
             "FREQ=MONTHLY;BYMONTHDAY=1,15,31", "FREQ=MONTHLY;INTERVAL=5;BYDAY=1TH",
-            "FREQ=YEARLY;BYMONTH=1,2,6;BYMONTHDAY=1,29", "FREQ=DAILY;BYHOUR=2,14",
+            "FREQ=YEARLY;BYMONTH=1,2,6;BYMONTHDAY=1,29", "FREQ=DAILY;BYHOUR=14,2", "FREQ=HOURLY;INTERVAL=50;COUNT=60",
             "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=1", "FREQ=WEEKLY;WKST=SU;INTERVAL=3;BYDAY=SU,TH");
         const auto zone = *rc::gen::element<std::string>("", "Europe/Berlin", "America/New_York", "Asia/Kolkata");
         // 1 January 2026 is a Thursday and the first working day of its month.

@@ -1,12 +1,12 @@
 #include "common/text.hpp"
-#include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/audit.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
-#include "experiment/result.hpp"
+#include "experiment/report/result.hpp"
+#include "experiment/report/summary.hpp"
 #include "experiment/scratch.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,14 +1,14 @@
 #include "common/time.hpp"
 #include "experiment/commands.hpp"
-#include "experiment/fetch.hpp"
-#include "experiment/load.hpp"
-#include "experiment/markup.hpp"
-#include "experiment/orders_check.hpp"
-#include "experiment/orders_history.hpp"
-#include "experiment/orders_summary.hpp"
-#include "experiment/orders_testbed.hpp"
+#include "experiment/load/fetch.hpp"
+#include "experiment/load/load.hpp"
+#include "experiment/orders/check.hpp"
+#include "experiment/orders/history.hpp"
+#include "experiment/orders/summary.hpp"
+#include "experiment/orders/testbed.hpp"
+#include "experiment/report/markup.hpp"
+#include "experiment/report/wording.hpp"
 #include "experiment/scratch.hpp"
-#include "experiment/wording.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,13 +1,13 @@
 #include "common/text.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
-#include "experiment/report.hpp"
-#include "experiment/result.hpp"
+#include "experiment/report/report.hpp"
+#include "experiment/report/result.hpp"
+#include "experiment/report/summary.hpp"
+#include "experiment/report/timeline.hpp"
 #include "experiment/scratch.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/timeline.hpp"
-#include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

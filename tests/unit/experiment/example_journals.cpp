@@ -1,6 +1,6 @@
 #include "tests/unit/experiment/example_journals.hpp"
 
-#include "experiment/json_line.hpp"
+#include "experiment/record/json_line.hpp"
 
 #include <fmt/format.h>
 

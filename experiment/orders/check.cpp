@@ -15,8 +15,6 @@
 namespace hotspare::experiment {
 namespace {
 
-constexpr std::string_view external = "external_service";
-
 constexpr std::array<std::string_view, wrong_count> wrong_words{"late", "lost",  "altered", "unattempted", "stuck",
                                                                 "path", "epoch", "status",  "doubled",     "verdict"};
 
@@ -371,7 +369,7 @@ private:
         const Nanos from = is_fault && !history_.faults.empty() ? history_.faults.front().at : Nanos::min();
         const Nanos until = is_fault && !history_.heals.empty() ? history_.heals.back().at : Nanos::max();
         for (const Sighting& sighting : history_.healths) {
-            if (sighting.service != external || sighting.at > until) continue;
+            if (sighting.service != external_service || sighting.at > until) continue;
             out_.named = sighting.status;
             steady_ = steady_ && sighting.status == right;
             if (sighting.at < from || sighting.status != right || out_.detection) continue;
@@ -435,14 +433,14 @@ private:
     {
         const auto right = health_word(*history_.mode);
         if (*history_.mode == FailureMode::normal) {
-            named.limit = fmt::format("{} is {} throughout", external, right);
+            named.limit = fmt::format("{} is {} throughout", external_service, right);
             named.measured = out_.named.empty() ? "the monitor said nothing"
                              : steady_          ? fmt::format("{} throughout", right)
                                                 : "the monitor said something else";
             named.held = steady_ && !out_.named.empty();
             return;
         }
-        named.limit = fmt::format("{} is {} within {}", external, right, seconds_text(OrdersLimits::detection));
+        named.limit = fmt::format("{} is {} within {}", external_service, right, seconds_text(OrdersLimits::detection));
         named.measured = out_.detection       ? fmt::format("{} after {}", right, time_text(*out_.detection))
                          : out_.named.empty() ? std::string("the monitor said nothing")
                                               : fmt::format("called {}", out_.named);

@@ -36,6 +36,9 @@
 
 namespace hotspare::experiment {
 
+/// What the monitor calls the service that is told to fail.
+inline constexpr std::string_view external_service = "external_service";
+
 /// What the external service is told to do.
 enum class FailureMode : std::uint8_t { normal, slow, down, error };
 std::string_view to_string(FailureMode mode) noexcept;

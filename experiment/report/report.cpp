@@ -2,9 +2,10 @@
 
 #include "experiment/record/json_line.hpp"
 #include "experiment/report/chart.hpp"
-#include "experiment/report/charts.hpp"
 #include "experiment/report/html_table.hpp"
 #include "experiment/report/markup.hpp"
+#include "experiment/report/run_charts.hpp"
+#include "experiment/report/series_charts.hpp"
 #include "experiment/report/style.hpp"
 #include "experiment/report/wording.hpp"
 

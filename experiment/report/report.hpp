@@ -2,8 +2,8 @@
 // font, and that forbids itself to fetch any. It is read in the light and in the dark, on a telephone and on a wall;
 // every chart has its numbers in words or in a table, and no meaning hangs on a colour alone.
 //
-// The charts are charts.hpp's, the looks style.hpp's; the same for programs is result.hpp, for the
-// terminal summary.hpp. Any thread.
+// The charts are run_charts.hpp's and series_charts.hpp's, the looks style.hpp's; the same for programs is result.hpp,
+// for the terminal summary.hpp. Any thread.
 #pragma once
 
 #include "experiment/judge/verdict.hpp"

@@ -1,6 +1,8 @@
 #include "experiment/report/report.hpp"
 
-#include "experiment/report/charts.hpp"
+#include "experiment/judge/fault_span.hpp"
+#include "experiment/report/run_charts.hpp"
+#include "experiment/report/series_charts.hpp"
 #include "experiment/report/style.hpp"
 #include "experiment/report/wording.hpp"
 #include "tests/support/xml.hpp"

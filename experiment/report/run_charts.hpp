@@ -1,10 +1,9 @@
-// PURE: the charts of the report, each as a piece of HTML: what is drawn of a journal, and how honestly. A chart says
-// in words what it shows, for those who do not see it, and never leaves a failure out.
+// PURE: the charts of one run in the report, each as a piece of HTML: what is drawn of it, and how honestly. A chart
+// says in words what it shows, for those who do not see it, and never leaves a failure out.
 //
 // Any thread.
 #pragma once
 
-#include "experiment/judge/fault_span.hpp"
 #include "experiment/record/record.hpp"
 
 #include <cstddef>
@@ -26,17 +25,10 @@ struct Selection {
 /// About `aim` samples, more if that many must be shown.
 Selection select(const Run& run, std::size_t aim = 4000);
 
-/// Good answers of the streams that must succeed in one phase, over all given runs, ascending.
-std::vector<double> pooled_latencies(const Plan& plan, const std::vector<const Run*>& runs, Phase phase);
-
 /// Faults, health and who served of one run above one time axis, and beneath it the latency of each request.
 std::string run_charts(const Journal& journal, const Run& run);
 /// One run in a thumbnail: the slowest answer and the failures of each moment. `min_ms` and `max_ms` are the range of
 /// the axis, the same for all that stand side by side.
 std::string thumbnail(const Journal& journal, const Run& run, double min_ms, double max_ms);
-/// How many percent of the requests took no longer, by phase, all runs together.
-std::string percentile_chart(const Journal& journal, const std::vector<const Run*>& runs);
-/// Failed of all requests by their distance from the fault, all runs together.
-std::string error_rate_chart(const Journal& journal, const std::vector<const Run*>& runs);
 
 } // namespace hotspare::experiment

@@ -1,7 +1,9 @@
-#include "experiment/report/charts.hpp"
+#include "experiment/report/run_charts.hpp"
 
+#include "experiment/judge/fault_span.hpp"
+#include "experiment/judge/measure.hpp"
 #include "experiment/report/chart.hpp"
-#include "experiment/report/html_table.hpp"
+#include "experiment/report/chart_parts.hpp"
 #include "experiment/report/markup.hpp"
 #include "experiment/report/wording.hpp"
 
@@ -9,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <iterator>
 #include <map>
 #include <set>
@@ -23,37 +24,6 @@ constexpr unsigned lane_height = 20;
 constexpr std::size_t most_bins_in_a_lane = 240;
 constexpr std::size_t most_servers = 8;
 constexpr std::size_t name_columns = 22;
-
-double to_s(Nanos time) noexcept
-{
-    return std::chrono::duration<double>(time).count();
-}
-
-double to_ms(Nanos time) noexcept
-{
-    return std::chrono::duration<double, std::milli>(time).count();
-}
-
-bool is_good(const Sample& sample) noexcept
-{
-    return sample.outcome == Outcome::good;
-}
-
-bool must_succeed(const Plan& plan, const Sample& sample) noexcept
-{
-    return sample.stream < plan.load.size() && plan.load[sample.stream].must_succeed;
-}
-
-double end_of(const Plan& plan, const Run& run) noexcept
-{
-    return std::max(to_s(plan.duration), run.samples.empty() ? 0.0 : to_s(run.samples.back().due));
-}
-
-/// Of several runs together, where four decimals would feign a precision that is not there.
-std::string percent_text(double share)
-{
-    return fmt::format("{:.1f} %", share * 100);
-}
 
 /// Whether a text has room in a part of the plot, where the page is narrowest.
 bool fits(std::string_view text, double share) noexcept
@@ -147,38 +117,12 @@ std::string lane(std::string_view title, std::string_view detail, const std::str
                        escape(title), escape(detail), svg);
 }
 
-struct Swatch {
-    std::string mark; ///< SVG, 16 by 12
-    std::string text;
-};
-
-std::string legend(const std::vector<Swatch>& swatches)
-{
-    std::string html = "<ul class=\"legend\">";
-    for (const Swatch& swatch : swatches)
-        html += fmt::format(R"(<li><svg width="16" height="12" aria-hidden="true">{}</svg>{}</li>)", swatch.mark,
-                            escape(swatch.text));
-    return html + "</ul>\n";
-}
-
 std::string dot_mark(std::string_view css)
 {
     return fmt::format(R"(<path class="dots {}" d="M8 6h0"/>)", css);
 }
 
-std::string box_mark(std::string_view css, double height)
-{
-    return fmt::format(R"(<rect class="{}" x="0" width="16" y="{:.1f}" height="{:.1f}"/>)", css, 12 * (1 - height),
-                       12 * height);
-}
-
-std::string line_mark(std::string_view css)
-{
-    return fmt::format(R"(<path class="line {}" d="M0 6H16"/>)", css);
-}
-
 constexpr std::string_view cross_mark = R"(<use class="failed" href="#cross" x="8" y="6"/>)";
-constexpr std::string_view fault_mark = R"(<rect class="fault" x="0" width="16" y="0" height="12"/>)";
 
 void shade(Plot& plot, const FaultSpan& span, double end)
 {
@@ -324,7 +268,7 @@ std::string served_lanes(const Plan& plan, const Run& run, const Servers& server
 std::pair<double, double> range_of(const std::vector<const Sample*>& samples, std::pair<double, double> range)
 {
     for (const Sample* const sample : samples) {
-        const double ms = std::max(to_ms(sample->latency()), 0.001);
+        const double ms = std::max(to_milliseconds(sample->latency()), 0.001);
         range = {std::min(range.first, ms), std::max(range.second, ms)};
     }
     return range;
@@ -352,7 +296,7 @@ std::string scatter(const Journal& journal, const Run& run, const Servers& serve
     shade(plot, span, end);
 
     const auto point_of = [](const Sample& sample) {
-        return Point{to_s(sample.due), std::max(to_ms(sample.latency()), 0.001)};
+        return Point{to_s(sample.due), std::max(to_milliseconds(sample.latency()), 0.001)};
     };
     std::vector<std::vector<Point>> direct(servers.size()), again(servers.size());
     for (const Sample* const sample : chosen.good)
@@ -385,15 +329,6 @@ std::string scatter(const Journal& journal, const Run& run, const Servers& serve
                        escape(share_drawn), legend(swatches), plot.svg());
 }
 
-std::string_view css_of(Phase phase)
-{
-    switch (phase) {
-    case Phase::healthy: return "healthy-phase";
-    case Phase::fault: return "fault-phase";
-    default: return "recovered-phase";
-    }
-}
-
 } // namespace
 
 Selection select(const Run& run, std::size_t aim)
@@ -403,7 +338,7 @@ Selection select(const Run& run, std::size_t aim)
     std::vector<double> latencies;
     for (const Sample& sample : run.samples)
         if (is_good(sample))
-            latencies.push_back(to_ms(sample.latency()));
+            latencies.push_back(to_milliseconds(sample.latency()));
         else
             result.failed.push_back(&sample);
     std::sort(latencies.begin(), latencies.end());
@@ -419,23 +354,9 @@ Selection select(const Run& run, std::size_t aim)
     }
     std::size_t number = 0;
     for (const Sample& sample : run.samples)
-        if (is_good(sample) && (to_ms(sample.latency()) > result.p99_ms || number++ % result.stride == 0))
+        if (is_good(sample) && (to_milliseconds(sample.latency()) > result.p99_ms || number++ % result.stride == 0))
             result.good.push_back(&sample);
     return result;
-}
-
-std::vector<double> pooled_latencies(const Plan& plan, const std::vector<const Run*>& runs, Phase phase)
-{
-    std::vector<double> latencies;
-    for (const Run* const run : runs) {
-        const FaultSpan span(plan, *run);
-        for (const Sample& sample : run->samples)
-            if (is_good(sample) && must_succeed(plan, sample) &&
-                (phase == Phase::all || span.phase_of(sample.due) == phase))
-                latencies.push_back(to_ms(sample.latency()));
-    }
-    std::sort(latencies.begin(), latencies.end());
-    return latencies;
 }
 
 std::string run_charts(const Journal& journal, const Run& run)
@@ -477,8 +398,8 @@ std::string thumbnail(const Journal& journal, const Run& run, double min_ms, dou
     for (const Sample& sample : run.samples) {
         if (!is_good(sample) || !must_succeed(journal.plan, sample)) continue;
         double& bin = worst[static_cast<std::size_t>(x.at(to_s(sample.due)) * (bins - 1e-6))];
-        bin = std::max(bin, to_ms(sample.latency()));
-        slowest = std::max(slowest, to_ms(sample.latency()));
+        bin = std::max(bin, to_milliseconds(sample.latency()));
+        slowest = std::max(slowest, to_milliseconds(sample.latency()));
     }
     const Scale y = Scale::log_milliseconds(min_ms, max_ms);
     const Failures failures(journal.plan, run);
@@ -496,143 +417,6 @@ std::string thumbnail(const Journal& journal, const Run& run, double min_ms, dou
     failures.draw(plot);
     return fmt::format("<div class=\"thumb\"><div class=\"thumb-name\"><b>run {}</b> <span>{}</span></div>{}</div>\n",
                        run.number, escape(said), plot.svg());
-}
-
-std::string percentile_chart(const Journal& journal, const std::vector<const Run*>& runs)
-{
-    constexpr std::size_t most_points = 400;
-    std::map<Phase, std::vector<double>> latencies;
-    std::size_t largest = 0;
-    double min = 1e300;
-    double max = 0;
-    for (const Phase phase : {Phase::healthy, Phase::fault, Phase::recovered}) {
-        auto values = pooled_latencies(journal.plan, runs, phase);
-        if (values.empty()) continue;
-        largest = std::max(largest, values.size());
-        min = std::min(min, std::max(values.front(), 0.001));
-        max = std::max(max, values.back());
-        latencies[phase] = std::move(values);
-    }
-    if (latencies.empty()) return fmt::format("<p class=\"note\">Latencies: {}.</p>\n", not_observed);
-
-    HtmlTable table("Percentiles by phase");
-    table.column("requests due");
-    table.columns({"answered", "p50", "p90", "p99", "p99.9", "max"}, HtmlTable::Align::right);
-    std::vector<Swatch> swatches;
-    Plot plot("percentiles", "Latency by percentile and phase, all runs together", "The table beneath has the numbers.",
-              260, Scale::percentiles(largest), Scale::log_milliseconds(min, std::max(max, min * 1.01)));
-    for (const auto& [phase, values] : latencies) {
-        // The k-th value of n holds for the shares from (k - 1) / n to k / n: a staircase, thinned where its steps are
-        // narrower than a line.
-        const auto n = static_cast<double>(values.size());
-        std::vector<Point> points;
-        double next = -1;
-        for (std::size_t k = 0; k < values.size(); ++k) {
-            const double from = static_cast<double>(k) / n;
-            const double shown = -std::log10(1 - from);
-            if (shown < next && k + 1 < values.size()) continue;
-            next = shown + std::log10(n + 1) / most_points;
-            if (!points.empty()) points.push_back({from, points.back().y});
-            points.push_back({from, values[k]});
-        }
-        plot.line(css_of(phase), points);
-        plot.dots(css_of(phase), {points.back()});
-        swatches.push_back({line_mark(css_of(phase)), std::string(title_of(phase))});
-        table.row(escape(title_of(phase)));
-        table.cell(grouped(values.size()));
-        for (const double share : {0.5, 0.9, 0.99, 0.999, 1.0})
-            table.cell(escape(format(Measure::max, *quantile(values, share))));
-    }
-    return fmt::format("{}<div class=\"plot-box\">{}</div>\n<p class=\"axis\">percentile</p>\n{}", legend(swatches),
-                       plot.svg(), table.html());
-}
-
-std::string error_rate_chart(const Journal& journal, const std::vector<const Run*>& runs)
-{
-    constexpr double bins_at_most = 60;
-    struct Share {
-        std::size_t requests = 0, failed = 0;
-    };
-    const auto origin_of = [&](const Run& run) { return to_s(FaultSpan(journal.plan, run).begin().value_or(Nanos())); };
-    double from = 1e300;
-    double to = -1e300;
-    bool any_fault = false;
-    for (const Run* const run : runs) {
-        if (run->samples.empty()) continue;
-        from = std::min(from, to_s(run->samples.front().due) - origin_of(*run));
-        to = std::max(to, to_s(run->samples.back().due) - origin_of(*run));
-        any_fault = any_fault || FaultSpan(journal.plan, *run).begin();
-    }
-    if (from > to) return fmt::format("<p class=\"note\">Error rate: {}.</p>\n", not_observed);
-
-    // Bins begin at the fault, so that none mixes what came before with what came after.
-    const double width = round_up(std::max(to - from, 1e-3) / bins_at_most);
-    std::map<long, Share> bins;
-    std::size_t requests = 0;
-    std::size_t failed = 0;
-    for (const Run* const run : runs) {
-        const double origin = origin_of(*run);
-        for (const Sample& sample : run->samples) {
-            if (!must_succeed(journal.plan, sample)) continue;
-            Share& bin = bins[std::lround(std::floor((to_s(sample.due) - origin) / width))];
-            ++bin.requests;
-            ++requests;
-            if (is_good(sample)) continue;
-            ++bin.failed;
-            ++failed;
-        }
-    }
-    double worst = 0;
-    for (const auto& [index, bin] : bins)
-        worst = std::max(worst, static_cast<double>(bin.failed) / static_cast<double>(bin.requests));
-
-    const std::string said = failed == 0 ? fmt::format("None of {} failed.", counted(requests, "request", "requests"))
-                                         : fmt::format("{} of {} failed; at worst {} in {}.", grouped(failed),
-                                                       counted(requests, "request", "requests"), percent_text(worst),
-                                                       time_text(Nanos(std::llround(width * 1e9))));
-    const Scale x = Scale::seconds(from, std::max(to, from + 1e-3));
-    Plot plot("error-rate", "Share of failed requests over time, all runs together", said, 260, x,
-              Scale::shares(worst == 0 ? 0.01 : worst));
-    std::vector<double> ends;
-    for (const Run* const run : runs) {
-        const FaultSpan span(journal.plan, *run);
-        if (span.begin())
-            ends.push_back((span.end() ? to_s(*span.end()) : end_of(journal.plan, *run)) - to_s(*span.begin()));
-    }
-    std::sort(ends.begin(), ends.end());
-    if (const auto median = quantile(ends, 0.5)) plot.band("fault", 0, *median);
-    std::vector<Point> points;
-    HtmlTable table("Error rate over time");
-    table.column(any_fault ? "from the fault" : "from the first request");
-    table.columns({"requests", "failed", "error rate"}, HtmlTable::Align::right);
-    for (const auto& [index, bin] : bins) {
-        const double begin = static_cast<double>(index) * width;
-        const double share = static_cast<double>(bin.failed) / static_cast<double>(bin.requests);
-        if (!points.empty() && points.back().x < begin - width / 2) { // nothing was due meanwhile
-            plot.area("error-rate", points);
-            points.clear();
-        }
-        points.push_back({begin, share});
-        points.push_back({begin + width, share});
-        if (bin.failed == 0) continue;
-        table.row(time_text(Nanos(std::llround(begin * 1e9))) + " to " +
-                  time_text(Nanos(std::llround((begin + width) * 1e9))));
-        table.cell(grouped(bin.requests));
-        table.cell(grouped(bin.failed));
-        table.cell(percent_text(share));
-    }
-    plot.area("error-rate", points);
-    if (failed == 0) plot.level("zero", 0);
-
-    std::string html = legend({{box_mark("area error-rate", 1), "failed of all requests"}});
-    if (any_fault)
-        html = legend({{box_mark("area error-rate", 1), "failed of all requests"},
-                       {std::string(fault_mark), runs.size() == 1 ? "fault in force" : "fault in force (median)"}});
-    html += fmt::format("<div class=\"plot-box\">{}</div>\n<p class=\"axis\">{}</p>\n<p class=\"note\">{}</p>\n",
-                        plot.svg(), any_fault ? "time from the fault" : "time from the first request", escape(said));
-    if (!table.empty())
-        html += "<details><summary>The numbers of this chart</summary>\n" + table.html() + "</details>\n";
-    return html;
 }
 
 } // namespace hotspare::experiment

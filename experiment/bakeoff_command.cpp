@@ -1,3 +1,4 @@
+#include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/judge/audit.hpp"
@@ -197,7 +198,7 @@ int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupt
     fmt::print("\n{}", bakeoff_table(rows));
     if (!options.out.empty()) {
         write_file(options.out / "bakeoff.md", bakeoff_markdown(rows));
-        write_file(options.out / "bakeoff.json", results.dump(1) + "\n");
+        write_file(options.out / "bakeoff.json", json_text(results, 1) + "\n");
     }
     if (interrupted) return exit_code(Verdict::aborted);
     return exit_code(complete ? Verdict::pass : Verdict::invalid);

@@ -1,3 +1,4 @@
+#include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "experiment/commands.hpp"
 #include "experiment/judge/verdict.hpp"
@@ -154,7 +155,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
     fmt::print("\n{}", summary(journal, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
     if (!options.out.empty()) {
         write_file(options.out / "report.html", html_report(journal, judgement));
-        write_file(options.out / "result.json", result_json(journal, judgement).dump(2) + "\n");
+        write_file(options.out / "result.json", json_text(result_json(journal, judgement), 2) + "\n");
         write_file(options.out / "junit.xml", junit_xml(journal, judgement));
         fmt::print("\nreport: {}\n", (options.out / "report.html").string());
     }

@@ -1,5 +1,6 @@
 #include "experiment/inject/fault.hpp"
 
+#include "common/json_document.hpp"
 #include "experiment/load/fetch.hpp"
 
 #include <fmt/format.h>
@@ -172,7 +173,7 @@ bool Faults::is_effective(const Step& step, Party& party, std::string& evidence)
     }
     if (step.fault == FaultKind::mode) {
         const auto answer = fetch(*party.control, http::verb::get, "/health", request_time);
-        const auto health = answer ? nlohmann::json::parse(answer->body(), nullptr, false) : nlohmann::json();
+        const auto health = answer ? read_json_document(answer->body()) : nlohmann::json();
         const auto fault = health.is_object() && health.contains("fault") ? health["fault"] : nlohmann::json();
         const auto mode = fault.is_object() ? fault.value("mode", "none") : std::string("none");
         evidence = fmt::format("the server says that it has the fault {}", mode);

@@ -1,5 +1,6 @@
 #include "experiment/inject/target.hpp"
 
+#include "common/json_document.hpp"
 #include "common/version.hpp"
 #include "experiment/load/fetch.hpp"
 #include "experiment/record/json_line.hpp"
@@ -237,7 +238,7 @@ std::string Target::unwell() const
 {
     if (!has_events) return {};
     const auto answer = fetch(address, http::verb::get, "/status", ask_time);
-    const auto status = answer ? nlohmann::json::parse(answer->body(), nullptr, false) : nlohmann::json();
+    const auto status = answer ? read_json_document(answer->body()) : nlohmann::json();
     if (!status.is_object() || !status.contains("backends")) return "the balancer's /status cannot be read";
     for (const auto& backend : status["backends"])
         if (const auto word = backend.value("status", "?"); word != "healthy")
@@ -333,12 +334,12 @@ Target start_testbed(const Plan& plan, const TestbedOptions& options)
 
     const bool defaults = peer == nullptr && options.balancer_config.empty();
     const auto file = peer == nullptr ? fs::path(options.balancer_config) : options.peers / peer->config;
-    target.environment =
-        json_text({{"machine", machine()},
-                   {"hotspare", version()},
-                   {"balancer", peer == nullptr ? fmt::format("hotspare {}", version())
-                                                : version_of(*program, peer->version, options.directory)},
-                   {"configuration", defaults ? "defaults" : read_file(file)}});
+    target.environment = json_text(
+        nlohmann::ordered_json{{"machine", machine()},
+                               {"hotspare", version()},
+                               {"balancer", peer == nullptr ? fmt::format("hotspare {}", version())
+                                                            : version_of(*program, peer->version, options.directory)},
+                               {"configuration", defaults ? "defaults" : read_file(file)}});
     return target;
 }
 
@@ -381,7 +382,7 @@ Target attach(const Plan& plan, const AttachOptions& options)
     const auto front = fetch(target.address, http::verb::get, "/status", ask_time);
     if (!front) throw UsageError(fmt::format("--target: {} does not answer: {}", options.url, front.error().message()));
     // Hotspare's own: it says what happens, and which backends it has.
-    const auto status = nlohmann::json::parse(front->body(), nullptr, false);
+    const auto status = read_json_document(front->body());
     if (front->result_int() == 200 && status.is_object() && status.contains("backends") &&
         status["backends"].is_array() && status.contains("failovers")) {
         target.has_events = true;
@@ -396,8 +397,8 @@ Target attach(const Plan& plan, const AttachOptions& options)
             throw UsageError(
                 fmt::format("--ledger: that of '{}' is missing; what only some count is not counted", name));
     }
-    target.environment = json_text(
-        {{"machine", machine()}, {"hotspare", version()}, {"balancer", "unknown"}, {"configuration", "not ours"}});
+    target.environment = json_text(nlohmann::ordered_json{
+        {"machine", machine()}, {"hotspare", version()}, {"balancer", "unknown"}, {"configuration", "not ours"}});
     return target;
 }
 
@@ -453,7 +454,7 @@ void collect(const Target& target, std::string_view id_prefix, Run& run)
     if (target.access_log.empty()) return;
     std::ifstream in(target.access_log);
     for (std::string line; std::getline(in, line);) {
-        const auto record = nlohmann::json::parse(line, nullptr, false);
+        const auto record = read_json_document(line);
         if (!record.is_object()) continue; // cut off by the death of the balancer
         const auto index = index_of(record.value("request_id", ""));
         if (!index) continue;

@@ -1,5 +1,6 @@
 #include "experiment/load/events.hpp"
 
+#include "common/json_document.hpp"
 #include "common/socket.hpp"
 
 #include <fmt/format.h>
@@ -101,7 +102,7 @@ void EventReader::take_line(std::string_view line, TimePoint at)
         return;
     }
     if (!line.starts_with("data:")) return;
-    const auto event = nlohmann::json::parse(line.substr(5), nullptr, false);
+    const auto event = read_json_document(line.substr(5));
     if (!event.is_object()) return;
     EventRecord record;
     record.id = text(event, "id");

@@ -430,7 +430,7 @@ std::vector<EffectRecord> read_ledger(std::istream& in, const std::string& file)
     for (std::string text; std::getline(in, text);) {
         ++number;
         if (in.eof()) break; // a line that is not complete belongs to a call that was never answered
-        const auto json = check_json_document(text) ? Json() : Json::parse(text);
+        const auto json = read_json_document(text);
         const bool whole = json.is_object() && json.contains("key") &&
                            (json["key"].is_null() || json["key"].is_string()) && is_text(json, "order_id") &&
                            is_text(json, "verdict") && is_whole(json, "at_ms") && is_whole(json, "stock");

@@ -1,5 +1,7 @@
 #include "experiment/orders/pipeline.hpp"
 
+#include "common/json_document.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -28,7 +30,7 @@ std::string segment(std::string_view text)
 
 Json parse(const http::Response& answer)
 {
-    return Json::parse(answer.body(), nullptr, false);
+    return read_json_document(answer.body());
 }
 
 std::string unwell(const Json& services)
@@ -48,7 +50,7 @@ Pipeline::Pipeline(const config::HostPort& gateway, const config::HostPort& vali
 
 std::string Pipeline::set_mode(FailureMode mode)
 {
-    const auto answer = validator_.post("/set_failure_mode", Json{{"mode", to_string(mode)}}.dump(), ask_time);
+    const auto answer = validator_.post("/set_failure_mode", json_text(Json{{"mode", to_string(mode)}}), ask_time);
     if (!answer) return answer.error().message();
     if (answer->result_int() != 200)
         return fmt::format("status {}: {}", answer->result_int(), answer->body().substr(0, 200));

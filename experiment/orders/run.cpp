@@ -1,5 +1,6 @@
 #include "experiment/orders/run.hpp"
 
+#include "common/json_document.hpp"
 #include "experiment/orders/check.hpp"
 
 #include <fmt/format.h>
@@ -154,7 +155,7 @@ LoadPlan OrdersRun::load_plan() const
         LoadRequest out;
         out.method = "POST";
         out.path = "/create_order";
-        out.body = Json{{"order_id", LoadRequest::id_here}, {"product", product}, {"quantity", quantity}}.dump();
+        out.body = json_text(Json{{"order_id", LoadRequest::id_here}, {"product", product}, {"quantity", quantity}});
         out.numbered = true;
         out.expect_body = fmt::format("\"{}\"", LoadRequest::id_here);
         return out;

@@ -8,11 +8,6 @@
 
 namespace hotspare::experiment {
 
-std::string json_text(const nlohmann::ordered_json& json)
-{
-    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
 nlohmann::ordered_json json_value(const std::string& text)
 {
     return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(text);

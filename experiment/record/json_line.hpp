@@ -22,8 +22,6 @@
 
 namespace hotspare::experiment {
 
-/// One line as text, without its end; what is not UTF-8 is replaced.
-std::string json_text(const nlohmann::ordered_json& json);
 /// The value that json_text() wrote; null of an empty text.
 nlohmann::ordered_json json_value(const std::string& text);
 

@@ -1,6 +1,7 @@
 #include "experiment/record/record.hpp"
 
 #include "common/format.hpp"
+#include "common/json_document.hpp"
 #include "experiment/record/json_line.hpp"
 
 #include <fmt/format.h>

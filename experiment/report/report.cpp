@@ -1,5 +1,6 @@
 #include "experiment/report/report.hpp"
 
+#include "common/json_document.hpp"
 #include "experiment/record/json_line.hpp"
 #include "experiment/report/chart.hpp"
 #include "experiment/report/html_table.hpp"
@@ -413,7 +414,7 @@ std::string origin_of_it_all(const Journal& journal)
     html += details("The plan", block(journal.plan.text));
     html += details(
         "Machine, versions, configuration",
-        block(journal.environment.empty() ? std::string(not_observed) : json_value(journal.environment).dump(2)));
+        block(journal.environment.empty() ? std::string(not_observed) : json_text(json_value(journal.environment), 2)));
     return section("How to verify it, and where it comes from", html);
 }
 

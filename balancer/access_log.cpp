@@ -2,6 +2,7 @@
 
 #include "common/clock.hpp"
 #include "common/error.hpp"
+#include "common/json_document.hpp"
 #include "common/log.hpp"
 #include "common/time.hpp"
 
@@ -279,7 +280,7 @@ std::string AccessLog::format(const AccessRecord& record) const
         {"request_id", record.request_id},
         {"attempts", std::move(trail)}};
     if (served_by != nullptr) line["served_by"] = served_by;
-    return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    return json_text(line) + "\n";
 }
 
 } // namespace hotspare::balancer

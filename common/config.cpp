@@ -1,10 +1,10 @@
 #include "common/config.hpp"
 
 #include "common/columns.hpp"
+#include "common/json_document.hpp"
 #include "common/text.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -352,7 +352,7 @@ std::string yaml_scalar(const std::string& text)
         !text.empty() && (std::isalnum(static_cast<unsigned char>(text[0])) || text[0] == '/' || text[0] == '_');
     const bool is_null = text == "null" || text == "Null" || text == "NULL";
     if (starts_plain && !is_null && text.back() != ':' && std::all_of(text.begin(), text.end(), plain)) return text;
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return json_string(text);
 }
 
 class Printer {

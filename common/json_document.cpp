@@ -39,7 +39,7 @@ public:
     {
         if (names_.back().insert(name).second) return true;
         what_ = fmt::format("the name {} occurs more than once in an object",
-                            Json(name).dump(-1, ' ', true, Json::error_handler_t::replace));
+                            Json(name).dump(-1, ' ', true, Json::error_handler_t::replace)); // in ASCII
         return false;
     }
 
@@ -97,10 +97,28 @@ std::optional<MalformedJson> check_json_document(std::string_view text)
     return malformed(text, checker.take_what(), checker.byte());
 }
 
-Json read_json_document(std::string_view text)
+Json read_json_document(std::string_view text, std::optional<MalformedJson>* wrong)
 {
-    if (check_json_document(text)) return Json(Json::value_t::discarded);
+    if (auto found = check_json_document(text)) {
+        if (wrong != nullptr) *wrong = std::move(found);
+        return Json(Json::value_t::discarded);
+    }
     return Json::parse(text, nullptr, false);
+}
+
+std::string json_text(const Json& json, int indent)
+{
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string json_text(const nlohmann::ordered_json& json, int indent)
+{
+    return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string json_string(std::string_view text)
+{
+    return json_text(Json(text));
 }
 
 } // namespace hotspare

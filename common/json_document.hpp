@@ -1,4 +1,8 @@
-// The one strict reader of JSON documents that come from outside (RFC 8259). It refuses what lenient readers resolve in
+// JSON documents (RFC 8259) as text: the one writer, and the one strict reader, of those that come from outside and of
+// our own. Both are compiled here, once: nlohmann's templates cost each file that writes or reads by itself a second or
+// more.
+//
+// The reader refuses what lenient readers resolve in
 // different ways, because two programs that read the same bytes must see the same document: a NUL byte, which some take
 // for the end of the text; a name that occurs twice in an object, of which some take the first and some the last; bytes
 // behind the document; and nesting that is deeper than any document of ours.
@@ -29,7 +33,15 @@ struct MalformedJson {
 /// Checks `text` without building the value; empty if it is one document.
 std::optional<MalformedJson> check_json_document(std::string_view text);
 
-/// The document; a discarded value (is_discarded()) if check_json_document() refuses it.
-nlohmann::json read_json_document(std::string_view text);
+/// The document; a discarded value (is_discarded()) if check_json_document() refuses it, and then `wrong` tells why.
+nlohmann::json read_json_document(std::string_view text, std::optional<MalformedJson>* wrong = nullptr);
+
+/// One line without an end, or lines that are indented by `indent` spaces. Bytes that are no UTF-8 become U+FFFD, as
+/// what a client sent may come back in a document of ours and must not turn it into an exception.
+std::string json_text(const nlohmann::json& json, int indent = -1);
+std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
+
+/// `text` as a JSON string, in quotes; as above.
+std::string json_string(std::string_view text);
 
 } // namespace hotspare

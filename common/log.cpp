@@ -1,10 +1,10 @@
 #include "common/log.hpp"
 
+#include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/formatter.h>
@@ -72,10 +72,7 @@ public:
     std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(service_); }
 
 private:
-    static std::string escaped(std::string_view text)
-    {
-        return printable_json(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    }
+    static std::string escaped(std::string_view text) { return printable_json(json_string(text)); }
 
     std::string service_;
 };
@@ -228,7 +225,7 @@ void vwrite(Level level, fmt::string_view format, fmt::format_args arguments)
 
 void event(Level level, std::string_view message, const nlohmann::json& fields)
 {
-    const auto object = printable_json(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    const auto object = printable_json(json_text(fields));
     const auto text = fmt::format("{}{}{}", message, fields_separator, object.substr(1, object.size() - 2));
     spdlog::default_logger_raw()->log(spdlog::source_loc{static_cast<const char*>(fields_marker), 1, nullptr},
                                       to_spdlog(level), spdlog::string_view_t(text));

@@ -1,12 +1,13 @@
+#include "common/json_document.hpp"
 #include "common/text.hpp"
-#include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/audit.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
-#include "experiment/result.hpp"
+#include "experiment/report/result.hpp"
+#include "experiment/report/summary.hpp"
 #include "experiment/scratch.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -197,7 +198,7 @@ int bakeoff(const BakeoffOptions& options, const Places& places, const Interrupt
     fmt::print("\n{}", bakeoff_table(rows));
     if (!options.out.empty()) {
         write_file(options.out / "bakeoff.md", bakeoff_markdown(rows));
-        write_file(options.out / "bakeoff.json", results.dump(1) + "\n");
+        write_file(options.out / "bakeoff.json", json_text(results, 1) + "\n");
     }
     if (interrupted) return exit_code(Verdict::aborted);
     return exit_code(complete ? Verdict::pass : Verdict::invalid);

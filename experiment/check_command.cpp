@@ -1,11 +1,11 @@
 #include "common/json_document.hpp"
 #include "common/text.hpp"
-#include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/audit.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/library.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/verdict.hpp"
-#include "experiment/wording.hpp"
+#include "experiment/report/summary.hpp"
+#include "experiment/report/wording.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 // Thread: main's. They throw UsageError (2) and StartupError (3) with the one line that is to be said.
 #pragma once
 
-#include "experiment/orders_history.hpp"
+#include "experiment/orders/history.hpp"
 #include "experiment/runner.hpp"
 
 #include <cstdint>

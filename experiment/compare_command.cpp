@@ -1,9 +1,9 @@
 #include "common/text.hpp"
-#include "experiment/audit.hpp"
 #include "experiment/commands.hpp"
-#include "experiment/compare.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/verdict.hpp"
+#include "experiment/judge/audit.hpp"
+#include "experiment/judge/compare.hpp"
+#include "experiment/judge/verdict.hpp"
+#include "experiment/report/summary.hpp"
 
 #include <fmt/format.h>
 

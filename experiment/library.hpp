@@ -3,7 +3,7 @@
 // Single-threaded, at start-up.
 #pragma once
 
-#include "experiment/plan.hpp"
+#include "experiment/record/plan.hpp"
 
 #include <filesystem>
 #include <string>

@@ -4,7 +4,8 @@
 #include "common/error.hpp"
 #include "common/help.hpp"
 #include "common/socket.hpp"
-#include "experiment/load.hpp"
+#include "experiment/judge/measure.hpp"
+#include "experiment/load/load.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -4,8 +4,8 @@
 #include "common/text.hpp"
 #include "common/version.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/load_command.hpp"
-#include "experiment/verdict.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

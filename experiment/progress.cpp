@@ -1,6 +1,6 @@
 #include "experiment/progress.hpp"
 
-#include "experiment/markup.hpp"
+#include "experiment/report/markup.hpp"
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 // Thread: the director's. Writes to standard output.
 #pragma once
 
-#include "experiment/plan.hpp"
+#include "experiment/record/plan.hpp"
 #include "experiment/runner.hpp"
 
 #include <string>

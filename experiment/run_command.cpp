@@ -1,13 +1,14 @@
+#include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "experiment/commands.hpp"
+#include "experiment/judge/verdict.hpp"
 #include "experiment/library.hpp"
 #include "experiment/progress.hpp"
-#include "experiment/report.hpp"
-#include "experiment/result.hpp"
+#include "experiment/report/report.hpp"
+#include "experiment/report/result.hpp"
+#include "experiment/report/summary.hpp"
+#include "experiment/report/timeline.hpp"
 #include "experiment/scratch.hpp"
-#include "experiment/summary.hpp"
-#include "experiment/timeline.hpp"
-#include "experiment/verdict.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -154,7 +155,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
     fmt::print("\n{}", summary(journal, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
     if (!options.out.empty()) {
         write_file(options.out / "report.html", html_report(journal, judgement));
-        write_file(options.out / "result.json", result_json(journal, judgement).dump(2) + "\n");
+        write_file(options.out / "result.json", json_text(result_json(journal, judgement), 2) + "\n");
         write_file(options.out / "junit.xml", junit_xml(journal, judgement));
         fmt::print("\nreport: {}\n", (options.out / "report.html").string());
     }

@@ -1,13 +1,13 @@
 #include "experiment/runner.hpp"
 
 #include "common/time.hpp"
-#include "experiment/arrivals.hpp"
-#include "experiment/events.hpp"
-#include "experiment/fault.hpp"
-#include "experiment/fetch.hpp"
-#include "experiment/load.hpp"
-#include "experiment/prober.hpp"
-#include "experiment/verdict.hpp"
+#include "experiment/inject/fault.hpp"
+#include "experiment/inject/prober.hpp"
+#include "experiment/judge/verdict.hpp"
+#include "experiment/load/events.hpp"
+#include "experiment/load/fetch.hpp"
+#include "experiment/load/load.hpp"
+#include "experiment/record/arrivals.hpp"
 
 #include <fmt/format.h>
 

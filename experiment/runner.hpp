@@ -5,9 +5,9 @@
 // over when run_once() returns, however it ends.
 #pragma once
 
-#include "experiment/plan.hpp"
-#include "experiment/record.hpp"
-#include "experiment/target.hpp"
+#include "experiment/inject/target.hpp"
+#include "experiment/record/plan.hpp"
+#include "experiment/record/record.hpp"
 
 #include <atomic>
 #include <cstdint>

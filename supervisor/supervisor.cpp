@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.hpp"
 
+#include "common/json_document.hpp"
 #include "common/log.hpp"
 #include "common/process/identity.hpp"
 #include "common/process/output_file.hpp"
@@ -101,7 +102,7 @@ void Supervisor::recall()
     for (const auto& keeper : keepers_) any = keeper->adopt() || any;
     if (any) {
         std::ifstream in(file("state.json"));
-        const auto known = Json::parse(in, nullptr, false);
+        const auto known = read_json_document(std::string(std::istreambuf_iterator<char>(in), {}));
         for (const auto& keeper : keepers_) {
             const auto& name = keeper->daemon().name;
             keeper->remember(known.is_object() && known.contains(name) ? memory_from(known[name]) : Memory{});
@@ -117,7 +118,7 @@ void Supervisor::changed()
     if (!recalled_) return;
     Json state;
     for (const auto& keeper : keepers_) state[keeper->daemon().name] = to_json(keeper->memory());
-    if (auto text = state.dump(2) + "\n"; text != written_) {
+    if (auto text = json_text(state, 2) + "\n"; text != written_) {
         if (const auto done = process::replace_file(file("state.json"), text); !done)
             log::error("{}: {}", file("state.json").string(), done.error().message());
         written_ = std::move(text);

@@ -66,21 +66,16 @@ void EventLoop::post(Function function)
 void EventLoop::run()
 {
     for (stopped_ = false; !stopped_;) {
-        count_ = wait();
-        ++turn_;
-        bool posted = false;
-        acted_ = 0;
-        for (const epoll_event& event : std::span(events_).first(static_cast<std::size_t>(count_))) {
-            if (event.data.ptr != nullptr)
-                static_cast<Watcher*>(event.data.ptr)->note(event.events);
-            else
-                posted = true;
+        if (acted_ == count_) { // else look() was told more after the last one had acted
+            count_ = acted_ = 0;
+            const bool forever = deferred_.empty() && alarm_at_ == TimePoint::max();
+            wait(deferred_.empty() && !forever ? alarm_at_ - Clock::now() : Duration(0), forever);
         }
         while (acted_ < count_) {
             void* const watcher = events_[static_cast<std::size_t>(acted_++)].data.ptr;
             if (watcher != nullptr) static_cast<Watcher*>(watcher)->act();
         }
-        if (posted) run_posted();
+        if (std::exchange(woken_, false)) run_posted();
         run_deferred();
         if (alarm_at_ != TimePoint::max() && Clock::now() >= alarm_at_) {
             alarm_at_ = TimePoint::max();
@@ -89,24 +84,37 @@ void EventLoop::run()
     }
 }
 
-int EventLoop::wait()
+void EventLoop::wait(Duration limit, bool forever)
 {
-    const bool forever = deferred_.empty() && alarm_at_ == TimePoint::max();
-    const Duration left = deferred_.empty() && !forever ? alarm_at_ - Clock::now() : Duration(0);
+    epoll_event* const into = events_.data() + count_;
+    const int room = most_events - count_;
     int count = -1;
     if (precise_) {
-        const timespec limit = to_timespec(left);
-        count = ::epoll_pwait2(epoll_.get(), events_.data(), most_events, forever ? nullptr : &limit, nullptr);
+        const timespec time = to_timespec(limit);
+        count = ::epoll_pwait2(epoll_.get(), into, room, forever ? nullptr : &time, nullptr);
         precise_ = count >= 0 || errno == EINTR; // an old kernel has no such call, a sandbox may forbid it
     }
     if (!precise_) {
         // Rounded up: an alarm that comes early would be asked for again at once. An hour: the argument is an int.
-        const auto limit = std::clamp<Duration>(left, Duration(0), std::chrono::hours(1));
-        count = ::epoll_wait(epoll_.get(), events_.data(), most_events,
-                             forever ? -1 : static_cast<int>(std::chrono::ceil<milliseconds>(limit).count()));
+        const auto time = std::clamp<Duration>(limit, Duration(0), std::chrono::hours(1));
+        count = ::epoll_wait(epoll_.get(), into, room,
+                             forever ? -1 : static_cast<int>(std::chrono::ceil<milliseconds>(time).count()));
     }
-    known_until_ = count < most_events ? Clock::now() : TimePoint::min();
-    return std::max(count, 0); // below: a signal
+    known_until_ = count < room ? Clock::now() : TimePoint::min();
+    ++looks_;
+    if (count < 0) return; // a signal
+    count_ += count;
+    for (const epoll_event& event : std::span(into, static_cast<std::size_t>(count))) {
+        if (event.data.ptr != nullptr)
+            static_cast<Watcher*>(event.data.ptr)->note(event.events);
+        else
+            woken_ = true;
+    }
+}
+
+void EventLoop::look()
+{
+    if (count_ < most_events) wait(Duration(0), false);
 }
 
 void EventLoop::run_posted()

@@ -70,15 +70,19 @@ public:
     void run();
     void stop() noexcept { stopped_ = true; } ///< from a function that the loop calls
 
-    /// The number of the present turn.
-    std::uint64_t turn() const noexcept { return turn_; }
-    /// Until when the watchers know what has happened to their sockets. TimePoint::min() in a turn with so many events
-    /// that some may be missing.
+    /// Asks within a turn what has happened since it began: the watchers note it at once, and act later in this turn.
+    void look();
+
+    /// How often the watchers have been told: at the beginning of each turn and by look().
+    std::uint64_t looks() const noexcept { return looks_; }
+    /// Until when the watchers know what has happened to their sockets. TimePoint::min() after so many events that some
+    /// may be missing.
     TimePoint known_until() const noexcept { return known_until_; }
 
 private:
     error_code add(int descriptor, Watcher& watcher, std::uint32_t events) noexcept;
-    int wait();
+    /// Adds what epoll_wait() tells to events_, and has it noted.
+    void wait(Duration limit, bool forever);
     void run_posted();
     void run_deferred();
 
@@ -90,7 +94,8 @@ private:
     std::array<epoll_event, most_events> events_{};
     int count_ = 0; ///< of events_ in this turn
     int acted_ = 0; ///< of them
-    std::uint64_t turn_ = 0;
+    std::uint64_t looks_ = 0;
+    bool woken_ = false; ///< functions were posted
     TimePoint known_until_{};
     std::vector<Function> deferred_;
     Function alarm_;

@@ -342,7 +342,7 @@ unsigned Exchange::running() const noexcept
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
     Upstream& up = *free_slot();
-    if (!fresh) up.stream = plane_.upstreams.take(backend, now);
+    if (!fresh) up.stream = plane_.upstreams.take(backend);
     const bool reused = up.stream != nullptr;
     if (reused)
         up.stream->listen(listener_);

@@ -87,6 +87,8 @@ public:
     /// The same for a connection on which another request is to be sent (RFC 9112 §9.2); what happened in the last
     /// moments may be missed, which any proxy may: it can also happen a moment later.
     virtual bool may_be_reused() { return is_quiet(); }
+    /// Whether may_be_reused() would say so without asking anybody.
+    virtual bool is_known_quiet() const { return false; }
 
     /// No more writes: the peer sees the end behind what was written.
     virtual void shutdown_send() noexcept = 0;

@@ -13,9 +13,9 @@
 namespace hotspare::balancer {
 namespace {
 
-/// How old the loop's knowledge of a socket may be when a request is to be sent on it: a long turn of a busy worker.
-/// Beyond that, and for a socket that was read in the present turn, the kernel is asked.
-constexpr Duration fresh_enough = milliseconds(1);
+/// How old the loop's knowledge of a socket may be when a request is to be sent on it. Beyond that, and for a socket
+/// that was read since, the kernel is asked.
+constexpr Duration fresh_enough = microseconds(200);
 
 bool would_block() noexcept
 {
@@ -171,7 +171,7 @@ IoResult TcpStream::nothing_to_read() noexcept
 IoResult TcpStream::read(std::span<char> into)
 {
     if (!readable_) return nothing_to_read();
-    read_turn_ = loop_.turn();
+    read_look_ = loop_.looks();
     for (;;) {
         const auto n = ::recv(socket_.get(), into.data(), into.size(), 0);
         if (n > 0) {
@@ -188,7 +188,7 @@ IoResult TcpStream::read(std::span<char> into)
 IoResult TcpStream::peek(std::span<char> into)
 {
     if (!readable_) return nothing_to_read();
-    read_turn_ = loop_.turn();
+    read_look_ = loop_.looks();
     for (;;) {
         const auto n = ::recv(socket_.get(), into.data(), into.size(), MSG_PEEK);
         if (n > 0) return {Io::done, static_cast<std::size_t>(n)};
@@ -232,10 +232,17 @@ IoResult TcpStream::write(std::span<const char> from)
     }
 }
 
+bool TcpStream::is_known_quiet() const
+{
+    return !readable_ && read_look_ != loop_.looks() && Clock::now() < loop_.known_until() + fresh_enough;
+}
+
 bool TcpStream::may_be_reused()
 {
-    const bool known = read_turn_ != loop_.turn() && Clock::now() < loop_.known_until() + fresh_enough;
-    return known ? !readable_ : is_quiet();
+    if (is_known_quiet()) return true;
+    if (readable_) return is_quiet(); // as if it had been told so
+    loop_.look();                     // which other connections of this turn profit from
+    return is_known_quiet() || (!readable_ && is_quiet());
 }
 
 bool TcpStream::is_quiet()

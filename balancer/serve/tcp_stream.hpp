@@ -40,6 +40,7 @@ public:
     void await_break() override;
     bool is_quiet() override;
     bool may_be_reused() override;
+    bool is_known_quiet() const override;
     void shutdown_send() noexcept override;
     void close(bool reset = false) noexcept override;
 
@@ -57,7 +58,7 @@ private:
     EventLoop& loop_;
     Fd socket_;
     std::vector<Endpoint> further_; ///< still to try, the last one first
-    std::uint64_t read_turn_ = 0;   ///< of the loop, when it was last read
+    std::uint64_t read_look_ = 0;   ///< the loop's latest look when it was last read
     bool read_wanted_ = false;
     bool write_wanted_ = false;
     bool break_wanted_ = false;

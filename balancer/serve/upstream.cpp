@@ -5,9 +5,6 @@
 namespace hotspare::balancer {
 namespace {
 
-/// As long as what the loop knows of an idle connection counts as fresh: whatever came by then has been told.
-constexpr Duration enough_rest = milliseconds(1);
-
 } // namespace
 
 UpstreamPools::UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses,
@@ -22,14 +19,13 @@ UpstreamPools::~UpstreamPools()
     close_all();
 }
 
-Stream::Ptr UpstreamPools::take(BackendIndex backend, TimePoint now)
+Stream::Ptr UpstreamPools::take(BackendIndex backend)
 {
     auto& idle = idle_[backend];
     while (!idle.empty()) {
-        auto next = std::partition_point(idle.begin(), idle.end(),
-                                         [now](const Idle& entry) { return entry.since + enough_rest <= now; });
-        if (next == idle.begin()) next = idle.end();
-        --next;
+        const auto known =
+            std::find_if(idle.rbegin(), idle.rend(), [](const Idle& entry) { return entry.stream->is_known_quiet(); });
+        const auto next = known != idle.rend() ? std::prev(known.base()) : std::prev(idle.end());
         Stream::Ptr stream = std::move(next->stream);
         idle.erase(next);
         counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));

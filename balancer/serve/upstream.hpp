@@ -1,10 +1,10 @@
 // One worker's keep-alive connections to the backends.
 //
 // An idle connection is watched: when the backend closes it or sends something, it leaves the pool. Before one goes out
-// it is looked at once more, because the event loop may hold that event behind the request's: bytes from before
-// a request are not its response (RFC 9112 §9.2), and a response that a backend sends twice must not reach another
-// client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is closed;
-// but where there is a choice, one that has rested: bytes that a backend sends behind a response come a moment later.
+// it must be known to be quiet still, because the event loop may hold that event behind the request's: bytes from
+// before a request are not its response (RFC 9112 §9.2), and a response that a backend sends twice must not reach
+// another client. The most recently used connection goes out first, so that the surplus of a busy moment ages and is
+// closed; but where there is a choice, one that is known to be quiet without a question to the kernel.
 //
 // Thread: its worker's. Owner: the Worker.
 #pragma once
@@ -40,7 +40,7 @@ public:
     void set_addresses(BackendIndex backend, Addresses addresses) { addresses_[backend] = std::move(addresses); }
 
     /// An idle connection to `backend` that is open and has nothing to read, or null.
-    Stream::Ptr take(BackendIndex backend, TimePoint now);
+    Stream::Ptr take(BackendIndex backend);
 
     /// A new connection, connecting. The caller becomes its listener.
     Stream::Ptr connect(BackendIndex backend, StreamListener& listener);

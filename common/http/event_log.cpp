@@ -1,5 +1,7 @@
 #include "common/http/event_log.hpp"
 
+#include "common/json_document.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -22,7 +24,7 @@ const LogEntry& EventLog::append(std::string kind, nlohmann::json event, std::st
     entry.id = fmt::format("{}-{}", origin_, entry.number);
     entry.kind = std::move(kind);
     event["id"] = entry.id;
-    entry.json = event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    entry.json = json_text(event);
     entry.text = std::move(text);
     entries_.push_back(std::move(entry));
     if (entries_.size() > capacity_) entries_.pop_front();

@@ -21,15 +21,18 @@ std::string_view view(beast::string_view text)
     return {text.data(), text.size()};
 }
 
-/// A client's invalid UTF-8 may come back in a message of ours; it must not turn the answer into an exception.
-template <class Value> std::string line_of(const Value& json)
-{
-    return json.dump(-1, ' ', false, Value::error_handler_t::replace) + '\n';
-}
-
 std::string version_of(unsigned version)
 {
     return fmt::format("HTTP/{}.{}", version / 10, version % 10);
+}
+
+Problem to_problem(const MalformedJson& wrong)
+{
+    if (wrong.byte == 0) return {400, fmt::format("the body is not valid JSON: {}", wrong.what)};
+    return {400,
+            fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", wrong.line, wrong.column,
+                        wrong.byte, wrong.what),
+            {{"line", wrong.line}, {"column", wrong.column}, {"byte", wrong.byte}}};
 }
 
 /// By hand: Beast's serializer, which can also do it piece by piece, takes seconds to compile.
@@ -110,12 +113,12 @@ std::string_view Response::header(std::string_view name) const
 
 Response json_response(unsigned status, const Json& body)
 {
-    return Response(status, line_of(body), "application/json");
+    return Response(status, json_text(body) + '\n', "application/json");
 }
 
 Response json_response(unsigned status, const nlohmann::ordered_json& body)
 {
-    return Response(status, line_of(body), "application/json");
+    return Response(status, json_text(body) + '\n', "application/json");
 }
 
 Response text_response(unsigned status, std::string body, std::string_view content_type)
@@ -137,7 +140,7 @@ std::string problem_document(const Problem& what, std::string_view request_id)
                                 {"request_id", request_id}};
     for (const auto& [name, value] : what.members)
         std::visit([&member = body[name]](const auto& known) { member = known; }, value);
-    return line_of(body);
+    return json_text(body) + '\n';
 }
 
 Response problem(const Problem& what, std::string_view request_id)
@@ -150,22 +153,20 @@ Response problem(const Request& request, unsigned status, std::string detail, Pr
     return problem(Problem{status, std::move(detail), std::move(members)}, request.id);
 }
 
+boost::system::result<Json, Problem> parse_json(std::string_view text)
+{
+    if (text.empty()) return Problem{400, "the body is empty, expected JSON"};
+    std::optional<MalformedJson> wrong;
+    auto json = read_json_document(text, &wrong);
+    if (wrong) return to_problem(*wrong);
+    return boost::system::result<Json, Problem>(boost::system::in_place_value, std::move(json));
+}
+
 std::optional<Problem> check_json(std::string_view text)
 {
     if (text.empty()) return Problem{400, "the body is empty, expected JSON"};
-    const auto wrong = check_json_document(text);
-    if (!wrong) return std::nullopt;
-    if (wrong->byte == 0) return Problem{400, fmt::format("the body is not valid JSON: {}", wrong->what)};
-    return Problem{400,
-                   fmt::format("the body is not valid JSON at line {}, column {} (byte {}): {}", wrong->line,
-                               wrong->column, wrong->byte, wrong->what),
-                   {{"line", wrong->line}, {"column", wrong->column}, {"byte", wrong->byte}}};
-}
-
-boost::system::result<Json, Problem> parse_json(std::string_view text)
-{
-    if (auto wrong = check_json(text)) return *std::move(wrong);
-    return boost::system::result<Json, Problem>(boost::system::in_place_value, Json::parse(text));
+    if (const auto wrong = check_json_document(text)) return to_problem(*wrong);
+    return std::nullopt;
 }
 
 std::string serialize(const Request& request)

@@ -13,7 +13,8 @@ namespace hotspare::http {
 namespace {
 
 namespace websocket = beast::websocket;
-using WebSocketStream = websocket::stream<tcp::socket&>;
+/// Without permessage-deflate (RFC 7692), whose window would cost every client more memory than its backlog.
+using WebSocketStream = websocket::stream<tcp::socket&, false>;
 
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 

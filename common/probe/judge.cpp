@@ -50,7 +50,7 @@ std::string missing_field(std::string_view text, std::string_view expected)
     if (!body.is_object()) return "its body is not a JSON object";
     const auto found = body.find(field);
     if (found == body.end()) return fmt::format("its body has no field '{}'", field);
-    const std::string actual = found->is_string() ? found->get<std::string>() : found->dump();
+    const std::string actual = found->is_string() ? found->get<std::string>() : json_text(*found);
     if (actual != value) return fmt::format("its {} is '{}', not '{}'", field, actual.substr(0, longest_value), value);
     return {};
 }

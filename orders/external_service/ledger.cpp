@@ -1,6 +1,7 @@
 #include "orders/external_service/ledger.hpp"
 
 #include "common/error.hpp"
+#include "common/json_document.hpp"
 #include "common/log.hpp"
 #include "orders/external_service/validation.hpp"
 
@@ -36,13 +37,13 @@ std::string to_line(const LedgerEntry& entry)
     line["at_ms"] = entry.effect.at_ms;
     line["stock"] = entry.effect.stock;
     line["body"] = boost::uuids::to_string(entry.effect.body);
-    return line.dump() + '\n';
+    return json_text(line) + '\n';
 }
 
 /// Throws std::exception when the line is not one of ours.
 LedgerEntry from_line(std::string_view line)
 {
-    const auto json = Json::parse(line);
+    const auto json = read_json_document(line);
     LedgerEntry entry;
     if (!json.at("key").is_null()) entry.key = json["key"].get<std::string>();
     json.at("order_id").get_to(entry.order_id);

@@ -1,6 +1,7 @@
 #include "orders/monitor_service/service.hpp"
 
 #include "common/http/address.hpp"
+#include "common/json_document.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
@@ -36,7 +37,7 @@ struct Complaint {
 };
 std::optional<Complaint> complaint_of(const std::string& answer)
 {
-    const auto body = Json::parse(answer, nullptr, false);
+    const auto body = read_json_document(answer);
     const auto text = [&](const char* key) {
         const auto found = body.is_object() ? body.find(key) : body.end();
         return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -54,7 +55,7 @@ std::optional<Complaint> complaint_of(const std::string& answer)
 /// Whether a worker says that an operator has paused it; nothing if the service is none.
 std::optional<bool> paused_of(const std::string& answer)
 {
-    const auto body = Json::parse(answer, nullptr, false);
+    const auto body = read_json_document(answer);
     const auto found = body.is_object() ? body.find("paused") : body.end();
     if (!body.is_object() || found == body.end() || !found->is_boolean()) return std::nullopt;
     return found->get<bool>();

@@ -1,5 +1,6 @@
 #include "orders/order_service/postgres_store.hpp"
 
+#include "common/json_document.hpp"
 #include "common/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -260,11 +261,6 @@ std::string storable(std::string text)
     return text;
 }
 
-std::string to_text(const Json& json)
-{
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Creation compare(Record record, const NewOrder& what, Creation::Kind otherwise)
 {
     const auto kind = record.order.what == what ? Creation::Kind::repeated : otherwise;
@@ -460,7 +456,7 @@ asio::awaitable<result<PostgresStore::Locked>> PostgresStore::lock(Connection& c
 {
     std::vector<Command> commands;
     commands.push_back({begin_sql});
-    commands.push_back({lock_sql, {now(), to_text(Json(order_ids))}});
+    commands.push_back({lock_sql, {now(), json_text(Json(order_ids))}});
     const auto rows = co_await connection.run(std::move(commands), until);
     if (!rows) co_return failure(connection, rows.error());
     auto locked = read_locked(rows->at(1));
@@ -495,8 +491,8 @@ asio::awaitable<result<void>> PostgresStore::save(Connection& connection, TimePo
                           {"tried", record.tried ? Json(to_ms(*record.tried)) : Json()}});
     }
     std::vector<Command> commands;
-    if (!orders.empty()) commands.push_back({save_sql, {to_text(orders)}});
-    if (!events.empty()) commands.push_back({add_events_sql, {to_text(events)}});
+    if (!orders.empty()) commands.push_back({save_sql, {json_text(orders)}});
+    if (!events.empty()) commands.push_back({add_events_sql, {json_text(events)}});
     if (locked.counts != Counts{}) {
         commands.push_back({count_sql, {}});
         for (const auto count : locked.counts) commands.back().parameters.emplace_back(std::to_string(count));

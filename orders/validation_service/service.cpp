@@ -266,8 +266,7 @@ asio::awaitable<void> ValidationService::show()
 asio::awaitable<ValidationService::OrdersAnswer> ValidationService::ask_orders(std::string path, http::Json body,
                                                                                Duration deadline)
 {
-    auto request = http::make_request(verb::post, path, body.dump(-1, ' ', false, http::Json::error_handler_t::replace),
-                                      "application/json");
+    auto request = http::make_request(verb::post, path, json_text(body), "application/json");
     const auto answer = co_await orders_.send(std::move(request), {.deadline = deadline, .max_body = largest_answer});
     std::string trouble;
     bool refused = false;

@@ -61,7 +61,7 @@ std::string validation_key(const std::string& order_id, const std::string& gener
 
 std::string validation_body(const NewOrder& order)
 {
-    return Json{{"order_id", order.order_id}, {"product", order.product}, {"quantity", order.quantity}}.dump();
+    return json_text(Json{{"order_id", order.order_id}, {"product", order.product}, {"quantity", order.quantity}});
 }
 
 CallEnd judge_answer(const result<ValidatorAnswer>& answer, const std::string& order_id, WallTime wall)

@@ -105,6 +105,39 @@ TEST(EventLoop, TellsOfAListenerInEachTurnWhileConnectionsWait)
     EXPECT_EQ(acceptor.told, 3) << "watched again";
 }
 
+/// Also outside of the watchers' own turn, as in a function that was deferred: an edge is told only once.
+TEST(EventLoop, LosesNothingThatALookHasFound)
+{
+    EventLoop loop;
+    const test::Fd listening = test::listen_loopback(0);
+    const test::Fd far = test::connect_loopback(test::local_port(listening));
+    const Fd near(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    struct Counting : EventLoop::Watcher {
+        explicit Counting(EventLoop& owner) : loop(owner) {}
+        void note(std::uint32_t events) override { noted += (events & EPOLLIN) != 0; }
+        void act() override
+        {
+            if (noted == 0) return; // that it takes bytes
+            acted = true;
+            loop.stop();
+        }
+        EventLoop& loop;
+        int noted = 0;
+        bool acted = false;
+    } watcher(loop);
+    ASSERT_FALSE(loop.watch(near.get(), watcher));
+    loop.defer([&] {
+        ASSERT_TRUE(test::send_all(far, "x"));
+        loop.look();
+        EXPECT_EQ(watcher.noted, 1);
+        EXPECT_FALSE(watcher.acted);
+    });
+    loop.run();
+    EXPECT_TRUE(watcher.acted);
+    EXPECT_EQ(watcher.noted, 1);
+    loop.unwatch(near.get(), watcher);
+}
+
 TEST(EventLoop, SaysWhyItCannotWatch)
 {
     EventLoop loop;

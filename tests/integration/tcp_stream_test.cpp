@@ -306,13 +306,42 @@ TEST_F(ConnectedStream, MayNotBeReusedOnceTheLoopHasTold)
     EXPECT_EQ(read(), Io::done);
     EXPECT_TRUE(stream->may_be_reused());
     send("y");
-    EXPECT_FALSE(stream->may_be_reused()) << "it was read in this turn, so the kernel is asked";
+    await();
+    EXPECT_EQ(read(), Io::done);
+    send("z");
+    EXPECT_FALSE(stream->may_be_reused()) << "it was read since the loop was told, so the kernel is asked";
     run_once(loop);
     EXPECT_FALSE(stream->may_be_reused());
     EXPECT_EQ(read(), Io::done);
     end();
     run_once(loop);
     EXPECT_FALSE(stream->may_be_reused());
+}
+
+/// A look at one connection that was read in this turn serves the others.
+TEST_F(ConnectedStream, OneLookTellsOfAllConnections)
+{
+    const test::Fd listening = test::listen_loopback(0);
+    const test::Fd far = test::connect_loopback(test::local_port(listening));
+    const auto other =
+        TcpStream::adopt(loop, Fd(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+    run_once(loop);
+    std::array<char, 8> into;
+    send("x");
+    ASSERT_TRUE(test::send_all(far, "x"));
+    await();
+    EXPECT_EQ(read(), Io::done);
+    EXPECT_EQ(other->read(into).io, Io::done);
+    EXPECT_FALSE(stream->is_known_quiet());
+    EXPECT_FALSE(other->is_known_quiet());
+
+    ASSERT_TRUE(test::send_all(far, "unasked"));
+    EXPECT_TRUE(stream->may_be_reused());
+    EXPECT_TRUE(stream->is_known_quiet());
+    EXPECT_FALSE(other->is_known_quiet());
+    EXPECT_FALSE(other->may_be_reused());
+    run_once(loop);
+    EXPECT_EQ(other->read(into).io, Io::done) << "what the look was told is not lost";
 }
 
 /// The one that acts first in a turn knows what has happened to the others: a request must not go out on a connection

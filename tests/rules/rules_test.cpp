@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -50,8 +51,10 @@ TEST(Rules, PureFilesArePure)
     for (const char* required : {"balancer/decide/failover", "balancer/decide/attempt", "balancer/decide/routing"})
         EXPECT_TRUE(pure.contains(required)) << required << ".hpp does not say that it is PURE";
     for (const SourceFile& file : house().files()) {
-        const bool all_pure = file.path.starts_with("common/resilience/") || file.path.starts_with("monitor/decide/");
-        if (!all_pure || !file.path.ends_with(".hpp")) continue;
+        static constexpr std::array pure_folders{"common/resilience/", "experiment/record/", "experiment/judge/",
+                                                 "experiment/report/", "monitor/decide/"};
+        const auto holds = [&](const char* folder) { return file.path.starts_with(folder); };
+        if (!file.path.ends_with(".hpp") || std::ranges::none_of(pure_folders, holds)) continue;
         const std::string name = file.path.substr(0, file.path.size() - 4);
         EXPECT_TRUE(pure.contains(name)) << file.path << " does not say that it is PURE";
     }
@@ -76,6 +79,12 @@ TEST(Rules, TheArchitectureDiagramAgreesWithTheCode)
 {
     ASSERT_TRUE(exists("docs/architecture.md"));
     expect_none(include_diagram(house(), "docs/architecture.md"));
+}
+
+TEST(Rules, RoomsIncludeEachOtherAsTheArchitectureSays)
+{
+    for (const char* folder : {"balancer", "experiment"})
+        expect_none(room_diagram(house(), "docs/architecture.md", folder));
 }
 
 TEST(Rules, FailureModesNameExistingTests)
@@ -172,11 +181,13 @@ TEST(Rules, EveryMetricOfTheBalancerIsDocumentedAndNoOther)
 }
 
 /// Commands that speak to a running system are executed by tests/system/readme_test.cpp, those of run.sh by
-/// run_sh_test.cpp; what is left must be one of the few that the build itself has just executed.
+/// run_sh_*test.cpp; what is left must be one of the few that the build itself has just executed.
 TEST(Rules, EveryReadmeCommandIsExecutedByATest)
 {
     ASSERT_TRUE(exists("README.md"));
-    const std::string run_sh_test = house().read("tests/system/run_sh_test.cpp");
+    std::string run_sh_tests;
+    for (const SourceFile& source : house().files())
+        if (source.path.starts_with("tests/system/run_sh_")) run_sh_tests += source.text;
     const std::string readme_test = house().read("tests/system/readme_test.cpp");
     static const std::regex run_sh(R"re(\./run\.sh(?: +(\w+)(?: +([\w-]+))?.*)?)re");
     static const std::regex executed_by_the_build(
@@ -186,8 +197,8 @@ TEST(Rules, EveryReadmeCommandIsExecutedByATest)
     for (const std::string& command : commands) {
         std::smatch m;
         if (std::regex_match(command, m, run_sh)) {
-            EXPECT_NE(run_sh_test.find("\"" + m[1].str()), std::string::npos)
-                << command << " is not in run_sh_test.cpp";
+            EXPECT_NE(run_sh_tests.find("\"" + m[1].str()), std::string::npos)
+                << command << " is in no run_sh_*test.cpp";
         } else if (command.find("curl ") != std::string::npos) {
             EXPECT_FALSE(readme_test.empty());
         } else {
@@ -239,37 +250,65 @@ TEST_F(Forged, IncludeDirections)
     expect_one(include_directions(tree()), "tests/support/s.hpp:1: ");
 }
 
-TEST_F(Forged, RoomsOfTheBalancerMeetOnlyInMain)
+TEST_F(Forged, Rooms)
 {
     for (const char* header : {"decide/d", "serve/s", "control/c", "top"})
         file(std::string("balancer/") + header + ".hpp", "// H.\n#pragma once\n");
     file("balancer/main.cpp", "#include \"balancer/serve/s.hpp\"\n#include \"balancer/control/c.hpp\"\n");
     file("balancer/serve/s.cpp",
          "#include \"balancer/serve/s.hpp\"\n#include \"balancer/decide/d.hpp\"\n#include \"balancer/top.hpp\"\n");
-    EXPECT_EQ(include_directions(tree()), Violations{});
-    const auto forbidden = [&](const std::string& from, const std::string& to) {
+    file("balancer/control/c.cpp", "#include \"balancer/decide/d.hpp\"\n#include \"common/x.hpp\"\n");
+    file("balancer/decide/d.cpp", "#include \"balancer/top.hpp\"\n");
+    file("balancer/top.cpp", "#include \"balancer/decide/d.hpp\"\n");
+    // Of another folder, and nothing to do with it.
+    file("experiment/load/x.cpp", "#include \"experiment/judge/y.hpp\"\n");
+    const std::string diagram =
+        "```mermaid\ngraph TD\n  %% rooms of balancer\n  serve --> decide\n  control[control/] --> decide\n";
+    file("d.md", diagram + "```\n");
+    const auto violations = [&] { return room_diagram(tree(), "d.md", "balancer"); };
+    EXPECT_EQ(violations(), Violations{});
+
+    // The code has more than the diagram.
+    const auto forbidden = [&](const std::string& from, const std::string& to, const std::string& what) {
         file(from, "#include \"" + to + "\"\n");
-        expect_one(include_directions(tree()), from + ":1: ");
+        expect_one(violations(), what);
         file(from, "");
     };
-    forbidden("balancer/serve/x.cpp", "balancer/control/c.hpp");
-    forbidden("balancer/control/x.cpp", "balancer/serve/s.hpp");
-    forbidden("balancer/decide/x.cpp", "balancer/serve/s.hpp");
-    forbidden("balancer/decide/x.cpp", "balancer/control/c.hpp");
-    forbidden("balancer/x.cpp", "balancer/control/c.hpp");
+    forbidden("balancer/serve/x.cpp", "balancer/control/c.hpp",
+              "the diagram lacks serve --> control (balancer/serve/x");
+    forbidden("balancer/control/x.cpp", "balancer/serve/s.hpp",
+              "the diagram lacks control --> serve (balancer/control/");
+    forbidden("balancer/decide/x.cpp", "balancer/serve/s.hpp", "the diagram lacks decide --> serve (balancer/decide/x");
+    forbidden("balancer/x.cpp", "balancer/control/c.hpp", "balancer/x.cpp:1: every room may include balancer/x.cpp");
+    file("balancer/attic/a.cpp", "");
+    expect_one(violations(), "no node for attic (balancer/attic/a.cpp)");
+    std::filesystem::remove(dir_.path() / "balancer/attic/a.cpp");
+
+    // The diagram has more than the code.
+    file("d.md", diagram + "  control --> serve\n```\n");
+    expect_one(violations(), "nothing like control --> serve");
+
+    // They agree, and there is a cycle.
+    file("d.md", diagram + "  decide --> control\n```\n");
+    file("balancer/decide/x.cpp", "#include \"balancer/control/c.hpp\"\n");
+    file("balancer/top.cpp", "");
+    expect_one(violations(), "a cycle through control --> decide");
+
+    expect_one(room_diagram(tree(), "d.md", "experiment"), "%% rooms of experiment");
 }
 
-TEST_F(Forged, DecisionsOfTheMonitorKnowNoOtherRoom)
+TEST_F(Forged, FilesAboveTheRoomsAreANodeIfItIsDrawn)
 {
-    for (const char* header : {"common/a", "monitor/decide/d", "monitor/history/h", "monitor/top"})
-        file(std::string(header) + ".hpp", "// H.\n#pragma once\n");
-    file("monitor/history/x.cpp", "#include \"monitor/decide/d.hpp\"\n#include \"monitor/top.hpp\"\n");
-    file("monitor/decide/x.cpp", "#include \"monitor/decide/d.hpp\"\n#include \"common/a.hpp\"\n");
-    EXPECT_EQ(include_directions(tree()), Violations{});
-    for (const char* shell : {"monitor/history/h.hpp", "monitor/top.hpp"}) {
-        file("monitor/decide/x.cpp", std::string("#include \"") + shell + "\"\n");
-        expect_one(include_directions(tree()), "monitor/decide/x.cpp:1: ");
-    }
+    file("experiment/load/l.hpp", "// L.\n#pragma once\n");
+    file("experiment/top.hpp", "// T.\n#pragma once\n#include \"experiment/load/l.hpp\"\n");
+    const std::string diagram = "```mermaid\ngraph TD\n  %% rooms of experiment\n  experiment --> load\n";
+    file("d.md", diagram + "```\n");
+    const auto violations = [&] { return room_diagram(tree(), "d.md", "experiment"); };
+    EXPECT_EQ(violations(), Violations{});
+    file("experiment/load/l.cpp", "#include \"experiment/top.hpp\"\n");
+    expect_one(violations(), "the diagram lacks load --> experiment (experiment/load/l.cpp:1: experiment/top.hpp)");
+    file("d.md", diagram + "  load --> experiment\n```\n");
+    expect_one(violations(), "a cycle through experiment --> load");
 }
 
 TEST_F(Forged, Purity)

@@ -8,9 +8,11 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <regex>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 namespace hotspare::rules {
 namespace {
@@ -148,27 +150,6 @@ std::vector<Include> includes_of(const SourceFile& file)
     return found;
 }
 
-namespace {
-
-/// "balancer/decide" of "balancer/decide/failover.hpp"; empty of a file directly in its folder.
-std::string room_of(const std::string& path)
-{
-    const auto first = path.find('/');
-    const auto second = first == std::string::npos ? first : path.find('/', first + 1);
-    return second == std::string::npos ? std::string() : path.substr(0, second);
-}
-
-/// Decisions know no other room of their folder. Within balancer/, `serve` and `control` meet only in main.
-bool rooms_allow(const std::string& from, const std::string& to)
-{
-    if (from.starts_with("monitor/decide/")) return room_of(to) == "monitor/decide";
-    if (!from.starts_with("balancer/") || from == "balancer/main.cpp") return true;
-    const std::string target = room_of(to);
-    return target.empty() || target == room_of(from) || target == "balancer/decide";
-}
-
-} // namespace
-
 Violations include_directions(const SourceTree& tree)
 {
     Violations violations;
@@ -192,7 +173,7 @@ Violations include_directions(const SourceTree& tree)
             const bool allowed =
                 support ? include.what.starts_with("tests/support/") || include.what.starts_with("common/process/")
                 : folder == "tests" ? true
-                                    : target == "common" || (target == folder && rooms_allow(file.path, include.what));
+                                    : target == "common" || target == folder;
             if (!allowed)
                 violations.push_back(at(file, include.line) + file.path + " must not include " + include.what);
         }
@@ -200,9 +181,18 @@ Violations include_directions(const SourceTree& tree)
     return violations;
 }
 
-Violations include_diagram(const SourceTree& tree, const std::string& document)
+namespace {
+
+using Edges = std::set<std::pair<std::string, std::string>>;
+
+struct Diagram {
+    std::set<std::string> nodes;
+    Edges edges; ///< between names of nodes
+};
+
+/// All mermaid blocks of `text` that have the line `%% MARK`, as one; nothing if there is none.
+std::optional<Diagram> diagram_in(const std::string& text, const std::string& mark)
 {
-    const std::string text = tree.read(document);
     static const std::regex node(R"re((\w+)\s*(?:[\[\(\{]+"?([^"\]\)\}]+)"?[\]\)\}]+)?)re");
     static const std::regex edge(R"re(^\s*(\w+\s*(?:[\[\(\{][^>]*[\]\)\}])?)\s*--+>\s*(\w+.*)$)re");
 
@@ -210,7 +200,7 @@ Violations include_diagram(const SourceTree& tree, const std::string& document)
     bool marked = false;
     bool seen = false;
     std::map<std::string, std::string> names; // id -> path
-    std::set<std::pair<std::string, std::string>> drawn_ids;
+    Edges drawn_ids;
     const auto learn = [&](const std::string& text_of_node) {
         std::smatch m;
         if (!std::regex_search(text_of_node, m, node)) return std::string();
@@ -230,7 +220,7 @@ Violations include_diagram(const SourceTree& tree, const std::string& document)
             continue;
         }
         if (!in_block) continue;
-        if (line.find("%% includes") != std::string::npos) {
+        if (trim(line) == "%% " + mark) {
             seen = marked = true;
             continue;
         }
@@ -244,23 +234,53 @@ Violations include_diagram(const SourceTree& tree, const std::string& document)
             learn(line);
         }
     }
-    if (!seen) return {document + ": no mermaid diagram with the line `%% includes`, whose edges are `a --> b`"};
+    if (!seen) return std::nullopt;
+    Diagram diagram;
+    for (const auto& [id, name] : names) diagram.nodes.insert(name);
+    for (const auto& [from, to] : drawn_ids) diagram.edges.emplace(names[from], names[to]);
+    return diagram;
+}
 
-    std::set<std::string> nodes;
-    for (const auto& [id, name] : names) nodes.insert(name);
-    std::set<std::pair<std::string, std::string>> drawn;
-    for (const auto& [from, to] : drawn_ids) drawn.emplace(names[from], names[to]);
+/// Edges of the code, each with an include that makes it.
+using InCode = std::map<std::pair<std::string, std::string>, std::string>;
+
+/// What is drawn and not in the code, or the other way round; `place` begins each sentence.
+void compare(const std::string& place, const Edges& drawn, const InCode& in_code, Violations& violations)
+{
+    for (const auto& [pair, example] : in_code)
+        if (!drawn.contains(pair))
+            violations.push_back(place + "the diagram lacks " + pair.first + " --> " + pair.second + " (" + example +
+                                 ")");
+    for (const auto& pair : drawn)
+        if (!in_code.contains(pair))
+            violations.push_back(place + "the code has nothing like " + pair.first + " --> " + pair.second);
+}
+
+/// "decide" of "balancer/decide/failover.hpp"; "balancer" of a file straight in that folder.
+std::string room_of(const std::string& path)
+{
+    const auto first = path.find('/');
+    const auto second = path.find('/', first + 1);
+    return second == std::string::npos ? path.substr(0, first) : path.substr(first + 1, second - first - 1);
+}
+
+} // namespace
+
+Violations include_diagram(const SourceTree& tree, const std::string& document)
+{
+    const auto diagram = diagram_in(tree.read(document), "includes");
+    if (!diagram) return {document + ": no mermaid diagram with the line `%% includes`, whose edges are `a --> b`"};
 
     // A file belongs to the most specific node that holds it.
     const auto node_of = [&](const std::string& path) {
         std::string best;
-        for (const std::string& name : nodes)
+        for (const std::string& name : diagram->nodes)
             if ((path.starts_with(name + "/") || without_extension(path) == name) && name.size() > best.size())
                 best = name;
         return best;
     };
     Violations violations;
-    std::map<std::pair<std::string, std::string>, std::string> in_code;
+    InCode in_code;
     for (const SourceFile& file : tree.files()) {
         if (file.path.starts_with("tests/") || file.path.starts_with("bench/")) continue;
         const std::string from = node_of(file.path);
@@ -273,13 +293,57 @@ Violations include_diagram(const SourceTree& tree, const std::string& document)
             if (!to.empty() && to != from) in_code.try_emplace({from, to}, at(file, include.line) + include.what);
         }
     }
-    for (const auto& [pair, example] : in_code)
-        if (!drawn.contains(pair))
-            violations.push_back(document + ": the diagram lacks " + pair.first + " --> " + pair.second + " (" +
-                                 example + ")");
-    for (const auto& pair : drawn)
-        if (!in_code.contains(pair))
-            violations.push_back(document + ": the code has nothing like " + pair.first + " --> " + pair.second);
+    compare(document + ": ", diagram->edges, in_code, violations);
+    return violations;
+}
+
+Violations room_diagram(const SourceTree& tree, const std::string& document, const std::string& folder)
+{
+    const std::string mark = "rooms of " + folder;
+    const auto diagram = diagram_in(tree.read(document), mark);
+    if (!diagram) return {document + ": no mermaid diagram with the line `%% " + mark + "`, whose edges are `a --> b`"};
+    const std::string place = document + ": " + mark + ": ";
+
+    const bool top_is_a_node = diagram->nodes.contains(folder);
+    std::set<std::string> including; // rooms that include others
+    for (const auto& [from, to] : diagram->edges) including.insert(from);
+    Violations violations;
+    InCode in_code;
+    std::set<std::string> without_node;
+    for (const SourceFile& file : tree.files()) {
+        if (!file.path.starts_with(folder + "/") || file.path == folder + "/main.cpp") continue;
+        const std::string from = room_of(file.path);
+        const bool common_ground = from == folder && !top_is_a_node;
+        if (!common_ground && !diagram->nodes.contains(from) && without_node.insert(from).second)
+            violations.push_back(place + "the diagram has no node for " + from + " (" + file.path + ")");
+        for (const Include& include : includes_of(file)) {
+            if (!include.quoted || !include.what.starts_with(folder + "/")) continue;
+            const std::string to = room_of(include.what);
+            if (to == from || (to == folder && !top_is_a_node)) continue;
+            if (!common_ground)
+                in_code.try_emplace({from, to}, at(file, include.line) + include.what);
+            else if (including.contains(to))
+                violations.push_back(at(file, include.line) + "every room may include " + file.path +
+                                     ", so it must not include " + include.what);
+        }
+    }
+    compare(place, diagram->edges, in_code, violations);
+
+    // Takes away, again and again, the edges into rooms that include none of those left and out of rooms that none of
+    // those left includes: what stays is in a cycle, or between two.
+    Edges left = diagram->edges;
+    for (std::size_t before = left.size() + 1; left.size() < before;) {
+        before = left.size();
+        std::set<std::string> from, to;
+        for (const auto& pair : left) {
+            from.insert(pair.first);
+            to.insert(pair.second);
+        }
+        std::erase_if(left, [&](const auto& pair) { return !from.contains(pair.second) || !to.contains(pair.first); });
+    }
+    if (!left.empty())
+        violations.push_back(place + "the diagram has a cycle through " + left.begin()->first + " --> " +
+                             left.begin()->second);
     return violations;
 }
 

@@ -44,12 +44,15 @@ using Violations = std::vector<std::string>;
 
 std::vector<Include> includes_of(const SourceFile& file);
 
-/// common/ includes nothing of the suite, a program only itself and common/, the test support only itself. Of the
-/// balancer's rooms only main includes all; the others include themselves, decide/, and what lies above the rooms.
-/// monitor/decide/ includes of its folder only itself.
+/// common/ includes nothing of the suite, a program only itself and common/, the test support only itself.
 Violations include_directions(const SourceTree& tree);
 /// The mermaid diagram marked `%% includes` in `document` shows exactly the edges that the code has.
 Violations include_diagram(const SourceTree& tree, const std::string& document);
+/// The same of the rooms of a folder, which are the folders in it: the diagram marked `%% rooms of FOLDER` has a node
+/// for each of them, its edges are exactly those that the code has, and they form no cycle. FOLDER/main.cpp includes
+/// what it likes. The other files straight in the folder are a node named FOLDER, if it is drawn; if not, every room
+/// may include them, and they include no room that includes another.
+Violations room_diagram(const SourceTree& tree, const std::string& document, const std::string& folder);
 
 /// Paths without extension of the files that say of themselves that they are PURE.
 std::set<std::string> pure_files(const SourceTree& tree);

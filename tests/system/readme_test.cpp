@@ -1,6 +1,6 @@
 // The README is true: every command that it shows for a running system is executed here as it is written, against the
 // system that the README has started by then, only with the ports shifted. (The commands of run.sh are
-// run_sh_test.cpp's; tests/rules checks that no command is left over.)
+// run_sh_*test.cpp's; tests/rules checks that no command is left over.)
 #include "tests/support/eventually.hpp"
 #include "tests/support/markdown.hpp"
 #include "tests/support/own_files.hpp"

@@ -1,5 +1,5 @@
 // The supervisor by itself: order, restarts and their end, what it tells, what survives it, and which sockets the
-// daemons get. (Through run.sh, as a user meets it: run_sh_test.cpp.)
+// daemons get. (Through run.sh, as a user meets it: run_sh_*test.cpp.)
 #include "common/process/identity.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/spawn.hpp"

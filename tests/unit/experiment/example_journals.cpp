@@ -1,6 +1,7 @@
 #include "tests/unit/experiment/example_journals.hpp"
 
-#include "experiment/json_line.hpp"
+#include "common/json_document.hpp"
+#include "experiment/record/json_line.hpp"
 
 #include <fmt/format.h>
 
@@ -235,7 +236,7 @@ Journal forged(const std::string& text)
     plan.load[0].name = plan.load[0].path = text;
     plan.method[0].on = text;
     journal.backends = {text, "spare"};
-    journal.environment = json_text({{text, text}});
+    journal.environment = json_text(nlohmann::ordered_json{{text, text}});
     for (Run& run : journal.runs) {
         run.started = text;
         for (ProbeRecord& probe : run.probes) {

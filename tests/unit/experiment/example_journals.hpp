@@ -3,7 +3,7 @@
 // no interest here; synthetic.hpp has a run that is known to the last answer.
 #pragma once
 
-#include "experiment/record.hpp"
+#include "experiment/record/record.hpp"
 
 namespace hotspare::experiment::example {
 

@@ -3,10 +3,10 @@
 // what one witness says, the others say, too.
 #pragma once
 
-#include "experiment/arrivals.hpp"
-#include "experiment/measure.hpp"
-#include "experiment/plan.hpp"
-#include "experiment/record.hpp"
+#include "experiment/judge/measure.hpp"
+#include "experiment/record/arrivals.hpp"
+#include "experiment/record/plan.hpp"
+#include "experiment/record/record.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -3,7 +3,7 @@
 
 #include "balancer/config.hpp"
 #include "balancer/serve/message_head.hpp"
-#include "experiment/answer.hpp"
+#include "experiment/load/answer.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,12 +6,10 @@
 #include "tests/support/origin.hpp"
 #include "tests/support/raw_client.hpp"
 #include "tests/support/socket.hpp"
+#include "tests/support/web_socket.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/websocket.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -773,21 +771,12 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
 
 TEST_F(AdminTest, logs_are_the_same_events_as_text_over_websocket)
 {
-    namespace websocket = boost::beast::websocket;
     for (const auto* path : {"/logs", "/log"}) {
-        asio::io_context io;
-        websocket::stream<asio::ip::tcp::socket> socket(io);
-        socket.next_layer().connect({asio::ip::address_v4::loopback(), door.port()});
-        socket.handshake("127.0.0.1", path);
-        const auto next = [&socket] {
-            boost::beast::flat_buffer buffer;
-            socket.read(buffer);
-            return boost::beast::buffers_to_string(buffer.data());
-        };
-        EXPECT_NE(next().find("was unknown (first probe: 200 OK"), std::string::npos);
+        test::WebSocketClient socket(door.port(), "127.0.0.1", path);
+        EXPECT_NE(socket.read().find("was unknown (first probe: 200 OK"), std::string::npos);
         post("/admin/failover", R"({"to":"spare"})");
         std::string line;
-        do line = next();
+        do line = socket.read();
         while (line.find("failover of pool 'web' from 'primary' to 'spare'") == std::string::npos);
         post("/admin/failover", R"({"to":null})");
         ASSERT_TRUE(wait_active("primary"));

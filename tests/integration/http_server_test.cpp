@@ -5,6 +5,7 @@
 
 #include "tests/support/raw_client.hpp"
 #include "tests/support/socket.hpp"
+#include "tests/support/web_socket.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -14,8 +15,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/websocket.hpp>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -397,20 +396,12 @@ TEST_F(HttpServerTest, DropsASubscriberThatDoesNotRead)
 TEST_F(HttpServerTest, TalksOverAWebSocket)
 {
     start();
-    asio::io_context context;
-    beast::websocket::stream<tcp::socket> client(context);
-    client.next_layer().connect({asio::ip::make_address("127.0.0.1"), port_});
-    client.handshake("a", "/socket");
-    client.write(asio::buffer("hi", 2));
-    beast::flat_buffer buffer;
-    client.read(buffer);
-    EXPECT_TRUE(client.got_text());
-    EXPECT_EQ(beast::buffers_to_string(buffer.data()), "you said hi");
-    buffer.clear();
+    test::WebSocketClient client(port_, "a", "/socket");
+    client.send("hi");
+    EXPECT_EQ(client.read(), "you said hi");
     ASSERT_TRUE(send_to_stream("news"));
-    client.read(buffer);
-    EXPECT_EQ(beast::buffers_to_string(buffer.data()), "news");
-    client.close(beast::websocket::close_code::normal);
+    EXPECT_EQ(client.read(), "news");
+    client.close();
     EXPECT_TRUE(test::eventually([&] { return !stream_open(); }));
 }
 

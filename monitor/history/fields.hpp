@@ -24,7 +24,7 @@ struct WrongField {
     std::string place, expected;
 };
 
-/// The least and the last_instant instant that is written, both included. Not `forever`.
+/// The least and the greatest instant that is written. Not `forever`.
 inline constexpr Instant first_instant{};
 inline constexpr Instant last_instant{std::chrono::sys_days(std::chrono::year(2400) / 1 / 1)};
 

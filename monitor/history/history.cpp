@@ -129,6 +129,12 @@ asio::awaitable<result<Page<ChainedEntry>>> History::audit(AuditQuery query)
     co_return co_await reading_.run(std::move(work));
 }
 
+asio::awaitable<result<AuditFinding>> History::verify_audit()
+{
+    auto work = [this] { return if_there(reader_->verify_audit()); };
+    co_return co_await reading_.run(std::move(work));
+}
+
 asio::awaitable<result<Sizes>> History::sizes()
 {
     auto work = [this] { return if_there(reader_->sizes()); };

@@ -63,7 +63,8 @@ public:
     /// call may be a commit. `now` becomes Restored::last_alive. errc::unavailable: they were dropped. errc::not_found:
     /// a target is unknown, and none of them was stored. A sample that is there already stays as it is.
     asio::awaitable<result<void>> append_samples(std::vector<StoredSample> samples, Instant now);
-    /// All of it or nothing. errc::not_found: a target is unknown. A rollup that is there already stays as it is.
+    /// All of it or nothing. errc::not_found: a target is unknown. A rollup that is there already stays as it is. The
+    /// samples of the time that rollups are about must have been appended before.
     asio::awaitable<result<Committed>> commit(Batch batch);
     /// Deletes what is no longer kept, at most an hour of it at once. Whether there is more: then call it again. Make
     /// the rollups that are due first.
@@ -78,6 +79,8 @@ public:
     asio::awaitable<result<std::vector<StoredRollup>>> rollups(TargetId target, Unit unit, Span period);
     asio::awaitable<result<Page<StoredIncident>>> incidents(IncidentQuery query);
     asio::awaitable<result<Page<ChainedEntry>>> audit(AuditQuery query);
+    /// Follows the whole audit log; other reads wait meanwhile.
+    asio::awaitable<result<AuditFinding>> verify_audit();
     asio::awaitable<result<Sizes>> sizes();
 
     /// Samples that were dropped since the start, or that a failed commit took with it.
@@ -103,8 +106,8 @@ private:
     storage::Worker reading_; ///< last, as commit_: joined before what they work on goes
 };
 
-/// Follows the whole audit log of a file, which a daemon may be using. Blocks. Throws UsageError or StartupError if the
-/// file cannot be read or is no history.
+/// Follows the whole audit log of a file that another process may have open, but not this one. Blocks. Throws
+/// UsageError or StartupError if the file cannot be read or is no history.
 AuditFinding verify_audit(const std::string& path);
 
 } // namespace hotspare::monitor

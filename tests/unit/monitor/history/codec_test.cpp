@@ -78,13 +78,13 @@ TEST(Codec, ReadsWhatItWrote)
     const auto incidents = incident_memory();
     ASSERT_TRUE(incidents.incident);
     ASSERT_TRUE(incidents.incident->open());
-    EXPECT_EQ(decode_incident_memory(encode(incidents)).value(), incidents);
-    EXPECT_EQ(decode_incident_memory(encode(IncidentMemory{})).value(), IncidentMemory{});
-    EXPECT_EQ(decode_incident(encode(*incidents.incident)).value(), *incidents.incident);
-    EXPECT_EQ(decode_maintenance_memory(encode(maintenance_memory())).value(), maintenance_memory());
-    EXPECT_EQ(decode_maintenance_memory(encode(MaintenanceMemory{})).value(), MaintenanceMemory{});
-    EXPECT_EQ(decode_notification_memory(encode(notification_memory())).value(), notification_memory());
-    EXPECT_EQ(decode_notification_memory(encode(NotificationMemory{})).value(), NotificationMemory{});
+    EXPECT_EQ(*decode_incident_memory(encode(incidents)), incidents);
+    EXPECT_EQ(*decode_incident_memory(encode(IncidentMemory{})), IncidentMemory{});
+    EXPECT_EQ(*decode_incident(encode(*incidents.incident)), *incidents.incident);
+    EXPECT_EQ(*decode_maintenance_memory(encode(maintenance_memory())), maintenance_memory());
+    EXPECT_EQ(*decode_maintenance_memory(encode(MaintenanceMemory{})), MaintenanceMemory{});
+    EXPECT_EQ(*decode_notification_memory(encode(notification_memory())), notification_memory());
+    EXPECT_EQ(*decode_notification_memory(encode(NotificationMemory{})), NotificationMemory{});
 }
 
 /// The text with the first `what` replaced; it must be there.

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <vector>
 
 namespace hotspare::monitor {
@@ -157,7 +159,7 @@ TEST(DueRollups, MakeNothingThatWouldBeDeletedAtOnce)
 
 TEST(DueRollups, AddUpToTheMonthWhateverHappenedAndWheneverTheyAreMade)
 {
-    test::check_property(50, [] {
+    test::check_property(15, [] {
         IncidentTracker tracker({});
         Record record{.watched_since = november + milliseconds(*rc::gen::inRange(0, 100'000'000))};
         const auto windows = *rc::gen::inRange(0, 3);

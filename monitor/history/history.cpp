@@ -1,6 +1,5 @@
 #include "monitor/history/history.hpp"
 
-#include "common/log.hpp"
 #include "monitor/history/reader.hpp"
 #include "monitor/history/schema.hpp"
 #include "monitor/history/writer.hpp"

@@ -52,8 +52,7 @@ Reader::Statements Reader::prepare(storage::Database& database, const std::strin
         .head = prepare("SELECT audit_number, audit_hash FROM state"),
         .samples = prepare("SELECT ms, state, latency, cause FROM samples WHERE minute = ?1 AND target = ?2 "
                            "AND ms < ?3 ORDER BY ms DESC"),
-        .oldest_sample = prepare("SELECT min(minute) FROM samples"),
-        .newest_sample = prepare("SELECT max(minute) FROM samples"),
+        .minute_before = prepare("SELECT max(minute) FROM samples WHERE minute < ?1"),
         .incidents = prepare("SELECT id, target, incident FROM incidents WHERE id < ?1 AND (?2 = 0 OR target = ?2) "
                              "ORDER BY id DESC LIMIT ?3"),
         .audit = prepare(std::string(audit) +
@@ -102,34 +101,38 @@ result<std::optional<std::int64_t>> Reader::number(Statement& statement)
     return std::optional(run->integer(0));
 }
 
-/// One search for each minute, from the newest on.
+/// From the newest minute on, one search for each that has samples of any target.
 result<Page<StoredSample>> Reader::samples(TargetId target, std::optional<Instant> before, std::size_t most)
 {
     Page<StoredSample> page;
-    const auto oldest = number(statements_.oldest_sample);
-    if (!oldest) return oldest.error();
-    const auto newest = number(statements_.newest_sample);
-    if (!newest) return newest.error();
-    if (!*oldest || !*newest) return page;
-    std::int64_t at = before ? std::min(minute(*before), **newest) : **newest;
-    for (; at >= **oldest && !page.more; --at) {
+    std::int64_t end = before ? minute(*before) + 1 : most_number;
+    while (!page.more) {
+        const auto at = minute_before(end);
+        if (!at) return at.error();
+        if (!*at) break;
+        end = **at;
         Run select(statements_.samples);
-        const std::int64_t limit = before && minute(*before) == at ? ms(*before) - at * 60'000 : most_number;
-        select->bind(1, at).bind(2, target).bind(3, limit);
-        while (true) {
-            const auto row = select->step();
-            if (!row) return row.error();
-            if (!*row) break;
-            if (page.rows.size() == most) {
-                page.more = true;
-                break;
-            }
-            auto sample = read_sample(*select.operator->(), target, at);
+        const std::int64_t limit = before && minute(*before) == end ? ms(*before) - end * 60'000 : most_number;
+        select->bind(1, end).bind(2, target).bind(3, limit);
+        const auto add = [&]() -> result<void> {
+            if ((page.more = page.more || page.rows.size() == most)) return {};
+            auto sample = read_sample(*select.operator->(), target, end);
             if (!sample) return sample.error();
             page.rows.push_back(*std::move(sample));
-        }
+            return {};
+        };
+        if (const auto done = for_each(select, add); !done) return done.error();
     }
     return page;
+}
+
+/// The latest minute before that one of which there are samples.
+result<std::optional<std::int64_t>> Reader::minute_before(std::int64_t minute)
+{
+    Run select(statements_.minute_before);
+    const auto row = select->bind(1, minute).step();
+    if (!row) return row.error();
+    return select->is_null(0) ? std::optional<std::int64_t>() : std::optional(select->integer(0));
 }
 
 result<StoredSample> Reader::read_sample(const Statement& row, TargetId target, std::int64_t minute)

@@ -36,8 +36,8 @@ public:
 
 private:
     struct Statements {
-        storage::Statement targets, tracker, changes, outages, gaps, memory, alive, head, samples, oldest_sample,
-            newest_sample, incidents, audit, whole_audit, row_counts, pages, page_size, free_pages;
+        storage::Statement targets, tracker, changes, outages, gaps, memory, alive, head, samples, minute_before,
+            incidents, audit, whole_audit, row_counts, pages, page_size, free_pages;
     };
     struct UnitStatements {
         storage::Statement row, oldest, newest;
@@ -52,6 +52,7 @@ private:
     result<void> restore_changes(const Target& target, Instant since, Record& record);
     result<std::string> memory(std::string_view name);
     result<std::optional<std::int64_t>> number(storage::Statement& statement);
+    result<std::optional<std::int64_t>> minute_before(std::int64_t minute);
     result<StoredSample> read_sample(const storage::Statement& row, TargetId target, std::int64_t minute);
     result<StoredRollup> read_rollup(const storage::Statement& row, Unit unit, Instant begin);
     static ChainedEntry read_entry(const storage::Statement& row);

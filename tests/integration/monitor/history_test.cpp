@@ -228,11 +228,14 @@ TEST_F(HistoryTest, PagesThroughTheSamplesOfATarget)
     for (int i = 0; i < 50; ++i)
         EXPECT_EQ(read[static_cast<std::size_t>(i)],
                   (StoredSample{a, november + (49 - i) * 25s, State::up, microseconds(49 - i), ""}));
-    EXPECT_EQ(desk.samples(b, std::nullopt, 1).rows.at(0).cause, "refused");
-    EXPECT_FALSE(desk.samples(b, std::nullopt, 1).rows.at(0).latency);
+    // A clock that was wrong for a moment.
+    ASSERT_TRUE(desk.append({{b, december + days(30'000), State::up, {}, ""}}));
+    EXPECT_EQ(desk.samples(a, std::nullopt, 1).rows.at(0), read.at(0));
+    EXPECT_EQ(desk.samples(b, december, 1).rows.at(0).cause, "refused");
+    EXPECT_FALSE(desk.samples(b, december, 1).rows.at(0).latency);
     EXPECT_EQ(desk.append({{a, november, State::up, {}, ""}, {99, november, State::up, {}, ""}}).error(),
               errc::not_found);
-    EXPECT_EQ(desk.rows("samples"), 100U);
+    EXPECT_EQ(desk.rows("samples"), 101U);
 }
 
 TEST_F(HistoryTest, RestoresWhatTheDaemonKnew)

@@ -185,15 +185,18 @@ TEST(Codec, SurvivesAnyDamage)
             }
         }
         if (const auto memory = decode_incident_memory(text)) {
+            RC_ASSERT(*decode_incident_memory(encode(*memory)) == *memory);
             IncidentTracker tracker({}, *memory);
             for (const State state : {State::down, State::unknown, State::down, State::down, State::up, State::up})
                 tracker.observe({memory->latest.value_or(begin) + 10s, state, "x"});
         }
         if (const auto memory = decode_maintenance_memory(text)) {
+            RC_ASSERT(*decode_maintenance_memory(encode(*memory)) == *memory);
             Maintenance maintenance({}, *memory);
             maintenance.banner(begin);
         }
         if (const auto memory = decode_notification_memory(text)) {
+            RC_ASSERT(*decode_notification_memory(encode(*memory)) == *memory);
             Notification notification({.channels = {{.name = "mail"}}}, 1, *memory);
             notification.take(begin + 1h);
         }

@@ -97,7 +97,7 @@ asio::awaitable<result<Committed>> History::commit(Batch batch)
     co_return co_await commit_.run(std::move(work));
 }
 
-asio::awaitable<result<bool>> History::expire(Instant now)
+asio::awaitable<result<Expired>> History::expire(Instant now)
 {
     auto work = [this, now] { return writer_->expire(now); };
     co_return co_await commit_.run(std::move(work));

@@ -66,9 +66,9 @@ public:
     /// All of it or nothing. errc::not_found: a target is unknown. A rollup that is there already stays as it is. The
     /// samples of the time that rollups are about must have been appended before.
     asio::awaitable<result<Committed>> commit(Batch batch);
-    /// Deletes what is no longer kept, at most an hour of it at once. Whether there is more: then call it again. Make
+    /// Deletes what is no longer kept, at most an hour of it at once: if it is `in_part`, call it again. Make
     /// the rollups that are due first.
-    asio::awaitable<result<bool>> expire(Instant now);
+    asio::awaitable<result<Expired>> expire(Instant now);
 
     // Reads. They fail with errc::unavailable, or errc::storage if a row is damaged, which is logged then.
 

@@ -86,6 +86,9 @@ struct Committed {
     AuditHead audit{}; ///< after this batch
 };
 
+/// How much of what is no longer kept was deleted.
+enum class Expired : std::uint8_t { all, in_part };
+
 struct IncidentQuery {
     std::optional<TargetId> target{};
     std::optional<std::int64_t> before{}; ///< StoredIncident::id, for the next page

@@ -319,43 +319,43 @@ result<AuditHead> Writer::add_audit(const std::vector<AuditEntry>& entries)
     return head;
 }
 
-result<bool> Writer::expire(Instant now)
+result<Expired> Writer::expire(Instant now)
 {
     const Cutoffs before = cutoffs(retention_, now);
     const auto samples =
         expire_rows(statements_.oldest_sample, statements_.delete_samples, "samples", before.samples, 1);
     if (!samples) return samples.error();
-    bool more = *samples;
-    for (const Unit unit : {Unit::minute, Unit::hour, Unit::day}) {
-        const auto i = static_cast<std::size_t>(unit);
-        const auto unit_more =
-            expire_rows(of(unit).oldest, of(unit).trim, schema::unit_tables.at(i), before.units.at(i), width(unit));
-        if (!unit_more) return unit_more.error();
-        more = more || *unit_more;
+    Expired all = *samples;
+    for (const Unit of_rollups : {Unit::minute, Unit::hour, Unit::day}) {
+        const auto i = static_cast<std::size_t>(of_rollups);
+        const auto unit = expire_rows(of(of_rollups).oldest, of(of_rollups).trim, schema::unit_tables.at(i),
+                                      before.units.at(i), width(of_rollups));
+        if (!unit) return unit.error();
+        all = std::max(all, *unit);
     }
     if (const auto done = expire_records(before); !done) return done.error();
-    return more;
+    return all;
 }
 
-/// Deletes what begins before, at most so many units at once. Whether there is more.
-result<bool> Writer::expire_rows(Statement& oldest, Statement& trim, std::string_view table, Instant before,
-                                 std::int64_t width)
+/// Deletes what begins before, at most so many units at once.
+result<Expired> Writer::expire_rows(Statement& oldest, Statement& trim, std::string_view table, Instant before,
+                                    std::int64_t width)
 {
     std::int64_t first = 0;
     {
         Run select(oldest);
         const auto row = select->step();
         if (!row) return row.error();
-        if (select->is_null(0)) return false;
+        if (select->is_null(0)) return Expired::all;
         first = select->integer(0);
     }
-    if (first >= minute(before)) return false;
+    if (first >= minute(before)) return Expired::all;
     const auto end = std::min(minute(before), first + expired_at_once * width);
     Run run(trim);
     run->bind(1, end);
     if (const auto done = finished(run); !done) return done.error();
     if (const auto done = count(table, -database_.changes()); !done) return done.error();
-    return end < minute(before);
+    return end < minute(before) ? Expired::in_part : Expired::all;
 }
 
 result<void> Writer::expire_records(const Cutoffs& cutoffs)

@@ -29,8 +29,7 @@ public:
     /// errc::not_found: a target is unknown; nothing was written.
     result<void> append(const std::vector<StoredSample>& samples, Instant now);
     result<Committed> commit(const Batch& batch);
-    /// Whether there is more to delete.
-    result<bool> expire(Instant now);
+    result<Expired> expire(Instant now);
 
 private:
     struct Statements {
@@ -56,8 +55,8 @@ private:
     result<std::int64_t> incidents_in(TargetId target, const Span& span);
     result<void> set_memory(std::string_view name, const std::string& text);
     result<AuditHead> add_audit(const std::vector<AuditEntry>& entries);
-    result<bool> expire_rows(storage::Statement& oldest, storage::Statement& trim, std::string_view table,
-                             Instant before, std::int64_t width);
+    result<Expired> expire_rows(storage::Statement& oldest, storage::Statement& trim, std::string_view table,
+                                Instant before, std::int64_t width);
     result<void> expire_records(const Cutoffs& cutoffs);
     result<void> count(std::string_view table, std::int64_t change);
 

@@ -90,7 +90,7 @@ TEST(HistoryCrash, LosesNothingThatWasAcknowledged)
     std::uint64_t acknowledged = 0;
     for (int round = 0; round < 8; ++round) {
         test::Process writer(program, {"--gtest_filter=HistoryCrash.WriterWritesAsMuchAsItIsToldTo"},
-                             {.environment = {{file_variable, path}}});
+                             {.environment = {{file_variable, path}}, .directory = {}, .descriptors = {}});
         ASSERT_TRUE(writer.wait_line(fmt::format("acknowledged {}.", acknowledged + 3 + round * 7 % 11)))
             << writer.description();
         writer.signal(SIGKILL);

@@ -183,7 +183,7 @@ TEST_F(HistoryTest, IsEmptyAtFirst)
     EXPECT_EQ(restored.audit, AuditHead{});
     EXPECT_TRUE(desk.samples(1, std::nullopt, 10).rows.empty());
     EXPECT_TRUE(desk.run(desk->rollups(1, Unit::minute, {november, december})).value().empty());
-    EXPECT_FALSE(desk.run(desk->expire(december)).value());
+    EXPECT_EQ(desk.run(desk->expire(december)).value(), Expired::all);
     EXPECT_FALSE(desk.run(desk->verify_audit()).value().breach);
 }
 

@@ -238,7 +238,7 @@ TEST(HistoryMonth, IsMadeOnceALongStopIsOver)
 /// What docs/monitor.md says of a target that is checked every ten seconds.
 TEST(HistoryYear, TakesTheRoomThatTheDocumentSays)
 {
-    constexpr std::size_t targets = 5;
+    constexpr std::size_t targets = 3;
     const Instant end = november + days(365);
     Daemon daemon(targets, november);
     daemon.check_until(november + 1h, 10min);

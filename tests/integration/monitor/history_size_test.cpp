@@ -251,7 +251,7 @@ TEST(HistoryYear, TakesTheRoomThatTheDocumentSays)
     EXPECT_EQ(rows.at("samples"), targets * (2 * 8640U + 2));
     EXPECT_EQ(rows.at("days"), targets * 365U);
     EXPECT_EQ(rows.at("months"), targets * 12U);
-    EXPECT_LT(daemon.bytes() / targets, 1'500'000U);
+    EXPECT_LT(daemon.bytes() / targets, 1'200'000U);
 }
 
 } // namespace

@@ -87,7 +87,8 @@ View full()
     api.state = State::down;
     api.cause = "connection refused";
     api.days[80] = day("2026-11-03", 30min, "HTTP 503, expected 200");
-    api.days[60] = {.begin = api.days[60].begin, .tally = {.up = 20h, .degraded = 4h}, .causes = {"slower than 500 ms"}};
+    api.days[60] = {
+        .begin = api.days[60].begin, .tally = {.up = 20h, .degraded = 4h}, .causes = {"slower than 500 ms"}};
     api.days[50] = {.begin = api.days[50].begin, .tally = {.up = 20h, .window_down = 4h}, .causes = {}};
     api.days[40].tally = {};
     api.days.erase(api.days.begin() + 30);
@@ -115,7 +116,8 @@ View full()
 std::string hostile()
 {
     using namespace std::string_literals;
-    return "</script><script>alert(1)</script><!-- ]]> \"'`\\ & &amp; \x1b[31m\r\nEND:VCALENDAR\r\n \xE2\x80\xA8\xE2\x80\xA9 "
+    return "</script><script>alert(1)</script><!-- ]]> \"'`\\ & &amp; \x1b[31m\r\nEND:VCALENDAR\r\n "
+           "\xE2\x80\xA8\xE2\x80\xA9 "
            "\xE2\x80\xAE \xEF\xBF\xBE \xFF\xC0\xAF ;,: {}{} %s \0 \x7f"s;
 }
 

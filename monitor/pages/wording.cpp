@@ -92,12 +92,12 @@ std::string raw_text(const Tally& tally)
 
 std::string duration_text(milliseconds time)
 {
-    struct Unit {
+    struct Part {
         std::int64_t length;
         std::string_view name;
     };
-    static constexpr std::array units{Unit{86'400'000, "d"}, Unit{3'600'000, "h"}, Unit{60'000, "min"},
-                                      Unit{1'000, "s"}, Unit{1, "ms"}};
+    static constexpr std::array units{Part{86'400'000, "d"}, Part{3'600'000, "h"}, Part{60'000, "min"},
+                                      Part{1'000, "s"}, Part{1, "ms"}};
     const std::int64_t all = time.count();
     std::string out;
     for (std::size_t i = 0; i < units.size(); ++i) {

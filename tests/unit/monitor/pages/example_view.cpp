@@ -12,7 +12,7 @@ using std::chrono::days;
 
 Instant at(std::string_view rfc3339)
 {
-    return parse_rfc3339(rfc3339).value();
+    return *parse_rfc3339(rfc3339);
 }
 
 Instant now()

@@ -207,7 +207,7 @@ TEST(StatusPage, ATargetThatBeganThisMonthHasNoDataBefore)
     View view;
     view.now = example::now();
     view.components = {{.id = "new", .state = State::up, .watched_since = view.now - 13h}};
-    view.components[0].days = {{view.now - 36h, {}, {}},
+    view.components[0].days = {{view.now - 40h, {}, {}},
                                {example::at("2026-11-11T00:00:00Z"), {.up = 1h}, {}},
                                {example::at("2026-11-12T00:00:00Z"), {.up = 12h}, {}}};
     view.components[0].months = {{example::at("2026-11-01T00:00:00Z"), {.up = 13h}}};

@@ -77,8 +77,10 @@ std::string bars(const Component& component, Instant now)
         const bool known = next != component.days.end() && next->begin == begin;
         out += bar(known ? *next : Day{.begin = begin});
     }
+    std::string uptime = sla_text(shown_total(component, now));
+    if (uptime != "no data") uptime += " uptime";
     append(out, "</ol>\n<p class=\"scale\"><span>{} days ago</span><span>{}</span><span>today</span></p>\n", shown_days,
-           sla_text(shown_total(component, now)));
+           uptime);
     return out;
 }
 

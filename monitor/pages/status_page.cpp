@@ -25,7 +25,10 @@ std::string time_element(Instant at)
 
 std::string span_element(const Span& span)
 {
-    return time_element(span.begin) + " to " + time_element(span.end);
+    std::string out;
+    append(out, "<time datetime=\"{}\">{}</time> to <time datetime=\"{}\">{}</time>", machine_time(span.begin),
+           moment_text(span.begin), machine_time(span.end), end_text(span));
+    return out;
 }
 
 /// A section whose heading names it.

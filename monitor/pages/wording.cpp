@@ -140,10 +140,14 @@ std::string moment_text(Instant at)
     return date_text(at) + ", " + clock_text(at) + " UTC";
 }
 
+std::string end_text(const Span& span)
+{
+    return date_of(span.begin) == date_of(span.end) ? clock_text(span.end) + " UTC" : moment_text(span.end);
+}
+
 std::string span_text(const Span& span)
 {
-    if (date_of(span.begin) != date_of(span.end)) return moment_text(span.begin) + " to " + moment_text(span.end);
-    return date_text(span.begin) + ", " + clock_text(span.begin) + " to " + clock_text(span.end) + " UTC";
+    return moment_text(span.begin) + " to " + end_text(span);
 }
 
 std::string machine_time(Instant at)

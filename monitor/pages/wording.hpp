@@ -39,7 +39,9 @@ std::string month_text(Instant at);
 std::string month_text(std::chrono::year_month month);
 /// "12 November 2026, 02:00 UTC".
 std::string moment_text(Instant at);
-/// "12 November 2026, 02:00 to 04:00 UTC", with both dates if they differ.
+/// The end of a span whose beginning was written before it: "04:00 UTC", with the date if it is another.
+std::string end_text(const Span& span);
+/// "12 November 2026, 02:00 UTC to 04:00 UTC", with both dates if they differ.
 std::string span_text(const Span& span);
 /// RFC 3339.
 std::string machine_time(Instant at);

@@ -44,7 +44,7 @@ TEST(BannerScript, DoesNothingWhenThereIsNothing)
 TEST(BannerScript, TellsOfMaintenanceByPhase)
 {
     EXPECT_EQ(banner_text(with_window(Maintenance::Phase::announced)),
-              "Scheduled maintenance on 14 November 2026, 02:00 to 04:00 UTC: Database upgrade");
+              "Scheduled maintenance on 14 November 2026, 02:00 UTC to 04:00 UTC: Database upgrade");
     EXPECT_EQ(banner_text(with_window(Maintenance::Phase::in_progress)),
               "Scheduled maintenance in progress until 12 November 2026, 13:00 UTC: Database upgrade");
 }

@@ -105,7 +105,7 @@ TEST(FeedAtom, TellsOfMaintenanceWithItsTimes)
     view.windows = {view.windows[2]};
     const XmlDocument document = feed(view);
     EXPECT_EQ(child(document, *document.all("entry").at(0), "content"),
-              "Scheduled: 14 November 2026, 02:00 to 04:00 UTC\nAPI\n\nWe move to a new version.");
+              "Scheduled: 14 November 2026, 02:00 UTC to 04:00 UTC\nAPI\n\nWe move to a new version.");
 }
 
 TEST(FeedAtom, HostileTextsAreShownAsText)

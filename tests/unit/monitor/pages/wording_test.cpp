@@ -55,7 +55,7 @@ TEST(PagesWording, TimesAreInUtc)
     EXPECT_EQ(month_text(std::chrono::year(2026) / std::chrono::February), "2026-02");
     EXPECT_EQ(machine_time(time), "2026-02-03T04:05:06.789Z");
     EXPECT_EQ(span_text({example::at("2026-12-31T22:00:00Z"), example::at("2026-12-31T23:30:00Z")}),
-              "31 December 2026, 22:00 to 23:30 UTC");
+              "31 December 2026, 22:00 UTC to 23:30 UTC");
     EXPECT_EQ(span_text({example::at("2026-12-31T22:00:00Z"), example::at("2027-01-01T02:00:00Z")}),
               "31 December 2026, 22:00 UTC to 1 January 2027, 02:00 UTC");
 }

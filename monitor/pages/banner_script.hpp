@@ -1,6 +1,6 @@
 // What /banner.js answers: a script that any page can include, and that shows the current banner, if there is one, as a
-// bar at the top. The banner is part of the script, so that the page makes no further request; whoever serves it lets
-// it be cached briefly. The text goes into the page as text only.
+// bar at the top. The banner is part of the script, so that the page makes no further request; the daemon lets the
+// script be cached briefly. The text goes into the page as text only.
 //
 // A visitor who dismisses the bar does not see it again until the phase changes. What is remembered is one entry of
 // localStorage, the name of the phase: window, phase, and start of the occurrence, or incident and its status.

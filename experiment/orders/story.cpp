@@ -1,7 +1,7 @@
 #include "experiment/orders/story.hpp"
 
+#include "common/markup.hpp"
 #include "common/text.hpp"
-#include "experiment/report/markup.hpp"
 
 #include <fmt/format.h>
 

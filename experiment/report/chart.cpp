@@ -1,7 +1,7 @@
 #include "experiment/report/chart.hpp"
 
 #include "common/format.hpp"
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 
 #include <fmt/format.h>
 

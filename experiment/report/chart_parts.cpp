@@ -1,6 +1,6 @@
 #include "experiment/report/chart_parts.hpp"
 
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
 #include "experiment/report/report.hpp"
 
 #include "common/json_document.hpp"
+#include "common/markup.hpp"
 #include "experiment/record/json_line.hpp"
 #include "experiment/report/chart.hpp"
 #include "experiment/report/html_table.hpp"
-#include "experiment/report/markup.hpp"
 #include "experiment/report/run_charts.hpp"
 #include "experiment/report/series_charts.hpp"
 #include "experiment/report/style.hpp"

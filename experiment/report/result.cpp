@@ -1,7 +1,7 @@
 #include "experiment/report/result.hpp"
 
+#include "common/markup.hpp"
 #include "experiment/record/json_line.hpp"
-#include "experiment/report/markup.hpp"
 #include "experiment/report/wording.hpp"
 
 #include <fmt/format.h>

@@ -1,10 +1,10 @@
 #include "experiment/report/run_charts.hpp"
 
+#include "common/markup.hpp"
 #include "experiment/judge/fault_span.hpp"
 #include "experiment/judge/measure.hpp"
 #include "experiment/report/chart.hpp"
 #include "experiment/report/chart_parts.hpp"
-#include "experiment/report/markup.hpp"
 #include "experiment/report/wording.hpp"
 
 #include <fmt/format.h>

@@ -1,11 +1,11 @@
 #include "experiment/report/series_charts.hpp"
 
+#include "common/markup.hpp"
 #include "experiment/judge/fault_span.hpp"
 #include "experiment/judge/measure.hpp"
 #include "experiment/report/chart.hpp"
 #include "experiment/report/chart_parts.hpp"
 #include "experiment/report/html_table.hpp"
-#include "experiment/report/markup.hpp"
 #include "experiment/report/wording.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "experiment/report/sheet.hpp"
 
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "experiment/report/summary.hpp"
 
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 #include "experiment/report/sheet.hpp"
 #include "experiment/report/wording.hpp"
 

@@ -1,6 +1,6 @@
 #include "experiment/orders/summary.hpp"
 
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 #include "tests/unit/experiment/orders/example_orders.hpp"
 
 #include <gtest/gtest.h>

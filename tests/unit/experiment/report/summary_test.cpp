@@ -1,6 +1,6 @@
 #include "experiment/report/summary.hpp"
 
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 #include "experiment/report/wording.hpp"
 #include "tests/unit/experiment/example_journals.hpp"
 #include "tests/unit/experiment/synthetic.hpp"

@@ -1,8 +1,8 @@
-// PURE: text that comes from anywhere, made fit for HTML, XML and JSON. What a backend calls itself, what a probe saw
-// or what a plan says may hold anything; in a result it is text and never becomes markup, a script or, with printable()
+// Text that comes from anywhere, made fit for HTML, XML and JSON. What a backend calls itself, what a probe saw or what
+// an operator wrote may hold anything; in a result it is text and never becomes markup, a script or, with printable()
 // of common/text, an escape sequence.
 //
-// Any thread.
+// PURE. Any thread.
 #pragma once
 
 #include "common/text.hpp"
@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace hotspare::experiment {
+namespace hotspare {
 
 /// Valid UTF-8: what is not becomes U+FFFD, byte by byte.
 std::string valid_utf8(std::string_view text);
@@ -26,4 +26,4 @@ std::size_t columns_of(std::string_view text) noexcept;
 /// At most `columns` (not 0) of them, the last one an ellipsis if something had to go.
 std::string shorten(std::string_view text, std::size_t columns);
 
-} // namespace hotspare::experiment
+} // namespace hotspare

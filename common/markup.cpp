@@ -1,34 +1,13 @@
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
+
+#include "common/text.hpp"
 
 #include <cstdint>
 
-namespace hotspare::experiment {
+namespace hotspare {
 namespace {
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";
-
-struct CodePoint {
-    std::uint32_t value = 0;
-    std::size_t bytes = 0; ///< 0: none begins here
-};
-
-/// Refuses overlong forms, surrogates and what lies beyond U+10FFFF (RFC 3629).
-CodePoint first_of(std::string_view text) noexcept
-{
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
-    const std::uint32_t lead = byte(0);
-    if (lead < 0x80) return {lead, 1};
-    const std::size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || text.size() < bytes) return {};
-    std::uint32_t value = lead & (0x7FU >> bytes);
-    for (std::size_t i = 1; i < bytes; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80) return {};
-        value = (value << 6) | (byte(i) & 0x3FU);
-    }
-    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (value < least[bytes] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {};
-    return {value, bytes};
-}
 
 /// `each(code point, its bytes)` returns what to write for it.
 template <class Each> std::string transform(std::string_view text, Each each)
@@ -36,7 +15,7 @@ template <class Each> std::string transform(std::string_view text, Each each)
     std::string out;
     out.reserve(text.size() + text.size() / 8);
     while (!text.empty()) {
-        const CodePoint point = first_of(text);
+        const CodePoint point = first_character(text);
         const std::size_t bytes = point.bytes == 0 ? 1 : point.bytes;
         out += point.bytes == 0 ? replacement : each(point.value, text.substr(0, bytes));
         text.remove_prefix(bytes);
@@ -86,4 +65,4 @@ std::string shorten(std::string_view text, std::size_t columns)
     return std::string(text.substr(0, end)) + "\xE2\x80\xA6";
 }
 
-} // namespace hotspare::experiment
+} // namespace hotspare

@@ -1,10 +1,10 @@
-#include "experiment/report/markup.hpp"
+#include "common/markup.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-namespace hotspare::experiment {
+namespace hotspare {
 namespace {
 
 constexpr const char* bad = "\xEF\xBF\xBD";
@@ -60,4 +60,4 @@ TEST(Markup, ShortensByCharactersAndNeverInsideOne)
 }
 
 } // namespace
-} // namespace hotspare::experiment
+} // namespace hotspare

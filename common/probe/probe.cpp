@@ -60,7 +60,8 @@ asio::awaitable<Result> exchange(const Question& question, const Expectation& ex
 asio::awaitable<error_code> connect_to(tcp::endpoint address, Duration timeout)
 {
     const auto cancellation = co_await asio::this_coro::cancellation_state;
-    tcp::socket socket(co_await asio::this_coro::executor);
+    const auto executor = co_await asio::this_coro::executor;
+    tcp::socket socket(executor);
     Deadline deadline(socket);
     deadline.arm(timeout);
     const auto [error] = co_await socket.async_connect(address, asio::as_tuple(asio::use_awaitable));

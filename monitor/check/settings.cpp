@@ -94,16 +94,23 @@ public:
     {
         refuse_other_than_one_kind();
         const auto kind = target_.kind();
-        for (const char* key : {"method", "headers", "body", "expect_status", "expect_body", "expect_json_field"})
-            if (kind != CheckKind::http) refuse(key, "`url`");
+        static const TargetSettings usual;
+        if (kind != CheckKind::http) {
+            refuse("method", target_.method != usual.method, "`url`");
+            refuse("headers", !target_.headers.empty(), "`url`");
+            refuse("body", !target_.body.empty(), "`url`");
+            refuse("expect_status", !expects_usual_status(), "`url`");
+            refuse("expect_body", !target_.expect_body.empty(), "`url`");
+            refuse("expect_json_field", !target_.expect_json_field.empty(), "`url`");
+        }
         if (kind == CheckKind::push) {
-            refuse("timeout", "`url`, `tcp` and `balancer`");
-            refuse("slow", "`url`, `tcp` and `balancer`");
+            refuse("timeout", target_.timeout != usual.timeout, "`url`, `tcp` and `balancer`");
+            refuse("slow", target_.slow != usual.slow, "`url`, `tcp` and `balancer`");
             // The grace is what a report may be late; a second and a third one would add to it.
             if (!given("confirm_down")) target_.confirm_down = 1;
             if (!given("confirm_up")) target_.confirm_up = 1;
         } else {
-            refuse("grace", "`push`");
+            refuse("grace", target_.grace != usual.grace, "`push`");
             fit("timeout", target_.timeout, "interval", target_.interval);
             if (target_.slow > target_.timeout) fit("slow", target_.slow, "timeout", target_.timeout);
         }
@@ -124,11 +131,18 @@ private:
                                         count == 0 ? "nothing to check" : "several checks", expected));
     }
 
-    void refuse(std::string_view key, std::string_view owner) const
+    /// A printed configuration names every key: only what differs from the default was meant.
+    void refuse(std::string_view key, bool differs, std::string_view owner) const
     {
-        if (given(key))
+        if (differs && given(key))
             places_.fail(path(key), fmt::format("has no effect on a {} check, expected with {} only",
                                                 to_string(target_.kind()), owner));
+    }
+
+    bool expects_usual_status() const
+    {
+        const auto& statuses = target_.expect_status;
+        return statuses.size() == 1 && statuses[0].first == 200 && statuses[0].last == 299;
     }
 
     /// A default is lowered silently; a configured value is an error.

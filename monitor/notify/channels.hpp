@@ -60,7 +60,7 @@ void finish_channels(std::vector<Channel>& channels, const config::Places& place
                      const config::Lookup& environment);
 
 /// Makes one attempt of a delivery, with its words. `instance` tells this monitor from others whose mails and calls
-/// reach the same receivers: letters, digits, '.', '_' and '-'.
+/// reach the same receivers: letters, digits, '.', '_' and '-'. `courier` and `channel` must outlive the call.
 boost::asio::awaitable<Attempted> attempt(notify::Courier& courier, const Channel& channel, std::string instance,
                                           std::uint64_t delivery, Wording words, WallTime date);
 /// The id under which its receivers know a delivery.

@@ -171,14 +171,14 @@ std::string in_words(milliseconds duration)
 {
     const auto total = std::max(duration, milliseconds(0));
     if (total < seconds(1)) return fmt::format("{:.1f} s", static_cast<double>(total.count() / 100) / 10);
-    struct Unit {
+    struct Step {
         seconds length;
         const char* name;
     };
-    constexpr std::array units{Unit{std::chrono::hours(24), "d"}, Unit{std::chrono::hours(1), "h"},
-                               Unit{std::chrono::minutes(1), "min"}, Unit{seconds(1), "s"}};
+    constexpr std::array units{Step{std::chrono::hours(24), "d"}, Step{std::chrono::hours(1), "h"},
+                               Step{std::chrono::minutes(1), "min"}, Step{seconds(1), "s"}};
     const auto whole = std::chrono::floor<seconds>(total);
-    const auto first = std::find_if(units.begin(), units.end(), [&](const Unit& unit) { return whole >= unit.length; });
+    const auto first = std::find_if(units.begin(), units.end(), [&](const Step& unit) { return whole >= unit.length; });
     auto text = fmt::format("{} {}", whole / first->length, first->name);
     if (const auto next = first + 1; next != units.end())
         if (const auto rest = whole % first->length / next->length; rest > 0)

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 namespace hotspare::notify {
 namespace {
@@ -80,7 +81,7 @@ TEST(Mail, RefusesWhatCouldAddAField)
         change(m);
         return refuse_mail(m).has_value();
     };
-    for (const std::string bad : {"a\r\nBcc: x@y", "a\nb", "a\rb", std::string("a\0b", 3), std::string("a\xc2\x85")}) {
+    for (const std::string& bad : std::vector<std::string>{"a\r\nBcc: x@y", "a\nb", "a\rb", {"a\0b", 3}, "a\xc2\x85"}) {
         EXPECT_TRUE(refused([&](Mail& m) { m.subject = bad; })) << bad;
         EXPECT_TRUE(refused([&](Mail& m) { m.from_name = bad; })) << bad;
         EXPECT_TRUE(refused([&](Mail& m) { m.from = bad + "@y"; })) << bad;

@@ -39,9 +39,9 @@ public:
     }
 
     /// Stands still, then takes its turn.
-    std::optional<Schedule::Jump> stand_still(Duration duration)
+    std::optional<Schedule::Jump> stand_still(Duration time)
     {
-        clocks.now += duration;
+        clocks.now += time;
         return turn();
     }
 

@@ -77,8 +77,14 @@ targets:
     EXPECT_EQ(s.targets[3].kind(), CheckKind::push);
     EXPECT_EQ(s.targets[3].confirm_down, 1U) << "the grace forgives already";
 
-    const auto again = read(config::to_yaml(read("targets: [{name: a, url: 'http://h/x'}]")));
-    EXPECT_EQ(again.targets[0].url, "http://h/x");
+    const auto again = read(config::to_yaml(s)).targets;
+    ASSERT_EQ(again.size(), 4U);
+    for (std::size_t i = 0; i < again.size(); ++i) {
+        EXPECT_EQ(again[i].name, s.targets[i].name);
+        EXPECT_EQ(again[i].kind(), s.targets[i].kind());
+        EXPECT_EQ(again[i].interval, s.targets[i].interval);
+        EXPECT_EQ(again[i].confirm_down, s.targets[i].confirm_down);
+    }
 }
 
 TEST(CheckSettings, LowersADefaultTimeoutToTheInterval)

@@ -122,7 +122,7 @@ std::string mail_message(const Mail& mail)
 std::string encoded_words(std::string_view text)
 {
     constexpr std::size_t longest_plain = 60; // with "Subject: " below 78, the length of a line that RFC 5322 asks for
-    constexpr std::size_t longest_word = 45;  // 60 characters of base64, in a word of at most 75
+    constexpr std::size_t longest_word = 39;  // 52 characters of base64, in a line of at most 76 (RFC 2047)
     const bool is_plain = text.size() <= longest_plain && is_printable_ascii(text) && text.find("=?") == text.npos &&
                           !text.starts_with(' ') && !text.ends_with(' ');
     if (is_plain) return std::string(text);

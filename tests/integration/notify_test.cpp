@@ -235,7 +235,7 @@ TEST(Notify, TellsWhetherAWebhookMayBeCalledAgain)
         EXPECT_FALSE(outcome.delivered) << status;
         EXPECT_EQ(outcome.retryable, retryable) << status;
         EXPECT_EQ(outcome.retry_after.has_value(), retryable) << status;
-        if (outcome.retry_after) EXPECT_EQ(*outcome.retry_after, seconds(7));
+        EXPECT_EQ(outcome.retry_after.value_or(seconds(7)), seconds(7));
         EXPECT_NE(outcome.why.find(std::to_string(status)), std::string::npos) << outcome.why;
         for (const char* secret : {"s3cret", "path-is-secret"})
             EXPECT_EQ(outcome.why.find(secret), std::string::npos) << outcome.why;

@@ -211,7 +211,7 @@ TEST(Schedule, NoticesThatTheMachineWasSuspendedOrTheClockWasSet)
 
 TEST(Schedule, HoldsItsPromisesInAnySequence)
 {
-    test::check_property(2000, [] {
+    test::check_property(500, [] {
         std::mt19937 random(*rc::gen::arbitrary<std::uint32_t>());
         const auto any = [&](int from, int to) { return std::uniform_int_distribution(from, to)(random); };
         std::vector<Schedule::Entry> entries;

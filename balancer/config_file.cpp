@@ -1,5 +1,7 @@
 #include "balancer/config_file.hpp"
 
+#include "common/http/status_range_setting.hpp"
+
 #include <boost/asio/ip/address.hpp>
 #include <fmt/format.h>
 
@@ -36,23 +38,6 @@ template <> struct EnumNames<balancer::Builtin> {
         std::pair{"events"sv, balancer::Builtin::events}, std::pair{"logs"sv, balancer::Builtin::logs},
         std::pair{"admin"sv, balancer::Builtin::admin},   std::pair{"proxy_health"sv, balancer::Builtin::proxy_health},
     };
-};
-
-template <> struct Scalar<balancer::StatusRange> {
-    static Parsed<balancer::StatusRange> parse(std::string_view text)
-    {
-        const auto dash = std::min(text.find('-'), text.size());
-        const auto first = parse_unsigned(text.substr(0, dash), 599);
-        const auto last = dash == text.size() ? first : parse_unsigned(text.substr(dash + 1), 599);
-        if (!first || !last || *first < 100 || *last < *first) return not_valid(text, expected());
-        return balancer::StatusRange{static_cast<unsigned>(*first), static_cast<unsigned>(*last)};
-    }
-    static std::string format(const balancer::StatusRange& range)
-    {
-        return range.first == range.last ? fmt::format("{}", range.first)
-                                         : fmt::format("{}-{}", range.first, range.last);
-    }
-    static std::string expected() { return "an HTTP status or a range of them, such as 200 or 200-299"; }
 };
 
 } // namespace hotspare::config

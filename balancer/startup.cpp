@@ -31,7 +31,7 @@ std::vector<Addresses> resolve_backends(const Config& config)
     const auto open = asio::make_work_guard(context);
     std::vector<result<Addresses>> found(config.backends.size(), result<Addresses>(error_code(asio::error::timed_out)));
     std::size_t missing = config.backends.size();
-    Resolver resolver(context);
+    http::Resolver resolver(context);
     for (std::size_t i = 0; i < config.backends.size(); ++i)
         resolver.look_up(config.backends[i].host, config.backends[i].port, [&found, &missing, i](auto answer) {
             found[i] = std::move(answer);

@@ -5,13 +5,15 @@
 #pragma once
 
 #include "balancer/config.hpp"
-#include "balancer/resolver.hpp"
+#include "common/http/resolver.hpp"
 #include "common/socket.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace hotspare::balancer {
+
+using http::Addresses;
 
 /// The addresses of each backend, by BackendIndex. A name that does not resolve, or not within 2 s, is warned of and
 /// has none: its backend is down until the monitor finds it.

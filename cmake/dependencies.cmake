@@ -10,6 +10,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(PostgreSQL REQUIRED)
+find_package(CURL 7.85 REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 # libical's CMake package pulls in its GLib binding, which is not used.
 find_path(LIBICAL_INCLUDE_DIR libical/ical.h REQUIRED)
@@ -18,6 +19,13 @@ mark_as_advanced(LIBICAL_INCLUDE_DIR LIBICAL_LIBRARY)
 add_library(libical UNKNOWN IMPORTED)
 set_target_properties(libical PROPERTIES
   IMPORTED_LOCATION "${LIBICAL_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${LIBICAL_INCLUDE_DIR}")
+# libsodium comes without a CMake package.
+find_path(SODIUM_INCLUDE_DIR sodium.h REQUIRED)
+find_library(SODIUM_LIBRARY sodium REQUIRED)
+mark_as_advanced(SODIUM_INCLUDE_DIR SODIUM_LIBRARY)
+add_library(libsodium UNKNOWN IMPORTED)
+set_target_properties(libsodium PROPERTIES
+  IMPORTED_LOCATION "${SODIUM_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${SODIUM_INCLUDE_DIR}")
 # Debian 12's hiredis (0.14) comes without a CMake package.
 find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
 find_library(HIREDIS_LIBRARY hiredis REQUIRED)

@@ -2,6 +2,7 @@
 
 #include "common/config.hpp"
 #include "common/log.hpp"
+#include "common/machine_clocks.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -12,7 +13,6 @@
 #include <utility>
 
 #include <pthread.h>
-#include <time.h>
 
 namespace hotspare::balancer {
 namespace {
@@ -23,21 +23,6 @@ constexpr WallTime::duration clock_tolerance = milliseconds(50);
 constexpr Duration sleep_tolerance = seconds(1);
 /// A storm of evidence must not be copied as often as it comes.
 constexpr Duration snapshot_interval = milliseconds(100);
-
-/// Time that the steady clock has not counted because the machine slept.
-Duration slept() noexcept
-{
-    timespec with{}, without{};
-    ::clock_gettime(CLOCK_BOOTTIME, &with);
-    ::clock_gettime(CLOCK_MONOTONIC, &without);
-    return seconds(with.tv_sec - without.tv_sec) + std::chrono::nanoseconds(with.tv_nsec - without.tv_nsec);
-}
-
-WallTime::duration wall_less_steady()
-{
-    return std::chrono::system_clock::now().time_since_epoch() -
-           std::chrono::duration_cast<WallTime::duration>(Clock::now().time_since_epoch());
-}
 
 std::string to_text(const Addresses& addresses)
 {
@@ -91,7 +76,7 @@ Monitor::Monitor(const Config& config, std::vector<Addresses> addresses, std::ui
     : config_(config), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
       work_(context_.get_executor()), tasks_(context_), ending_(context_), timer_(context_), resolver_(context_),
       core_(config, seed), last_failover_(config.pools.size()), failover_time_(config.pools.size()),
-      started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(slept()), snapshot_timer_(context_)
+      started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(time_suspended()), snapshot_timer_(context_)
 {
     take_snapshot();
 }
@@ -310,7 +295,7 @@ void Monitor::check_clocks()
     const auto offset = wall_less_steady();
     if (std::chrono::abs(offset - wall_offset_) > clock_tolerance) wall_offset_ = offset;
 
-    const Duration total = slept();
+    const Duration total = time_suspended();
     if (total - std::exchange(suspended_, total) > sleep_tolerance) react(core_.clock_jumped(Clock::now()));
 }
 

@@ -11,7 +11,7 @@
 #include "balancer/control/events.hpp"
 #include "balancer/control/snapshot.hpp"
 #include "balancer/decide/failover.hpp"
-#include "balancer/resolver.hpp"
+#include "common/http/resolver.hpp"
 #include "common/probe/probe.hpp"
 #include "common/task_group.hpp"
 
@@ -32,6 +32,8 @@
 #include <vector>
 
 namespace hotspare::balancer {
+
+using http::Addresses;
 
 class Monitor {
 public:
@@ -113,7 +115,7 @@ private:
     TaskGroup tasks_;  ///< probes
     TaskGroup ending_; ///< the one task that ends them
     asio::steady_timer timer_;
-    Resolver resolver_;
+    http::Resolver resolver_;
     TimePoint timer_at_ = TimePoint::max();
 
     Failover core_;

@@ -12,13 +12,15 @@
 #include "balancer/config.hpp"
 #include "balancer/counters.hpp"
 #include "balancer/decide/deadline_wheel.hpp"
-#include "balancer/resolver.hpp"
 #include "balancer/serve/stream.hpp"
+#include "common/http/resolver.hpp"
 
 #include <utility>
 #include <vector>
 
 namespace hotspare::balancer {
+
+using http::Addresses;
 
 /// Where connections to backends come from.
 class Connector {

@@ -1,6 +1,6 @@
-// One HTTP probe: asks a server with GET on a connection of its own, as a new client would, judges the answer
-// (common/probe/judge) and says how it ended. When to probe, which addresses a name has, and what a verdict leads to is
-// left to its caller.
+// One probe: asks an HTTP server on a connection of its own, as a new client would, judges the answer
+// (common/probe/judge) and says how it ended; or only connects. When to probe, which addresses a name has, and what a
+// verdict leads to is left to its caller.
 //
 // Thread: that of the coroutine that calls it. It keeps no state.
 #pragma once
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hotspare::probe {
@@ -28,6 +29,10 @@ struct Question {
     config::HostPort origin; ///< what the Host field names
     std::string path = "/health";
     Duration timeout = seconds(2); ///< connect + send + whole answer
+    std::string method{};          ///< empty: GET
+    /// Header fields, sent as they are. A Host field takes the place of `origin`.
+    std::vector<std::pair<std::string, std::string>> fields{};
+    std::string body{};
 };
 
 struct Result {
@@ -47,5 +52,8 @@ struct Result {
 
 /// Does not throw once it has started: what it cannot help is End::hindered.
 asio::awaitable<Result> ask(Question question, Expectation expected);
+
+/// Connects to the first of the addresses that takes it, and closes. Ok, or how connecting failed; otherwise as ask().
+asio::awaitable<Result> connect(std::vector<asio::ip::tcp::endpoint> addresses, Duration timeout);
 
 } // namespace hotspare::probe

@@ -1,7 +1,8 @@
-// One thread for blocking work (fsync, file locks), so that no event loop ever waits for a disk. A coroutine hands it a
-// function and goes on when the result is there, on its own executor.
+// One thread or a few for blocking work (fsync, file locks, libraries that wait), so that no event loop ever waits. A
+// coroutine hands over a function and goes on when the result is there, on its own executor.
 //
-// Thread: run() on any; the work runs on the worker's, one piece after the other in the order of the calls.
+// Thread: run() on any; the work runs on the worker's, begun in the order of the calls, and with one thread one piece
+// after the other.
 // Owner: the component whose data the work touches; its coroutines must have ended before it is destroyed.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -24,9 +26,9 @@ namespace asio = boost::asio;
 
 class Worker {
 public:
-    Worker() : thread_(1) {}
+    explicit Worker(std::size_t threads = 1) : threads_(threads) {}
     /// Waits for the work in progress; work that waits its turn is done first.
-    ~Worker() { thread_.join(); }
+    ~Worker() { threads_.join(); }
 
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -38,19 +40,19 @@ public:
         using Result = std::invoke_result_t<Work&>;
         auto done = co_await asio::async_initiate<const asio::use_awaitable_t<>,
                                                   void(std::exception_ptr, std::optional<Result>)>(
-            Begin<Result>{thread_}, asio::use_awaitable, std::move(work));
+            Begin<Result>{threads_}, asio::use_awaitable, std::move(work));
         co_return *std::move(done);
     }
 
 private:
     template <class Result> struct Begin {
-        asio::thread_pool& thread;
+        asio::thread_pool& threads;
 
         template <class Handler, class Work> void operator()(Handler handler, Work work) const
         {
             auto executor =
                 asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-            asio::post(thread, [executor, handler = std::move(handler), work = std::move(work)]() mutable {
+            asio::post(threads, [executor, handler = std::move(handler), work = std::move(work)]() mutable {
                 std::exception_ptr failure;
                 std::optional<Result> value;
                 try {
@@ -65,7 +67,7 @@ private:
         }
     };
 
-    asio::thread_pool thread_;
+    asio::thread_pool threads_;
 };
 
 } // namespace hotspare::storage

@@ -79,6 +79,59 @@ TEST(Probe, AsksAndJudges)
     EXPECT_NE(asked.find("Host: a.example\r\n"), std::string::npos) << asked;
 }
 
+TEST(Probe, SendsTheMethodFieldsAndBodyThatItIsGiven)
+{
+    std::string asked;
+    {
+        OneShotPeer peer(good, Peer::hold);
+        const auto result = ended({.addresses = {local(peer.port())},
+                                   .origin = {"a.example", 80},
+                                   .method = "PUT",
+                                   .fields = {{"X-A", "1"}, {"X-A", "2"}, {"host", "b.example"}},
+                                   .body = "ping"});
+        EXPECT_EQ(result.verdict.outcome, ProbeOutcome::ok);
+        asked = peer.received();
+    }
+    EXPECT_TRUE(asked.starts_with("PUT /health HTTP/1.1\r\n")) << asked;
+    for (const char* part :
+         {"X-A: 1\r\n", "X-A: 2\r\n", "Host: b.example\r\n", "Content-Length: 4\r\n", "\r\n\r\nping"})
+        EXPECT_NE(asked.find(part), std::string::npos) << part << asked;
+    EXPECT_EQ(asked.find("a.example"), std::string::npos) << asked;
+}
+
+asio::awaitable<void> store_connect(std::vector<tcp::endpoint> addresses, Duration timeout, std::optional<Result>& out)
+{
+    out = co_await connect(std::move(addresses), timeout);
+}
+
+TEST(Probe, ConnectsToTheFirstAddressThatTakesIt)
+{
+    const auto connected = [](std::vector<tcp::endpoint> addresses, std::size_t descriptors = 0) {
+        asio::io_context context;
+        TaskGroup tasks(context);
+        std::optional<Result> result;
+        tasks.spawn("probe", store_connect(std::move(addresses), seconds(20), result));
+        rlimit before{};
+        ::getrlimit(RLIMIT_NOFILE, &before);
+        const rlimit bound{.rlim_cur = descriptors, .rlim_max = before.rlim_max};
+        if (descriptors == 0) ::setrlimit(RLIMIT_NOFILE, &bound);
+        context.run();
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        return result.value();
+    };
+    const auto listener = test::listen_loopback(0);
+    const auto closed = test::bind_loopback(0);
+    const auto open = local(test::local_port(listener));
+    const auto shut = local(test::local_port(closed));
+    const auto result = connected({shut, open}, 100);
+    EXPECT_EQ(result.end, End::judged);
+    EXPECT_EQ(result.verdict.outcome, ProbeOutcome::ok);
+    EXPECT_EQ(result.connected, open);
+    EXPECT_EQ(connected({shut}, 100).verdict.detail, "Connection refused");
+    EXPECT_EQ(connected({}, 100).verdict.outcome, ProbeOutcome::refused);
+    EXPECT_EQ(connected({open}).end, End::hindered) << "without a descriptor";
+}
+
 TEST(Probe, NamesEveryOutcome)
 {
     struct Case {

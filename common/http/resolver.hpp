@@ -1,5 +1,5 @@
-// Looks up the names of backends while no thread waits for it: getaddrinfo() blocks for as long as a name server is
-// silent and cannot be interrupted, so each lookup has a thread of its own, and its answer is posted to an event loop.
+// Looks up names while no event loop waits for it: getaddrinfo() blocks for as long as a name server is silent and
+// cannot be interrupted, so each lookup has a thread of its own, and its answer is posted to an event loop.
 //
 // Threads: construct, look_up() and destroy on one, the event loop's or, before that runs, the one that will run it.
 // Owner: who asks; a lookup that is under way when the Resolver is destroyed ends unheard.
@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 
-/// All addresses of a backend, the one to try first in front. Empty: its name does not resolve.
+/// All addresses of a name, the one to try first in front. Empty: it does not resolve.
 using Addresses = std::vector<boost::asio::ip::tcp::endpoint>;
 
 class Resolver {
@@ -31,8 +31,8 @@ public:
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
 
-    /// `done` is called by the event loop, also when no thread can be made. One lookup per backend at a time bounds the
-    /// threads.
+    /// `done` is called by the event loop, also when no thread can be made. Each lookup that is under way has a thread:
+    /// the caller bounds their number.
     void look_up(std::string host, std::uint16_t port, Done done);
 
 private:
@@ -41,4 +41,4 @@ private:
     std::shared_ptr<Audience> audience_; ///< shared with the threads
 };
 
-} // namespace hotspare::balancer
+} // namespace hotspare::http

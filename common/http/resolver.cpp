@@ -1,4 +1,4 @@
-#include "balancer/resolver.hpp"
+#include "common/http/resolver.hpp"
 
 #include "common/http/address.hpp"
 
@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-namespace hotspare::balancer {
+namespace hotspare::http {
 
 struct Resolver::Audience {
     std::mutex mutex;
@@ -47,4 +47,4 @@ void Resolver::look_up(std::string host, std::uint16_t port, Done done)
     }
 }
 
-} // namespace hotspare::balancer
+} // namespace hotspare::http

@@ -1,0 +1,129 @@
+// Makes the checks of all targets and hands what each of them found to a handler. It decides nothing about outages
+// (monitor/decide/incident.hpp does), stores nothing and tells nobody.
+//
+// A finding is `up`, `degraded` (a good answer that took longer than `slow`), `down` (refused, reset, wrong answer, not
+// within the timeout), or `unknown` when the check could not be made for a reason of ours: no descriptor, no memory, no
+// port, no name server, the end of the daemon, or a time in which the daemon did not run. After a whole interval in
+// which nothing was checked an unknown finding is dated back to its beginning.
+//
+// A balancer's backends become targets when it first names them, and are unknown while it cannot be asked.
+//
+// Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
+#pragma once
+
+#include "common/log.hpp"
+#include "common/task_group.hpp"
+#include "monitor/check/balancer_status.hpp"
+#include "monitor/check/names.hpp"
+#include "monitor/check/push.hpp"
+#include "monitor/check/schedule.hpp"
+#include "monitor/check/settings.hpp"
+#include "monitor/decide/instant.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::probe {
+struct Result;
+} // namespace hotspare::probe
+
+namespace hotspare::monitor {
+
+namespace asio = boost::asio;
+
+struct Finding {
+    std::size_t target = 0; ///< of Checker::targets()
+    Instant at{};           ///< when the check started
+    State state = State::unknown;
+    std::string cause{};               ///< for people; empty when it is up
+    std::optional<Duration> latency{}; ///< of an answer; of a backend as the balancer measured it
+};
+
+/// What is watched. Its index is the same as long as the checker lives; over restarts its name is.
+struct Watched {
+    std::string name;         ///< of a backend NAME/BACKEND
+    std::size_t settings = 0; ///< the target in the settings, of a backend its balancer's
+    bool is_backend = false;
+};
+
+class Checker {
+public:
+    /// Called on the io_context's thread for every finding; it must not block or throw. A target that it has not heard
+    /// of is new.
+    using Handler = std::function<void(const Finding&)>;
+
+    /// `targets` are complete (finish_targets()).
+    Checker(asio::io_context& context, std::vector<TargetSettings> targets, const ScheduleSettings& settings,
+            Handler handler);
+
+    Checker(const Checker&) = delete;
+    Checker& operator=(const Checker&) = delete;
+
+    void start();
+    /// Begins the end: checks under way are unknown. After that the checker has no work left in the io_context.
+    void stop();
+
+    /// The report of a push check, found at once. False: no target has this token. As long for any wrong token.
+    bool report(std::string_view token, PushReport report);
+
+    /// First those of the settings in their order, then backends in the order in which they were met.
+    const std::deque<Watched>& targets() const noexcept { return watched_; }
+    /// Lag, and checks made and skipped. After start().
+    const Schedule& schedule() const noexcept { return *schedule_; }
+
+private:
+    /// What a check says before it is known when it started and whether it counts.
+    struct Said {
+        State state = State::unknown;
+        std::string cause{};
+        std::optional<Duration> latency{};
+        std::vector<BackendStatus> backends{}; ///< of a balancer that was asked
+        bool asked = false;                    ///< it was
+    };
+    struct Target {
+        TargetSettings settings;
+        config::HostPort origin{}; ///< of all but push
+        std::string path{};        ///< of url and balancer
+        Names::Id name = 0;
+        std::optional<PushWatch> push{};
+        std::map<std::string, std::size_t> backends{}; ///< their indices
+    };
+
+    void tick();
+    void arm();
+    void look();
+    void begin(std::size_t index);
+    asio::awaitable<void> check(std::size_t index, TimePoint started);
+    asio::awaitable<Said> make(std::size_t index);
+    asio::awaitable<void> end();
+    Said judge(const Target& target, probe::Result result) const;
+    void tell(std::size_t index, Instant at, Said said);
+    void tell_backends(std::size_t index, Instant at, const Said& said);
+    void tell_push(std::size_t index, TimePoint now);
+    Instant wall(TimePoint at) const noexcept;
+
+    ScheduleSettings settings_;
+    Handler handler_;
+    std::vector<Target> targets_; ///< never resized: coroutines refer to them
+    std::deque<Watched> watched_;
+    Names names_;
+    std::optional<Schedule> schedule_;
+    WallTime::duration wall_offset_{};
+    asio::steady_timer timer_;
+    log::Throttle throttle_;
+    bool stopping_ = false;
+    TaskGroup checks_;
+    TaskGroup ending_; ///< the one task that ends them
+};
+
+} // namespace hotspare::monitor

@@ -15,11 +15,13 @@
 #include "balancer/config_file.hpp"
 #include "balancer/control/admin.hpp"
 #include "balancer/control/monitor.hpp"
+#include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/decide/routes.hpp"
 #include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
 #include "common/app.hpp"
 #include "common/log.hpp"
+#include "common/socket.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -64,6 +66,7 @@ void serve(App& app, const Config& config)
     }
 
     Monitor monitor(config, addresses, std::random_device{}());
+    const DescriptorShares shares = share_out(descriptor_limit());
 
     auto open = asio::make_work_guard(app.io()); // until the last worker has drained
     unsigned draining = count;
@@ -82,10 +85,12 @@ void serve(App& app, const Config& config)
         };
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
-        workers.push_back(std::make_unique<Worker>(
-            config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
-            Worker::Listener{.socket = std::move(listeners.sockets[i]), .inherited = listeners.inherited},
-            std::move(hooks)));
+        workers.push_back(
+            std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
+                                     Worker::Listener{.socket = std::move(listeners.sockets[i]),
+                                                      .inherited = listeners.inherited,
+                                                      .room = std::max<std::size_t>(1, shares.clients / count)},
+                                     std::move(hooks)));
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));
@@ -94,7 +99,7 @@ void serve(App& app, const Config& config)
             worker->readdress(backend, found);
         });
     }
-    admin.emplace(config, monitor, counters);
+    admin.emplace(config, monitor, counters, shares);
 
     std::promise<void> probed;
     monitor.subscribe([&probed, done = false](const std::shared_ptr<const Routing>& routing) mutable {

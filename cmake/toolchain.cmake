@@ -42,3 +42,17 @@ if(HOTSPARE_SANITIZE)
     add_compile_options(-Wno-tsan)
   endif()
 endif()
+
+# What nearly every file includes, through the suite's own headers: precompiled, it saves a quarter of the time to compile
+# the libraries. Nothing of Asio, Beast or JSON: those would be mapped by many files that need nothing of them. In angle
+# brackets, as then no path of this clone gets into the compiler cache's key. A file that is compiled with an -O of its
+# own cannot use it (GCC 12 does not notice, and crashes): hotspare_optimise() is for those.
+set(HOTSPARE_PRECOMPILED
+  <algorithm> <array> <chrono> <functional> <map> <memory> <optional> <sstream> <string> <string_view> <utility> <variant>
+  <vector> <fmt/format.h> <common/clock.hpp> <common/error.hpp>)
+
+# hotspare_optimise(LEVEL SOURCE...): compiles these files of the folder's targets with LEVEL, such as -O1.
+function(hotspare_optimise level)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS ${level})
+  set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+endfunction()

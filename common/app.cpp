@@ -4,6 +4,7 @@
 #include "common/log.hpp"
 #include "common/privileges.hpp"
 #include "common/process/listen_sockets.hpp"
+#include "common/signals.hpp"
 #include "common/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -232,12 +233,18 @@ public:
         signals_.add(SIGHUP);
         signals_.add(SIGUSR1);
         wait();
-        thread_ = std::thread([this] {
-            const sigset_t harmless = signal_mask({SIGHUP, SIGUSR1});
-            ::pthread_sigmask(SIG_UNBLOCK, &harmless, nullptr);
-            io_.run();
-        });
-        // Only that thread takes them: every other is started later and inherits the mask.
+        {
+            // A signal that comes while the thread is being made waits for its first line: the thread sanitizer loses
+            // those that a thread takes before it.
+            const SignalsWait while_it_starts;
+            thread_ = std::thread([this] {
+                const sigset_t ours = signal_mask({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
+                ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+                io_.run();
+            });
+        }
+        // Only that thread takes them: every other is started later and inherits the mask, but for the log's writer,
+        // which takes no signal either.
         const sigset_t stopping = signal_mask({SIGINT, SIGTERM});
         ::pthread_sigmask(SIG_BLOCK, &stopping, &before_);
     }

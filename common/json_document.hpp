@@ -2,10 +2,10 @@
 // our own. Both are compiled here, once: nlohmann's templates cost each file that writes or reads by itself a second or
 // more.
 //
-// The reader refuses what lenient readers resolve in
-// different ways, because two programs that read the same bytes must see the same document: a NUL byte, which some take
-// for the end of the text; a name that occurs twice in an object, of which some take the first and some the last; bytes
-// behind the document; and nesting that is deeper than any document of ours.
+// The reader refuses what lenient readers resolve in different ways, because two programs that read the same bytes must
+// see the same document: a NUL byte, which some take for the end of the text; a name that occurs twice in an object, of
+// which some take the first and some the last; bytes behind the document; and nesting that is deeper than any document
+// of ours.
 //
 // PURE. Any thread.
 #pragma once

@@ -1,6 +1,7 @@
 #include "common/log.hpp"
 
 #include "common/json_document.hpp"
+#include "common/signals.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
 
@@ -181,7 +182,10 @@ Session::Session(const Settings& settings) : previous_(spdlog::default_logger())
         formatter = std::make_unique<JsonFormatter>(settings.service);
 
     constexpr std::size_t queued_lines = 8192;
-    writer_ = std::make_shared<spdlog::details::thread_pool>(queued_lines, 1);
+    {
+        const SignalsWait none; // is for the writer: a process's signals are its SignalWatch's
+        writer_ = std::make_shared<spdlog::details::thread_pool>(queued_lines, 1);
+    }
     sink_ = std::make_shared<Sink>(settings, std::move(formatter), *writer_);
     logger_ = std::make_shared<spdlog::async_logger>(settings.service, sink_, writer_,
                                                      spdlog::async_overflow_policy::overrun_oldest);

@@ -1,5 +1,7 @@
 #include "common/metrics.hpp"
 
+#include "common/socket.hpp"
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -82,14 +84,6 @@ std::optional<double> open_descriptors()
     counted_at = now;
     // The iterator's own descriptor is among them.
     return counted = static_cast<double>(std::distance(begin(entries), end(entries)) - 1);
-}
-
-std::optional<double> descriptor_limit()
-{
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
-    if (limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<double>::infinity();
-    return static_cast<double>(limit.rlim_cur);
 }
 
 double cpu_seconds()
@@ -236,8 +230,7 @@ void Exposition::process(std::string_view version)
     if (const auto bytes = resident_bytes())
         gauge("process_resident_memory_bytes", "Resident memory, in bytes.", {}, *bytes);
     if (const auto count = open_descriptors()) gauge("process_open_fds", "Open file descriptors.", {}, *count);
-    if (const auto limit = descriptor_limit())
-        gauge("process_max_fds", "Maximum number of open file descriptors.", {}, *limit);
+    gauge("process_max_fds", "Maximum number of open file descriptors.", {}, static_cast<double>(descriptor_limit()));
     static const auto started = start_time_seconds();
     if (const auto& time = started)
         gauge("process_start_time_seconds", "When the process started, in seconds since the epoch.", {}, *time);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,13 @@ void set_nodelay(const Fd& socket) noexcept
 }
 
 } // namespace
+
+std::size_t descriptor_limit() noexcept
+{
+    rlimit limit{};
+    // It fails only for an unknown resource.
+    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 1024;
+}
 
 Fd::~Fd()
 {

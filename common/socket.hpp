@@ -39,6 +39,9 @@ private:
     int fd_ = -1;
 };
 
+/// How many descriptors this process may have (RLIMIT_NOFILE).
+std::size_t descriptor_limit() noexcept;
+
 /// Wakes the epoll_wait() of another thread: readable from raise() until lower().
 class WakeUp {
 public:

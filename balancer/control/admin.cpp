@@ -48,10 +48,12 @@ namespace {
 
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-/// Connections that may ask for a page at once: each is done in milliseconds, unless its client is slow. Some are kept
-/// for clients of this machine, so that a flood from elsewhere does not lock the operator out.
-constexpr std::size_t most_visits = 64;
-constexpr std::size_t visits_kept_for_loopback = 16;
+/// Of the places for pages, every fourth is kept for clients of this machine, so that a flood from elsewhere does not
+/// lock the operator out.
+constexpr std::size_t kept_for_loopback(std::size_t places)
+{
+    return places / 4;
+}
 
 /// Of an operator's request. Other requests have no body.
 constexpr std::size_t longest_body = 8 * 1024;
@@ -104,6 +106,12 @@ http::ServerOptions options_of(const Config& config)
     return options;
 }
 
+http::StreamLimits stream_limits(const DescriptorShares& shares)
+{
+    const std::size_t eighth = shares.streams / 8;
+    return {.all = shares.streams, .per_address = std::max<std::size_t>(1, eighth), .kept_for_loopback = eighth};
+}
+
 /// Whether the server makes a stream of the connection: a request for a WebSocket may fail to ask for the upgrade.
 bool becomes_stream(const http::Request& request, const http::Response& response)
 {
@@ -133,10 +141,12 @@ void turn_away(int descriptor)
 
 } // namespace
 
-Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters)
+Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters,
+             const DescriptorShares& shares)
     : config_(config), monitor_(monitor),
-      counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins}, context_(1),
-      work_(context_.get_executor()), ending_(context_), server_(context_, {}, options_of(config))
+      counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins},
+      most_visits_(shares.pages), context_(1), work_(context_.get_executor()), ending_(context_),
+      server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)})
 {
     add_page(Builtin::health, &Admin::health);
     add_page(Builtin::status, &Admin::status);
@@ -202,7 +212,7 @@ void Admin::adopt(Handover handover)
 {
     const auto visit = std::make_shared<Visit>(*this, handover);
     const bool local = http::is_loopback(handover.client);
-    const std::size_t room = local ? most_visits : most_visits - visits_kept_for_loopback;
+    const std::size_t room = local ? most_visits_ : most_visits_ - kept_for_loopback(most_visits_);
     if (visit->before >= room) {
         refused_.fetch_add(1, std::memory_order_relaxed);
         return turn_away(visit->descriptor);

@@ -15,6 +15,7 @@
 #include "balancer/control/monitor.hpp"
 #include "balancer/control/report.hpp"
 #include "balancer/counters.hpp"
+#include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/handover.hpp"
 #include "common/http/event_feed.hpp"
 #include "common/http/guard.hpp"
@@ -43,7 +44,8 @@ namespace hotspare::balancer {
 class Admin {
 public:
     /// Construct before Monitor::start(). All three must outlive the Admin; `counters` holds one entry per worker.
-    Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters);
+    Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters,
+          const DescriptorShares& shares);
     /// Stops if that has not been done. Not while the monitor runs.
     ~Admin();
 
@@ -100,6 +102,7 @@ private:
     Monitor& monitor_;
     std::vector<const WorkerCounters*> counters_;
     http::GuardSettings guard_;
+    const std::size_t most_visits_;           ///< connections that may ask for a page at once
     std::map<Builtin, http::Router> routers_; ///< of what the workers have matched
 
     // Before the event loop, whose last handlers give back what they hold.

@@ -100,9 +100,9 @@ void EventLoop::wait(Duration limit, bool forever)
         count = ::epoll_wait(epoll_.get(), into, room,
                              forever ? -1 : static_cast<int>(std::chrono::ceil<milliseconds>(time).count()));
     }
+    if (count < 0) return; // a signal: nothing was told
     known_until_ = count < room ? Clock::now() : TimePoint::min();
     ++looks_;
-    if (count < 0) return; // a signal
     count_ += count;
     for (const epoll_event& event : std::span(into, static_cast<std::size_t>(count))) {
         if (event.data.ptr != nullptr)

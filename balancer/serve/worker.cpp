@@ -8,13 +8,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <limits>
 #include <utility>
 
 namespace hotspare::balancer {
@@ -27,24 +25,12 @@ constexpr int longest_farewell = 32;
 /// Pause of the accept loop when descriptors or memory have run out: long enough not to spin, short enough that the
 /// clients in the backlog wait only until some connection has been closed.
 constexpr Duration accept_pause = milliseconds(50);
-/// Of the descriptors that the process may have, 64 are its own (event loops, listeners, probes, admin); of the rest
-/// clients get three quarters, so that something is left to carry their requests on. Idle clients must not be able to
-/// take the last one.
-std::size_t descriptors_for_clients(unsigned workers)
-{
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return std::numeric_limits<std::size_t>::max();
-    const auto all = static_cast<std::size_t>(limit.rlim_cur);
-    return std::max<std::size_t>(1, (all - std::min<std::size_t>(64, all / 2)) * 3 / 4 / workers);
-}
 
 } // namespace
 
 Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
                AccessLog* access_log, unsigned index, unsigned workers, Listener listener, Hooks hooks)
-    : config_(config), index_(index), hooks_(std::move(hooks)), room_(descriptors_for_clients(workers)),
-      counters_(config),
+    : config_(config), index_(index), hooks_(std::move(hooks)), room_(listener.room), counters_(config),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
       plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
              [this] { schedule_tick(); }),

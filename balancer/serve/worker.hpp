@@ -33,8 +33,9 @@ public:
     };
 
     struct Listener {
-        Fd socket;      ///< bound, listening, non-blocking
-        bool inherited; ///< other processes hold it too
+        Fd socket;        ///< bound, listening, non-blocking
+        bool inherited;   ///< other processes hold it too
+        std::size_t room; ///< connections accepted from it at once, which is at least 1
     };
 
     Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,

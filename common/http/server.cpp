@@ -14,7 +14,6 @@
 #include <exception>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,9 +30,7 @@ constexpr std::size_t reserved_descriptors = 64;
 
 std::size_t default_connection_limit()
 {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024 - reserved_descriptors;
-    return std::max<std::size_t>(limit.rlim_cur, 2 * reserved_descriptors) - reserved_descriptors;
+    return std::max(descriptor_limit(), 2 * reserved_descriptors) - reserved_descriptors;
 }
 
 } // namespace

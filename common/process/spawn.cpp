@@ -1,5 +1,7 @@
 #include "common/process/spawn.hpp"
 
+#include "common/signals.hpp"
+
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -145,23 +147,6 @@ struct Plan {
     ::_exit(127);
 }
 
-/// Signals wait meanwhile: in the child, our handlers must not run.
-class SignalsWait {
-public:
-    SignalsWait()
-    {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsWait() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsWait(const SignalsWait&) = delete;
-    SignalsWait& operator=(const SignalsWait&) = delete;
-
-private:
-    sigset_t before_{};
-};
-
 } // namespace
 
 result<Process> spawn(const Command& command, const Recorded& recorded)
@@ -202,7 +187,7 @@ result<Process> spawn(const Command& command, const Recorded& recorded)
     pid_t pid = -1;
     int error = 0;
     {
-        const SignalsWait signals_wait;
+        const SignalsWait signals_wait; // in the child, our handlers must not run
         pid = ::fork();
         error = errno;
         if (pid == 0) {

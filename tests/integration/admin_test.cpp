@@ -171,7 +171,7 @@ protected:
     Config config;
     WorkerCounters first{config}, second{config};
     Monitor monitor{config, addresses(config), 1};
-    Admin admin{config, monitor, {&first, &second}};
+    Admin admin{config, monitor, {&first, &second}, share_out(1 << 20)};
     FrontDoor door{admin, config.routes};
 };
 

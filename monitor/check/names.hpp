@@ -31,7 +31,7 @@ public:
     Names(const Names&) = delete;
     Names& operator=(const Names&) = delete;
 
-    /// The same for the same name and port. Looks nothing up. Call it before any other function.
+    /// The same for the same name and port. Looks nothing up.
     Id add(const config::HostPort& origin);
 
     /// What is known; when nothing is, the result of a lookup, or errc::timed_out at `until`, or errc::cancelled when

@@ -285,22 +285,31 @@ Maintenance::Banner Maintenance::banner(Instant now) const noexcept
     return {};
 }
 
-std::vector<Span> Maintenance::announced(std::string_view component, const Span& period) const
+std::vector<Announcement> Maintenance::announcements(const Span& period) const
+{
+    std::vector<Announcement> result;
+    for (const PastMaintenance& past : memory_.past)
+        if (past.span.overlaps(period)) result.push_back({past.components, {past.span}});
+    for (const Window& window : memory_.windows) {
+        if (window.over() || window.plan.emergency) continue;
+        Announcement announcement{window.plan.components, {}};
+        const Span current{window.plan.start, std::min(window.plan.end, window.announced_end)};
+        if (current.overlaps(period)) announcement.spans.push_back(current);
+        if (!window.plan.rrule.empty()) {
+            const Span later{std::max(window.plan.end, period.begin), period.end};
+            for (const Span& s : occurrences({window.plan.rrule, window.first, window.plan.time_zone}, later))
+                if (s.begin >= window.plan.end && s.overlaps(period)) announcement.spans.push_back(s);
+        }
+        if (!announcement.spans.empty()) result.push_back(std::move(announcement));
+    }
+    return result;
+}
+
+std::vector<Span> announced_for(std::string_view component, const std::vector<Announcement>& announcements)
 {
     std::vector<Span> result;
-    const auto add = [&](const Span& span) {
-        if (span.overlaps(period)) result.push_back(span);
-    };
-    for (const PastMaintenance& past : memory_.past)
-        if (is_about(past.components, component)) add(past.span);
-    for (const Window& window : memory_.windows) {
-        if (window.over() || window.plan.emergency || !is_about(window.plan.components, component)) continue;
-        add({window.plan.start, std::min(window.plan.end, window.announced_end)});
-        if (window.plan.rrule.empty()) continue;
-        const Span later{std::max(window.plan.end, period.begin), period.end};
-        for (const Span& s : occurrences({window.plan.rrule, window.first, window.plan.time_zone}, later))
-            if (s.begin >= window.plan.end) add(s);
-    }
+    for (const Announcement& one : announcements)
+        if (is_about(one.components, component)) result.insert(result.end(), one.spans.begin(), one.spans.end());
     return united(std::move(result));
 }
 

@@ -54,6 +54,14 @@ struct MaintenanceMemory {
     friend bool operator==(const MaintenanceMemory&, const MaintenanceMemory&) = default;
 };
 
+/// The announced stretches of one window, or of one that is over.
+struct Announcement {
+    std::vector<std::string> components{}; ///< none: all
+    std::vector<Span> spans{};             ///< ascending
+};
+/// Those of the component.
+std::vector<Span> announced_for(std::string_view component, const std::vector<Announcement>& announcements);
+
 struct MaintenanceSettings {
     std::vector<std::string> components{}; ///< that exist
     milliseconds notice = std::chrono::hours(48);
@@ -101,9 +109,14 @@ public:
     };
     Banner banner(Instant now) const noexcept;
 
-    /// The stretches in which announced maintenance of the component was, is, or is planned, that overlap the period;
-    /// for Record::announced. Of planned series at most those within 400 days.
-    std::vector<Span> announced(std::string_view component, const Span& period) const;
+    /// The stretches in which announced maintenance was, is, or is planned, that overlap the period. Of planned series
+    /// at most those within 400 days.
+    std::vector<Announcement> announcements(const Span& period) const;
+    /// Those of the component; for Record::announced.
+    std::vector<Span> announced(std::string_view component, const Span& period) const
+    {
+        return announced_for(component, announcements(period));
+    }
     /// Of a window that is not over, at most so many occurrences that end after `after`.
     std::vector<Span> upcoming(const Window& window, Instant after, std::size_t most) const;
 

@@ -1,0 +1,212 @@
+#include "monitor/pages/records_json.hpp"
+
+#include "common/json_document.hpp"
+#include "monitor/pages/wording.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace hotspare::monitor {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json time_json(const std::optional<Instant>& at)
+{
+    return at ? Json(machine_time(*at)) : Json();
+}
+
+/// An end, which may be still to come.
+Json end_json(Instant at)
+{
+    return at == forever ? Json() : Json(machine_time(at));
+}
+
+Json latency_json(const std::optional<microseconds>& latency)
+{
+    return latency ? Json(to_ms(*latency)) : Json();
+}
+
+Json text_or_null(const std::string& text)
+{
+    return text.empty() ? Json() : Json(text);
+}
+
+Json share_json(milliseconds part, milliseconds whole)
+{
+    const auto ppm = share_ppm(part, whole);
+    return ppm ? Json(*ppm / 1e6) : Json();
+}
+
+Json window_document(const Window& window, std::span<const Span> upcoming)
+{
+    const WindowPlan& plan = window.plan;
+    Json next = Json::array();
+    for (const Span& span : upcoming)
+        next.push_back({{"start_time", machine_time(span.begin)}, {"end_time", machine_time(span.end)}});
+    return {{"id", window.id},
+            {"state", to_string(window.state)},
+            {"version", window.version},
+            {"title", plan.title},
+            {"message", plan.message},
+            {"start_time", machine_time(plan.start)},
+            {"end_time", machine_time(plan.end)},
+            {"components", plan.components},
+            {"impact", to_string(plan.impact)},
+            {"emergency", plan.emergency},
+            {"rrule", text_or_null(plan.rrule)},
+            {"time_zone", text_or_null(plan.time_zone)},
+            {"created_at", machine_time(window.created_at)},
+            {"announced_at", machine_time(window.announced_at)},
+            {"next", std::move(next)}};
+}
+
+/// What every list of incidents tells of one.
+Json incident_document(const Incident& incident, const std::string& target, Instant now)
+{
+    Json outages = Json::array(), updates = Json::array();
+    for (const Span& outage : incident.outages)
+        outages.push_back({{"from", machine_time(outage.begin)}, {"until", end_json(outage.end)}});
+    for (auto update = incident.updates.rbegin(); update != incident.updates.rend(); ++update)
+        updates.push_back(
+            {{"time", machine_time(update->at)}, {"status", to_string(update->status)}, {"message", update->message}});
+    const bool known = !incident.outages.empty();
+    return {{"target", target},
+            {"number", incident.number},
+            {"status", to_string(incident.status)},
+            {"cause", incident.cause},
+            {"maintenance", incident.maintenance},
+            {"start_time", known ? Json(machine_time(incident.since())) : Json()},
+            {"end_time", known ? end_json(incident.outages.back().end) : Json()},
+            {"duration_ms", known ? incident.duration(now).count() : 0},
+            {"outages", std::move(outages)},
+            {"updates", std::move(updates)}};
+}
+
+std::string_view word_of(Overall overall) noexcept
+{
+    switch (overall) {
+    case Overall::no_data: return "no_data";
+    case Overall::operational: return "operational";
+    case Overall::maintenance: return "maintenance";
+    case Overall::degraded: return "degraded";
+    case Overall::partial_outage: return "partial_outage";
+    case Overall::major_outage: return "major_outage";
+    }
+    return {};
+}
+
+Json component_document(const Component& component, Instant now)
+{
+    const Tally total = shown_total(component, now);
+    return {{"id", component.id},
+            {"name", component.shown_name()},
+            {"state", to_string(component.state)},
+            {"maintenance", component.maintenance},
+            {"since", machine_time(component.changed_at)},
+            {"cause", text_or_null(component.cause)},
+            {"uptime",
+             {{"days", shown_days},
+              {"raw", share_json(total.good(), total.known())},
+              {"sla", share_json(total.up + total.degraded, total.counted())}}}};
+}
+
+/// The document of a page: its rows under `name`, and where the next page begins.
+template <class Row, class ToJson, class Before>
+Json page_document(Json document, std::string_view name, const Page<Row>& page, ToJson to_json, Before before)
+{
+    Json rows = Json::array();
+    for (const Row& row : page.rows) rows.push_back(to_json(row));
+    document[std::string(name)] = std::move(rows);
+    document["next"] = page.more && !page.rows.empty() ? Json(before(page.rows.back())) : Json();
+    return document;
+}
+
+} // namespace
+
+std::string window_json(const Window& window, std::span<const Span> upcoming)
+{
+    return json_text(window_document(window, upcoming));
+}
+
+std::string targets_json(std::span<const TargetRecord> targets)
+{
+    Json list = Json::array();
+    for (const TargetRecord& target : targets)
+        list.push_back({{"name", target.name},
+                        {"kind", target.kind},
+                        {"state", to_string(target.state)},
+                        {"maintenance", target.maintenance},
+                        {"since", time_json(target.since)},
+                        {"cause", text_or_null(target.cause)},
+                        {"checked_at", time_json(target.checked_at)},
+                        {"latency_ms", latency_json(target.latency)},
+                        {"watched_since", machine_time(target.watched_since)}});
+    Json document;
+    document["targets"] = std::move(list);
+    return json_text(document);
+}
+
+std::string incident_page_json(const Page<StoredIncident>& page, const NameOfTarget& name_of, Instant now)
+{
+    const auto to_json = [&](const StoredIncident& stored) {
+        Json row;
+        row["id"] = stored.id;
+        row.update(incident_document(stored.incident, name_of(stored.target), now));
+        return row;
+    };
+    return json_text(page_document(Json::object(), "incidents", page, to_json, [](const auto& row) { return row.id; }));
+}
+
+std::string samples_json(std::string_view target, const Page<StoredSample>& page)
+{
+    const auto to_json = [](const StoredSample& sample) {
+        return Json{{"time", machine_time(sample.at)},
+                    {"state", to_string(sample.state)},
+                    {"latency_ms", latency_json(sample.latency)},
+                    {"cause", text_or_null(sample.cause)}};
+    };
+    Json document;
+    document["target"] = target;
+    return json_text(page_document(std::move(document), "samples", page, to_json,
+                                   [](const auto& row) { return machine_time(row.at); }));
+}
+
+std::string audit_json(const Page<ChainedEntry>& page)
+{
+    const auto to_json = [](const ChainedEntry& chained) {
+        const AuditEntry& entry = chained.entry;
+        return Json{{"number", entry.number}, {"time", machine_time(entry.at)},
+                    {"user", entry.user},     {"address", entry.address},
+                    {"action", entry.action}, {"target", entry.target},
+                    {"detail", entry.detail}, {"hash", chained.hash}};
+    };
+    return json_text(
+        page_document(Json::object(), "entries", page, to_json, [](const auto& row) { return row.entry.number; }));
+}
+
+std::string own_status_json(const View& view)
+{
+    Json components = Json::array(), incidents = Json::array(), windows = Json::array();
+    for (const Component& component : view.components) components.push_back(component_document(component, view.now));
+    for (const PublicIncident* shown : incidents_where(view, true)) {
+        Json row;
+        row["id"] = id_of(*shown);
+        row.update(incident_document(shown->incident, shown->component, view.now));
+        incidents.push_back(std::move(row));
+    }
+    for (const PublicWindow* shown : windows_where(view, false))
+        windows.push_back(window_document(shown->window, shown->next));
+    const Overall state = overall(view);
+    const Json document{{"title", view.title},
+                        {"time", machine_time(view.now)},
+                        {"overall", word_of(state)},
+                        {"description", sentence(state)},
+                        {"components", std::move(components)},
+                        {"incidents", std::move(incidents)},
+                        {"maintenance", std::move(windows)}};
+    return json_text(document);
+}
+
+} // namespace hotspare::monitor

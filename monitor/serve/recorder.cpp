@@ -1,0 +1,422 @@
+#include "monitor/serve/recorder.hpp"
+
+#include "common/http/guard.hpp"
+#include "common/log.hpp"
+#include "common/text.hpp"
+#include "monitor/notify/wording.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <random>
+#include <utility>
+
+namespace hotspare::monitor {
+namespace {
+
+using std::chrono::days;
+
+/// How often what changed nothing is stored.
+constexpr Duration flush_interval = seconds(1);
+/// More steps and rollups that could not be stored are a failure that goes on: some thousand are an hour of a bad day.
+constexpr std::size_t most_waiting = 20'000;
+constexpr milliseconds expiry_interval = std::chrono::minutes(10);
+constexpr std::size_t most_restored_incidents = 500;
+
+enum TroubleKind : int { samples_dropped, not_committed };
+
+BoardSettings board_settings(const MonitorSettings& settings)
+{
+    BoardSettings result{.title = settings.title, .base_url = settings.url};
+    for (const TargetSettings& target : settings.targets) result.maintenance.components.push_back(target.name);
+    result.maintenance.notice = std::chrono::floor<milliseconds>(settings.notice);
+    for (const Channel& channel : settings.channels)
+        result.notification.channels.push_back({channel.name, channel.outages, channel.maintenance});
+    result.notification.gather = std::chrono::floor<milliseconds>(settings.gather);
+    result.notification.cooldown = std::chrono::floor<milliseconds>(settings.cooldown);
+    result.notification.digest_above = settings.digest_above;
+    return result;
+}
+
+http::Problem refused(const Refusal& refusal)
+{
+    if (refusal.field == "id" && refusal.message == "no such window") return {404, "there is no such window"};
+    return {refusal.field == "state" ? 409U : 422U, refusal.message, {{"field", refusal.field}}};
+}
+
+http::Problem not_stored(const error_code& error)
+{
+    return {503, fmt::format("nothing was changed: the history cannot be written to ({}); try again", error.message())};
+}
+
+std::string in_short(const Window& window)
+{
+    return fmt::format("{} from {} to {}: {}", window.plan.emergency ? "emergency" : "announced",
+                       in_words(window.plan.start), in_words(window.plan.end),
+                       shortened(window.plan.title.empty() ? window.plan.message : window.plan.title, 200));
+}
+
+} // namespace
+
+/// Only one at a time changes something and stores it.
+class Recorder::Turn {
+public:
+    explicit Turn(Recorder& recorder) : recorder_(&recorder) { recorder.busy_ = true; }
+    ~Turn()
+    {
+        recorder_->busy_ = false;
+        recorder_->turns_.wake_one();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    /// To be called before one is made. A server that ends cancels the coroutines of its requests; what has begun to
+    /// be stored must be adopted all the same.
+    static asio::awaitable<void> wait(Recorder& recorder)
+    {
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        while (recorder.busy_) co_await recorder.turns_.wait(Clock::now() + seconds(60));
+    }
+
+private:
+    Recorder* recorder_;
+};
+
+Recorder::Recorder(asio::io_context& context, const MonitorSettings& settings, History& history, Restored restored,
+                   std::function<void(const BoardEvent&)> events, std::function<void()> failed)
+    : settings_(settings), history_(history), events_(std::move(events)), failed_(std::move(failed)),
+      last_alive_(restored.last_alive), board_(board_settings(settings), std::move(restored.maintenance),
+                                               std::move(restored.notification), std::random_device{}()),
+      checker_(context, settings.targets, {.tolerance = settings.jump_tolerance},
+               [this](const Finding& finding) { found(finding); }),
+      woken_(context), turns_(context), tasks_(context,
+                                               [this](const std::string& task, std::exception_ptr error) {
+                                                   try {
+                                                       std::rethrow_exception(std::move(error));
+                                                   } catch (const std::exception& e) {
+                                                       log::critical("{} failed: {}", task, e.what());
+                                                   }
+                                                   if (failed_) std::exchange(failed_, {})();
+                                               }),
+      deliveries_(context), ending_(context)
+{
+    for (RestoredTarget& one : restored.targets) {
+        std::string name = one.target.name;
+        restored_.emplace(std::move(name), std::move(one));
+    }
+}
+
+// --- Life ------------------------------------------------------------------------------------------------------------
+
+asio::awaitable<void> Recorder::load()
+{
+    std::vector<std::size_t> all(checker_.targets().size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+    co_await take_up(std::move(all));
+}
+
+void Recorder::start()
+{
+    next_expiry_ = now();
+    checker_.start();
+    tasks_.spawn("recorder", run());
+}
+
+void Recorder::stop()
+{
+    if (std::exchange(stopping_, true)) return;
+    checker_.stop();
+    courier_.stop();
+    woken_.wake_all();
+    ending_.spawn("end of the recorder", end());
+}
+
+asio::awaitable<void> Recorder::end()
+{
+    co_await deliveries_.join();
+    woken_.wake_all();
+    co_await tasks_.join();
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    co_await flush();
+}
+
+void Recorder::hurry()
+{
+    hurry_ = true;
+    woken_.wake_all();
+}
+
+asio::awaitable<void> Recorder::run()
+{
+    while (!stopping_) {
+        const TimePoint next = Clock::now() + flush_interval;
+        try {
+            co_await take_up(std::exchange(met_, {}));
+        } catch (const StartupError& e) {
+            log::error("a new target is not watched yet: {}", e.what()); // it is met again with its next check
+        }
+        {
+            co_await Turn::wait(*this);
+            const Turn turn(*this);
+            hurry_ = false;
+            co_await flush();
+            if (now() >= next_expiry_) co_await expire();
+        }
+        if (!hurry_ && !stopping_) co_await woken_.wait(next);
+    }
+}
+
+// --- Targets ---------------------------------------------------------------------------------------------------------
+
+TargetRules Recorder::rules_of(const Watched& watched) const
+{
+    const TargetSettings& settings = settings_.targets[watched.settings];
+    return {.incidents = {.confirm_down = settings.confirm_down, .confirm_up = settings.confirm_up},
+            .objective = {static_cast<std::uint32_t>(settings_.objective * 10'000 + 0.5)},
+            .component = settings.name,
+            .is_self = !watched.is_backend && is_self(settings)};
+}
+
+/// Whether a check asks this monitor for its own health.
+bool Recorder::is_self(const TargetSettings& target) const
+{
+    const auto url = target.kind() == CheckKind::http ? parse_http_url(target.url) : std::nullopt;
+    return url && url->origin.port == settings_.port && url->target == "/health" &&
+           (url->origin.host == settings_.host || http::is_loopback(url->origin.host));
+}
+
+void Recorder::found(const Finding& finding)
+{
+    if (finding.target >= places_.size()) places_.resize(finding.target + 1);
+    const auto& place = places_[finding.target];
+    if (!place) return meet(finding.target);
+    const std::size_t events_before = board_.waiting();
+    board_.observe(
+        *place,
+        {.at = finding.at,
+         .state = finding.state,
+         .cause = finding.cause,
+         .latency = finding.latency ? std::optional(std::chrono::round<microseconds>(*finding.latency)) : std::nullopt},
+        now());
+    if (board_.waiting() != events_before) hurry();
+}
+
+/// A backend that its balancer has named for the first time. What was found of it until it is taken up is lost.
+void Recorder::meet(std::size_t watched)
+{
+    if (std::find(met_.begin(), met_.end(), watched) == met_.end()) met_.push_back(watched);
+    hurry();
+}
+
+asio::awaitable<void> Recorder::take_up(std::vector<std::size_t> watched)
+{
+    if (watched.empty()) co_return;
+    const Instant at = now();
+    std::vector<std::string> names;
+    names.reserve(watched.size());
+    for (const std::size_t one : watched) names.push_back(checker_.targets()[one].name);
+    const auto targets = co_await history_.watch(std::move(names), at);
+    if (!targets) throw StartupError("cannot use the history: " + targets.error().message());
+    const Span shown{unit_around(at, Unit::day).begin - days(shown_days), at};
+    for (std::size_t i = 0; i < watched.size(); ++i) {
+        const Target& target = (*targets)[i];
+        TargetPast past;
+        if (const auto known = restored_.find(target.name); known != restored_.end()) {
+            past.memory = std::move(known->second.memory);
+            past.record = std::move(known->second.record);
+            restored_.erase(known);
+            const auto stored_days = co_await history_.rollups(target.id, Unit::day, shown);
+            const Span ever{Instant{}, at};
+            const auto stored_months = co_await history_.rollups(target.id, Unit::month, ever);
+            IncidentQuery query{.target = target.id, .before = {}, .most = most_restored_incidents};
+            const auto incidents = co_await history_.incidents(std::move(query));
+            if (!stored_days || !stored_months || !incidents)
+                throw StartupError(
+                    fmt::format("cannot read the past of the target '{}' from the history", target.name));
+            for (const StoredRollup& one : *stored_days) past.days.push_back(one.rollup);
+            for (const StoredRollup& one : *stored_months) past.months.push_back(one.rollup);
+            for (auto one = incidents->rows.rbegin(); one != incidents->rows.rend(); ++one)
+                if (one->incident.open() || one->incident.outages.back().end >= shown.begin)
+                    past.incidents.push_back(one->incident);
+        }
+        const std::size_t place =
+            board_.add(target, rules_of(checker_.targets()[watched[i]]), std::move(past), last_alive_, at);
+        if (watched[i] >= places_.size()) places_.resize(watched[i] + 1);
+        places_[watched[i]] = place;
+    }
+}
+
+// --- Storing and telling ---------------------------------------------------------------------------------------------
+
+/// Stores what there is, and sends off what is due. False if it could not be stored. In a turn.
+asio::awaitable<bool> Recorder::flush()
+{
+    const Instant at = now();
+    board_.tick(at);
+    auto deliveries = board_.take_deliveries(at);
+    auto samples = board_.take_samples();
+    auto batch = board_.take_batch();
+    auto events = board_.take_events();
+    // Also without samples: it is how the history knows until when the monitor ran.
+    const auto appended = co_await history_.append_samples(std::move(samples), at);
+    if (!appended)
+        if (const auto left_out = throttle_.admit(samples_dropped, Clock::now()))
+            log::warn("samples were not stored: {} ({} in all)", appended.error().message(),
+                      history_.dropped_samples());
+    bool stored = true;
+    if (batch) {
+        auto copy = *batch;
+        const auto committed = co_await history_.commit(std::move(copy));
+        if (!committed) {
+            stored = false;
+            ++failed_commits_;
+            board_.give_back(*std::move(batch));
+            if (const auto left_out = throttle_.admit(not_committed, Clock::now()))
+                log::error("the history cannot be written to: {}; {} steps wait", committed.error().message(),
+                           board_.waiting());
+            if (board_.waiting() > most_waiting && failed_) std::exchange(failed_, {})();
+        }
+    }
+    // People are told even if it could not be stored: after a crash they may be told again.
+    for (Delivery& delivery : deliveries)
+        deliveries_.spawn(fmt::format("delivery {}", delivery.id), deliver(std::move(delivery)));
+    for (const BoardEvent& event : events) events_(event);
+    co_return stored;
+}
+
+asio::awaitable<void> Recorder::expire()
+{
+    const auto expired = co_await history_.expire(now());
+    const bool more = expired && *expired == Expired::in_part;
+    next_expiry_ = now() + (more ? milliseconds(1000) : expiry_interval);
+}
+
+asio::awaitable<void> Recorder::deliver(Delivery delivery)
+{
+    const auto channel = std::find_if(settings_.channels.begin(), settings_.channels.end(),
+                                      [&](const Channel& one) { return one.name == delivery.channel; });
+    const Window* const window = delivery.message.kind == Message::Kind::maintenance
+                                     ? board_.maintenance().find(delivery.message.window)
+                                     : nullptr;
+    Naming naming{.site = settings_.title, .url = settings_.url.empty() ? "" : settings_.url + "/status-page"};
+    auto words = word(delivery.message, delivery_id(settings_.name, delivery.id), naming, window);
+    const auto attempted = co_await attempt(courier_, *channel, settings_.name, delivery.id, std::move(words),
+                                            std::chrono::system_clock::now());
+    if (attempted.delivered)
+        log::info("told {}: {}", delivery.channel, to_string(delivery.message.kind));
+    else
+        log::warn("could not tell {} (attempt {}): {}", delivery.channel, delivery.attempts, attempted.why);
+    // What the end of the daemon broke off is attempted again after the next start.
+    if (stopping_ && !attempted.delivered) co_return;
+    board_.delivered(delivery.id, attempted, now());
+    hurry();
+}
+
+// --- Commands --------------------------------------------------------------------------------------------------------
+
+std::optional<http::Problem> Recorder::wrong_version(std::uint64_t id, std::uint32_t version) const
+{
+    const Window* const window = board_.maintenance().find(id);
+    if (window == nullptr) return http::Problem{404, "there is no such window"};
+    if (window->version != version) return http::Problem{412, "the window was changed meanwhile; get it again"};
+    return std::nullopt;
+}
+
+asio::awaitable<Recorder::Answer<Window>> Recorder::command(Prepare prepare, std::string_view action, Who who)
+{
+    // What time has brought until now is stored first: the command is about the state that follows from it.
+    const bool stored = co_await flush();
+    if (!stored) {
+        ++refused_;
+        co_return not_stored(errc::unavailable);
+    }
+    const Instant at = now();
+    auto prepared = prepare(at);
+    if (!prepared) co_return refused(prepared.error());
+    Batch batch;
+    batch.maintenance = prepared->after;
+    batch.audit.push_back({.at = at,
+                           .user = std::move(who.user),
+                           .address = std::move(who.address),
+                           .action = std::string(action),
+                           .target = fmt::format("window {}", prepared->window.id),
+                           .detail = in_short(prepared->window)});
+    const auto committed = co_await history_.commit(std::move(batch));
+    if (!committed) {
+        ++refused_;
+        co_return not_stored(committed.error());
+    }
+    Window window = prepared->window;
+    board_.adopt(*std::move(prepared), at);
+    hurry();
+    co_return window;
+}
+
+asio::awaitable<Recorder::Answer<Window>> Recorder::announce(WindowPlan plan, Who who)
+{
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    Prepare prepare = [&](Instant at) { return board_.prepare_window(std::move(plan), at); };
+    co_return co_await command(std::move(prepare), "window.create", std::move(who));
+}
+
+asio::awaitable<Recorder::Answer<Window>> Recorder::change(std::uint64_t id, std::uint32_t version, WindowPlan plan,
+                                                           Who who)
+{
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    if (auto wrong = wrong_version(id, version)) co_return *std::move(wrong);
+    Prepare prepare = [&, id](Instant at) { return board_.prepare_change(id, std::move(plan), at); };
+    co_return co_await command(std::move(prepare), "window.change", std::move(who));
+}
+
+asio::awaitable<Recorder::Answer<Window>> Recorder::cancel(std::uint64_t id, std::uint32_t version, Who who)
+{
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    if (auto wrong = wrong_version(id, version)) co_return *std::move(wrong);
+    Prepare prepare = [&, id](Instant at) { return board_.prepare_cancellation(id, at); };
+    co_return co_await command(std::move(prepare), "window.cancel", std::move(who));
+}
+
+asio::awaitable<Recorder::Answer<void>> Recorder::post(std::size_t target, IncidentStatus status, std::string message,
+                                                       Who who)
+{
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    const Instant at = now();
+    IncidentUpdate update{at, status, std::move(message), who.user};
+    auto detail = fmt::format("{}: {}", to_string(status), shortened(update.message, 200));
+    if (const auto refusal = board_.post(target, std::move(update))) co_return refused(*refusal);
+    // The update is stored with the audit line, or both are stored later and the operator does not know it yet.
+    auto batch = board_.take_batch().value_or(Batch{});
+    batch.audit.push_back({.at = at,
+                           .user = std::move(who.user),
+                           .address = std::move(who.address),
+                           .action = "incident.update",
+                           .target = board_.now(target).name,
+                           .detail = std::move(detail)});
+    auto copy = batch;
+    const auto committed = co_await history_.commit(std::move(copy));
+    if (!committed) {
+        board_.give_back(std::move(batch));
+        co_return http::Problem{503, fmt::format("the update is not stored yet: {}", committed.error().message())};
+    }
+    hurry();
+    co_return Answer<void>();
+}
+
+asio::awaitable<Recorder::Answer<void>> Recorder::audit(AuditEntry entry)
+{
+    Batch batch;
+    batch.audit.push_back(std::move(entry));
+    const auto committed = co_await history_.commit(std::move(batch));
+    if (!committed) co_return not_stored(committed.error());
+    co_return Answer<void>();
+}
+
+} // namespace hotspare::monitor

@@ -1,0 +1,125 @@
+// Keeps the monitor going: what the checks find goes to the board, what the board yields to the history and to the
+// channels, each second or as soon as something was decided. It carries out operators' commands, one at a time, each
+// durable before it is answered. It decides nothing itself, and speaks no HTTP with readers (service.hpp does).
+//
+// While the history cannot be written to, checks and notifications go on, and what is to be stored waits; commands are
+// refused. If it lasts until thousands of steps wait, the daemon ends.
+//
+// Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
+#pragma once
+
+#include "common/http/problem.hpp"
+#include "common/notify/courier.hpp"
+#include "common/task_group.hpp"
+#include "common/wait_list.hpp"
+#include "monitor/board/board.hpp"
+#include "monitor/check/checker.hpp"
+#include "monitor/history/history.hpp"
+#include "monitor/settings.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/system/result.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::monitor {
+
+class Recorder {
+public:
+    /// Of the audit log: who does something. What was done, the recorder adds.
+    struct Who {
+        std::string user{};
+        std::string address{};
+    };
+    template <class T> using Answer = boost::system::result<T, http::Problem>;
+
+    /// `events` is called for what has happened once it is stored; `failed` when the history cannot be used any more.
+    Recorder(asio::io_context& context, const MonitorSettings& settings, History& history, Restored restored,
+             std::function<void(const BoardEvent&)> events, std::function<void()> failed);
+
+    Recorder(const Recorder&) = delete;
+    Recorder& operator=(const Recorder&) = delete;
+
+    /// Takes up the targets with their past. Before start(); throws StartupError.
+    asio::awaitable<void> load();
+    void start();
+    /// Begins the end: checks end, what waits is stored. After that nothing is left to do in the io_context.
+    void stop();
+
+    static Instant now() noexcept { return std::chrono::floor<milliseconds>(std::chrono::system_clock::now()); }
+
+    // Commands. 422 names the field that is refused, 404 what does not exist, 412 that the window is another by now,
+    // 503 that it could not be stored.
+
+    asio::awaitable<Answer<Window>> announce(WindowPlan plan, Who who);
+    /// Changes a window's plan if its version still is `version`.
+    asio::awaitable<Answer<Window>> change(std::uint64_t id, std::uint32_t version, WindowPlan plan, Who who);
+    asio::awaitable<Answer<Window>> cancel(std::uint64_t id, std::uint32_t version, Who who);
+    asio::awaitable<Answer<void>> post(std::size_t target, IncidentStatus status, std::string message, Who who);
+    /// Writes into the audit log what else was done.
+    asio::awaitable<Answer<void>> audit(AuditEntry entry);
+
+    /// The report of a push check. False: no target has the token.
+    bool report(std::string_view token, PushReport report) { return checker_.report(token, std::move(report)); }
+
+    const Board& board() const noexcept { return board_; }
+    const Checker& checker() const noexcept { return checker_; }
+    const History& history() const noexcept { return history_; }
+    History& history() noexcept { return history_; }
+    std::uint64_t commands_refused() const noexcept { return refused_; }
+    std::uint64_t failed_commits() const noexcept { return failed_commits_; }
+
+private:
+    class Turn;
+    using Prepare = std::function<Accepted<Board::Prepared>(Instant)>;
+
+    void found(const Finding& finding);
+    void meet(std::size_t watched);
+    asio::awaitable<void> take_up(std::vector<std::size_t> watched);
+    asio::awaitable<void> run();
+    asio::awaitable<bool> flush();
+    asio::awaitable<void> expire();
+    asio::awaitable<void> deliver(Delivery delivery);
+    asio::awaitable<void> end();
+    asio::awaitable<Answer<Window>> command(Prepare prepare, std::string_view action, Who who);
+    std::optional<http::Problem> wrong_version(std::uint64_t id, std::uint32_t version) const;
+    bool is_self(const TargetSettings& target) const;
+    TargetRules rules_of(const Watched& watched) const;
+    void hurry();
+
+    const MonitorSettings& settings_;
+    History& history_;
+    std::function<void(const BoardEvent&)> events_;
+    std::function<void()> failed_;
+    std::map<std::string, RestoredTarget, std::less<>> restored_;
+    std::optional<Instant> last_alive_;
+    Board board_;
+    Checker checker_;
+    notify::Courier courier_;
+
+    std::vector<std::optional<std::size_t>> places_; ///< of the checker's targets on the board
+    std::vector<std::size_t> met_;                   ///< targets of the checker that the board does not know yet
+    WaitList woken_;                                 ///< the loop
+    WaitList turns_;                                 ///< who waits to change something
+    bool busy_ = false;
+    bool hurry_ = false;
+    bool stopping_ = false;
+    Instant next_expiry_{};
+    std::uint64_t refused_ = 0;
+    std::uint64_t failed_commits_ = 0;
+    log::Throttle throttle_;
+
+    TaskGroup tasks_;
+    TaskGroup deliveries_;
+    TaskGroup ending_; ///< the one task that ends them
+};
+
+} // namespace hotspare::monitor

@@ -1,0 +1,110 @@
+// The HTTP interface of the monitor (docs/monitor.md): the public documents, what the API lists, and operators'
+// commands behind the gate. It answers from the board, from rendered documents and from the history, and gives every
+// change to the recorder.
+//
+// Everything may be read without credentials but the audit log and the dashboard, unless `public_pages` is off. Changes
+// need credentials, and must not come from a page of another origin, whose reader's browser would attach them.
+//
+// Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
+#pragma once
+
+#include "common/http/event_feed.hpp"
+#include "common/http/guard.hpp"
+#include "common/http/router.hpp"
+#include "common/http/server.hpp"
+#include "common/task_group.hpp"
+#include "monitor/access/gate.hpp"
+#include "monitor/pages/dashboard.hpp"
+#include "monitor/serve/chaos.hpp"
+#include "monitor/serve/documents.hpp"
+#include "monitor/serve/recorder.hpp"
+#include "monitor/settings.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hotspare::monitor {
+
+class Service {
+public:
+    Service(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder);
+
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+
+    /// Throws UsageError if the port cannot be bound.
+    void listen();
+    std::uint16_t port() const noexcept { return server_.endpoint().port(); }
+
+    /// Something happened and is stored: it is logged, given to the readers of /events, and shown from now on.
+    void tell(const BoardEvent& event);
+
+    /// Ends the streams and the server gracefully. After that the service has no work left in the io_context.
+    void stop();
+
+private:
+    using Respond = asio::awaitable<http::Response> (Service::*)(const http::Request&);
+    using RespondToUser = asio::awaitable<http::Response> (Service::*)(const http::Request&, Recorder::Who);
+
+    void add_public(http::verb method, std::string pattern, Respond respond);
+    void add_private(http::verb method, std::string pattern, RespondToUser respond);
+    void add_document(std::string pattern, std::string content_type, Documents::Renderer render);
+    void make_routes();
+    asio::awaitable<std::optional<http::Response>> turn_away(const http::Request& request);
+    asio::awaitable<http::Response> enter_to_read(const http::Request& request, Respond respond);
+    asio::awaitable<http::Response> enter_to_show(const http::Request& request, std::string key,
+                                                  std::string_view content_type, Documents::Renderer render);
+    asio::awaitable<http::Response> enter_and(const http::Request& request, RespondToUser respond);
+    asio::awaitable<http::Response> show(const http::Request& request, std::string key, std::string_view content_type,
+                                         Documents::Renderer render);
+
+    asio::awaitable<http::Response> root(const http::Request& request);
+    asio::awaitable<http::Response> health(const http::Request& request);
+    asio::awaitable<http::Response> badge(const http::Request& request);
+    asio::awaitable<http::Response> window(const http::Request& request);
+    asio::awaitable<http::Response> uptime(const http::Request& request);
+    asio::awaitable<http::Response> incidents(const http::Request& request);
+    asio::awaitable<http::Response> targets(const http::Request& request);
+    asio::awaitable<http::Response> history(const http::Request& request);
+    asio::awaitable<http::Response> events(const http::Request& request);
+    asio::awaitable<http::Response> metrics(const http::Request& request);
+    asio::awaitable<http::Response> push(const http::Request& request);
+
+    asio::awaitable<http::Response> announce(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> change(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> cancel(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> post_update(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> audit(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> verify_audit(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> dashboard(const http::Request& request, Recorder::Who who);
+    asio::awaitable<http::Response> chaos(const http::Request& request, Recorder::Who who);
+
+    asio::awaitable<void> end();
+    std::optional<http::Response> find_window(const http::Request& request, Window& window) const;
+    std::string window_text(const Window& window) const;
+    std::string name_of(TargetId id) const;
+
+    const MonitorSettings& settings_;
+    Recorder& recorder_;
+    http::GuardSettings guard_;
+    Gate gate_;
+    Documents documents_;
+    http::EventFeed feed_;
+    std::optional<Chaos> chaos_;                  ///< if there is a dashboard
+    std::string status_policy_;                   ///< Content-Security-Policy of the status page
+    std::string dashboard_policy_;                ///< and of the dashboard
+    std::map<std::string, ActionResult> results_; ///< by user: what the dashboard is to tell of the latest action
+    TaskGroup audits_;                            ///< lines about failed logins
+    http::Router routes_;
+    http::Server server_;
+    TaskGroup ending_; ///< the one task that ends them
+};
+
+} // namespace hotspare::monitor

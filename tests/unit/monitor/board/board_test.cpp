@@ -1,0 +1,284 @@
+#include "monitor/board/board.hpp"
+
+#include "tests/support/property.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace hotspare::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = BoardEvent::Kind;
+
+constexpr Instant start{std::chrono::sys_days(std::chrono::year(2026) / 11 / 10)};
+
+BoardSettings settings()
+{
+    BoardSettings result;
+    result.maintenance.components = {"api", "web"};
+    result.notification.channels = {{.name = "mail"}};
+    return result;
+}
+
+/// A board with the targets "api" and "web", which are checked every ten seconds.
+class Bench {
+public:
+    explicit Bench(Instant since = start) : now(since)
+    {
+        for (const char* name : {"api", "web"}) add(name, {});
+    }
+
+    std::size_t add(const std::string& name, TargetPast past, std::optional<Instant> unobserved = {},
+                    bool is_self = false)
+    {
+        const Target target{.id = static_cast<TargetId>(board.size() + 1),
+                            .name = name,
+                            .watched_since = now,
+                            .rolled = RolledUntil::at(now)};
+        return board.add(target, {.component = name, .is_self = is_self}, std::move(past), unobserved, now);
+    }
+
+    /// So many checks of "api" that find this, and of "web" that find it up.
+    void checks(int count, State state = State::up)
+    {
+        for (int i = 0; i < count; ++i) {
+            board.tick(now);
+            const std::string cause = state == State::up ? "" : "connection refused";
+            board.observe(0, {now, state, cause, state == State::down ? std::nullopt : std::optional(2ms)}, now);
+            board.observe(1, {now, State::up, "", 1ms}, now);
+            deliver();
+            now += 10s;
+        }
+    }
+
+    /// Everything that is due is told at once.
+    void deliver()
+    {
+        for (const Delivery& delivery : board.take_deliveries(now)) {
+            told.push_back(delivery.message);
+            board.delivered(delivery.id, {.delivered = true}, now);
+        }
+        for (BoardEvent& event : board.take_events()) events.push_back(std::move(event));
+    }
+
+    Window announce(WindowPlan plan)
+    {
+        auto prepared = board.prepare_window(std::move(plan), now);
+        if (!prepared) {
+            ADD_FAILURE() << prepared.error().message;
+            return {};
+        }
+        const Window window = prepared->window;
+        board.adopt(*std::move(prepared), now);
+        return window;
+    }
+
+    std::vector<Kind> kinds() const
+    {
+        std::vector<Kind> result;
+        for (const BoardEvent& event : events) result.push_back(event.kind);
+        return result;
+    }
+
+    Instant now;
+    Board board{settings(), {}, {}, 1};
+    std::vector<Message> told{};
+    std::vector<BoardEvent> events{};
+};
+
+MonthReport november(const Bench& bench)
+{
+    return bench.board.report(0, std::chrono::year(2026) / 11, bench.now);
+}
+
+TEST(Board, TakesALostCheckForNoOutage)
+{
+    Bench bench;
+    bench.checks(10);
+    bench.checks(2, State::down);
+    bench.checks(10);
+    EXPECT_TRUE(bench.told.empty());
+    EXPECT_EQ(bench.kinds(), (std::vector{Kind::state_changed, Kind::state_changed})) << "both came up at the start";
+    EXPECT_EQ(november(bench).tally.down, 0ms);
+}
+
+TEST(Board, TellsAnOutageOnceAndItsEndWithTheDuration)
+{
+    Bench bench;
+    bench.checks(10);
+    const Instant failed_at = bench.now;
+    bench.checks(6, State::down);
+    EXPECT_EQ(bench.board.now(0).state, State::down);
+    EXPECT_EQ(bench.board.now(0).since, failed_at);
+    EXPECT_EQ(bench.board.now(1).state, State::up);
+    bench.checks(20);
+    ASSERT_EQ(bench.told.size(), 2U);
+    EXPECT_EQ(bench.told[0].kind, Message::Kind::outage);
+    EXPECT_EQ(bench.told[0].outages[0].target, "api");
+    EXPECT_EQ(bench.told[0].outages[0].since, failed_at) << "backdated to the first failed check";
+    EXPECT_EQ(bench.told[1].kind, Message::Kind::recovery);
+    EXPECT_EQ(bench.told[1].outages[0].duration, 1min);
+    const MonthReport report = november(bench);
+    EXPECT_EQ(report.tally.down, 1min);
+    EXPECT_EQ(report.incidents, 1U);
+    const View view = bench.board.view(bench.now);
+    ASSERT_EQ(view.incidents.size(), 1U);
+    ASSERT_EQ(view.components.size(), 2U);
+    EXPECT_EQ(view.components[0].days.back().causes, std::vector<std::string>{"connection refused"});
+    EXPECT_TRUE(view.components[1].days.back().causes.empty());
+}
+
+TEST(Board, RefusesAWindowThatIsAnnouncedTooLateAndTakesOneInTime)
+{
+    Bench bench;
+    WindowPlan plan{.message = "Disks.", .start = bench.now + 48h - 1min, .end = bench.now + 50h};
+    const auto late = bench.board.prepare_window(plan, bench.now);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().field, "start_time");
+    plan.start = bench.now + 48h + 1min;
+    EXPECT_EQ(bench.announce(plan).id, 1U);
+    bench.board.tick(bench.now);
+    bench.deliver();
+    ASSERT_EQ(bench.told.size(), 1U);
+    EXPECT_EQ(bench.told[0].notice, Notice::announcement);
+}
+
+TEST(Board, WhatIsPreparedAndNotAdoptedHasNotHappened)
+{
+    Bench bench;
+    WindowPlan plan{.message = "Disks.", .start = bench.now + 49h, .end = bench.now + 50h};
+    EXPECT_TRUE(bench.board.prepare_window(plan, bench.now));
+    EXPECT_TRUE(bench.board.maintenance().windows().empty());
+    EXPECT_TRUE(bench.board.take_events().empty());
+    EXPECT_EQ(bench.announce(plan).id, 1U);
+}
+
+/// Down for half an hour, in a window of an hour or in none.
+MonthReport half_an_hour_down(bool emergency)
+{
+    Bench bench;
+    bench.announce({.message = "Disks.",
+                    .start = bench.now + (emergency ? 1h : 49h),
+                    .end = bench.now + (emergency ? 2h : 50h),
+                    .components = {"api"},
+                    .emergency = emergency});
+    bench.checks((emergency ? 1 : 49) * 360 + 60);
+    bench.checks(180, State::down);
+    bench.checks(360);
+    const bool told = std::any_of(bench.told.begin(), bench.told.end(),
+                                  [](const Message& message) { return message.kind == Message::Kind::outage; });
+    EXPECT_EQ(told, emergency) << "nobody is woken by what was announced";
+    return november(bench);
+}
+
+TEST(Board, AnnouncedMaintenanceLowersTheRawFigureAndNotTheSla)
+{
+    const MonthReport report = half_an_hour_down(false);
+    EXPECT_EQ(report.tally.window_down, 30min);
+    EXPECT_EQ(report.tally.down, 0ms);
+    EXPECT_LT(report.tally.raw().value_or(1), 1.);
+    EXPECT_EQ(report.tally.sla().value_or(0), 1.);
+    EXPECT_EQ(report.incidents, 0U);
+}
+
+TEST(Board, AnEmergencyCounts)
+{
+    const MonthReport report = half_an_hour_down(true);
+    EXPECT_EQ(report.tally.down, 30min);
+    EXPECT_LT(report.tally.sla().value_or(1), 1.);
+    EXPECT_EQ(report.incidents, 1U);
+}
+
+TEST(Board, DoesNotKnowWhatWasWhileItDidNotRun)
+{
+    Bench before;
+    before.checks(30);
+    Bench after(before.now + 1h);
+    TargetPast past;
+    past.memory.latest = before.now - 10s;
+    past.memory.recorded = State::up;
+    past.record.changes = {{start, State::up}};
+    after.now = start;
+    const std::size_t index = after.add("old", past, before.now);
+    after.now = before.now + 1h;
+    after.board.observe(index, {after.now, State::up, "", 1ms}, after.now);
+    const auto report = after.board.report(index, std::chrono::year(2026) / 11, after.now);
+    EXPECT_EQ(report.tally.unknown, 1h);
+    EXPECT_EQ(report.tally.up, before.now - start);
+}
+
+TEST(Board, IsDownItselfWhileItDoesNotRun)
+{
+    Bench bench;
+    TargetPast past;
+    past.memory.latest = start + 5min;
+    past.memory.recorded = State::up;
+    past.record.changes = {{start, State::up}};
+    const std::size_t index = bench.add("self", past, start + 5min, true);
+    for (const auto at : {start + 7min, start + 7min + 1s, start + 7min + 2s})
+        bench.board.observe(index, {at, State::up, "", 1ms}, at);
+    const auto report = bench.board.report(index, std::chrono::year(2026) / 11, start + 10min);
+    EXPECT_EQ(report.tally.down, 2min);
+    EXPECT_EQ(report.tally.unknown, 0ms);
+    EXPECT_EQ(report.incidents, 1U);
+}
+
+TEST(Board, GivesASampleToTheHistoryOnceAndAStepWithTheSampleThatLedToIt)
+{
+    Bench bench;
+    bench.checks(1);
+    auto batch = bench.board.take_batch();
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(batch->steps.size(), 2U) << "both came up";
+    EXPECT_EQ(batch->samples.size(), 2U);
+    EXPECT_TRUE(bench.board.take_samples().empty());
+    bench.checks(3);
+    EXPECT_EQ(bench.board.take_samples().size(), 6U);
+    EXPECT_FALSE(bench.board.take_batch()) << "nothing has changed";
+}
+
+TEST(Board, PutsABatchThatWasNotStoredBeforeTheNextOne)
+{
+    Bench bench;
+    bench.checks(5);
+    auto first = bench.board.take_batch();
+    ASSERT_TRUE(first);
+    const auto steps = first->steps.size();
+    bench.checks(3, State::down);
+    bench.board.give_back(*std::move(first));
+    const auto both = bench.board.take_batch();
+    ASSERT_TRUE(both);
+    EXPECT_GT(both->steps.size(), steps);
+    for (std::size_t i = 1; i < both->steps.size(); ++i)
+        if (both->steps[i].target == both->steps[i - 1].target)
+            EXPECT_LE(both->steps[i - 1].memory.latest, both->steps[i].memory.latest) << i;
+}
+
+TEST(Board, MakesEachRollupOnce)
+{
+    Bench bench(start - 24h - 10min);
+    std::vector<std::pair<TargetId, Instant>> days;
+    for (int hour = 0; hour < 26; ++hour) {
+        bench.checks(360, hour == 3 ? State::down : State::up);
+        if (const auto batch = bench.board.take_batch())
+            for (const TargetRollups& one : batch->rollups)
+                for (const UnitRollup& rollup : one.due.rollups)
+                    if (rollup.unit == Unit::day) days.emplace_back(one.target, rollup.rollup.begin);
+    }
+    // 23:50 of the ninth to 01:50 of the eleventh: two days are over.
+    EXPECT_EQ(days.size(), 4U);
+    std::sort(days.begin(), days.end());
+    EXPECT_EQ(std::adjacent_find(days.begin(), days.end()), days.end());
+    const View view = bench.board.view(bench.now);
+    ASSERT_EQ(view.components[0].days.size(), 3U);
+    EXPECT_EQ(view.components[0].days[1].tally.total() + view.components[0].days[0].tally.total() +
+                  view.components[0].days[2].tally.total(),
+              bench.now - (start - 24h - 10min));
+}
+
+} // namespace
+} // namespace hotspare::monitor

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/config.hpp"
-#include "monitor/access/gate.hpp"
+#include "monitor/access/authenticator.hpp"
 #include "monitor/check/settings.hpp"
 #include "monitor/notify/channels.hpp"
 

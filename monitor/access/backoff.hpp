@@ -9,7 +9,7 @@
 // is bounded; a new one displaces that whose last failure is oldest, so a client of many thousand networks gets more
 // tries. What bounds all clients together is the time that a look takes.
 //
-// PURE: `now` is an argument. One thread. Owned by the gate. Every call costs O(log n).
+// PURE: `now` is an argument. One thread. Owned by the authenticator. Every call costs O(log n).
 #pragma once
 
 #include "common/clock.hpp"

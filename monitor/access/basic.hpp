@@ -1,5 +1,6 @@
 // The credentials that a request carries for HTTP Basic authentication (RFC 7617), read strictly: what two readers
-// could understand differently is refused. Whether they are right is the gate's to find out (gate.hpp).
+// could understand differently is refused. Whether they are right is the authenticator's to find out
+// (authenticator.hpp).
 //
 // PURE. Any thread.
 #pragma once

@@ -1,6 +1,7 @@
 // Passwords as a configuration file holds them: as Argon2id hashes (RFC 9106) with a random salt. Every guess at the
 // password of such a hash takes 64 MiB and tens of milliseconds. All hashes cost the same, so that the time of a login
-// does not tell whose it is. Who may log in, and how often a client may try, is decided by the gate (gate.hpp).
+// does not tell whose it is. Who may log in, and how often a client may try, is decided by the authenticator
+// (authenticator.hpp).
 //
 // Any thread, but for the command, which is the main thread's; hashing and matching take too long for an event loop.
 #pragma once

@@ -1,7 +1,7 @@
 // Who may log in, as it is written in a configuration file: a list of users, each with a name and the hash of a
 // password. The daemon's settings hold the list and declare it as any other.
 //
-// Filled before the gate is made, immutable afterwards.
+// Filled before the authenticator is made, immutable afterwards.
 #pragma once
 
 #include "common/config.hpp"

@@ -16,7 +16,7 @@ namespace hotspare::monitor {
 namespace {
 
 constexpr int refresh_seconds = 5;
-constexpr std::size_t most_columns = 200; ///< of a cause or a detail
+constexpr std::size_t most_columns = 300; ///< of a cause or a detail
 /// From there on the milliseconds of a duration are of no interest.
 constexpr double long_ms = 10'000;
 
@@ -90,8 +90,8 @@ Sign sign_of_status(std::string_view status) noexcept
 std::string state_element(std::string_view element, const Sign& sign, std::string_view text)
 {
     std::string out;
-    append(out, "<{0} class=\"state {1}\"><span aria-hidden=\"true\">{2}</span> {3}</{0}>", element, sign.css,
-           sign.mark, escape(text));
+    append(out, R"(<{0} class="state {1}"><span aria-hidden="true">{2}</span> {3}</{0}>)", element, sign.css, sign.mark,
+           escape(text));
     return out;
 }
 
@@ -233,7 +233,7 @@ std::string actions(const DashboardView& view)
 /// A cell that knows its column's heading, as on narrow screens there are no columns.
 void cell(std::string& out, std::string_view label, std::string_view html)
 {
-    append(out, "<td role=\"cell\" data-label=\"{}\">{}</td>", label, html);
+    append(out, R"(<td role="cell" data-label="{}">{}</td>)", label, html);
 }
 
 /// The roles keep it a table for screen readers where the style sheet makes it a list.
@@ -246,8 +246,7 @@ std::string table(std::string_view id, const std::array<std::string_view, Size>&
            "<div class=\"card\">\n<table role=\"table\" aria-labelledby=\"{}\">\n<thead role=\"rowgroup\"><tr "
            "role=\"row\">",
            id);
-    for (const std::string_view column : columns)
-        append(out, "<th role=\"columnheader\" scope=\"col\">{}</th>", column);
+    for (const std::string_view column : columns) append(out, R"(<th role="columnheader" scope="col">{}</th>)", column);
     append(out, "</tr></thead>\n<tbody role=\"rowgroup\">\n{}</tbody>\n</table>\n</div>\n", rows);
     return out;
 }

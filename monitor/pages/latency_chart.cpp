@@ -62,7 +62,7 @@ private:
 void axis_line(std::string& out, const Scale& scale, double ms)
 {
     const double y = scale.y(ms) / 10.0;
-    append(out, "<line class=\"rule\" x1=\"0\" x2=\"100%\" y1=\"{0}%\" y2=\"{0}%\"/>", y);
+    append(out, R"(<line class="rule" x1="0" x2="100%" y1="{0}%" y2="{0}%"/>)", y);
     // Above the line, but for the lowest one, where most of the checks are.
     append(out, "<text x=\"0\" y=\"{}%\" dy=\"{}\">{:g} ms</text>\n", y, ms > 0 ? -4 : 12, ms);
 }

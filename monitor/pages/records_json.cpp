@@ -68,9 +68,11 @@ Json incident_document(const Incident& incident, const std::string& target, Inst
     Json outages = Json::array(), updates = Json::array();
     for (const Span& outage : incident.outages)
         outages.push_back({{"from", machine_time(outage.begin)}, {"until", end_json(outage.end)}});
-    for (auto update = incident.updates.rbegin(); update != incident.updates.rend(); ++update)
+    for (std::size_t i = incident.updates.size(); i-- > 0;) {
+        const IncidentUpdate& update = incident.updates[i];
         updates.push_back(
-            {{"time", machine_time(update->at)}, {"status", to_string(update->status)}, {"message", update->message}});
+            {{"time", machine_time(update.at)}, {"status", to_string(update.status)}, {"message", update.message}});
+    }
     const bool known = !incident.outages.empty();
     return {{"target", target},
             {"number", incident.number},

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t longest_text = 200;
+constexpr std::size_t longest_text = 300;
 constexpr std::size_t most_versions = 64;
 constexpr double greatest_ms = 1e9;
 

@@ -48,7 +48,7 @@ struct Versions {
     friend bool operator==(const Versions&, const Versions&) = default;
 };
 
-/// Nothing if the document has no backends. Texts are printable, and at most 200 bytes are kept; of more than 64
+/// Nothing if the document has no backends. Texts are printable, and at most 300 bytes are kept; of more than 64
 /// backends, the first.
 std::optional<Versions> read_versions(const nlohmann::json& balancer_status);
 

@@ -24,11 +24,13 @@ Documents::Documents(asio::io_context& context, std::function<View()> view)
 std::shared_ptr<const View> Documents::view()
 {
     const TimePoint begin = Clock::now();
-    const bool decided = seen_ != version_ && begin >= good_until_ - good_for + least_pause;
-    if (view_ && begin < good_until_ && !decided) return view_;
-    seen_ = version_;
+    const TimePoint good = decided_ ? made_at_ + least_pause : good_until_;
+    if (view_ && begin < good) return view_;
+    decided_ = false;
+    ++made_;
     view_ = std::make_shared<const View>(make_view_());
     const TimePoint end = Clock::now();
+    made_at_ = end;
     good_until_ = end + std::max<Duration>(good_for, (end - begin) * share_of_time);
     return view_;
 }
@@ -38,7 +40,9 @@ asio::awaitable<std::shared_ptr<const Document>> Documents::get(std::string key,
     Kept& kept = kept_[key]; // a node of a map stays where it is
     for (;;) {
         auto of = view();
-        if (kept.document && (kept.of == of || kept.rendering)) co_return kept.document;
+        const std::uint64_t number = made_;
+        const bool may_be_shown = kept.document && kept.of >= least_;
+        if (may_be_shown && (kept.of == number || kept.rendering)) co_return kept.document;
         if (!kept.rendering) {
             kept.rendering = true;
             auto work = [of, render = std::move(render)] {
@@ -49,7 +53,7 @@ asio::awaitable<std::shared_ptr<const Document>> Documents::get(std::string key,
             try {
                 auto document = co_await worker_.run(std::move(work));
                 kept.document = std::make_shared<const Document>(std::move(document));
-                kept.of = std::move(of);
+                kept.of = number;
             } catch (...) {
                 kept.rendering = false;
                 rendered_.wake_all();

@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -43,8 +44,14 @@ public:
     /// The document of this key, which `render` makes. Keys are bounded by the caller.
     asio::awaitable<std::shared_ptr<const Document>> get(std::string key, Renderer render);
 
-    /// Something was decided: whoever asks now is shown it.
-    void changed() noexcept { ++version_; }
+    /// Something was decided: it is shown in a moment.
+    void changed() noexcept { decided_ = true; }
+    /// A command was carried out: whoever asks from now on is shown it.
+    void renew() noexcept
+    {
+        good_until_ = made_at_ = {};
+        least_ = made_ + 1;
+    }
 
     /// The present view, at most a second old unless something was decided meanwhile.
     std::shared_ptr<const View> view();
@@ -52,15 +59,17 @@ public:
 private:
     struct Kept {
         std::shared_ptr<const Document> document;
-        std::shared_ptr<const View> of; ///< what it shows
+        std::uint64_t of = 0; ///< the view that it shows
         bool rendering = false;
     };
 
     std::function<View()> make_view_;
     std::shared_ptr<const View> view_;
+    TimePoint made_at_{};
     TimePoint good_until_{};
-    std::size_t version_ = 0;
-    std::size_t seen_ = 0; ///< of view_
+    bool decided_ = false;    ///< since view_ was made
+    std::uint64_t made_ = 0;  ///< views; the number of view_
+    std::uint64_t least_ = 0; ///< the first one that may still be shown
     std::map<std::string, Kept, std::less<>> kept_;
     WaitList rendered_;
     storage::Worker worker_;

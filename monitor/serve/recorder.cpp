@@ -41,12 +41,6 @@ BoardSettings board_settings(const MonitorSettings& settings)
     return result;
 }
 
-http::Problem refused(const Refusal& refusal)
-{
-    if (refusal.field == "id" && refusal.message == "no such window") return {404, "there is no such window"};
-    return {refusal.field == "state" ? 409U : 422U, refusal.message, {{"field", refusal.field}}};
-}
-
 http::Problem not_stored(const error_code& error)
 {
     return {503, fmt::format("nothing was changed: the history cannot be written to ({}); try again", error.message())};
@@ -60,6 +54,15 @@ std::string in_short(const Window& window)
 }
 
 } // namespace
+
+http::Problem problem_of(const Refusal& refusal)
+{
+    if (refusal.field == "id" && refusal.message == "no such window") return {404, "there is no such window"};
+    const bool names_it = refusal.message.find(refusal.field) != std::string::npos;
+    return {refusal.field == "state" ? 409U : 422U,
+            names_it ? refusal.message : fmt::format("{}: {}", refusal.field, refusal.message),
+            {{"field", refusal.field}}};
+}
 
 /// Only one at a time changes something and stores it.
 class Recorder::Turn {
@@ -336,7 +339,7 @@ asio::awaitable<Recorder::Answer<Window>> Recorder::command(Prepare prepare, std
     }
     const Instant at = now();
     auto prepared = prepare(at);
-    if (!prepared) co_return refused(prepared.error());
+    if (!prepared) co_return problem_of(prepared.error());
     Batch batch;
     batch.maintenance = prepared->after;
     batch.audit.push_back({.at = at,
@@ -391,7 +394,7 @@ asio::awaitable<Recorder::Answer<void>> Recorder::post(std::size_t target, Incid
     const Instant at = now();
     IncidentUpdate update{at, status, std::move(message), who.user};
     auto detail = fmt::format("{}: {}", to_string(status), shortened(update.message, 200));
-    if (const auto refusal = board_.post(target, std::move(update))) co_return refused(*refusal);
+    if (const auto refusal = board_.post(target, std::move(update))) co_return problem_of(*refusal);
     // The update is stored with the audit line, or both are stored later and the operator does not know it yet.
     auto batch = board_.take_batch().value_or(Batch{});
     batch.audit.push_back({.at = at,

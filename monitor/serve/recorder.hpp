@@ -32,6 +32,9 @@
 
 namespace hotspare::monitor {
 
+/// 422 with the field, 404 of a window that does not exist, 409 of one that is over.
+http::Problem problem_of(const Refusal& refusal);
+
 class Recorder {
 public:
     /// Of the audit log: who does something. What was done, the recorder adds.

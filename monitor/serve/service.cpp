@@ -67,7 +67,7 @@ http::ServerOptions options_of(const MonitorSettings&)
 
 Response refused(const Request& request, const Refusal& refusal)
 {
-    return http::problem(request, 422, refusal.message, {{"field", refusal.field}});
+    return http::problem(problem_of(refusal), request.id);
 }
 
 std::string etag_of(const Window& window)
@@ -152,19 +152,19 @@ Service::Service(asio::io_context& context, const MonitorSettings& settings, Rec
                                                        .origins = settings.origins,
                                                        .hosts_setting = "hosts",
                                                        .origins_setting = "origins"},
-      gate_(context, settings.users, settings.title,
-            {.on_failure =
-                 [this](const FailedLogin& failed) {
-                     AuditEntry entry{.at = Recorder::now(),
-                                      .user = failed.user,
-                                      .address = failed.address,
-                                      .action = "login.failed",
-                                      .detail = failed.reason};
-                     audits_.spawn("audit of a failed login",
-                                   [](Recorder& to, AuditEntry line) -> asio::awaitable<void> {
-                                       co_await to.audit(std::move(line));
-                                   }(recorder_, std::move(entry)));
-                 }}),
+      authenticator_(context, settings.users, settings.title,
+                     {.on_failure =
+                          [this](const FailedLogin& failed) {
+                              AuditEntry entry{.at = Recorder::now(),
+                                               .user = failed.user,
+                                               .address = failed.address,
+                                               .action = "login.failed",
+                                               .detail = failed.reason};
+                              audits_.spawn("audit of a failed login",
+                                            [](Recorder& to, AuditEntry line) -> asio::awaitable<void> {
+                                                co_await to.audit(std::move(line));
+                                            }(recorder_, std::move(entry)));
+                          }}),
       documents_(context, [this] { return recorder_.board().view(Recorder::now()); }),
       status_policy_(policy_for(status_style())), dashboard_policy_(policy_for(dashboard_style())), audits_(context),
       server_(
@@ -223,33 +223,34 @@ void Service::add_private(verb method, std::string pattern, RespondToUser respon
                 http::Handler([this, respond](const Request& request) { return enter_and(request, respond); }));
 }
 
-void Service::add_document(std::string pattern, std::string content_type, Documents::Renderer render)
+void Service::add_document(verb method, std::string pattern, std::string content_type, Documents::Renderer render)
 {
     auto key = pattern;
     auto handler = [this, key = std::move(key), type = std::move(content_type),
                     render = std::move(render)](const Request& request) {
         return settings_.public_pages ? show(request, key, type, render) : enter_to_show(request, key, type, render);
     };
-    routes_.add(verb::get, std::move(pattern), http::Handler(std::move(handler)));
+    routes_.add(method, std::move(pattern), http::Handler(std::move(handler)));
 }
 
 void Service::make_routes()
 {
     routes_.add(verb::get, "/health", http::Handler([this](const Request& request) { return health(request); }));
     routes_.add(verb::get, "/metrics", http::Handler([this](const Request& request) { return metrics(request); }));
-    for (const verb method : {verb::get, verb::post})
-        routes_.add(method, "/push/{token}", http::Handler([this](const Request& request) { return push(request); }));
+    const http::Handler report([this](const Request& request) { return push(request); });
+    routes_.add(verb::get, "/push/{token}", report);
+    routes_.add(verb::post, "/push/{token}", report);
 
-    add_document("/status-page", std::string(html_type), status_page);
-    add_document("/banner.js", "text/javascript; charset=utf-8", banner_script);
-    add_document("/feed.atom", "application/atom+xml; charset=utf-8", feed_atom);
-    add_document("/maintenance.ics", "text/calendar; charset=utf-8", calendar_ics);
-    add_document("/maintenance", std::string(json_type), maintenance_json);
-    add_document("/status", std::string(json_type), own_status_json);
-    add_document("/api/v2/summary.json", std::string(json_type), summary_json);
-    add_document("/api/v2/status.json", std::string(json_type), status_json);
-    add_document("/api/v2/incidents.json", std::string(json_type), incidents_json);
-    add_document("/api/v2/scheduled-maintenances.json", std::string(json_type), scheduled_maintenances_json);
+    add_document(verb::get, "/status-page", std::string(html_type), status_page);
+    add_document(verb::get, "/banner.js", "text/javascript; charset=utf-8", banner_script);
+    add_document(verb::get, "/feed.atom", "application/atom+xml; charset=utf-8", feed_atom);
+    add_document(verb::get, "/maintenance.ics", "text/calendar; charset=utf-8", calendar_ics);
+    add_document(verb::get, "/maintenance", std::string(json_type), maintenance_json);
+    add_document(verb::get, "/status", std::string(json_type), own_status_json);
+    add_document(verb::get, "/api/v2/summary.json", std::string(json_type), summary_json);
+    add_document(verb::get, "/api/v2/status.json", std::string(json_type), status_json);
+    add_document(verb::get, "/api/v2/incidents.json", std::string(json_type), incidents_json);
+    add_document(verb::get, "/api/v2/scheduled-maintenances.json", std::string(json_type), scheduled_maintenances_json);
     add_public(verb::get, "/badge/{target...}", &Service::badge);
 
     add_public(verb::get, "/maintenance/{id}", &Service::window);
@@ -270,8 +271,10 @@ void Service::make_routes()
         return;
     }
     add_private(verb::get, "/", &Service::dashboard);
-    for (const char* const path : {"/chaos/cpu", "/chaos/corruption", "/chaos/reset", "/crash"})
-        add_private(verb::post, path, &Service::chaos);
+    add_private(verb::post, "/chaos/cpu", &Service::chaos);
+    add_private(verb::post, "/chaos/corruption", &Service::chaos);
+    add_private(verb::post, "/chaos/reset", &Service::chaos);
+    add_private(verb::post, "/crash", &Service::chaos);
 }
 
 asio::awaitable<Response> Service::enter_and(const Request& request, RespondToUser respond)
@@ -281,7 +284,7 @@ asio::awaitable<Response> Service::enter_and(const Request& request, RespondToUs
     // Before the credentials: a browser attaches them to whatever a page of another origin makes it send.
     if (const auto problem = http::refuse(http::caller_of(request), http::Access::work, guard_))
         co_return http::problem(*problem, request.id);
-    auto entry = co_await gate_.enter(request, Clock::now());
+    auto entry = co_await authenticator_.enter(request, Clock::now());
     if (entry.refusal) co_return *std::move(entry.refusal);
     Recorder::Who who{std::move(entry.user), request.peer.address().to_string()};
     co_return co_await (this->*respond)(request, std::move(who));
@@ -291,7 +294,7 @@ asio::awaitable<std::optional<Response>> Service::turn_away(const Request& reque
 {
     if (const auto problem = http::refuse(http::caller_of(request), http::Access::stream, guard_))
         co_return http::problem(*problem, request.id);
-    auto entry = co_await gate_.enter(request, Clock::now());
+    auto entry = co_await authenticator_.enter(request, Clock::now());
     co_return std::move(entry.refusal);
 }
 
@@ -533,6 +536,7 @@ asio::awaitable<Response> Service::announce(const Request& request, Recorder::Wh
     if (!plan) co_return refused(request, plan.error());
     const auto window = co_await recorder_.announce(*std::move(plan), std::move(who));
     if (!window) co_return http::problem(window.error(), request.id);
+    documents_.renew();
     auto response = http::text_response(201, window_text(*window) + '\n', json_type);
     response.set(field::location, fmt::format("/maintenance/{}", window->id));
     response.set(field::etag, etag_of(*window));
@@ -563,6 +567,7 @@ asio::awaitable<Response> Service::change(const Request& request, Recorder::Who 
     if (!plan) co_return refused(request, plan.error());
     const auto window = co_await recorder_.change(before.id, before.version, *std::move(plan), std::move(who));
     if (!window) co_return http::problem(window.error(), request.id);
+    documents_.renew();
     auto response = http::text_response(200, window_text(*window) + '\n', json_type);
     response.set(field::etag, etag_of(*window));
     co_return response;
@@ -574,6 +579,7 @@ asio::awaitable<Response> Service::cancel(const Request& request, Recorder::Who 
     if (auto wrong = find_window(request, before)) co_return *std::move(wrong);
     const auto window = co_await recorder_.cancel(before.id, before.version, std::move(who));
     if (!window) co_return http::problem(window.error(), request.id);
+    documents_.renew();
     auto response = http::text_response(200, window_text(*window) + '\n', json_type);
     response.set(field::etag, etag_of(*window));
     co_return response;
@@ -590,6 +596,7 @@ asio::awaitable<Response> Service::post_update(const Request& request, Recorder:
     if (!target) co_return http::problem(request, 404, "there is no such target", {{"field", "target"}});
     const auto posted = co_await recorder_.post(*target, update->status, std::move(update->message), std::move(who));
     if (!posted) co_return http::problem(posted.error(), request.id);
+    documents_.renew();
     co_return http::json_response(201,
                                   http::Json{{"target", std::string(*name)}, {"status", to_string(update->status)}});
 }

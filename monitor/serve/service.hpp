@@ -1,6 +1,6 @@
 // The HTTP interface of the monitor (docs/monitor.md): the public documents, what the API lists, and operators'
-// commands behind the gate. It answers from the board, from rendered documents and from the history, and gives every
-// change to the recorder.
+// commands behind the authenticator. It answers from the board, from rendered documents and from the history, and gives
+// every change to the recorder.
 //
 // Everything may be read without credentials but the audit log and the dashboard, unless `public_pages` is off. Changes
 // need credentials, and must not come from a page of another origin, whose reader's browser would attach them.
@@ -13,7 +13,7 @@
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/task_group.hpp"
-#include "monitor/access/gate.hpp"
+#include "monitor/access/authenticator.hpp"
 #include "monitor/pages/dashboard.hpp"
 #include "monitor/serve/chaos.hpp"
 #include "monitor/serve/documents.hpp"
@@ -55,7 +55,7 @@ private:
 
     void add_public(http::verb method, std::string pattern, Respond respond);
     void add_private(http::verb method, std::string pattern, RespondToUser respond);
-    void add_document(std::string pattern, std::string content_type, Documents::Renderer render);
+    void add_document(http::verb method, std::string pattern, std::string content_type, Documents::Renderer render);
     void make_routes();
     asio::awaitable<std::optional<http::Response>> turn_away(const http::Request& request);
     asio::awaitable<http::Response> enter_to_read(const http::Request& request, Respond respond);
@@ -94,7 +94,7 @@ private:
     const MonitorSettings& settings_;
     Recorder& recorder_;
     http::GuardSettings guard_;
-    Gate gate_;
+    Authenticator authenticator_;
     Documents documents_;
     http::EventFeed feed_;
     std::optional<Chaos> chaos_;                  ///< if there is a dashboard

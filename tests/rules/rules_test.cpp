@@ -52,7 +52,8 @@ TEST(Rules, PureFilesArePure)
         EXPECT_TRUE(pure.contains(required)) << required << ".hpp does not say that it is PURE";
     for (const SourceFile& file : house().files()) {
         static constexpr std::array pure_folders{"common/resilience/", "experiment/record/", "experiment/judge/",
-                                                 "experiment/report/", "monitor/decide/",    "monitor/pages/"};
+                                                 "experiment/report/", "monitor/decide/",    "monitor/pages/",
+                                                 "monitor/board/",     "monitor/requests/"};
         const auto holds = [&](const char* folder) { return file.path.starts_with(folder); };
         if (!file.path.ends_with(".hpp") || std::ranges::none_of(pure_folders, holds)) continue;
         const std::string name = file.path.substr(0, file.path.size() - 4);
@@ -110,8 +111,8 @@ TEST(Rules, FailureModesNameEveryExperiment)
 std::set<std::string> requests_in(const std::string& document)
 {
     std::set<std::string> result;
-    static const std::regex row(R"re((?:^|\n)\| ((?:GET|POST|PUT|DELETE) [^|]*)\|)re");
-    static const std::regex word(R"re(\b(GET|POST|PUT|DELETE)\b|`(/[^`?]*)`)re");
+    static const std::regex row(R"re((?:^|\n)\| ((?:GET|POST|PUT|PATCH|DELETE) [^|]*)\|)re");
+    static const std::regex word(R"re(\b(GET|POST|PUT|PATCH|DELETE)\b|`(/[^`?]*)`)re");
     for (std::sregex_iterator r(document.begin(), document.end(), row); r != std::sregex_iterator(); ++r) {
         const std::string cell = (*r)[1];
         std::string method;
@@ -128,7 +129,7 @@ std::set<std::string> routes_in(const std::string& source)
 {
     std::set<std::string> result;
     static const std::regex route(
-        R"re(\w*(?:add|on|on_for)\((?:[\w:]+, )?(?:http::)?verb::(get|post|put|delete)_?,\s*(mount \+ )?"(/[^"]*)")re");
+        R"re(\w*(?:add|on|on_for|add_public|add_private|add_document)\((?:[\w:]+, )?(?:http::)?verb::(get|post|put|patch|delete)_?,\s*(mount \+ )?"(/[^"]*)")re");
     for (std::sregex_iterator m(source.begin(), source.end(), route); m != std::sregex_iterator(); ++m) {
         std::string method = (*m)[1];
         std::transform(method.begin(), method.end(), method.begin(), [](char c) { return static_cast<char>(c - 32); });
@@ -141,7 +142,7 @@ TEST(Rules, EveryEndpointIsDocumented)
 {
     const auto documented = requests_in(house().read("docs/api.md"));
     std::size_t routes = 0;
-    for (const char* folder : {"common/backend/", "orders/", "balancer/"})
+    for (const char* folder : {"common/backend/", "orders/", "balancer/", "monitor/"})
         for (const SourceFile& file : house().files()) {
             if (!file.path.starts_with(folder)) continue;
             for (const std::string& route : routes_in(file.text)) {

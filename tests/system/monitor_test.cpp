@@ -33,7 +33,8 @@ using std::chrono::hours;
 using std::chrono::minutes;
 
 /// Argon2id of "secure123".
-constexpr auto demo_hash = "$argon2id$v=19$m=65536,t=2,p=1$1aGlBwkPgawmR7IhslwyYQ$JZ4rBAwpMGvQX/birrUV6kBRJTxM8p0QEXsbhlZPzf0";
+constexpr auto demo_hash =
+    "$argon2id$v=19$m=65536,t=2,p=1$1aGlBwkPgawmR7IhslwyYQ$JZ4rBAwpMGvQX/birrUV6kBRJTxM8p0QEXsbhlZPzf0";
 /// admin:secure123, and a wrong password.
 const Header credentials{"Authorization", "Basic YWRtaW46c2VjdXJlMTIz"};
 const Header wrong_credentials{"Authorization", "Basic YWRtaW46d3Jvbmc="};
@@ -73,7 +74,8 @@ public:
     nlohmann::json json(const std::string& target) const { return get(port_, target).json(); }
     std::string state(const std::string& target) const
     {
-        for (const auto& one : json("/targets")["targets"])
+        const auto document = json("/targets");
+        for (const auto& one : document["targets"])
             if (one["name"] == target) return one["state"];
         return "none";
     }
@@ -115,8 +117,8 @@ TEST(Monitor, RecordsAnOutageFromItsFirstFailedCheckOnAndItsEnd)
     ASSERT_TRUE(eventually([&] { return monitor.state("api") == "up"; }));
     const auto incidents = monitor.json("/incidents")["incidents"];
     ASSERT_EQ(incidents.size(), 1U);
-    EXPECT_EQ(incidents[0]["cause"], "connection refused") << incidents;
-    const auto since = parse_rfc3339(incidents[0]["since"].get<std::string>());
+    EXPECT_EQ(incidents[0]["cause"], "Connection refused") << incidents;
+    const auto since = parse_rfc3339(incidents[0]["start_time"].get<std::string>());
     ASSERT_TRUE(since);
     EXPECT_LT(*since - stopped_at, milliseconds(300)) << "backdated: the first of three checks, of which one is made "
                                                          "each 100 ms";
@@ -235,8 +237,8 @@ TEST(Monitor, LetsInWhoHasThePasswordAndWritesDownWhoHasNot)
     EXPECT_EQ(none.status(), 401);
     EXPECT_NE(none.message.header("WWW-Authenticate").value_or("").find("Basic"), std::string::npos);
     EXPECT_EQ(monitor.act("GET", "/audit", {}, {wrong_credentials}).status(), 401);
-    const Answer foreign = monitor.act("POST", "/maintenance", window(hours(72)),
-                                       {credentials, {"Origin", "http://evil.example"}});
+    const Answer foreign =
+        monitor.act("POST", "/maintenance", window(hours(72)), {credentials, {"Origin", "http://evil.example"}});
     EXPECT_EQ(foreign.status(), 403) << "a browser would attach what it knows";
     EXPECT_EQ(get(monitor.port(), "/maintenance").json()["upcoming"].size(), 0U);
     nlohmann::json entries;
@@ -244,8 +246,8 @@ TEST(Monitor, LetsInWhoHasThePasswordAndWritesDownWhoHasNot)
     EXPECT_EQ(entries[0]["action"], "login.failed");
     EXPECT_EQ(entries[0]["user"], "admin");
     EXPECT_EQ(entries[0]["address"], "127.0.0.1");
-    EXPECT_EQ(monitor.process().err().find("secure123"), monitor.process().err().find("has the password of the"))
-        << "but for the warning about the demonstration's";
+    EXPECT_EQ(monitor.process().err().find("secure123"), std::string::npos);
+    EXPECT_NE(monitor.process().err().find("has the password of the demonstration"), std::string::npos);
 }
 
 TEST(Monitor, HasNoChangesWithoutUsers)
@@ -284,8 +286,7 @@ TEST(Monitor, LosesNothingThatItAcknowledgedWhenItIsKilled)
 TEST(Monitor, FindsAnAuditLogThatWasChanged)
 {
     Monitor monitor("targets: []\n");
-    for (int i = 0; i < 3; ++i)
-        ASSERT_EQ(monitor.act("POST", "/maintenance", window(hours(72 + 2 * i))).status(), 201);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(monitor.act("POST", "/maintenance", window(hours(72 + 2 * i))).status(), 201);
     monitor.process().signal(SIGTERM);
     ASSERT_EQ(monitor.process().wait_exit(), 0);
     const Finished whole = run(binary("monitor"), {"--verify-audit", monitor.data()});
@@ -371,7 +372,7 @@ TEST(Monitor, TellsAMailServerAndAWebhookThatFailsAtFirst)
     EXPECT_NE(mails.mails()[1].data.find("api"), std::string::npos);
     ASSERT_TRUE(eventually([&] { return calls == 4; }));
     std::vector<std::string> kinds;
-    for (const Message& call : receiver.requests()) kinds.push_back(nlohmann::json::parse(call.body)["kind"]);
+    for (const Message& call : receiver.requests()) kinds.push_back(nlohmann::json::parse(call.body)["event"]);
     EXPECT_EQ(kinds, (std::vector<std::string>{"outage", "outage", "outage", "recovery"}));
 }
 

@@ -1,10 +1,11 @@
-// The gate over a real event loop, and behind a real server with the guard in front of it, as the daemon has it.
+// The authenticator over a real event loop, and behind a real server with the guard in front of it, as the daemon has
+// it.
 #include "common/http/caller.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/notify/mail.hpp"
 #include "common/task_group.hpp"
-#include "monitor/access/gate.hpp"
+#include "monitor/access/authenticator.hpp"
 
 #include "tests/support/raw_client.hpp"
 
@@ -55,8 +56,8 @@ std::string text_of(const Entry& entry)
     return entry.refusal ? std::to_string(entry.refusal->result_int()) : "200 " + entry.user;
 }
 
-/// A gate whose event loop the test runs, and whose clock and passwords the test has.
-class AccessGate : public testing::Test {
+/// A authenticator whose event loop the test runs, and whose clock and passwords the test has.
+class Access : public testing::Test {
 protected:
     /// A request under way.
     struct Visit {
@@ -64,9 +65,9 @@ protected:
         std::optional<Entry> entry;
     };
 
-    GateOptions options()
+    AuthenticatorOptions options()
     {
-        GateOptions out;
+        AuthenticatorOptions out;
         out.on_failure = [this](const FailedLogin& failure) { failures.push_back(failure); };
         out.matches = [this](std::string_view hash, std::string_view password) {
             if (held.valid()) held.wait();
@@ -94,12 +95,12 @@ protected:
             if (error) std::rethrow_exception(error);
             visit.entry = std::move(entry);
         };
-        asio::co_spawn(io, gate->enter(visit.request, now), done);
+        asio::co_spawn(io, authenticator->enter(visit.request, now), done);
         return visit;
     }
     asio::awaitable<void> enter(Visit& visit)
     {
-        auto entry = co_await gate->enter(visit.request, now);
+        auto entry = co_await authenticator->enter(visit.request, now);
         visit.entry = std::move(entry);
     }
     /// Sends credentials, "user:password-more", and waits for the answer. The password of ann is "ann", followed by '-'
@@ -115,7 +116,7 @@ protected:
         io.restart();
         io.run();
     }
-    /// Lets everything come as far as it can while the gate's thread stands still.
+    /// Lets everything come as far as it can while the authenticator's thread stands still.
     void run_up_to_the_looks()
     {
         io.restart();
@@ -142,17 +143,18 @@ protected:
     int failing = 0;                   ///< looks that find no memory
     std::shared_future<void> held;     ///< looks wait for it
     asio::io_context io{1};
-    std::unique_ptr<Gate> gate = std::make_unique<Gate>(io, two_users(), "monitor", options());
+    std::unique_ptr<Authenticator> authenticator =
+        std::make_unique<Authenticator>(io, two_users(), "monitor", options());
 };
 
-TEST_F(AccessGate, LetsAUserWithTheRightPasswordIn)
+TEST_F(Access, LetsAUserWithTheRightPasswordIn)
 {
     EXPECT_EQ(text_of(log_in("ann:ann")), "200 ann");
     EXPECT_EQ(text_of(log_in("bob:bob")), "200 bob");
     EXPECT_TRUE(failures.empty());
 }
 
-TEST_F(AccessGate, AsksForALogin)
+TEST_F(Access, AsksForALogin)
 {
     Visit& visit = send("");
     run();
@@ -167,7 +169,7 @@ TEST_F(AccessGate, AsksForALogin)
     EXPECT_TRUE(failures.empty());
 }
 
-TEST_F(AccessGate, AnswersAnUnknownUserAsItDoesAWrongPassword)
+TEST_F(Access, AnswersAnUnknownUserAsItDoesAWrongPassword)
 {
     const auto wrong = log_in("ann:bob");
     const auto unknown = log_in("eve:ann");
@@ -188,7 +190,7 @@ TEST_F(AccessGate, AnswersAnUnknownUserAsItDoesAWrongPassword)
     EXPECT_EQ(failures[1].reason, "unknown user");
 }
 
-TEST_F(AccessGate, DoesNotLookAtWhatIsMalformed)
+TEST_F(Access, DoesNotLookAtWhatIsMalformed)
 {
     std::vector<Visit*> sent;
     for (int i = 0; i < 20; ++i) {
@@ -206,7 +208,7 @@ TEST_F(AccessGate, DoesNotLookAtWhatIsMalformed)
     EXPECT_EQ(text_of(log_in("ann:ann")), "200 ann") << "no try was counted";
 }
 
-TEST_F(AccessGate, MakesAnAddressPauseAfterThreeFailures)
+TEST_F(Access, MakesAnAddressPauseAfterThreeFailures)
 {
     for (const auto* const guess : {"ann:a", "ann:b", "eve:c"}) EXPECT_EQ(text_of(log_in(guess)), "401");
     EXPECT_EQ(failures.back().reason, "unknown user, next login accepted in 1s");
@@ -232,7 +234,7 @@ TEST_F(AccessGate, MakesAnAddressPauseAfterThreeFailures)
     EXPECT_EQ(text_of(log_in("ann:ann")), "200 ann") << "the success of bob has cleared the failures";
 }
 
-TEST_F(AccessGate, LooksAtTheSameCredentialsOnceInFiveMinutes)
+TEST_F(Access, LooksAtTheSameCredentialsOnceInFiveMinutes)
 {
     for (int i = 0; i < 100; ++i) EXPECT_EQ(text_of(log_in("ann:ann")), "200 ann");
     EXPECT_EQ(looks(), 1U);
@@ -250,7 +252,7 @@ TEST_F(AccessGate, LooksAtTheSameCredentialsOnceInFiveMinutes)
     EXPECT_EQ(looks(), 5U);
 }
 
-TEST_F(AccessGate, TellsNoRightGuessFromMemoryInAPause)
+TEST_F(Access, TellsNoRightGuessFromMemoryInAPause)
 {
     EXPECT_EQ(text_of(log_in("ann:ann", "192.0.2.9")), "200 ann");
     for (const auto* const guess : {"ann:a", "ann:b", "ann:c"}) log_in(guess);
@@ -258,7 +260,7 @@ TEST_F(AccessGate, TellsNoRightGuessFromMemoryInAPause)
     EXPECT_EQ(text_of(log_in("ann:ann", "192.0.2.9")), "200 ann");
 }
 
-TEST_F(AccessGate, DoesNotClearFailuresByALoginFromMemory)
+TEST_F(Access, DoesNotClearFailuresByALoginFromMemory)
 {
     EXPECT_EQ(text_of(log_in("bob:bob")), "200 bob");
     for (const auto* const guess : {"ann:a", "ann:b", "ann:c"}) {
@@ -269,7 +271,7 @@ TEST_F(AccessGate, DoesNotClearFailuresByALoginFromMemory)
     EXPECT_EQ(text_of(log_in("ann:d")), "429");
 }
 
-TEST_F(AccessGate, LooksAtThreeOfAHundredGuessesAtTheSameTime)
+TEST_F(Access, LooksAtThreeOfAHundredGuessesAtTheSameTime)
 {
     std::promise<void> release;
     held = release.get_future().share();
@@ -282,7 +284,7 @@ TEST_F(AccessGate, LooksAtThreeOfAHundredGuessesAtTheSameTime)
     EXPECT_EQ(failures.size(), 3U);
 }
 
-TEST_F(AccessGate, BoundsTheGuessesThatWait)
+TEST_F(Access, BoundsTheGuessesThatWait)
 {
     std::promise<void> release;
     held = release.get_future().share();
@@ -300,7 +302,7 @@ TEST_F(AccessGate, BoundsTheGuessesThatWait)
     EXPECT_EQ(outcomes(), (std::map<std::string, int>{{"401", 9}, {"503", 91}}));
 }
 
-TEST_F(AccessGate, LooksOnceAtTheSameCredentialsAtTheSameTime)
+TEST_F(Access, LooksOnceAtTheSameCredentialsAtTheSameTime)
 {
     std::promise<void> release;
     held = release.get_future().share();
@@ -319,7 +321,7 @@ TEST_F(AccessGate, LooksOnceAtTheSameCredentialsAtTheSameTime)
     EXPECT_EQ(failures.size(), 1U) << "it is one guess";
 }
 
-TEST_F(AccessGate, CallsNoPasswordWrongForWantOfMemory)
+TEST_F(Access, CallsNoPasswordWrongForWantOfMemory)
 {
     failing = 1;
     Visit& first = send(basic("ann:ann"));
@@ -334,7 +336,7 @@ TEST_F(AccessGate, CallsNoPasswordWrongForWantOfMemory)
     EXPECT_EQ(text_of(log_in("bob:bob")), "200 bob");
 }
 
-TEST_F(AccessGate, EndsWithRequestsThatAreCancelled)
+TEST_F(Access, EndsWithRequestsThatAreCancelled)
 {
     std::promise<void> release;
     held = release.get_future().share();
@@ -353,7 +355,7 @@ TEST_F(AccessGate, EndsWithRequestsThatAreCancelled)
     EXPECT_EQ(text_of(log_in("ann:ann")), "200 ann");
 }
 
-TEST_F(AccessGate, ReportsNamesThatFitOneLineOfALog)
+TEST_F(Access, ReportsNamesThatFitOneLineOfALog)
 {
     log_in(std::string(500, 'x') + ":secret-password");
     log_in("\xe2\x80\xae"
@@ -364,17 +366,17 @@ TEST_F(AccessGate, ReportsNamesThatFitOneLineOfALog)
     for (const auto& failure : failures) EXPECT_EQ(failure.reason.find("secret"), std::string::npos);
 }
 
-/// The order of the daemon's handlers: the guard, the gate, the action.
+/// The order of the daemon's handlers: the guard, the authenticator, the action.
 class AccessServer : public testing::Test {
 protected:
     AccessServer()
     {
-        GateOptions options;
+        AuthenticatorOptions options;
         options.matches = [this](std::string_view hash, std::string_view password) {
             ++looks;
             return matches(hash, password);
         };
-        gate = std::make_unique<Gate>(
+        authenticator = std::make_unique<Authenticator>(
             io, std::vector<UserSettings>{{"Bj\xc3\xb6rn", hash_password("p\xc3\xa4ss:word")}}, "monitor", options);
         router.add(http::verb::get, "/dashboard",
                    http::Handler([this](const http::Request& request) { return serve(request, http::Access::read); }));
@@ -397,7 +399,7 @@ protected:
     {
         if (const auto problem = http::refuse(http::caller_of(request), access, guard))
             co_return http::problem(*problem, request.id);
-        auto entry = co_await gate->enter(request, Clock::now());
+        auto entry = co_await authenticator->enter(request, Clock::now());
         if (entry.refusal) co_return *std::move(entry.refusal);
         co_return http::text_response(200, entry.user);
     }
@@ -424,7 +426,7 @@ protected:
     std::atomic<int> looks = 0;
     http::GuardSettings guard;
     http::Router router;
-    std::unique_ptr<Gate> gate;
+    std::unique_ptr<Authenticator> authenticator;
     std::unique_ptr<http::Server> server;
     std::uint16_t port = 0;
     std::thread thread;

@@ -100,7 +100,7 @@ TEST(System, EveryShippedOneIsValidAndSaysWhenItIsReady)
             EXPECT_EQ(daemon.listen.empty(), daemon.program != "balancer") << entry.path() << " " << daemon.name;
         }
     }
-    EXPECT_EQ(seen, 6U);
+    EXPECT_EQ(seen, 7U);
 }
 
 } // namespace

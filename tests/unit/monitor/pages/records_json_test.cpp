@@ -149,6 +149,16 @@ TEST(IncidentPageJson, DoesNotTellTheAuthorOfAnUpdate)
               std::string::npos);
 }
 
+TEST(IncidentPageJson, TheLatestUpdateComesFirst)
+{
+    Page<StoredIncident> page = incidents(false);
+    page.rows[0].incident.updates.push_back({example::now(), IncidentStatus::monitoring, "There is room again.", ""});
+    const Json updates = read(incident_page_json(page, name_of_target, example::now()))["incidents"][0]["updates"];
+    ASSERT_EQ(updates.size(), 2U);
+    EXPECT_EQ(updates[0]["message"], "There is room again.");
+    EXPECT_EQ(updates[1]["message"], "A disk is full. We make room.");
+}
+
 TEST(IncidentPageJson, TheLastPageHasNoNext)
 {
     EXPECT_TRUE(read(incident_page_json(incidents(false), name_of_target, example::now()))["next"].is_null());

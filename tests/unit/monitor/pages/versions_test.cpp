@@ -114,7 +114,7 @@ TEST(Versions, TextsAndNumbersAreBounded)
     const auto versions = read_versions(document);
     ASSERT_TRUE(versions);
     EXPECT_EQ(versions->versions.size(), 64U);
-    EXPECT_EQ(versions->versions[5].cause.size(), 203U);
+    EXPECT_EQ(versions->versions[5].cause.size(), 303U);
     EXPECT_EQ(versions->versions[0].evidence, "\\x1b[31mred\\x0a\\u{202e}");
     EXPECT_FALSE(versions->last_failover->detection_ms);
     EXPECT_EQ(versions->last_failover->failover_ms, 12.0);

@@ -1,4 +1,4 @@
-#include "monitor/access/gate.hpp"
+#include "monitor/access/authenticator.hpp"
 
 #include "common/http/address.hpp"
 #include "common/text.hpp"
@@ -18,7 +18,7 @@ namespace hotspare::monitor {
 
 /// A look at the credentials of one client. Requests that come meanwhile with the same credentials from the same client
 /// wait for its outcome.
-struct Gate::Try {
+struct Authenticator::Try {
     Try(boost::asio::io_context& context, const Digest& what, const ClientNetwork& who)
         : digest(what), client(who), ended(context)
     {
@@ -31,24 +31,25 @@ struct Gate::Try {
 };
 
 /// Lists a Try for as long as it lives, and ends it however the coroutine does.
-class Gate::Turn {
+class Authenticator::Turn {
 public:
-    Turn(Gate& gate, std::shared_ptr<Try> look)
-        : gate_(gate), place_(gate.tries_.insert(gate.tries_.end(), std::move(look)))
+    Turn(Authenticator& authenticator, std::shared_ptr<Try> look)
+        : authenticator_(authenticator),
+          place_(authenticator.tries_.insert(authenticator.tries_.end(), std::move(look)))
     {
     }
     ~Turn()
     {
         const auto look = *place_;
-        gate_.tries_.erase(place_);
-        if (!look->right) gate_.backoff_.withdrawn(look->client);
+        authenticator_.tries_.erase(place_);
+        if (!look->right) authenticator_.backoff_.withdrawn(look->client);
         look->ended.wake_all();
     }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
 private:
-    Gate& gate_;
+    Authenticator& authenticator_;
     std::list<std::shared_ptr<Try>>::iterator place_;
 };
 
@@ -97,8 +98,8 @@ Entry refuse_in_pause(Duration left, const http::Request& request)
 
 } // namespace
 
-Gate::Gate(boost::asio::io_context& context, std::vector<UserSettings> users, std::string_view realm,
-           GateOptions options)
+Authenticator::Authenticator(boost::asio::io_context& context, std::vector<UserSettings> users, std::string_view realm,
+                             AuthenticatorOptions options)
     : context_(context), options_(std::move(options)), challenge_(basic_challenge(realm)),
       decoy_hash_(hash_password(random_password())), backoff_(options_.backoff)
 {
@@ -107,9 +108,9 @@ Gate::Gate(boost::asio::io_context& context, std::vector<UserSettings> users, st
     for (auto& user : users) users_.push_back({.settings = std::move(user)});
 }
 
-Gate::~Gate() = default;
+Authenticator::~Authenticator() = default;
 
-boost::asio::awaitable<Entry> Gate::enter(const http::Request& request, TimePoint now)
+boost::asio::awaitable<Entry> Authenticator::enter(const http::Request& request, TimePoint now)
 {
     const auto begun = Clock::now();
     const auto present = [&] { return now + (Clock::now() - begun); };
@@ -130,7 +131,7 @@ boost::asio::awaitable<Entry> Gate::enter(const http::Request& request, TimePoin
             co_return admitted(credentials->user);
         const auto same = find_try(digest, client);
         if (!same) break;
-        co_await same->ended.wait(TimePoint::max()); // it ends when the gate's thread has looked at it
+        co_await same->ended.wait(TimePoint::max()); // it ends when the authenticator's thread has looked at it
         if (!same->right) continue;                  // its request was given up
         if (*same->right) co_return admitted(credentials->user);
         co_return ask_for_login(request, wrong_credentials);
@@ -167,7 +168,7 @@ boost::asio::awaitable<Entry> Gate::enter(const http::Request& request, TimePoin
     co_return ask_for_login(request, wrong_credentials);
 }
 
-Gate::Digest Gate::digest_of(const Credentials& credentials) const
+Authenticator::Digest Authenticator::digest_of(const Credentials& credentials) const
 {
     // Neither part holds NUL, so that no two credentials become the same text.
     const std::string text = credentials.user + '\0' + credentials.password;
@@ -177,14 +178,14 @@ Gate::Digest Gate::digest_of(const Credentials& credentials) const
     return digest;
 }
 
-Gate::User* Gate::find(std::string_view name)
+Authenticator::User* Authenticator::find(std::string_view name)
 {
     const auto found =
         std::find_if(users_.begin(), users_.end(), [&](const User& user) { return user.settings.name == name; });
     return found == users_.end() ? nullptr : &*found;
 }
 
-std::shared_ptr<Gate::Try> Gate::find_try(const Digest& digest, const ClientNetwork& client) const
+std::shared_ptr<Authenticator::Try> Authenticator::find_try(const Digest& digest, const ClientNetwork& client) const
 {
     const auto found = std::find_if(tries_.begin(), tries_.end(), [&](const std::shared_ptr<Try>& one) {
         return one->client == client && ::sodium_memcmp(one->digest.data(), digest.data(), digest.size()) == 0;
@@ -192,7 +193,8 @@ std::shared_ptr<Gate::Try> Gate::find_try(const Digest& digest, const ClientNetw
     return found == tries_.end() ? nullptr : *found;
 }
 
-void Gate::report(const Credentials& credentials, const http::Request& request, bool known, Duration pause) const
+void Authenticator::report(const Credentials& credentials, const http::Request& request, bool known,
+                           Duration pause) const
 {
     if (!options_.on_failure) return;
     FailedLogin failure{.user = printable(shortened(credentials.user, longest_reported)),
@@ -202,7 +204,7 @@ void Gate::report(const Credentials& credentials, const http::Request& request, 
     options_.on_failure(failure);
 }
 
-Entry Gate::ask_for_login(const http::Request& request, std::string detail) const
+Entry Authenticator::ask_for_login(const http::Request& request, std::string detail) const
 {
     auto response = http::problem(request, 401, std::move(detail));
     response.set(http::field::www_authenticate, challenge_);

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <ctime>
 #include <span>
 
@@ -64,6 +66,19 @@ public:
         return std::chrono::hours(hour) + std::chrono::minutes(minute) + seconds(second);
     }
 
+    /// What stands behind a decimal point: 1 to 9 digits.
+    std::chrono::nanoseconds fraction() noexcept
+    {
+        const std::size_t count = std::min(rest_.find_first_not_of("0123456789"), rest_.size());
+        if (count < 1 || count > 9) {
+            fail();
+            return {};
+        }
+        std::int64_t value = digits(count);
+        for (std::size_t i = count; i < 9; ++i) value *= 10;
+        return std::chrono::nanoseconds(value);
+    }
+
     bool starts_with(std::string_view text) const noexcept { return rest_.starts_with(text); }
     bool complete() const noexcept { return good_ && rest_.empty(); }
 
@@ -89,6 +104,30 @@ std::string format_rfc3339(WallTime time)
     gmtime_r(&since_epoch, &utc);
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
                        utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
+}
+
+std::optional<WallTime> parse_rfc3339(std::string_view text)
+{
+    using namespace std::chrono;
+    DateReader in(text);
+    const int y = static_cast<int>(in.digits(4));
+    in.literal("-");
+    const unsigned m = in.digits(2);
+    in.literal("-");
+    const unsigned d = in.digits(2);
+    in.literal("T");
+    const seconds of_day = in.time_of_day();
+    nanoseconds fraction{};
+    if (in.starts_with(".")) {
+        in.literal(".");
+        fraction = in.fraction();
+    }
+    in.literal(in.starts_with("+") ? "+00:00" : "Z");
+    const year_month_day date = year(y) / month(m) / day(d);
+    if (!in.complete() || !date.ok()) return std::nullopt;
+    const sys_seconds at = sys_days(date) + of_day;
+    if (at < ceil<seconds>(WallTime::min()) || at >= floor<seconds>(WallTime::max())) return std::nullopt;
+    return WallTime(at) + duration_cast<WallTime::duration>(fraction);
 }
 
 std::string format_http_date(WallTime time)

@@ -16,6 +16,10 @@ namespace hotspare {
 /// than it was.
 std::string format_rfc3339(WallTime time);
 
+/// A time in UTC by RFC 3339: 2026-02-03T04:05:06Z, with up to nine digits behind a point, or +00:00 instead of Z.
+/// Strict: T and Z are capitals, the day exists. nullopt: not such a time, or one that WallTime cannot hold.
+std::optional<WallTime> parse_rfc3339(std::string_view text);
+
 /// The Date header's format (RFC 9110 §5.6.7): Sun, 06 Nov 1994 08:49:37 GMT.
 std::string format_http_date(WallTime time);
 

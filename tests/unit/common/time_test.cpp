@@ -21,6 +21,58 @@ TEST(Rfc3339, is_utc_with_milliseconds_rounded_down)
     EXPECT_EQ(format_rfc3339(epoch + seconds(4'102'444'799)), "2099-12-31T23:59:59.000Z");
 }
 
+TEST(Rfc3339, in_utc_is_read_to_the_nanosecond)
+{
+    const WallTime at = WallTime() + seconds(951'782'399);
+    EXPECT_EQ(parse_rfc3339("2000-02-28T23:59:59Z"), at);
+    EXPECT_EQ(parse_rfc3339("2000-02-28T23:59:59+00:00"), at);
+    EXPECT_EQ(parse_rfc3339("2000-02-28T23:59:59.5Z"), at + milliseconds(500));
+    EXPECT_EQ(parse_rfc3339("2000-02-28T23:59:59.000001002+00:00"), at + std::chrono::nanoseconds(1002));
+    EXPECT_EQ(parse_rfc3339("2016-12-31T23:59:60Z"), parse_rfc3339("2017-01-01T00:00:00Z")) << "a leap second";
+    EXPECT_EQ(parse_rfc3339("2262-04-11T00:00:00Z"), WallTime() + seconds(9'223'286'400));
+}
+
+TEST(Rfc3339, what_is_no_time_in_utc_is_not_read)
+{
+    for (const char* text : {"",
+                             "2000-02-28",
+                             "2000-02-28T23:59:59",
+                             "2000-02-28T23:59Z",
+                             "2000-02-28 23:59:59Z",
+                             "2000-02-28t23:59:59Z",
+                             "2000-02-28T23:59:59z",
+                             "2000-02-28T23:59:59+01:00",
+                             "2000-02-28T23:59:59-00:00",
+                             "2000-02-28T23:59:59.Z",
+                             "2000-02-28T23:59:59.0000000001Z",
+                             "2000-02-28T23:59:59,5Z",
+                             "2000-02-28T23:59:59Z ",
+                             " 2000-02-28T23:59:59Z",
+                             "2000-02-30T00:00:00Z",
+                             "1900-02-29T00:00:00Z",
+                             "2000-13-01T00:00:00Z",
+                             "2000-00-01T00:00:00Z",
+                             "2000-01-00T00:00:00Z",
+                             "2000-01-01T24:00:00Z",
+                             "2000-01-01T12:60:00Z",
+                             "2000-01-01T12:59:60Z",
+                             "2000-1-1T00:00:00Z",
+                             "+2000-01-01T00:00:00Z",
+                             "20000-01-01T00:00:00Z",
+                             "2262-04-12T00:00:00Z",
+                             "9999-12-31T23:59:59Z",
+                             "1677-01-01T00:00:00Z"})
+        EXPECT_EQ(parse_rfc3339(text), std::nullopt) << text;
+}
+
+TEST(Rfc3339, what_the_suite_writes_it_reads)
+{
+    test::check_property(5000, [](std::uint64_t since_epoch) {
+        const WallTime at{milliseconds(since_epoch % 9'000'000'000'000)};
+        RC_ASSERT(parse_rfc3339(format_rfc3339(at)) == at);
+    });
+}
+
 std::optional<std::int64_t> epoch_seconds(std::string_view text, WallTime now = WallTime(seconds(1'767'225'600)))
 {
     const auto date = parse_http_date(text, now);

@@ -1,6 +1,7 @@
 #include "balancer/control/admin.hpp"
 
 #include "common/http/caller.hpp"
+#include "common/text.hpp"
 #include "common/time.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -162,6 +163,8 @@ Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCou
         add(Builtin::admin, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
         add(Builtin::admin, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
         add(Builtin::admin, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
+        add(Builtin::admin, http::verb::post, mount + "/pools/{pool}/maintenance", &Admin::pool_maintenance);
+        add(Builtin::admin, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
         add(Builtin::admin, http::verb::post, mount + "/failover", &Admin::failover);
     }
 
@@ -356,20 +359,27 @@ http::Response Admin::manual(const http::Request& request)
         return nlohmann::ordered_json{
             {"method", "POST"}, {"path", mount + std::string(path)}, {"body", std::move(body)}, {"effect", effect}};
     };
-    const http::Json to{{"to", "NAME"}};
-    nlohmann::ordered_json names = nlohmann::ordered_json::array();
+    const http::Json to{{"to", "NAME"}}, announced{{"until", "2026-12-01T04:00:00Z"}, {"message", "TEXT"}};
+    nlohmann::ordered_json names = nlohmann::ordered_json::array(), pools = nlohmann::ordered_json::array();
     for (const BackendConfig& backend : config_.backends) names.push_back(backend.name);
+    for (const PoolConfig& pool : config_.pools) pools.push_back(pool.name);
     return http::json_response(
         200,
         nlohmann::ordered_json{
             {"service", "balancer"},
             {"backends", std::move(names)},
+            {"pools", std::move(pools)},
             {"requests",
              {row("/backends/{name}/drain", "no new requests; requests in flight and tunnels continue until they end"),
               row("/backends/{name}/maintenance",
-                  "as drain, but shown as maintenance in /status, /metrics and /events"),
+                  "as drain, but shown as maintenance in /status, /metrics and /events; clients are told once it holds "
+                  "for all of a pool; the body is optional",
+                  announced),
               row("/backends/{name}/enable",
                   "ends drain, maintenance and quarantine, and resets the flap count: the status is what probes say"),
+              row("/pools/{pool}/maintenance",
+                  "maintenance for every backend of the pool in one step; the body is optional", announced),
+              row("/pools/{pool}/enable", "enable for every backend of the pool in one step"),
               row("/failover",
                   "makes an available backend active in every pool of policy failover, while it stays available; "
                   "{\"to\": null} returns to the configured order",
@@ -381,15 +391,23 @@ http::Response Admin::manual(const http::Request& request)
 
 asio::awaitable<http::Response> Admin::drain(const http::Request& request)
 {
-    return operate(request, OperatorWord::drain);
+    return operate_backend(request, OperatorWord::drain);
 }
 asio::awaitable<http::Response> Admin::maintenance(const http::Request& request)
 {
-    return operate(request, OperatorWord::maintenance);
+    return operate_backend(request, OperatorWord::maintenance);
 }
 asio::awaitable<http::Response> Admin::enable(const http::Request& request)
 {
-    return operate(request, OperatorWord::enable);
+    return operate_backend(request, OperatorWord::enable);
+}
+asio::awaitable<http::Response> Admin::pool_maintenance(const http::Request& request)
+{
+    return operate_pool(request, OperatorWord::maintenance);
+}
+asio::awaitable<http::Response> Admin::pool_enable(const http::Request& request)
+{
+    return operate_pool(request, OperatorWord::enable);
 }
 
 std::optional<BackendIndex> Admin::find_backend(std::string_view name) const
@@ -397,6 +415,20 @@ std::optional<BackendIndex> Admin::find_backend(std::string_view name) const
     for (std::size_t i = 0; i < config_.backends.size(); ++i)
         if (config_.backends[i].name == name) return static_cast<BackendIndex>(i);
     return std::nullopt;
+}
+
+std::optional<PoolIndex> Admin::find_pool(std::string_view name) const
+{
+    for (std::size_t i = 0; i < config_.pools.size(); ++i)
+        if (config_.pools[i].name == name) return static_cast<PoolIndex>(i);
+    return std::nullopt;
+}
+
+std::string Admin::pool_names() const
+{
+    std::string names;
+    for (const PoolConfig& pool : config_.pools) names += (names.empty() ? "" : ", ") + pool.name;
+    return names;
 }
 
 std::string Admin::backend_names() const
@@ -432,6 +464,41 @@ http::Problem wrong_target(unsigned status, std::string detail)
     return {status, std::move(detail), {{"field", "to"}}};
 }
 
+http::Problem wrong_announcement(const std::string& field, std::string_view what)
+{
+    const std::string shown = shortened(field, 64);
+    return {422, fmt::format("the field '{}' {}", shown, what), {{"field", shown}}};
+}
+
+/// What the body of a request for maintenance announces; there may be none.
+boost::system::result<Maintenance, http::Problem> read_announcement(std::string_view text, WallTime now)
+{
+    Maintenance announced;
+    if (text.empty()) return announced;
+    const auto body = http::parse_json(text);
+    if (!body) return body.error();
+    if (!body->is_object()) return http::Problem{422, "the body is not an object with 'until' and 'message'"};
+    for (const auto& [field, value] : body->items()) {
+        if (field != "until" && field != "message")
+            return wrong_announcement(field, "is unknown, expected 'until' and 'message'");
+        if (!value.is_string()) return wrong_announcement(field, "is not a string");
+        const auto& content = value.get_ref<const std::string&>();
+        if (field == "until") {
+            const auto until = parse_rfc3339(content);
+            if (!until) return wrong_announcement(field, "is not a time by RFC 3339: " + until.error());
+            announced.until = WallTime(*until);
+            if (*announced.until <= now) return wrong_announcement(field, "lies in the past");
+        } else {
+            if (content.size() > Maintenance::longest_message)
+                return wrong_announcement(
+                    field, fmt::format("is longer than {} bytes of UTF-8", Maintenance::longest_message));
+            if (has_control_character(content)) return wrong_announcement(field, "is not one line of text");
+            if (!is_blank(content)) announced.message = content;
+        }
+    }
+    return announced;
+}
+
 http::Response not_done(const http::Request& request)
 {
     auto response = http::problem(
@@ -442,17 +509,48 @@ http::Response not_done(const http::Request& request)
 
 } // namespace
 
-asio::awaitable<http::Response> Admin::operate(const http::Request& request, OperatorWord word)
+asio::awaitable<http::Response> Admin::operate_backend(const http::Request& request, OperatorWord word)
 {
     const std::string& name = request.parameter("name");
     const auto backend = find_backend(name);
     if (!backend)
         co_return http::problem(request, 404,
                                 fmt::format("there is no backend '{}', expected one of {}", name, backend_names()));
-    std::function<void()> deed = [this, index = *backend, word] { monitor_.operate(index, word); };
+    std::vector<BackendIndex> backends{*backend};
+    auto failure = co_await operate(request, std::move(backends), word);
+    if (failure) co_return std::move(*failure);
+    co_return http::json_response(200, report().backend(*backend));
+}
+
+asio::awaitable<http::Response> Admin::operate_pool(const http::Request& request, OperatorWord word)
+{
+    const std::string& name = request.parameter("pool");
+    const auto pool = find_pool(name);
+    if (!pool)
+        co_return http::problem(request, 404,
+                                fmt::format("there is no pool '{}', expected one of {}", name, pool_names()));
+    std::vector<BackendIndex> backends = config_.pools[*pool].backends;
+    auto failure = co_await operate(request, std::move(backends), word);
+    if (failure) co_return std::move(*failure);
+    co_return http::json_response(200, report().pool(*pool));
+}
+
+/// Has the monitor take the word for all of `backends` in one step. Nothing, or the answer that says why it did not.
+asio::awaitable<std::optional<http::Response>> Admin::operate(const http::Request& request,
+                                                              std::vector<BackendIndex> backends, OperatorWord word)
+{
+    Maintenance announced;
+    if (word == OperatorWord::maintenance) {
+        auto read = read_announcement(request.body(), std::chrono::system_clock::now());
+        if (!read) co_return http::problem(read.error(), request.id);
+        announced = std::move(*read);
+    }
+    std::function<void()> deed = [this, backends = std::move(backends), word, announced = std::move(announced)] {
+        monitor_.operate(backends, word, announced);
+    };
     const bool done = co_await on_monitor(std::move(deed));
     if (!done) co_return not_done(request);
-    co_return http::json_response(200, report().backend(*backend));
+    co_return std::nullopt;
 }
 
 /// The backend that the body of POST /failover names; none for the configured order.

@@ -88,15 +88,22 @@ private:
     asio::awaitable<http::Response> drain(const http::Request& request);
     asio::awaitable<http::Response> maintenance(const http::Request& request);
     asio::awaitable<http::Response> enable(const http::Request& request);
+    asio::awaitable<http::Response> pool_maintenance(const http::Request& request);
+    asio::awaitable<http::Response> pool_enable(const http::Request& request);
     asio::awaitable<http::Response> failover(const http::Request& request);
 
-    asio::awaitable<http::Response> operate(const http::Request& request, OperatorWord word);
+    asio::awaitable<http::Response> operate_backend(const http::Request& request, OperatorWord word);
+    asio::awaitable<http::Response> operate_pool(const http::Request& request, OperatorWord word);
+    asio::awaitable<std::optional<http::Response>> operate(const http::Request& request,
+                                                           std::vector<BackendIndex> backends, OperatorWord word);
     asio::awaitable<bool> on_monitor(std::function<void()> deed);
     boost::system::result<std::optional<BackendIndex>, http::Problem> failover_target(std::string_view text) const;
     http::Response pools() const;
     Report report() const;
     std::optional<BackendIndex> find_backend(std::string_view name) const;
+    std::optional<PoolIndex> find_pool(std::string_view name) const;
     std::string backend_names() const;
+    std::string pool_names() const;
 
     const Config& config_;
     Monitor& monitor_;

@@ -65,7 +65,8 @@ log::Level level_of(const Event& event)
     case Event::Kind::outage_over:
     case Event::Kind::fail_open_over:
     case Event::Kind::quarantine_over:
-    case Event::Kind::preference: break;
+    case Event::Kind::preference:
+    case Event::Kind::announcement: break;
     }
     return log::Level::info;
 }
@@ -170,9 +171,9 @@ WallTime Monitor::wall(TimePoint t) const noexcept
     return WallTime(std::chrono::duration_cast<WallTime::duration>(t.time_since_epoch()) + wall_offset_);
 }
 
-void Monitor::operate(BackendIndex backend, OperatorWord word)
+void Monitor::operate(const std::vector<BackendIndex>& backends, OperatorWord word, const Maintenance& announced)
 {
-    react(core_.operate(backend, word, Clock::now()));
+    react(core_.operate(backends, word, Clock::now(), announced));
     take_snapshot();
 }
 

@@ -75,7 +75,8 @@ public:
     asio::io_context& context() noexcept { return context_; }
     const Failover& failover() const noexcept { return core_; }
 
-    void operate(BackendIndex backend, OperatorWord word);
+    /// As Failover::operate().
+    void operate(const std::vector<BackendIndex>& backends, OperatorWord word, const Maintenance& announced = {});
     /// Fails with a sentence for the operator.
     boost::system::result<void, std::string> prefer(BackendIndex target);
     void prefer_configured();

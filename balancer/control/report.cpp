@@ -55,6 +55,13 @@ metrics::Histogram::Snapshot merged(const std::vector<const WorkerCounters*>& wo
     return total;
 }
 
+json to_json(const std::optional<Maintenance>& maintenance)
+{
+    if (!maintenance) return {};
+    return {{"until", maintenance->until ? json(format_rfc3339(*maintenance->until)) : json()},
+            {"message", maintenance->message.empty() ? json() : json(maintenance->message)}};
+}
+
 struct RequestCounts {
     std::uint64_t total = 0;
     std::array<std::uint64_t, saved_reasons> saved{};
@@ -168,6 +175,7 @@ json Report::backend(BackendIndex index) const
         {"since", format_rfc3339(snapshot->wall(state.since))},
         {"cause", state.cause},
         {"evidence", state.evidence},
+        {"maintenance", to_json(state.maintenance)},
         {"last_probe", std::move(last_probe)},
         {"probes", {{"total", probes}, {"failed", probes - state.probes[static_cast<std::size_t>(ProbeOutcome::ok)]}}},
         {"flaps", snapshot->backends[index].flaps},
@@ -182,8 +190,9 @@ json Report::pool(PoolIndex index) const
     const PoolState& state = shown.state;
     const auto name = [this](std::optional<BackendIndex> b) { return b ? json(config.backends[*b].name) : json(); };
 
-    json candidates = json::array();
+    json candidates = json::array(), maintenance;
     if (const Routing& routing = *snapshot->routing; !routing.pools.empty()) {
+        maintenance = to_json(routing.pools[index].maintenance);
         for (const Candidate& c : routing.pools[index].candidates) {
             json candidate{{"backend", name(c.backend)}, {"tier", to_string(c.tier)}, {"weight", c.weight}};
             for (std::size_t i = 0; i < settings.backends.size(); ++i)
@@ -200,6 +209,7 @@ json Report::pool(PoolIndex index) const
             {"preferred", name(state.preferred)},
             {"can_answer", state.can_answer},
             {"fail_open", state.fail_open},
+            {"maintenance", std::move(maintenance)},
             {"failback_at", shown.failback_at ? json(format_rfc3339(snapshot->wall(*shown.failback_at))) : json()},
             {"failovers", state.failovers},
             {"failbacks", state.failbacks},

@@ -118,6 +118,7 @@ std::string_view to_string(Event::Kind kind) noexcept
     case Event::Kind::quarantine: return "quarantine";
     case Event::Kind::quarantine_over: return "quarantine_over";
     case Event::Kind::preference: return "preference";
+    case Event::Kind::announcement: return "announcement";
     case Event::Kind::clock_jump: return "clock_jump";
     }
     return "invalid";
@@ -254,11 +255,20 @@ Reaction Failover::evidence(std::span<const Evidence> evidence, TimePoint now)
     return settle(std::move(reaction), now);
 }
 
-Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
+Reaction Failover::operate(std::span<const BackendIndex> backends, OperatorWord word, TimePoint now,
+                           const Maintenance& announced)
 {
     Reaction reaction;
     notice_jump(reaction, now);
+    for (const BackendIndex index : backends) obey(index, word, announced, reaction, now);
+    return settle(std::move(reaction), now);
+}
+
+void Failover::obey(BackendIndex index, OperatorWord word, const Maintenance& announced, Reaction& reaction,
+                    TimePoint now)
+{
     Backend& backend = backends_[index];
+    const auto before = std::exchange(backend.state.maintenance, std::nullopt);
     Event event{.at = now, .cause = "operator"};
     switch (word) {
     case OperatorWord::drain:
@@ -269,7 +279,14 @@ Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
     case OperatorWord::maintenance:
         backend.word = word;
         event.to = Status::maintenance;
-        event.evidence = "put into maintenance by an operator";
+        event.evidence = with_announcement("put into maintenance by an operator", announced);
+        backend.state.maintenance = announced;
+        if (before && before != announced) {
+            backend.state.evidence = event.evidence;
+            event.kind = Event::Kind::announcement;
+            event.backend = index;
+            reaction.events.push_back(event);
+        }
         break;
     case OperatorWord::enable:
         backend.word.reset();
@@ -285,7 +302,6 @@ Reaction Failover::operate(BackendIndex index, OperatorWord word, TimePoint now)
         break;
     }
     show_status(index, std::move(event), reaction);
-    return settle(std::move(reaction), now);
 }
 
 boost::system::result<Reaction, std::string> Failover::prefer(BackendIndex target, TimePoint now)
@@ -512,11 +528,12 @@ Duration Failover::starved_gap(const ProbeConfig& probe) noexcept
 void Failover::hurry_for_starved_pools(TimePoint now)
 {
     for (const Pool& pool : pools_) {
-        // A backend that fails its probes and answers requests keeps no request waiting.
-        const bool starved = std::none_of(pool.members.begin(), pool.members.end(), [this](const Member& m) {
-            const Backend& backend = backends_[m.backend];
-            return !backend.word && (backend.detector.health() >= Health::unhealthy || backend.contradicted);
-        });
+        // In announced maintenance no request waits, nor for a backend that fails its probes and answers requests.
+        const bool starved =
+            !maintenance_of(pool) && std::none_of(pool.members.begin(), pool.members.end(), [this](const Member& m) {
+                const Backend& backend = backends_[m.backend];
+                return !backend.word && (backend.detector.health() >= Health::unhealthy || backend.contradicted);
+            });
         if (!starved) continue;
         for (const Member& m : pool.members) {
             Backend& backend = backends_[m.backend];
@@ -770,7 +787,7 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
             if (ranks[i] == Rank::failing || ranks[i] == Rank::rejected) tiers[i] = Tier::fallback;
     const bool can_answer = std::find(tiers.begin(), tiers.end(), Tier::fallback) != tiers.end();
 
-    PoolRoute route{.policy = pool.config->policy, .candidates = {}};
+    PoolRoute route{.policy = pool.config->policy, .candidates = {}, .maintenance = maintenance_of(pool)};
     auto order = by_preference(pool);
     if (route.policy == Policy::failover) {
         // Passing over a doubtful active backend is not a failover: it stays the active one until there is a verdict.
@@ -820,6 +837,18 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
                                                            : "no backend can answer"});
     }
     return route;
+}
+
+std::optional<Maintenance> Failover::maintenance_of(const Pool& pool) const
+{
+    const Maintenance* told = nullptr;
+    for (const Member& member : pool.members) {
+        const Backend& backend = backends_[member.backend];
+        if (!backend.word) return std::nullopt;
+        const auto& announced = backend.state.maintenance;
+        if (announced && (told == nullptr || comes_before(*announced, *told))) told = &*announced;
+    }
+    return told != nullptr ? std::optional(*told) : std::nullopt;
 }
 
 // ------------------------------------------------------------------------------------------------------ conclusion

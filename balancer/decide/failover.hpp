@@ -12,6 +12,8 @@
 //    is returned to only after its hold-down (`ready`). Never from one failing backend to another that is no better.
 //    One that an operator prefers is not left for a better one
 //    while it works.
+//  - Maintenance. A pool of which operators have taken out every backend, at least one for maintenance, announces it:
+//    its requests are answered at once. One backend that only fails may return by itself, and is waited for.
 //  - Quarantine. A backend with `failure_limit` failures in `failure_window` is not used while any other works, until
 //    the cooldown has passed and it is healthy, or an operator enables it. It is still
 //    preferred to
@@ -30,6 +32,7 @@
 #pragma once
 
 #include "balancer/config.hpp"
+#include "balancer/decide/maintenance.hpp"
 #include "balancer/decide/routing.hpp"
 #include "common/resilience/health.hpp"
 
@@ -61,7 +64,7 @@ struct ProbeReport {
 
 enum class OperatorWord : std::uint8_t {
     drain,       ///< takes no new requests, finishes those that it has
-    maintenance, ///< the same; announces planned work, so that no alert is raised
+    maintenance, ///< the same; announces planned work, so that no alert is raised and clients are told
     enable,      ///< back to what is observed; forgives its past
 };
 
@@ -76,8 +79,9 @@ struct Event {
         fail_open_over,
         quarantine, ///< `backend` failed too often in `pool`
         quarantine_over,
-        preference, ///< an operator prefers `backend` in `pool`, or takes the preference back
-        clock_jump, ///< this process was stopped
+        preference,   ///< an operator prefers `backend` in `pool`, or takes the preference back
+        announcement, ///< an operator changes what is announced of `backend`, which is in maintenance already
+        clock_jump,   ///< this process was stopped
     };
 
     Kind kind = Kind::transition;
@@ -106,8 +110,9 @@ struct Reaction {
 struct BackendState {
     Status status = Status::unknown; ///< as in Routing: an operator's word hides the observed health
     TimePoint since{};
-    std::string cause;    ///< of that status, as in Event
-    std::string evidence; ///< of that status, as in Event
+    std::string cause;                      ///< of that status, as in Event
+    std::string evidence;                   ///< of that status, as in Event
+    std::optional<Maintenance> maintenance; ///< what was announced; set in status maintenance only
     std::optional<ProbeReport> last_probe;
     std::array<std::uint64_t, 6> probes{};      ///< ended, by ProbeOutcome
     std::array<std::uint64_t, 7> transitions{}; ///< by the Status entered
@@ -140,7 +145,14 @@ public:
     /// The machine was suspended and the steady clock with it, so that no call came late.
     Reaction clock_jumped(TimePoint now);
 
-    Reaction operate(BackendIndex backend, OperatorWord word, TimePoint now);
+    /// The word holds for all of `backends` in one step: no Routing shows it of only some of them. `announced` goes
+    /// with the word maintenance.
+    Reaction operate(std::span<const BackendIndex> backends, OperatorWord word, TimePoint now,
+                     const Maintenance& announced = {});
+    Reaction operate(BackendIndex backend, OperatorWord word, TimePoint now, const Maintenance& announced = {})
+    {
+        return operate(std::span(&backend, 1), word, now, announced);
+    }
 
     /// Prefers `target` in every failover pool that holds it, and makes it active there now. It stays active while it
     /// works (healthy or degraded, not quarantined), even beside a better one; once left it is returned to as the first
@@ -221,6 +233,7 @@ private:
     void judge(BackendIndex index, const resilience::HealthChange& change, std::string evidence, Reaction& reaction,
                TimePoint now);
     void show_status(BackendIndex index, Event transition, Reaction& reaction);
+    void obey(BackendIndex index, OperatorWord word, const Maintenance& announced, Reaction& reaction, TimePoint now);
     void count_failures(BackendIndex index, std::uint32_t count, Reaction& reaction, TimePoint now);
     void compare_latencies(Reaction& reaction, TimePoint now);
 
@@ -244,6 +257,7 @@ private:
     void activate(PoolIndex index, std::optional<BackendIndex> chosen, bool by_operator, Reaction& reaction,
                   TimePoint now);
     PoolRoute place(PoolIndex index, Reaction& reaction, TimePoint now);
+    std::optional<Maintenance> maintenance_of(const Pool& pool) const;
     TimePoint next_wake(TimePoint now) const;
 
     std::vector<Backend> backends_;

@@ -122,6 +122,12 @@ bool Placement::can_serve(PoolIndex pool) const noexcept
     return false;
 }
 
+const Maintenance* Placement::maintenance(PoolIndex pool) const noexcept
+{
+    const auto& announced = routing_->pools[pool].maintenance;
+    return announced ? &*announced : nullptr;
+}
+
 bool Placement::observe(BackendIndex backend, EvidenceKind kind, TimePoint now)
 {
     // The request may be the cause of what happened after it was sent. As long as a probe is good just then, the

@@ -38,6 +38,10 @@ public:
     /// Whether pick() could find a backend for a request that has tried none, other than one known to fail.
     bool can_serve(PoolIndex pool) const noexcept;
 
+    /// What a request of the pool is told at once because none of its backends returns before an operator's word; null
+    /// if one may. Valid until update().
+    const Maintenance* maintenance(PoolIndex pool) const noexcept;
+
     /// Feeds what a live request met; decides whether the backend is passed over from now on. Returns true when this
     /// observation began or renewed the suspicion, which the monitor wants to know at once.
     bool observe(BackendIndex backend, EvidenceKind kind, TimePoint now);

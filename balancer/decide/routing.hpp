@@ -4,9 +4,11 @@
 // worker; workers never write it. In the other direction workers report Evidence, coalesced, to the monitor.
 #pragma once
 
+#include "balancer/decide/maintenance.hpp"
 #include "common/clock.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -54,6 +56,9 @@ struct PoolRoute {
     /// Every backend of the pool. Under `failover` in order of preference: the active one first, then the standbys;
     /// otherwise in configuration order.
     std::vector<Candidate> candidates;
+    /// Set while operators have taken out every backend, at least one of them for maintenance: what a request is told,
+    /// at once.
+    std::optional<Maintenance> maintenance{};
 
     bool operator==(const PoolRoute&) const = default;
 };

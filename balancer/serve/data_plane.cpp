@@ -110,6 +110,15 @@ void DataPlane::release_parked(TimePoint now)
             counters.pools[p].parked.set(0);
             continue;
         }
+        if (placement.maintenance(static_cast<PoolIndex>(p)) != nullptr) {
+            while (!lot.waiting.empty()) {
+                Parked& request = lot.waiting.front();
+                request.unlink();
+                request.unpark();
+            }
+            counters.pools[p].parked.set(0);
+            continue;
+        }
         if (!placement.can_serve(static_cast<PoolIndex>(p))) {
             lot.count = lot.waiting.size(); // requests that gave up have left without telling
             counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));

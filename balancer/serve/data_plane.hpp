@@ -95,7 +95,8 @@ public:
 
     /// Queues a request until its pool can serve again. False if the lot is full.
     bool park(PoolIndex pool, Parked& request, TimePoint now);
-    /// New Routing has arrived: lets parked requests go, paced.
+    /// New Routing has arrived: lets parked requests go, paced where a backend returned, at once where maintenance is
+    /// announced.
     void release_parked(TimePoint now);
 
     /// Bytes stopped moving: unless they move on soon, the request is asked to shrink. Once is enough.

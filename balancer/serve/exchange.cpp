@@ -1,5 +1,7 @@
 #include "balancer/serve/exchange.hpp"
 
+#include "balancer/serve/maintenance_answer.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -174,6 +176,10 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::placing: place(now); break;
         case Phase::parked:
             if (released_) {
+                if (const Maintenance* const announced = plane_.placement.maintenance(pool_)) {
+                    tell(*announced, now);
+                    break;
+                }
                 next_round();
                 phase_ = Phase::placing;
                 break;
@@ -287,6 +293,7 @@ void Exchange::place(TimePoint now)
                         {ledger_.trail().back().outcome == Outcome::timed_out ? 504U : 502U,
                          describe_attempts() + "; " + std::string(to_string(Reason::none))},
                         now);
+        if (const Maintenance* const announced = plane_.placement.maintenance(pool_)) return tell(*announced, now);
         return park(now);
     }
     phase_ = Phase::waiting;
@@ -981,6 +988,13 @@ void Exchange::fail(Lost lost, OwnAnswer why, TimePoint now)
 {
     account_.lost(lost);
     answer(why, now);
+}
+
+/// An operator has taken the pool out and said so: no request is lost, its client is told when to come again.
+void Exchange::tell(const Maintenance& maintenance, TimePoint now)
+{
+    const std::string accept = written_field(request_.head(), "Accept");
+    answer(maintenance_answer(maintenance, accept, std::chrono::system_clock::now()), now);
 }
 
 void Exchange::answer(const OwnAnswer& answer, TimePoint now)

@@ -9,7 +9,7 @@
 //   placing --> waiting --> relaying --> finished
 //      |  ^        |            `--> tunnel (101)
 //      v  |        v
-//     parked    answering (an answer of our own)
+//     parked -> answering (an answer of our own)
 //
 // Thread: its worker's. Owner: the client session, which lends it the client's stream; idle ones rest in the DataPlane.
 #pragma once
@@ -157,6 +157,7 @@ private:
     void cancel_attempts(TimePoint now);
     void refuse(OwnAnswer answer, TimePoint now);
     void fail(Lost lost, OwnAnswer answer, TimePoint now);
+    void tell(const Maintenance& maintenance, TimePoint now);
     void answer(const OwnAnswer& answer, TimePoint now);
     void finish(Progress how, TimePoint now);
     std::string describe_attempts() const;

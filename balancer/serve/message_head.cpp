@@ -403,6 +403,19 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
     out.append("\r\n");
 }
 
+std::string written_field(std::string_view head, std::string_view name)
+{
+    std::string value;
+    for (std::size_t begin = 0, end = 0; (end = head.find("\r\n", begin)) != head.npos; begin = end + 2) {
+        const auto line = head.substr(begin, end - begin);
+        const auto colon = std::min(line.find(':'), line.size());
+        if (!equals_ignoring_case(line.substr(0, colon), name)) continue;
+        if (!value.empty()) value += ", ";
+        value += http::trim(line.substr(std::min(colon + 1, line.size())));
+    }
+    return value;
+}
+
 void write_response(const ResponseHead& head, const ResponseExtras& extras, Buffer& out)
 {
     out.append("HTTP/1.1 ");

@@ -114,6 +114,9 @@ struct RequestExtras {
 };
 void write_request(const RequestHead& head, const RequestExtras& extras, Buffer& out);
 
+/// The value of a field in a head that write_request() has written; those of several lines as one list (RFC 9110 §5.3).
+std::string written_field(std::string_view head, std::string_view name);
+
 /// What the proxy adds to a response.
 struct ResponseExtras {
     std::string_view served_by; ///< the backend; empty = one of our own pages, which nothing was proxied for

@@ -7,9 +7,12 @@ namespace hotspare::balancer {
 void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer& out)
 {
     const bool content = answer.status != 204; // RFC 9110 §8.6: nor a Content-Length
-    const std::string text = content ? http::problem_document({.status = answer.status, .detail = answer.detail},
-                                                              std::string(context.request_id))
-                                     : std::string();
+    const bool page = !answer.page.empty();
+    const std::string problem =
+        content && !page
+            ? http::problem_document({.status = answer.status, .detail = answer.detail}, context.request_id)
+            : std::string();
+    const std::string& text = page ? answer.page : problem;
     out.append("HTTP/1.1 ");
     out.append_number(answer.status);
     out.append(" ");
@@ -17,12 +20,20 @@ void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer&
     out.append("\r\nDate: ");
     out.append(context.date);
     if (content) {
-        out.append("\r\nContent-Type: application/problem+json\r\nContent-Length: ");
+        out.append("\r\nContent-Type: ");
+        // A page of ours brings its style and nothing else.
+        out.append(page ? "text/html; charset=utf-8\r\n"
+                          "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'"
+                        : "application/problem+json");
+        out.append("\r\nContent-Length: ");
         out.append_number(text.size());
     }
     out.append("\r\nVia: 1.1 hotspare\r\nX-Request-Id: ");
     out.append(context.request_id);
-    if (answer.status == 503) out.append("\r\nRetry-After: 1");
+    if (answer.status == 503) {
+        out.append("\r\nRetry-After: ");
+        out.append_number(static_cast<std::uint64_t>(answer.retry_after.count()));
+    }
     if (!context.keep_alive)
         out.append("\r\nConnection: close");
     else if (context.client_version < 11)

@@ -1,9 +1,11 @@
-// An answer that the balancer gives itself, instead of a backend's: application/problem+json (RFC 9457), or 204.
+// An answer that the balancer gives itself, instead of a backend's: application/problem+json (RFC 9457), a page, or
+// 204.
 //
 // No I/O. Any thread.
 #pragma once
 
 #include "balancer/serve/buffer.hpp"
+#include "common/clock.hpp"
 
 #include <string>
 #include <string_view>
@@ -12,7 +14,9 @@ namespace hotspare::balancer {
 
 struct OwnAnswer {
     unsigned status = 500;
-    std::string detail{}; ///< a sentence for the reader; none with 204
+    std::string detail{};   ///< a sentence for the reader; none with 204
+    std::string page{};     ///< HTML to send instead of the problem document
+    seconds retry_after{1}; ///< with 503
 };
 
 struct AnswerContext {
@@ -23,7 +27,7 @@ struct AnswerContext {
     bool keep_alive = false; ///< of the client's connection
 };
 
-/// Appends the response to `out`. A 503 asks the client to come again in a second.
+/// Appends the response to `out`.
 void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer& out);
 
 } // namespace hotspare::balancer

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace hotspare::balancer {
 
@@ -25,6 +26,8 @@ public:
         return bytes_;
     }
     void head_ends() noexcept { head_ = bytes_.size(); }
+    /// Empty once it was dropped.
+    std::string_view head() const noexcept { return base_ == 0 ? bytes_.text().substr(0, head_) : std::string_view(); }
 
     Buffer& bytes() noexcept { return bytes_; } ///< to append to, and to give back storage
     const Buffer& bytes() const noexcept { return bytes_; }

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <sys/socket.h>
@@ -388,6 +389,79 @@ TEST_F(AdminTest, an_operator_drains_and_enables)
     EXPECT_EQ(unknown.json()["error"], "there is no backend 'tertiary', expected one of primary, spare");
 }
 
+TEST_F(AdminTest, an_operator_announces_maintenance)
+{
+    const json announced{{"until", "2200-01-01T04:00:00.000Z"}, {"message", "Moving <b>disks</b>."}};
+    const Answer one = post("/admin/backends/primary/maintenance",
+                            R"({"until":"2200-01-01T04:00:00Z","message":"Moving <b>disks</b>."})");
+    EXPECT_EQ(one.status(), 200);
+    EXPECT_EQ(one.json()["status"], "maintenance");
+    EXPECT_EQ(one.json()["maintenance"], announced);
+    EXPECT_EQ(status()["pools"][0]["maintenance"], nullptr) << "the spare serves";
+    EXPECT_EQ(post("/admin/backends/spare/maintenance").json()["maintenance"],
+              (json{{"until", nullptr}, {"message", nullptr}}));
+    EXPECT_EQ(status()["pools"][0]["maintenance"], announced);
+    EXPECT_EQ(post("/admin/backends/primary/enable").json()["maintenance"], nullptr);
+    EXPECT_EQ(status()["pools"][0]["maintenance"], nullptr);
+}
+
+TEST_F(AdminTest, an_operator_puts_a_whole_pool_into_maintenance)
+{
+    const auto version = status()["routing_version"].get<std::uint64_t>();
+    const Answer closed = post("/admin/pools/web/maintenance", R"({"message":"Moving."})");
+    EXPECT_EQ(closed.status(), 200);
+    EXPECT_EQ(closed.json()["name"], "web");
+    EXPECT_EQ(closed.json()["maintenance"], (json{{"until", nullptr}, {"message", "Moving."}}));
+    const json now = status();
+    EXPECT_EQ(now["routing_version"], version + 1) << "in one step";
+    for (const json& backend : now["backends"]) EXPECT_EQ(backend["status"], "maintenance");
+    const Answer opened = post("/admin/pools/web/enable");
+    EXPECT_EQ(opened.status(), 200);
+    EXPECT_EQ(opened.json()["active"], "primary");
+    EXPECT_EQ(opened.json()["maintenance"], nullptr);
+    for (const char* word : {"maintenance", "enable"}) {
+        const Answer unknown = post(std::string("/admin/pools/api/") + word);
+        EXPECT_EQ(unknown.status(), 404);
+        EXPECT_EQ(unknown.json()["error"], "there is no pool 'api', expected one of web");
+    }
+}
+
+TEST_F(AdminTest, an_announcement_that_makes_no_sense_changes_nothing)
+{
+    const std::string much(501, 'x');
+    const std::vector<std::tuple<std::string, int, std::string>> refused{
+        {R"({"until":"tomorrow"})", 422, "until"},
+        {R"({"until":"2200-01-01T04:00:00+02:00"})", 422, "until"},
+        {R"({"until":"2200-02-30T04:00:00Z"})", 422, "until"},
+        {R"({"until":"2001-01-01T04:00:00Z"})", 422, "until"},
+        {R"({"until":4102444800})", 422, "until"},
+        {R"({"until":null})", 422, "until"},
+        {R"({"message":["a"]})", 422, "message"},
+        {R"({"message":"a\nb"})", 422, "message"},
+        {R"({"message":"a\u2028b"})", 422, "message"},
+        {R"({"message":")" + much + R"("})", 422, "message"},
+        {R"({"until":"2200-01-01T04:00:00Z","mesage":"a"})", 422, "mesage"},
+        {R"([])", 422, ""},
+        {R"("2200-01-01T04:00:00Z")", 422, ""},
+        {R"({"message":"a","message":"b"})", 400, ""},
+        {R"({"message":"a")", 400, ""},
+        {"{\"message\":\"\xff\"}", 400, ""},
+        {" ", 400, ""}};
+    for (const auto& [body, code, field] : refused)
+        for (const char* path : {"/admin/backends/primary/maintenance", "/admin/pools/web/maintenance"}) {
+            const Answer answer = post(path, body);
+            EXPECT_EQ(answer.status(), code) << body;
+            EXPECT_EQ(answer.message.header("Content-Type"), "application/problem+json");
+            EXPECT_EQ(answer.json().value("field", ""), field) << answer.message.body;
+        }
+    EXPECT_EQ(status()["active"], "primary");
+    for (const json& backend : status()["backends"]) EXPECT_EQ(backend["status"], "healthy");
+    for (const std::string& body :
+         {R"({"message":")" + much.substr(1) + R"("})", std::string("{}"), std::string(R"({"message":""})"),
+          std::string(R"({"until":"2200-01-01T04:00:00.5+00:00"})")})
+        EXPECT_EQ(post("/admin/pools/web/maintenance", body).status(), 200) << body;
+}
+
 TEST_F(AdminTest, an_operator_fails_over_and_back)
 {
     const Answer moved = post("/admin/failover", R"({"to":"spare"})");
@@ -498,11 +572,15 @@ TEST_F(AdminTest, the_operator_finds_every_request_listed)
 {
     const json listed = get("/admin").json();
     EXPECT_EQ(listed["backends"], (json{"primary", "spare"}));
-    ASSERT_EQ(listed["requests"].size(), 4U);
+    EXPECT_EQ(listed["pools"], json{"web"});
+    ASSERT_EQ(listed["requests"].size(), 6U);
     for (const json& row : listed["requests"]) {
         std::string path = row["path"];
         if (const auto name = path.find("{name}"); name != path.npos) path.replace(name, 6, "spare");
-        const json body = row["body"].is_null() ? json() : json{{"to", "primary"}};
+        if (const auto pool = path.find("{pool}"); pool != path.npos) path.replace(pool, 6, "web");
+        json body = row["body"];
+        if (body.contains("to")) body["to"] = "primary";
+        if (body.contains("until")) body["until"] = "2200-01-01T00:00:00Z";
         EXPECT_EQ(post(path, body.is_null() ? "" : body.dump()).status(), 200) << path;
     }
     EXPECT_EQ(test::request(door.port(), "GET", "/admin", {{"Via", "1.1 edge"}}).status(), 403);
@@ -756,8 +834,8 @@ TEST_F(AdminTest, a_reader_that_never_reads_is_dropped_and_does_not_harm_others)
     std::promise<void> done;
     asio::post(monitor.context(), [&] {
         for (int i = 0; i < 20000; ++i) {
-            monitor.operate(1, OperatorWord::drain);
-            monitor.operate(1, OperatorWord::enable);
+            monitor.operate({1}, OperatorWord::drain);
+            monitor.operate({1}, OperatorWord::enable);
         }
         done.set_value();
     });

@@ -317,7 +317,7 @@ TEST(Monitor, an_operator_moves_traffic)
     EXPECT_TRUE(w.serves(spare));
     w.ask([&] { return w.monitor.prefer_configured(), true; });
     EXPECT_TRUE(w.serves(primary));
-    w.ask([&] { return w.monitor.operate(primary, OperatorWord::maintenance), true; });
+    w.ask([&] { return w.monitor.operate({primary}, OperatorWord::maintenance), true; });
     EXPECT_TRUE(w.serves(spare));
     EXPECT_EQ(w.status(primary), Status::maintenance);
 }

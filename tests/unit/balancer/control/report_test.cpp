@@ -1,6 +1,7 @@
 #include "balancer/control/report.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <memory>
 #include <string>
@@ -51,6 +52,20 @@ TEST_F(TwoPools, OneThatWorksHidesNoneThatDoesNot)
     snapshot.backends[0].state.status = Status::unhealthy;
     EXPECT_EQ(report().trouble(),
               "pool 'web': every backend answers with a failure; pool 'api': no backend can answer");
+}
+
+TEST_F(TwoPools, SayWhatWasAnnouncedOfTheirMaintenance)
+{
+    using nlohmann::json;
+    for (const BackendIndex backend : {0, 1, 2}) EXPECT_EQ(report().backend(backend)["maintenance"], json());
+    auto routing = std::make_shared<Routing>();
+    routing->pools.resize(2);
+    routing->pools[1].maintenance = Maintenance{.until = WallTime(seconds(90)), .message = "new disks"};
+    snapshot.routing = routing;
+    snapshot.backends[0].state.maintenance = Maintenance{};
+    EXPECT_EQ(report().pool(0)["maintenance"], json());
+    EXPECT_EQ(report().pool(1)["maintenance"], (json{{"until", "1970-01-01T00:01:30.000Z"}, {"message", "new disks"}}));
+    EXPECT_EQ(report().backend(0)["maintenance"], (json{{"until", nullptr}, {"message", nullptr}}));
 }
 
 TEST_F(TwoPools, AreInNoTroubleWhileOneBackendOfEachWorks)

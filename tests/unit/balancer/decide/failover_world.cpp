@@ -275,6 +275,13 @@ std::string World::broken_invariant() const
             if (route.policy == Policy::failover && &c != &route.candidates.front())
                 return "the server is not the first";
         }
+        bool all_out = true, maintained = false;
+        for (const Candidate& c : route.candidates) {
+            maintained |= status(c.backend) == Status::maintenance;
+            all_out &= status(c.backend) == Status::maintenance || status(c.backend) == Status::draining;
+        }
+        if (route.maintenance.has_value() != (all_out && maintained))
+            return "maintenance is announced of a pool that is not in maintenance, or not of one that is";
         if (route.policy != Policy::failover) continue;
         if (serving > 1) return "two backends serve under policy failover";
         if (obeyed_[p] && state.active != obeyed_[p])

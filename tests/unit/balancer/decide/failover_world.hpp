@@ -10,6 +10,7 @@
 //    good again
 //    only by a probe that started after the last failure.
 //  - No request is served by an unknown backend, nor sent to one that an operator took out.
+//  - Maintenance is announced of a pool exactly while operators have taken out all of it, some for maintenance.
 //  - Under policy failover at most one backend serves, it is the first candidate, and there is an active one whenever
 //    any backend answers.
 //  - What an operator prefers is active from then on, as long as it works: healthy or degraded, not quarantined.

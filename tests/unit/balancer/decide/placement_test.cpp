@@ -159,6 +159,17 @@ TEST_F(PlacementTest, LeastConnectionsTakesTheIdlest)
     EXPECT_EQ(placement.pick(0, ledger, active), 1);
 }
 
+TEST_F(PlacementTest, TellsTheMaintenanceOfAPool)
+{
+    EXPECT_EQ(placement.maintenance(0), nullptr);
+    auto routing = route(Policy::failover, {{0, Tier::excluded, 1}});
+    routing->pools[0].maintenance = Maintenance{.message = "new disks"};
+    placement.update(routing);
+    ASSERT_NE(placement.maintenance(0), nullptr);
+    EXPECT_EQ(placement.maintenance(0)->message, "new disks");
+    EXPECT_EQ(placement.pick(0, ledger, active), std::nullopt);
+}
+
 TEST_F(PlacementTest, ReportsTheBackendsThatWentDown)
 {
     auto routing = route(Policy::failover, {{0, Tier::serving, 1}});

@@ -319,6 +319,20 @@ TEST(ExchangeBroken, APostThatWasNotReadIsNotRepeatedEither)
     EXPECT_EQ(world.saw(), "502 problem");
 }
 
+TEST(ExchangeBroken, WhatWaitsForItsBackendIsToldOfMaintenance)
+{
+    ExchangeWorld world;
+    age_probes(world);
+    world.client_sends(get());
+    resets(world, a);
+    resets(world, b);
+    EXPECT_EQ(world.saw(), "");
+    world.closes({});
+    EXPECT_EQ(world.answers().at(0).status(), 503);
+    EXPECT_EQ(world.answers().at(0).header("Retry-After"), "60");
+    EXPECT_EQ(world.counts(), "requests 1, 5xx 1, retries 2");
+}
+
 TEST(ExchangeBroken, WhatWaitsForItsBackendWaitsNoLongerThanAnyOther)
 {
     ExchangeWorld world;

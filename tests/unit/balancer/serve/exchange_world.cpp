@@ -405,13 +405,24 @@ void ExchangeWorld::leaves(std::initializer_list<BackendIndex> backends)
     publish();
 }
 
+void ExchangeWorld::closes(Maintenance announced)
+{
+    for (PoolRoute& pool : routing.pools) {
+        for (Candidate& candidate : pool.candidates) candidate.tier = Tier::excluded;
+        pool.maintenance = announced;
+    }
+    publish();
+}
+
 void ExchangeWorld::comes_back(BackendIndex backend)
 {
     routing.backends[backend].status = Status::healthy;
     routing.backends[backend].good_probe_started = a_moment_ago();
-    for (PoolRoute& pool : routing.pools)
+    for (PoolRoute& pool : routing.pools) {
+        pool.maintenance.reset();
         for (Candidate& candidate : pool.candidates)
             if (candidate.backend == backend) candidate.tier = Tier::serving;
+    }
     publish();
 }
 

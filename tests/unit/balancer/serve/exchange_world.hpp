@@ -118,6 +118,7 @@ public:
 
     void goes_down(BackendIndex backend);
     void leaves(std::initializer_list<BackendIndex> backends); ///< takes no requests; those in flight go on
+    void closes(Maintenance announced);                        ///< every backend is in maintenance
     void comes_back(BackendIndex backend);                     ///< after a good probe that started a moment ago
     void publish();
     Routing routing;

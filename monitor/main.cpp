@@ -14,7 +14,7 @@
 #include "monitor/history/history.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/service.hpp"
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -53,9 +53,10 @@ void look_for_demo_password(const MonitorSettings& settings)
             throw UsageError(fmt::format("users: '{}' has the password of the demonstration, which is for a loopback "
                                          "address only; `monitor --hash-password` makes the hash of another",
                                          user.name));
-        log::warn("user '{}' has the password of the demonstration, which every reader knows: who reaches {}:{} can use "
-                  "it",
-                  user.name, settings.host, settings.port);
+        log::warn(
+            "user '{}' has the password of the demonstration, which every reader knows: who reaches {}:{} can use "
+            "it",
+            user.name, settings.host, settings.port);
     }
 }
 

@@ -15,7 +15,7 @@
 #include "monitor/board/board.hpp"
 #include "monitor/check/checker.hpp"
 #include "monitor/history/history.hpp"
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

@@ -1,4 +1,4 @@
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include "common/http/guard.hpp"
 
@@ -78,8 +78,7 @@ void fields(config::Fields& field, MonitorSettings& s)
           {is_url_or_empty, "http://... or https://... without a slash at the end"});
     field("data", s.data, "file of the history (SQLite); created when it does not exist");
     field("targets", s.targets, "what is checked", {is_target_list, a_target_list});
-    field("objective", s.objective, "share of time that a target should be available, in percent",
-          {0.0001, 100.});
+    field("objective", s.objective, "share of time that a target should be available, in percent", {0.0001, 100.});
     field("jump_tolerance", s.jump_tolerance,
           "longest time for which the monitor may not run; after a longer one the checks that were under way do not "
           "count",

@@ -63,7 +63,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     request and response, or one, for N seconds each (default
                     60); --seed repeats the search of a seed
   bench [ARGS]      benchmark against nginx, HAProxy and Caddy (bench --help);
-                    bench orders: the order pipeline against the disk
+                    bench orders: the order pipeline against the disk;
+                    bench monitor: what checks, targets and readers cost
   lint              check format and run static checks
   build             install packages and build
   help              print this help
@@ -742,13 +743,13 @@ lint() {
 bench() {
     if [[ " $* " =~ \ (-h|--help)\  ]]; then # needs nothing that has to be built first
         ensure_packages python3
-        if [[ ${1:-} == orders ]]; then exec "$ROOT/bench/orders" --help; fi
+        if [[ ${1:-} == orders || ${1:-} == monitor ]]; then exec "$ROOT/bench/$1" --help; fi
         exec "$ROOT/bench/run" --help
     fi
     build all
-    if [[ ${1:-} == orders ]]; then
+    if [[ ${1:-} == orders || ${1:-} == monitor ]]; then
         ensure_packages "${PACKAGES_BENCH[@]}"
-        exec "$ROOT/bench/orders" --build "$BUILD" "${@:2}"
+        exec "$ROOT/bench/$1" --build "$BUILD" "${@:2}"
     fi
     ensure_packages "${PACKAGES_COUNT[@]}"
     ensure_peers

@@ -102,7 +102,10 @@ void Checker::tick()
     const auto now = Clock::now();
     // A push check ends where it begins, and makes room for another.
     for (auto begun = schedule_->tick(now); !begun.empty(); begun = schedule_->tick(now))
-        for (const std::size_t index : begun) begin(index);
+        for (const std::size_t index : begun) {
+            lag_.observe(schedule_->lag());
+            begin(index);
+        }
     arm();
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "common/log.hpp"
+#include "common/metrics.hpp"
 #include "common/task_group.hpp"
 #include "monitor/check/balancer_status.hpp"
 #include "monitor/check/names.hpp"
@@ -80,6 +81,8 @@ public:
     const std::deque<Watched>& targets() const noexcept { return watched_; }
     /// Lag, and checks made and skipped. After start().
     const Schedule& schedule() const noexcept { return *schedule_; }
+    /// By how much checks began later than due.
+    const metrics::Histogram& lag() const noexcept { return lag_; }
 
 private:
     /// What a check says before it is known when it started and whether it counts.
@@ -119,6 +122,7 @@ private:
     Names names_;
     std::optional<Schedule> schedule_;
     WallTime::duration wall_offset_{};
+    metrics::Histogram lag_;
     asio::steady_timer timer_;
     log::Throttle throttle_;
     bool stopping_ = false;

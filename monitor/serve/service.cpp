@@ -484,8 +484,8 @@ asio::awaitable<Response> Service::metrics(const Request&)
     out.counter("hotspare_monitor_checks_total", "Checks that were begun", {}, static_cast<double>(schedule.begun()));
     out.counter("hotspare_monitor_checks_skipped_total", "Checks that were due and not made", {},
                 static_cast<double>(schedule.skipped()));
-    out.gauge("hotspare_monitor_lag_seconds", "By how much the latest check began later than due", {},
-              to_s(schedule.lag()));
+    out.histogram("hotspare_monitor_lag_seconds", "By how much checks began later than due", {},
+                  recorder_.checker().lag());
     out.gauge("hotspare_monitor_longest_lag_seconds", "The longest lag since the start", {},
               to_s(schedule.longest_lag()));
     out.counter("hotspare_monitor_samples_dropped_total", "Samples that the disk was too slow for", {},

@@ -77,7 +77,7 @@ void Checker::start()
         entries.push_back({.interval = s.interval, .offset = offset_of(s.name, s.interval)});
         if (s.kind() == CheckKind::push) target.push.emplace(s.interval, s.grace, clocks.now);
     }
-    schedule_.emplace(std::move(entries), settings_, clocks);
+    schedule_.emplace(entries, settings_, clocks);
     arm();
 }
 

@@ -17,7 +17,7 @@ Duration offset_of(std::string_view name, Duration interval) noexcept
                : Duration::zero();
 }
 
-Schedule::Schedule(std::vector<Entry> entries, const ScheduleSettings& settings, const ClockReading& start)
+Schedule::Schedule(const std::vector<Entry>& entries, const ScheduleSettings& settings, const ClockReading& start)
     : settings_(settings), last_(start)
 {
     settings_.at_once = std::max<std::size_t>(settings_.at_once, 1);

@@ -49,7 +49,7 @@ public:
         Duration offset{};   ///< of the first check, from the start
     };
 
-    Schedule(std::vector<Entry> entries, const ScheduleSettings& settings, const ClockReading& start);
+    Schedule(const std::vector<Entry>& entries, const ScheduleSettings& settings, const ClockReading& start);
 
     /// A stretch in which nothing was observed.
     struct Jump {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 namespace hotspare::monitor {
@@ -73,7 +74,7 @@ std::string headline(const Message& message, const Window* window)
     case Notice::end: return fmt::format("{} is over: {}", kind, title);
     case Notice::cancellation: return fmt::format("{} of {} is cancelled: {}", kind, at, title);
     }
-    return kind;
+    return {};
 }
 
 /// What a mail says below its headline, a paragraph or a list.
@@ -170,7 +171,7 @@ Wording word(const Message& message, std::string_view id, const Naming& naming, 
 std::string in_words(milliseconds duration)
 {
     const auto total = std::max(duration, milliseconds(0));
-    if (total < seconds(1)) return fmt::format("{:.1f} s", static_cast<double>(total.count() / 100) / 10);
+    if (total < seconds(1)) return fmt::format("{:.1f} s", std::floor(static_cast<double>(total.count()) / 100) / 10);
     struct Step {
         seconds length;
         const char* name;

@@ -26,7 +26,7 @@ std::string time_element(Instant at)
 std::string span_element(const Span& span)
 {
     std::string out;
-    append(out, "<time datetime=\"{}\">{}</time> to <time datetime=\"{}\">{}</time>", machine_time(span.begin),
+    append(out, R"(<time datetime="{}">{}</time> to <time datetime="{}">{}</time>)", machine_time(span.begin),
            moment_text(span.begin), machine_time(span.end), end_text(span));
     return out;
 }

@@ -22,7 +22,7 @@ PACKAGES_BENCH=(wrk python3)
 PACKAGES_COUNT=(linux-perf strace valgrind)
 PACKAGES_PEERS=(nginx haproxy caddy)
 PACKAGES_ENGINES=(postgresql redis-server)
-PACKAGES_TEST=(pgbouncer)
+PACKAGES_TEST=(pgbouncer python3-aiosmtpd openssl)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck pyflakes3 python3)
 PACKAGES_FUZZ=(clang-16 libclang-rt-16-dev)
 
@@ -375,12 +375,27 @@ ask() { # DIRECTORY METHOD PATH -> the supervisor's answer; fails if that is no 
         -X "$2" "http://supervisor$3")
 }
 
+# Variables for the daemons from $ROOT/.env, lines of NAME=VALUE; those that are set already win. The file is read and not
+# executed.
+read_env_file() {
+    local line name value
+    [[ -f $ROOT/.env ]] || return 0
+    while IFS= read -r line || [[ -n $line ]]; do
+        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || continue
+        name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+        value=${value%$'\r'}
+        if [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]]; then value=${BASH_REMATCH[1]}; fi
+        if [[ -z ${!name+set} ]]; then export "$name=$value"; fi
+    done <"$ROOT/.env"
+}
+
 # launch DIRECTORY: its supervisor, by the command line in supervisor.command; returns when it answers. It has a session
 # of its own: ^C and a closed terminal are for this script, which then decides what ends. An interruption waits until
 # SUPERVISOR is known.
 launch() {
     local words
     mapfile -t words <"$1/supervisor.command"
+    read_env_file
     INTERRUPTED=false
     trap 'INTERRUPTED=true' INT TERM HUP
     (cd "$ROOT" && close_inherited && umask 077 && exec setsid "${words[@]}") </dev/null >>"$1/supervisor.log" 2>&1 &

@@ -161,6 +161,9 @@ void fields(config::Fields& field, Channel& c)
     field("name", c.name, "name of the channel", {config::is_name, config::a_name});
     field("outages", c.outages, "tell outages and recoveries");
     field("maintenance", c.maintenance, "tell maintenance");
+    field("needs_variable", c.needs_variable,
+          "environment variable without which the channel is left out; empty = it always exists",
+          {is_variable_or_empty, a_variable});
     field("mail", c.mail, "mail; either this or webhook");
     field("webhook", c.webhook, "webhook; either this or mail");
 }
@@ -173,13 +176,15 @@ bool is_channel_list(const std::vector<Channel>& list)
 void finish_channels(std::vector<Channel>& channels, const config::Places& places, std::string_view path,
                      const config::Lookup& environment)
 {
-    std::map<std::string_view, std::size_t> names;
+    std::map<std::string, std::size_t> names;
+    std::vector<Channel> present;
     for (std::size_t i = 0; i < channels.size(); ++i) {
         Channel& channel = channels[i];
         const auto here = fmt::format("{}[{}]", path, i);
         if (const auto [same, is_new] = names.emplace(channel.name, i); !is_new)
             places.fail(here + ".name", fmt::format("duplicate name '{}', expected another than that of {}[{}]",
                                                     channel.name, path, same->second));
+        if (!channel.needs_variable.empty() && value_of(environment, channel.needs_variable).empty()) continue;
         const bool is_webhook = !channel.webhook.hook.url.empty() || !channel.webhook.url_variable.empty();
         if (channel.is_mail() == is_webhook)
             places.fail(here, fmt::format("the channel '{}' has {}, expected `mail.host`, `webhook.url` or "
@@ -189,7 +194,9 @@ void finish_channels(std::vector<Channel>& channels, const config::Places& place
             finish_webhook(channel.webhook, places, here + ".webhook", environment);
         else
             finish_mail(channel.mail, places, here + ".mail", environment);
+        present.push_back(std::move(channel));
     }
+    channels = std::move(present);
 }
 
 boost::asio::awaitable<Attempted> attempt(notify::Courier& courier, const Channel& channel, std::string instance,

@@ -42,6 +42,7 @@ struct Channel {
     std::string name;
     bool outages = true;
     bool maintenance = true;
+    std::string needs_variable{}; ///< of the environment: without it the channel is left out
     MailSettings mail{};
     WebhookSettings webhook{};
 
@@ -54,8 +55,8 @@ void fields(config::Fields& field, Channel& channel);
 bool is_channel_list(const std::vector<Channel>& list);
 inline constexpr auto a_channel_list = "at most 100 channels";
 
-/// Takes the secrets from the environment and refuses what is incomplete or does not fit together; `path` is the key of
-/// the list. For the start of the daemon.
+/// Takes the secrets from the environment, leaves out channels whose variable is not set, and refuses what is
+/// incomplete or does not fit together; `path` is the key of the list. For the start of the daemon.
 void finish_channels(std::vector<Channel>& channels, const config::Places& places, std::string_view path,
                      const config::Lookup& environment);
 

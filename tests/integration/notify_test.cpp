@@ -2,12 +2,16 @@
 #include "common/notify/courier.hpp"
 #include "common/task_group.hpp"
 
+#include "tests/support/eventually.hpp"
 #include "tests/support/origin.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/smtp_sink.hpp"
 #include "tests/support/socket.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <boost/asio/io_context.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -140,6 +144,33 @@ TEST(Notify, SendsNothingWhenStarttlsIsWantedAndNotOffered)
         EXPECT_FALSE(line.starts_with("AUTH")) << line;
         EXPECT_FALSE(line.starts_with("MAIL")) << line;
     }
+}
+
+/// aiosmtpd, which offers STARTTLS with a certificate of its own and demands it.
+TEST(Notify, DeliversAMailOverTlsToAServerWhoseCertificateItTrusts)
+{
+    const test::TempDir dir;
+    const std::string key = (dir.path() / "key.pem").string(), certificate = (dir.path() / "certificate.pem").string();
+    const auto made =
+        test::run("/usr/bin/openssl", {"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                                       "-nodes", "-days", "2", "-keyout", key, "-out", certificate, "-subj",
+                                       "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"});
+    ASSERT_EQ(made.code, 0) << made.err;
+    std::uint16_t port = test::local_port(test::listen_loopback(0));
+    test::Process smtp("/usr/bin/aiosmtpd",
+                       {"-n", "-l", fmt::format("127.0.0.1:{}", port), "--tlscert", certificate, "--tlskey", key});
+    Desk desk;
+    MailServer server = server_at(port);
+    server.security = MailServer::Security::starttls;
+    server.ca_file = certificate;
+    Outcome outcome;
+    ASSERT_TRUE(test::eventually([&] { return (outcome = desk.send(server, mail())).delivered; })) << outcome.why;
+    EXPECT_TRUE(smtp.wait_line("Subject: api is down")) << smtp.description();
+
+    server.ca_file.clear();
+    outcome = desk.send(server, mail());
+    EXPECT_FALSE(outcome.delivered) << "nobody vouches for the certificate";
+    EXPECT_NE(outcome.why.find("ertificate"), std::string::npos) << outcome.why;
 }
 
 TEST(Notify, TellsARefusalForNowFromOneForGood)

@@ -165,6 +165,28 @@ TEST(Monitor, AcceptsMaintenanceThatIsAnnouncedInTime)
     EXPECT_EQ(monitor.json("/maintenance")["id"], 2);
 }
 
+TEST(Monitor, DoesNotCountAnnouncedMaintenanceAgainstTheSla)
+{
+    Origin origin("api");
+    Monitor monitor(target_of(origin) + "notice: 1s\n");
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "up"; }));
+    ASSERT_EQ(monitor.act("POST", "/maintenance", window(milliseconds(1500), seconds(600))).status(), 201);
+    ASSERT_TRUE(eventually([&] { return monitor.json("/maintenance")["active"] == true; }));
+    origin.stop();
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "down"; }));
+    ASSERT_TRUE(
+        eventually([&] { return monitor.json("/uptime?target=api")["milliseconds"]["maintenance"]["down"] > 300; }));
+    const auto uptime = monitor.json("/uptime?target=api");
+    EXPECT_EQ(uptime["sla"], 1.) << uptime;
+    EXPECT_LT(uptime["raw"].get<double>(), 1.) << uptime;
+    EXPECT_EQ(uptime["incidents"], 0) << uptime;
+    EXPECT_EQ(monitor.json("/status")["overall"], "maintenance");
+
+    // A window that is cancelled ends now: from here on it counts.
+    ASSERT_EQ(monitor.act("DELETE", "/maintenance/1").status(), 200);
+    EXPECT_TRUE(eventually([&] { return monitor.json("/uptime?target=api")["sla"].get<double>() < 1.; }));
+}
+
 TEST(Monitor, ChangesAndCancelsAWindowOnlyForWhoHasSeenIt)
 {
     Monitor monitor("targets: []\n");

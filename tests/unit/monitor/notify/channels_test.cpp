@@ -69,6 +69,16 @@ TEST(Channels, TakeTheVariablesOfTheEnvironment)
     EXPECT_FALSE(hooks[1].maintenance);
 }
 
+TEST(Channels, AreLeftOutWithoutTheVariableThatTheyNeed)
+{
+    const std::string yaml = "channels: [{name: mail, needs_variable: MAIL_USER, mail: {host: smtp.shop.example}},"
+                             "{name: own, webhook: {url: 'https://h/x'}}]";
+    const auto without = read(yaml, {});
+    ASSERT_EQ(without.size(), 1U);
+    EXPECT_EQ(without[0].name, "own");
+    EXPECT_EQ(read(yaml, mail_variables).size(), 2U);
+}
+
 TEST(Channels, PrintNoSecret)
 {
     Settings settings;

@@ -5,6 +5,7 @@
 //                             |     +--> channels (mail, webhooks), by the courier
 //                             v
 //   readers <-- service <-- documents        operators --> gate --> recorder
+//   balancers <-- pools <-- windows of the board
 //
 // The recorder drives it: from the checker to the board, from the board to the history and the channels.
 #include "common/app.hpp"
@@ -12,6 +13,7 @@
 #include "common/log.hpp"
 #include "monitor/access/password.hpp"
 #include "monitor/history/history.hpp"
+#include "monitor/serve/pools.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/service.hpp"
 #include "monitor/serve/settings.hpp"
@@ -81,14 +83,21 @@ void serve(App& app, const MonitorSettings& given)
     };
     History history(settings.data, end);
     std::optional<Service> service;
-    Recorder recorder(
-        app.io(), settings, history, history.restore(), [&](const BoardEvent& event) { service->tell(event); }, end);
+    std::optional<Pools> pools;
+    const auto tell = [&](const BoardEvent& event) {
+        service->tell(event);
+        pools->look();
+    };
+    Recorder recorder(app.io(), settings, history, history.restore(), tell, end);
     run_first(app, recorder.load());
-    service.emplace(app.io(), settings, recorder);
+    pools.emplace(app.io(), settings, recorder);
+    service.emplace(app.io(), settings, recorder, *pools);
     service->listen();
     recorder.start();
+    pools->start();
     app.on_stop([&] {
         service->stop();
+        pools->stop();
         recorder.stop();
     });
     app.ready(settings.host, service->port());

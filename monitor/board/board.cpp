@@ -302,6 +302,18 @@ void Board::adopt(Prepared prepared, Instant now)
     announcements_for_ = {};
 }
 
+MaintenanceMemory Board::prepare_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed) const
+{
+    Maintenance after(settings_.maintenance, maintenance_.memory());
+    after.set_closed(balancer, closed);
+    return after.memory();
+}
+
+void Board::adopt_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed)
+{
+    maintenance_.set_closed(balancer, closed);
+}
+
 void Board::change_window(const Window& window, BoardEvent::Kind what, Instant at)
 {
     Instant& changed_at = window_changes_[window.id];

@@ -127,6 +127,9 @@ public:
     Accepted<Prepared> prepare_change(std::uint64_t id, WindowPlan plan, Instant now) const;
     Accepted<Prepared> prepare_cancellation(std::uint64_t id, Instant now) const;
     void adopt(Prepared prepared, Instant now);
+    /// The memory with what is closed of a balancer from now on; then the same is adopted.
+    MaintenanceMemory prepare_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed) const;
+    void adopt_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed);
 
     /// An operator's word on the target's latest incident. Part of the next batch.
     std::optional<Refusal> post(std::size_t target, IncidentUpdate update);

@@ -82,6 +82,13 @@ bool is_not_empty(const std::vector<http::StatusRange>& list)
     return !list.empty();
 }
 
+bool is_pool_list(const std::vector<std::string>& names)
+{
+    for (auto name = names.begin(); name != names.end(); ++name)
+        if (!config::is_name(*name) || std::find(names.begin(), name, *name) != name) return false;
+    return true;
+}
+
 /// Completes and checks one target; `here` is its key path.
 class Finisher {
 public:
@@ -102,6 +109,12 @@ public:
             refuse("expect_status", !expects_usual_status(), "`url`");
             refuse("expect_body", !target_.expect_body.empty(), "`url`");
             refuse("expect_json_field", !target_.expect_json_field.empty(), "`url`");
+        }
+        if (kind != CheckKind::balancer) {
+            refuse("operate", target_.operate, "`balancer`");
+            refuse("pools", !target_.pools.empty(), "`balancer`");
+        } else if (!target_.operate && !target_.pools.empty()) {
+            places_.fail(path("pools"), "has no effect without `operate: true`");
         }
         if (kind == CheckKind::push) {
             refuse("timeout", target_.timeout != usual.timeout, "`url`, `tcp` and `balancer`");
@@ -216,6 +229,11 @@ void fields(config::Fields& field, TargetSettings& t)
     field("expect_json_field", t.expect_json_field,
           "FIELD=VALUE that the JSON response body must have at its top level; empty = any body",
           {is_field_match, "FIELD=VALUE"});
+    field("operate", t.operate,
+          "balancer check: the monitor may put the pools of this balancer into maintenance during windows that ask for "
+          "it; the balancer needs `admin: true` and must run on the same machine");
+    field("pools", t.pools, "pools that `operate` is about; empty = all that have a backend",
+          {is_pool_list, "distinct names"});
 }
 
 bool is_target_list(const std::vector<TargetSettings>& list)

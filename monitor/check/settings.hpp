@@ -59,6 +59,10 @@ struct TargetSettings {
     std::string expect_body{};
     std::string expect_json_field{};
 
+    // Of `balancer`:
+    bool operate = false;             ///< its pools may be closed during windows that ask for it
+    std::vector<std::string> pools{}; ///< those of them that may; none: all that have a backend
+
     /// After finish_targets(): of the one that is given.
     CheckKind kind() const noexcept;
 };

@@ -62,6 +62,9 @@ std::optional<Refusal> Maintenance::refuse_plan(const WindowPlan& plan) const
     if (plan.rrule.empty() && !plan.time_zone.empty())
         return Refusal{"time_zone", "time_zone is of use only with rrule; times are in UTC"};
     if (plan.emergency && !plan.rrule.empty()) return Refusal{"rrule", "an emergency must not recur"};
+    if (plan.close_pools && std::none_of(settings_.operated.begin(), settings_.operated.end(),
+                                         [&](const std::string& name) { return is_about(plan.components, name); }))
+        return Refusal{"close_pools", "none of its components is a balancer that this monitor may operate"};
     return std::nullopt;
 }
 
@@ -182,6 +185,12 @@ Accepted<Window> Maintenance::cancel(std::uint64_t id, Instant now)
     window->state = WindowState::cancelled;
     ++window->version;
     return *window;
+}
+
+void Maintenance::set_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed)
+{
+    std::erase_if(memory_.closed, [&](const ClosedBackend& one) { return one.balancer == balancer; });
+    memory_.closed.insert(memory_.closed.end(), closed.begin(), closed.end());
 }
 
 // ---------------------------------------------------------------------------------------------------------------- time

@@ -11,7 +11,8 @@
 //  - scheduled -> in_progress -> completed | cancelled. Cancelling one in progress ends it now. One in progress may be
 //    shortened and extended; what lies behind the earliest end that it ever had is not announced and counts as seen.
 //  - A recurring window is one series: `start` and `end` are its current occurrence. When that is over, the next one is
-//    scheduled. Cancelling cancels the series. While an occurrence is in progress, only its end and texts can change.
+//    scheduled. Cancelling cancels the series. While an occurrence is in progress, only its end, its texts and
+//    whether it closes pools can change.
 //  - Two windows that share a component must not overlap; a window without components is about all of them. Series are
 //    compared over the coming 400 days.
 //
@@ -24,6 +25,7 @@
 // tick() brought together with the notifications that it became.
 #pragma once
 
+#include "monitor/decide/closing.hpp"
 #include "monitor/decide/refusal.hpp"
 #include "monitor/decide/window.hpp"
 
@@ -50,6 +52,7 @@ struct MaintenanceMemory {
     std::vector<Window> windows{}; ///< by id
     std::vector<PastMaintenance> past{};
     std::uint64_t last_id = 0;
+    std::vector<ClosedBackend> closed{}; ///< by this monitor, until it is confirmed that they are open
 
     friend bool operator==(const MaintenanceMemory&, const MaintenanceMemory&) = default;
 };
@@ -64,6 +67,7 @@ std::vector<Span> announced_for(std::string_view component, const std::vector<An
 
 struct MaintenanceSettings {
     std::vector<std::string> components{}; ///< that exist
+    std::vector<std::string> operated{};   ///< those of them whose pools may be closed
     milliseconds notice = std::chrono::hours(48);
     milliseconds longest = std::chrono::days(31);
     std::size_t most_windows = 500; ///< that are not over
@@ -74,8 +78,9 @@ public:
     explicit Maintenance(MaintenanceSettings settings, MaintenanceMemory memory = {});
 
     // Commands. Refused: nothing has changed, and the field is one of WindowPlan as the HTTP interface names it
-    // (`title`, `message`, `start_time`, `end_time`, `components`, `impact`, `rrule`, `time_zone`, `emergency`), `id`
-    // or `state`. Call tick() first, so that the states are those of `now`, and after it, for what became due.
+    // (`title`, `message`, `start_time`, `end_time`, `components`, `impact`, `rrule`, `time_zone`, `emergency`,
+    // `close_pools`), `id` or `state`. Call tick() first, so that the states are those of `now`, and after it, for what
+    // became due.
 
     Accepted<Window> create(WindowPlan plan, Instant now);
     /// `plan` is the whole new plan. One that equals the old one changes nothing, not even the version.
@@ -92,6 +97,9 @@ public:
         std::vector<Transition> transitions{};
         std::vector<DueNotice> notices{};
     };
+    /// What this monitor has closed of a balancer from now on.
+    void set_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed);
+
     /// What the passing of time brings. A second call at the same time brings nothing.
     Due tick(Instant now);
     /// When tick() has something to do next, if no command comes; in the past: now; `forever`: never.

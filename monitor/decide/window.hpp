@@ -36,6 +36,7 @@ struct WindowPlan {
     std::string rrule{};     ///< empty: once
     std::string time_zone{}; ///< of the rrule
     bool emergency = false;
+    bool close_pools = false; ///< the pools of its balancers answer with 503 meanwhile (decide/closing.hpp)
 
     friend bool operator==(const WindowPlan&, const WindowPlan&) = default;
 };

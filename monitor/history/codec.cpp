@@ -43,6 +43,8 @@ Json to_json(const Span& span);
 Json to_json(const IncidentUpdate& update);
 Json to_json(const Window& window);
 Json to_json(const PastMaintenance& past);
+Json to_json(const PoolAnnouncement& announcement);
+Json to_json(const ClosedBackend& closed);
 Json to_json(const Outage& outage);
 Json to_json(const Delivery& delivery);
 Json to_json(const FailedDelivery& failed);
@@ -166,6 +168,7 @@ Json to_json(const Window& window)
             {"rrule", plan.rrule},
             {"time_zone", plan.time_zone},
             {"emergency", plan.emergency},
+            {"close_pools", plan.close_pools},
             {"state", to_string(window.state)},
             {"version", window.version},
             {"created_at", ms(window.created_at)},
@@ -179,7 +182,8 @@ Window read_window(const Json& value, const std::string& place)
 {
     const Fields fields(value, place,
                         {"id", "title", "message", "time", "components", "impact", "rrule", "time_zone", "emergency",
-                         "state", "version", "created_at", "announced_at", "announced_end", "first", "told"});
+                         "close_pools", "state", "version", "created_at", "announced_at", "announced_end", "first",
+                         "told"});
     const Span time = fields.span("time");
     return {.id = fields.number("id"),
             .plan = {.title = fields.text("title"),
@@ -190,7 +194,8 @@ Window read_window(const Json& value, const std::string& place)
                      .impact = fields.one_of("impact", Impact::none, Impact::critical),
                      .rrule = fields.text("rrule"),
                      .time_zone = fields.text("time_zone"),
-                     .emergency = fields.flag("emergency")},
+                     .emergency = fields.flag("emergency"),
+                     .close_pools = fields.has("close_pools") && fields.flag("close_pools")},
             .state = fields.one_of("state", WindowState::scheduled, WindowState::cancelled),
             .version = count(fields, "version"),
             .created_at = fields.instant("created_at"),
@@ -211,12 +216,54 @@ PastMaintenance read_past(const Json& value, const std::string& place)
     return {fields.number("window"), fields.span("span"), fields.texts("components")};
 }
 
+Json to_json(const PoolAnnouncement& announcement)
+{
+    return {{"until", ms(announcement.until)}, {"message", announcement.message}};
+}
+
+PoolAnnouncement read_announcement(const Json& value, const std::string& place)
+{
+    const Fields fields(value, place, {"until", "message"});
+    return {fields.instant("until"), fields.text("message")};
+}
+
+Json to_json(const ClosedBackend& closed)
+{
+    return {{"balancer", closed.balancer},
+            {"backend", closed.backend},
+            {"run", closed.run},
+            {"phase", to_string(closed.phase)},
+            {"announced", list(closed.announced)}};
+}
+
+ClosedBackend read_closed(const Json& value, const std::string& place)
+{
+    const Fields fields(value, place, {"balancer", "backend", "run", "phase", "announced"});
+    ClosedBackend closed{.balancer = fields.text("balancer"),
+                         .backend = fields.text("backend"),
+                         .run = fields.text("run"),
+                         .phase =
+                             fields.one_of("phase", ClosedBackend::Phase::closing, ClosedBackend::Phase::left_alone),
+                         .announced = read_list<PoolAnnouncement>(fields, "announced", read_announcement)};
+    if (closed.announced.empty()) fields.wrong("announced", "at least one");
+    return closed;
+}
+
+Json to_json(const MaintenanceMemory& memory)
+{
+    return {{"windows", list(memory.windows)},
+            {"past", list(memory.past)},
+            {"last_id", memory.last_id},
+            {"closed", list(memory.closed)}};
+}
+
 MaintenanceMemory read_maintenance_memory(const Json& value)
 {
-    const Fields fields(value, "", {"windows", "past", "last_id"});
+    const Fields fields(value, "", {"windows", "past", "last_id", "closed"});
     MaintenanceMemory memory{.windows = read_list<Window>(fields, "windows", read_window),
                              .past = read_list<PastMaintenance>(fields, "past", read_past),
                              .last_id = fields.number("last_id")};
+    if (fields.has("closed")) memory.closed = read_list<ClosedBackend>(fields, "closed", read_closed);
     std::uint64_t before = 0;
     for (const Window& window : memory.windows) {
         if (window.id <= before || window.id > memory.last_id) fields.wrong("windows", "ascending ids up to last_id");
@@ -374,7 +421,7 @@ std::string encode(const IncidentMemory& memory)
 
 std::string encode(const MaintenanceMemory& memory)
 {
-    return json_text(Json{{"windows", list(memory.windows)}, {"past", list(memory.past)}, {"last_id", memory.last_id}});
+    return json_text(to_json(memory));
 }
 
 std::string encode(const NotificationMemory& memory)

@@ -1,6 +1,7 @@
 // The memories of the cores as JSON texts, and back. What is written is read as it was; reading is strict, and refuses
 // with a clause that names the place what this program cannot have written: a member that is unknown or missing, a
-// number out of its range, and what would break a core's invariants (an incident without an outage).
+// number out of its range, and what would break a core's invariants (an incident without an outage). Members that came
+// later (a window's `close_pools`, `closed`) are absent from what an earlier version wrote.
 //
 // PURE. Any thread.
 #pragma once

@@ -41,6 +41,7 @@ Json window_json(const PublicWindow& shown)
             {"components", plan.components},
             {"impact", to_string(plan.impact)},
             {"emergency", plan.emergency},
+            {"close_pools", plan.close_pools},
             {"rrule", plan.rrule.empty() ? Json() : Json(plan.rrule)},
             {"time_zone", plan.time_zone.empty() ? Json() : Json(plan.time_zone)},
             {"next", std::move(next)}};

@@ -55,6 +55,7 @@ Json window_document(const Window& window, std::span<const Span> upcoming)
             {"components", plan.components},
             {"impact", to_string(plan.impact)},
             {"emergency", plan.emergency},
+            {"close_pools", plan.close_pools},
             {"rrule", text_or_null(plan.rrule)},
             {"time_zone", text_or_null(plan.time_zone)},
             {"created_at", machine_time(window.created_at)},

@@ -15,7 +15,7 @@ constexpr int earliest_year = 2000;
 Accepted<WindowPlan> merged(WindowPlan plan, const nlohmann::json& document, bool may_be_absent)
 {
     Members members(document, {"start_time", "end_time", "message", "title", "components", "impact", "rrule",
-                               "time_zone", "emergency"});
+                               "time_zone", "emergency", "close_pools"});
     for (const char* name : {"start_time", "end_time", "message"}) members.require(name, may_be_absent);
     members.instant("start_time", plan.start, earliest_year);
     members.instant("end_time", plan.end, earliest_year);
@@ -26,6 +26,7 @@ Accepted<WindowPlan> merged(WindowPlan plan, const nlohmann::json& document, boo
     members.text("rrule", plan.rrule);
     members.text("time_zone", plan.time_zone);
     members.flag("emergency", plan.emergency);
+    members.flag("close_pools", plan.close_pools);
     if (members.refusal()) return *members.refusal();
     return plan;
 }

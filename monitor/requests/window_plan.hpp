@@ -11,9 +11,9 @@
 
 namespace hotspare::monitor {
 
-/// `start_time`, `end_time` and `message` are required; `title`, `components`, `impact`, `rrule`, `time_zone` and
-/// `emergency` are not, and null is their default. Times are of the years 2000 to 2200 and have a zone. The field of a
-/// refusal is the member, or "body".
+/// `start_time`, `end_time` and `message` are required; `title`, `components`, `impact`, `rrule`, `time_zone`,
+/// `emergency` and `close_pools` are not, and null is their default. Times are of the years 2000 to 2200 and have a
+/// zone. The field of a refusal is the member, or "body".
 Accepted<WindowPlan> read_window_plan(const nlohmann::json& document);
 
 /// `plan` with what the document changes: a member that is absent stays as it is, null sets the default.

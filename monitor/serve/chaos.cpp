@@ -1,18 +1,16 @@
 #include "monitor/serve/chaos.hpp"
 
-#include "common/http/client.hpp"
 #include "common/json_document.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace hotspare::monitor {
 namespace {
-
-constexpr Duration patience = seconds(2);
 
 std::string_view path_of(Chaos::Deed deed) noexcept
 {
@@ -23,6 +21,12 @@ std::string_view path_of(Chaos::Deed deed) noexcept
     case Chaos::Deed::reset: break;
     }
     return "/simulate/reset";
+}
+
+std::optional<http::Problem> refuse_bad_status(std::string_view who, std::string_view url, unsigned status)
+{
+    if (status / 100 == 2) return std::nullopt;
+    return http::Problem{502, fmt::format("{} at {} answered {}", who, url, status)};
 }
 
 } // namespace
@@ -39,40 +43,16 @@ std::string_view to_string(Chaos::Deed deed) noexcept
 }
 
 Chaos::Chaos(boost::asio::io_context& context, const TargetSettings& balancer)
-    : names_(context), status_url_(balancer.balancer)
+    : peers_(context), status_url_(status_url_of(balancer.balancer))
 {
-    if (const auto url = parse_http_url(status_url_); url && url->target == "/")
-        status_url_ = fmt::format("http://{}/status", config::format_host_port(url->origin));
-}
-
-/// The body of a good answer.
-boost::asio::awaitable<Chaos::Answer<std::string>> Chaos::ask(std::string_view who, std::string url, bool post)
-{
-    const TimePoint until = Clock::now() + patience;
-    const auto parts = parse_http_url(url);
-    if (!parts) co_return http::Problem{502, fmt::format("{} has the URL '{}', which is none", who, url)};
-    const auto name = names_.add(parts->origin);
-    const auto addresses = co_await names_.find(name, until);
-    if (!addresses) co_return http::Problem{502, fmt::format("{} at {}: {}", who, url, addresses.error().message())};
-    auto request = http::make_request(post ? http::verb::post : http::verb::get, parts->target);
-    request.set(http::field::host, config::format_host_port(parts->origin));
-    http::FetchOptions options{.deadline = until - Clock::now()};
-    std::vector<http::tcp::endpoint> endpoints(addresses->begin(), addresses->end());
-    const auto response = co_await http::fetch(std::move(endpoints), std::move(request), options, nullptr);
-    if (!response) {
-        const bool late = response.error() == errc::timed_out;
-        co_return http::Problem{late ? 504U : 502U, fmt::format("{} at {}: {}", who, url, response.error().message())};
-    }
-    if (response->result_int() / 100 != 2)
-        co_return http::Problem{502, fmt::format("{} at {} answered {}", who, url, response->result_int())};
-    co_return response->body();
 }
 
 boost::asio::awaitable<Chaos::Answer<Versions>> Chaos::versions()
 {
-    const auto text = co_await ask("the balancer", status_url_, false);
-    if (!text) co_return text.error();
-    auto versions = read_versions(read_json_document(*text));
+    const auto reply = co_await peers_.get("the balancer", status_url_);
+    if (!reply) co_return reply.error();
+    if (auto bad = refuse_bad_status("the balancer", status_url_, reply->status)) co_return *std::move(bad);
+    auto versions = read_versions(read_json_document(reply->body));
     if (!versions) co_return http::Problem{502, "the balancer's status names no backends"};
     co_return *std::move(versions);
 }
@@ -89,9 +69,11 @@ boost::asio::awaitable<Chaos::Answer<Chaos::Plan>> Chaos::plan(Deed deed)
 
 boost::asio::awaitable<Chaos::Answer<void>> Chaos::act(Plan plan)
 {
-    const auto answer = co_await ask(plan.version, plan.url, true);
+    const auto reply = co_await peers_.post(plan.version, plan.url);
     // Who crashes at once may take the answer with it.
-    if (!answer && plan.deed != Deed::crash) co_return answer.error();
+    if (plan.deed == Deed::crash) co_return Answer<void>();
+    if (!reply) co_return reply.error();
+    if (auto bad = refuse_bad_status(plan.version, plan.url, reply->status)) co_return *std::move(bad);
     co_return Answer<void>();
 }
 

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "common/http/problem.hpp"
-#include "monitor/check/names.hpp"
 #include "monitor/check/settings.hpp"
 #include "monitor/pages/versions.hpp"
+#include "monitor/serve/peer_client.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -39,9 +39,7 @@ public:
     boost::asio::awaitable<Answer<void>> act(Plan plan);
 
 private:
-    boost::asio::awaitable<Answer<std::string>> ask(std::string_view who, std::string url, bool post);
-
-    Names names_;
+    PeerClient peers_;
     std::string status_url_;
 };
 

@@ -32,6 +32,8 @@ BoardSettings board_settings(const MonitorSettings& settings)
 {
     BoardSettings result{.title = settings.title, .base_url = settings.url};
     for (const TargetSettings& target : settings.targets) result.maintenance.components.push_back(target.name);
+    for (const TargetSettings& target : settings.targets)
+        if (target.operate) result.maintenance.operated.push_back(target.name);
     result.maintenance.notice = std::chrono::floor<milliseconds>(settings.notice);
     for (const Channel& channel : settings.channels)
         result.notification.channels.push_back({channel.name, channel.outages, channel.maintenance});
@@ -410,6 +412,22 @@ asio::awaitable<Recorder::Answer<void>> Recorder::post(std::size_t target, Incid
         co_return http::Problem{503, fmt::format("the update is not stored yet: {}", committed.error().message())};
     }
     hurry();
+    co_return Answer<void>();
+}
+
+asio::awaitable<Recorder::Answer<void>> Recorder::remember_closed(std::string balancer,
+                                                                  std::vector<ClosedBackend> closed)
+{
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    // As for a command: what tick() brought is stored with the notifications that it became, not without them.
+    const bool stored = co_await flush();
+    if (!stored) co_return not_stored(errc::unavailable);
+    Batch batch;
+    batch.maintenance = board_.prepare_closed(balancer, closed);
+    const auto committed = co_await history_.commit(std::move(batch));
+    if (!committed) co_return not_stored(committed.error());
+    board_.adopt_closed(balancer, closed);
     co_return Answer<void>();
 }
 

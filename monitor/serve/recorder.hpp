@@ -67,6 +67,8 @@ public:
     asio::awaitable<Answer<Window>> change(std::uint64_t id, std::uint32_t version, WindowPlan plan, Who who);
     asio::awaitable<Answer<Window>> cancel(std::uint64_t id, std::uint32_t version, Who who);
     asio::awaitable<Answer<void>> post(std::size_t target, IncidentStatus status, std::string message, Who who);
+    /// What this monitor has closed of a balancer from now on (decide/closing.hpp).
+    asio::awaitable<Answer<void>> remember_closed(std::string balancer, std::vector<ClosedBackend> closed);
     /// Writes into the audit log what else was done.
     asio::awaitable<Answer<void>> audit(AuditEntry entry);
 

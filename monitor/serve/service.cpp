@@ -147,11 +147,11 @@ http::Json to_json(const BoardEvent& event)
 
 } // namespace
 
-Service::Service(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder)
-    : settings_(settings), recorder_(recorder), guard_{.hosts = settings.hosts,
-                                                       .origins = settings.origins,
-                                                       .hosts_setting = "hosts",
-                                                       .origins_setting = "origins"},
+Service::Service(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder, const Pools& pools)
+    : settings_(settings), recorder_(recorder), pools_(pools), guard_{.hosts = settings.hosts,
+                                                                      .origins = settings.origins,
+                                                                      .hosts_setting = "hosts",
+                                                                      .origins_setting = "origins"},
       authenticator_(context, settings.users, settings.title,
                      {.on_failure =
                           [this](const FailedLogin& failed) {
@@ -497,6 +497,8 @@ asio::awaitable<Response> Service::metrics(const Request&)
               static_cast<double>(notification.queue.size()));
     out.gauge("hotspare_monitor_notifications_failed", "The latest notifications that were given up", {},
               static_cast<double>(notification.failures.size()));
+    out.gauge("hotspare_monitor_pools_pending", "Balancers whose pools are yet to be closed or opened", {},
+              static_cast<double>(pools_.pending()));
     const auto sizes = co_await recorder_.history().sizes();
     if (sizes) {
         out.gauge("hotspare_monitor_history_bytes", "Size of the history's file", {},

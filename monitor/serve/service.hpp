@@ -17,6 +17,7 @@
 #include "monitor/pages/dashboard.hpp"
 #include "monitor/serve/chaos.hpp"
 #include "monitor/serve/documents.hpp"
+#include "monitor/serve/pools.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/settings.hpp"
 
@@ -34,7 +35,7 @@ namespace hotspare::monitor {
 
 class Service {
 public:
-    Service(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder);
+    Service(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder, const Pools& pools);
 
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;
@@ -93,6 +94,7 @@ private:
 
     const MonitorSettings& settings_;
     Recorder& recorder_;
+    const Pools& pools_;
     http::GuardSettings guard_;
     Authenticator authenticator_;
     Documents documents_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 // Settings that hold a list of targets, as the daemon's do.
 namespace hotspare::monitor_settings_test {
@@ -62,7 +63,7 @@ targets:
     confirm_down: 2
     confirm_up: 4
   - {name: database, tcp: '[::1]:5432'}
-  - {name: lb, balancer: http://127.0.0.1:5000}
+  - {name: lb, balancer: http://127.0.0.1:5000, operate: true, pools: [default, api]}
   - {name: backup, push: 0123456789abcdef, interval: 24h, grace: 1h}
 )");
     ASSERT_EQ(s.targets.size(), 4U);
@@ -74,6 +75,9 @@ targets:
     EXPECT_EQ(s.targets[1].interval, seconds(10));
     EXPECT_EQ(s.targets[1].confirm_down, 3U);
     EXPECT_EQ(s.targets[2].kind(), CheckKind::balancer);
+    EXPECT_TRUE(s.targets[2].operate);
+    EXPECT_EQ(s.targets[2].pools, (std::vector<std::string>{"default", "api"}));
+    EXPECT_FALSE(s.targets[0].operate);
     EXPECT_EQ(s.targets[3].kind(), CheckKind::push);
     EXPECT_EQ(s.targets[3].confirm_down, 1U) << "the grace forgives already";
 
@@ -84,6 +88,8 @@ targets:
         EXPECT_EQ(again[i].kind(), s.targets[i].kind());
         EXPECT_EQ(again[i].interval, s.targets[i].interval);
         EXPECT_EQ(again[i].confirm_down, s.targets[i].confirm_down);
+        EXPECT_EQ(again[i].operate, s.targets[i].operate);
+        EXPECT_EQ(again[i].pools, s.targets[i].pools);
     }
 }
 
@@ -123,6 +129,10 @@ TEST(CheckSettings, RefusesWhatIsWrongWithItsPlace)
         {"targets: [{name: a, url: 'http://h', slow: 20s}]", "targets[0].slow"},
         {"targets: [{name: a, push: 0123456789abcdef}, {name: b, push: 0123456789abcdef}]",
          "targets[1].push: duplicate token"},
+        {"targets: [{name: a, tcp: 'h:1', operate: true}]", "targets[0].operate: has no effect on a tcp check"},
+        {"targets: [{name: a, balancer: 'http://h', pools: [x]}]",
+         "targets[0].pools: has no effect without `operate: true`"},
+        {"targets: [{name: a, balancer: 'http://h', operate: true, pools: [x, x]}]", "distinct names"},
     };
     for (const auto& [yaml, said] : cases) {
         const auto message = refusal(yaml);

@@ -363,6 +363,41 @@ TEST(Maintenance, InProgressOnlyItsEndAndTextsChange)
     EXPECT_EQ(with([](auto& p) { p.message = "Nearly done.", p.end = now + 76h; }), "none");
 }
 
+TEST(Maintenance, ClosesPoolsOnlyOfABalancerThatMayBeOperated)
+{
+    Maintenance m({.components = {"api", "web", "mail"}, .operated = {"web"}});
+    auto p = plan(72h, 2h, {"api", "mail"});
+    p.close_pools = true;
+    const auto refused = m.create(p, now);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(),
+              (Refusal{"close_pools", "none of its components is a balancer that this monitor may operate"}));
+    p.components = {"api", "web"};
+    ASSERT_TRUE(m.create(p, now));
+    auto all = plan(80h, 2h, {});
+    all.close_pools = true;
+    EXPECT_EQ(wrong(m.create(all, now)), "none");
+    EXPECT_EQ(wrong(fresh().create(all, now)), "close_pools");
+}
+
+TEST(Maintenance, ClosingPoolsMayChangeAtAnyTimeAndIsNoNewAnnouncement)
+{
+    Maintenance m({.components = {"api"}, .operated = {"api"}});
+    auto p = plan(72h);
+    ASSERT_TRUE(m.create(p, now));
+    p.close_pools = true;
+    const auto late = m.change(1, p, now + 71h);
+    ASSERT_TRUE(late);
+    EXPECT_EQ(late->announced_at, now);
+    m.tick(now + 72h);
+    p.close_pools = false;
+    const auto during = m.change(1, p, now + 73h);
+    ASSERT_TRUE(during);
+    EXPECT_FALSE(during->plan.close_pools);
+    EXPECT_EQ(during->version, 2U);
+    EXPECT_EQ(during->announced_end, now + 74h);
+}
+
 // -------------------------------------------------------------------------------------------------------------- series
 
 TEST(Maintenance, ASeriesGoesOnWithItsNextOccurrence)

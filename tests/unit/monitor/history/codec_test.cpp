@@ -35,7 +35,7 @@ IncidentMemory incident_memory()
 
 MaintenanceMemory maintenance_memory()
 {
-    Maintenance maintenance({.components = {"a", "b"}});
+    Maintenance maintenance({.components = {"a", "b"}, .operated = {"a"}});
     EXPECT_TRUE(maintenance.create({.message = "Once.", .start = begin + 50h, .end = begin + 51h}, begin));
     EXPECT_TRUE(maintenance.create({.title = "Disks",
                                     .message = "Weekly.",
@@ -44,13 +44,17 @@ MaintenanceMemory maintenance_memory()
                                     .components = {"a"},
                                     .impact = Impact::major,
                                     .rrule = "FREQ=WEEKLY",
-                                    .time_zone = "Europe/Berlin"},
+                                    .time_zone = "Europe/Berlin",
+                                    .close_pools = true},
                                    begin));
     EXPECT_TRUE(maintenance.create(
         {.message = "Now.", .start = begin, .end = begin + 1h, .components = {"b"}, .emergency = true}, begin));
     maintenance.tick(begin);
     maintenance.tick(begin + 105h);
     EXPECT_FALSE(maintenance.memory().past.empty());
+    maintenance.set_closed(
+        "a", {{"a", "x", "run", ClosedBackend::Phase::closing, {{begin + 1h, "Disks."}}},
+              {"a", "y", "run", ClosedBackend::Phase::left_alone, {{begin + 1h, "Disks."}, {begin + 2h, "More."}}}});
     return maintenance.memory();
 }
 
@@ -85,6 +89,17 @@ TEST(Codec, ReadsWhatItWrote)
     EXPECT_EQ(*decode_maintenance_memory(encode(MaintenanceMemory{})), MaintenanceMemory{});
     EXPECT_EQ(*decode_notification_memory(encode(notification_memory())), notification_memory());
     EXPECT_EQ(*decode_notification_memory(encode(NotificationMemory{})), NotificationMemory{});
+}
+
+TEST(Codec, ReadsWindowsThatWereStoredBeforePoolsCouldBeClosed)
+{
+    const auto memory = decode_maintenance_memory(
+        R"({"windows":[{"id":1,"title":"","message":"Disks.","time":[5,9],"components":[],"impact":"minor","rrule":"",)"
+        R"("time_zone":"","emergency":true,"state":"completed","version":0,"created_at":1,"announced_at":1,)"
+        R"("announced_end":9,"first":[5,9],"told":0}],"past":[],"last_id":1})");
+    ASSERT_TRUE(memory) << memory.error().what;
+    EXPECT_FALSE(memory->windows.at(0).plan.close_pools);
+    EXPECT_TRUE(memory->closed.empty());
 }
 
 /// The text with the first `what` replaced; it must be there.
@@ -156,6 +171,11 @@ TEST(Codec, NamesWhatIsDamagedInTheOtherMemories)
               "windows[0].impact: expected one of the known words");
     EXPECT_EQ(maintenance(with(windows, "\"told\":", "\"told\":99")),
               "windows[0].told: expected a whole number from 0 to 255");
+    EXPECT_EQ(maintenance(with(windows, "\"close_pools\":false", "\"close_pools\":0")),
+              "windows[0].close_pools: expected true or false");
+    EXPECT_EQ(maintenance(R"({"windows":[],"past":[],"last_id":0,"closed":[{"balancer":"a","backend":"x","run":"r",)"
+                          R"("phase":"closed","announced":[]}]})"),
+              "closed[0].announced: expected at least one");
 
     const auto queue = encode(notification_memory());
     const auto notification = [](const std::string& text) {

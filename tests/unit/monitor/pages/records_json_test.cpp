@@ -37,6 +37,7 @@ TEST(WindowJson, TellsEverythingOfTheWindow)
               R"({"id":3,"state":"scheduled","version":3,"title":"Database upgrade",)"
               R"("message":"We move to a new version.","start_time":"2026-11-14T02:00:00.000Z",)"
               R"("end_time":"2026-11-14T04:00:00.000Z","components":["api"],"impact":"minor","emergency":false,)"
+              R"("close_pools":false,)"
               R"("rrule":null,"time_zone":null,"created_at":"2026-11-09T02:00:00.000Z",)"
               R"("announced_at":"2026-11-09T02:00:00.000Z",)"
               R"("next":[{"start_time":"2026-11-14T02:00:00.000Z","end_time":"2026-11-14T04:00:00.000Z"}]})");

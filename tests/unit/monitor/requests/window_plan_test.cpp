@@ -35,7 +35,8 @@ WindowPlan full()
             .impact = Impact::major,
             .rrule = "FREQ=WEEKLY",
             .time_zone = "Europe/Berlin",
-            .emergency = true};
+            .emergency = true,
+            .close_pools = true};
 }
 
 Json document_of(const WindowPlan& plan)
@@ -48,7 +49,8 @@ Json document_of(const WindowPlan& plan)
             {"impact", to_string(plan.impact)},
             {"rrule", plan.rrule},
             {"time_zone", plan.time_zone},
-            {"emergency", plan.emergency}};
+            {"emergency", plan.emergency},
+            {"close_pools", plan.close_pools}};
 }
 
 /// What a document with these members beside the required ones is refused for.
@@ -78,7 +80,7 @@ TEST(WindowPlanRequest, TakesAllMembers)
 TEST(WindowPlanRequest, NullIsTheDefault)
 {
     Json document = document_of(full());
-    for (const char* name : {"title", "components", "impact", "rrule", "time_zone", "emergency"})
+    for (const char* name : {"title", "components", "impact", "rrule", "time_zone", "emergency", "close_pools"})
         document[name] = nullptr;
     const auto plan = read_window_plan(document);
     ASSERT_TRUE(plan);
@@ -160,7 +162,7 @@ TEST(WindowPlanRequest, RefusesAnUnknownMemberByName)
 {
     EXPECT_EQ(refusal_of({{"starts", 1}}),
               (Refusal{"starts", "starts is not a member of the document, which has start_time, end_time, message, "
-                                 "title, components, impact, rrule, time_zone, emergency"}));
+                                 "title, components, impact, rrule, time_zone, emergency, close_pools"}));
     EXPECT_EQ(refusal_of({{"", 1}}).message.substr(0, 28), "the empty name is not a memb");
     for (const std::string& name : {std::string("a\x1b[31m\n"), std::string(1'000'000, 'x'), std::string("a\0b", 3)}) {
         const Refusal refusal = refusal_of({{name, 1}});

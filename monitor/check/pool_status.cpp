@@ -1,0 +1,74 @@
+#include "monitor/check/pool_status.hpp"
+
+#include "common/json_document.hpp"
+#include "common/time.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace hotspare::monitor {
+namespace {
+
+using nlohmann::json;
+
+/// Null where there is no such member.
+const json& member(const json& object, const char* key)
+{
+    static const json none;
+    if (!object.is_object()) return none;
+    const auto found = object.find(key);
+    return found != object.end() ? *found : none;
+}
+
+std::string text_of(const json& value)
+{
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+std::optional<PoolAnnouncement> announcement_of(const json& maintenance)
+{
+    if (!maintenance.is_object()) return std::nullopt;
+    PoolAnnouncement announcement{.message = text_of(member(maintenance, "message"))};
+    if (const auto until = parse_rfc3339(text_of(member(maintenance, "until")))) announcement.until = *until;
+    return announcement;
+}
+
+} // namespace
+
+boost::system::result<PoolStatus, std::string> read_pool_status(std::string_view text)
+{
+    const json document = read_json_document(text);
+    const json& backends = member(document, "backends");
+    const json& pools = member(document, "pools");
+    PoolStatus status;
+    status.run = text_of(member(document, "started"));
+    if (document.is_discarded() || !backends.is_array() || !pools.is_array() || status.run.empty())
+        return std::string("its answer is not the status of a balancer");
+    for (const json& entry : backends) {
+        const auto word = text_of(member(entry, "status"));
+        PoolStatus::Backend backend{.name = text_of(member(entry, "name")),
+                                    .out = word == "draining" || word == "maintenance"};
+        if (backend.name.empty() || word.empty())
+            return std::string("its status has a backend without a name or state");
+        if (word == "maintenance") backend.announcement = announcement_of(member(entry, "maintenance"));
+        status.backends.push_back(std::move(backend));
+    }
+    for (const json& entry : pools) {
+        PoolStatus::Pool pool{.name = text_of(member(entry, "name"))};
+        const json& candidates = member(entry, "candidates");
+        if (pool.name.empty() || !candidates.is_array())
+            return std::string("its status has a pool without a name or candidates");
+        for (const json& candidate : candidates) {
+            auto name = text_of(member(candidate, "backend"));
+            if (name.empty()) return std::string("its status has a candidate without a name");
+            pool.backends.push_back(std::move(name));
+        }
+        status.pools.push_back(std::move(pool));
+    }
+    return status;
+}
+
+} // namespace hotspare::monitor

@@ -13,7 +13,7 @@
 #include "monitor/decide/closing.hpp"
 #include "monitor/serve/peer_client.hpp"
 #include "monitor/serve/recorder.hpp"
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

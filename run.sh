@@ -651,7 +651,7 @@ names_of() { basename -a -- "$@" | paste -sd ' '; } # DIRECTORY... -> the instan
 # The programs of an experiment are its own, on free ports: no fault hits a system that already runs.
 experiment() { # ARGUMENT...
     ensure_packages "${PACKAGES_RUN[@]}"
-    build primary spare balancer external_service monitor_service order_service validation_service experiment
+    build primary spare balancer external_service monitor order_service validation_service experiment
     exec "$(program_path experiment)" "$@"
 }
 

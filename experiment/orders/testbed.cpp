@@ -91,8 +91,8 @@ OrdersTestbed::OrdersTestbed(const Options& options, const std::atomic<bool>& in
     while (!answers()) {
         std::string trouble = interrupted ? "interrupted" : ended();
         if (trouble.empty() && Clock::now() > deadline)
-            trouble =
-                fmt::format("the gateway does not answer; its last words: {}", daemons_.back().child->last_words());
+            trouble = fmt::format("the gateway does not answer; its last words: {}",
+                                  std::ranges::find(daemons_, "gateway", &Daemon::name)->child->last_words());
         if (!trouble.empty()) {
             end();
             throw StartupError(trouble);

@@ -129,8 +129,11 @@ void Board::observe(std::size_t target, Observed observed, Instant now)
 
     const bool as_before = observed.state == State::up && entry.tracker.memory().recorded == State::up &&
                            entry.tracker.memory().down_row == 0 && !entry.tracker.memory().in_gap &&
-                           !entry.tracker.down();
+                           entry.tracker.memory().other_row == 0 && !entry.tracker.down();
     StoredSample sample{entry.id, observed.at, observed.state, observed.latency, observed.cause};
+    const resilience::Health health_before = health(target);
+    if (observed.state == State::down) entry.unhealthy = observed.unhealthy;
+    if (observed.state == State::degraded) entry.degraded_cause = observed.cause;
     // Only for a target that is down it matters, and it may take a while to find out.
     const bool in_window = observed.state == State::down && is_announced(entry, observed.at);
     if (as_before) {
@@ -149,6 +152,8 @@ void Board::observe(std::size_t target, Observed observed, Instant now)
         }
     }
     entry.latest = std::move(observed);
+    if (const resilience::Health after = health(target); after != health_before)
+        ++entry.transitions[static_cast<std::size_t>(after)];
 }
 
 /// Tells of what a step did.
@@ -411,16 +416,39 @@ std::optional<std::size_t> Board::find(std::string_view name) const
     return it == by_name_.end() ? std::nullopt : std::optional(it->second);
 }
 
+State Board::state(std::size_t target) const noexcept
+{
+    const IncidentTracker& tracker = targets_[target].tracker;
+    if (tracker.memory().in_gap) return State::unknown;
+    return tracker.down() ? State::down : tracker.memory().recorded;
+}
+
+resilience::Health Board::health(std::size_t target) const noexcept
+{
+    using resilience::Health;
+    switch (state(target)) {
+    case State::up: return Health::healthy;
+    case State::degraded: return Health::degraded;
+    case State::down: return targets_[target].unhealthy ? Health::unhealthy : Health::down;
+    case State::unknown: break;
+    }
+    return Health::unknown;
+}
+
 TargetNow Board::present(std::size_t target) const
 {
     const Entry& entry = targets_[target];
-    const IncidentMemory& memory = entry.tracker.memory();
-    TargetNow result{
-        .name = entry.name, .maintenance = in_maintenance(entry), .since = entry.changed_at, .latest = entry.latest};
-    result.state = memory.in_gap ? State::unknown : entry.tracker.down() ? State::down : memory.recorded;
+    TargetNow result{.name = entry.name,
+                     .state = state(target),
+                     .maintenance = in_maintenance(entry),
+                     .since = entry.changed_at,
+                     .latest = entry.latest,
+                     .health = health(target)};
     if (result.state == State::down)
         result.cause = entry.tracker.incident()->cause;
-    else if (result.state != State::up && entry.latest)
+    else if (result.state == State::degraded)
+        result.cause = entry.degraded_cause;
+    else if (result.state == State::unknown && entry.latest)
         result.cause = entry.latest->cause;
     return result;
 }

@@ -10,6 +10,7 @@
 // PURE: `now` is an argument, chance a seed. One thread. Owned by the service.
 #pragma once
 
+#include "common/resilience/health.hpp"
 #include "monitor/decide/incident.hpp"
 #include "monitor/decide/maintenance.hpp"
 #include "monitor/decide/notification.hpp"
@@ -18,6 +19,7 @@
 #include "monitor/pages/own_json.hpp"
 #include "monitor/pages/view.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -65,6 +67,8 @@ struct Observed {
     State state = State::unknown;
     std::string cause{}; ///< unless it is up
     std::optional<microseconds> latency{};
+    bool unhealthy = false;       ///< it is down, and yet it does answer, but not as it should
+    std::optional<bool> paused{}; ///< a worker's own word
 };
 
 /// What happened, for streams of events and the log.
@@ -100,6 +104,7 @@ struct TargetNow {
     std::string cause{};          ///< unless it is up
     Instant since{};
     std::optional<Observed> latest{};
+    resilience::Health health = resilience::Health::unknown; ///< `state`, with down told from unhealthy
 };
 
 class Board {
@@ -112,6 +117,8 @@ public:
                     Instant now);
 
     void observe(std::size_t target, Observed observed, Instant now);
+    /// The next checks may change the state of the target.
+    bool in_doubt(std::size_t target) const noexcept { return targets_[target].tracker.in_doubt(); }
     /// What time brings. To be called each second.
     void tick(Instant now);
 
@@ -158,6 +165,14 @@ public:
     TargetId id(std::size_t target) const { return targets_[target].id; }
     Instant watched_since(std::size_t target) const { return targets_[target].record.watched_since; }
     TargetNow present(std::size_t target) const;
+    /// What present() says.
+    resilience::Health health(std::size_t target) const noexcept;
+    State state(std::size_t target) const noexcept;
+    /// How often it came to a health, since add().
+    std::uint64_t transitions(std::size_t target, resilience::Health to) const noexcept
+    {
+        return targets_[target].transitions[static_cast<std::size_t>(to)];
+    }
     MonthReport report(std::size_t target, std::chrono::year_month month, Instant now) const;
     const Maintenance& maintenance() const noexcept { return maintenance_; }
     const NotificationMemory& notification() const noexcept { return notification_.memory(); }
@@ -173,6 +188,9 @@ private:
         std::vector<Rollup> days;
         std::vector<Rollup> months;
         std::optional<Observed> latest{};
+        std::string degraded_cause{}; ///< of the latest check that found it degraded
+        bool unhealthy = false;       ///< the latest check that found it down did
+        std::array<std::uint64_t, static_cast<std::size_t>(resilience::Health::healthy) + 1> transitions{};
         Instant changed_at{};
     };
     struct Known {

@@ -46,6 +46,7 @@ BackendStatus backend_of(const json& entry, std::string name)
         backend.state = State::degraded;
     else if (word == "unhealthy" || word == "down")
         backend.state = State::down;
+    backend.unhealthy = word == "unhealthy";
 
     const json& probe = member(entry, "last_probe");
     const json& latency = member(probe, "latency_ms");

@@ -25,6 +25,7 @@ struct BackendStatus {
     State state = State::unknown;
     std::string cause{};               ///< unless it is up
     std::optional<Duration> latency{}; ///< of the balancer's latest probe of it
+    bool unhealthy = false;            ///< it is down, and yet it does answer, but not as it should
 
     friend bool operator==(const BackendStatus&, const BackendStatus&) = default;
 };

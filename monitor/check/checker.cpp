@@ -2,6 +2,7 @@
 
 #include "common/machine_clocks.hpp"
 #include "common/probe/probe.hpp"
+#include "monitor/check/health_word.hpp"
 
 #include <fmt/format.h>
 
@@ -74,7 +75,8 @@ void Checker::start()
     entries.reserve(targets_.size());
     for (Target& target : targets_) {
         const TargetSettings& s = target.settings;
-        entries.push_back({.interval = s.interval, .offset = offset_of(s.name, s.interval)});
+        entries.push_back(
+            {.interval = s.interval, .offset = offset_of(s.name, s.interval), .doubt_interval = s.doubt_interval});
         if (s.kind() == CheckKind::push) target.push.emplace(s.interval, s.grace, clocks.now);
     }
     schedule_.emplace(entries, settings_, clocks);
@@ -204,25 +206,39 @@ asio::awaitable<Checker::Said> Checker::make(std::size_t index)
     co_return judge(target, std::move(result));
 }
 
-Checker::Said Checker::judge(const Target& target, probe::Result result) const
+Checker::Said Checker::judge(Target& target, probe::Result result) const
 {
     using End = probe::Result::End;
+    using Outcome = probe::ProbeOutcome;
     const TargetSettings& settings = target.settings;
     if (result.end == End::cancelled) return {.cause = end_of_daemon};
     if (result.end == End::hindered) return {.cause = std::move(result.hindrance)};
 
     Said said{.state = State::down};
     if (result.connected && (result.body || settings.kind() == CheckKind::tcp)) said.latency = result.latency;
-    if (result.verdict.outcome != probe::ProbeOutcome::ok) {
+    Outcome outcome = result.verdict.outcome;
+    const auto count = [&] { ++target.outcomes[static_cast<std::size_t>(outcome)]; };
+    HealthWord word;
+    if (settings.health_word && result.body) word = read_health_word(*result.body);
+    said.paused = word.paused;
+    if (outcome != Outcome::ok) {
         said.cause = cause_of(result);
+        said.unhealthy = outcome == Outcome::failing || outcome == Outcome::malformed;
+        count();
         return said;
     }
-    said.state = State::up;
+    said.state = word.state;
+    said.cause = std::move(word.cause);
+    said.unhealthy = word.unhealthy;
+    if (said.state == State::down) outcome = Outcome::failing;
     if (settings.kind() == CheckKind::balancer) {
         auto status = read_balancer_status(*result.body);
         if (!status) {
             said.state = State::down;
             said.cause = std::move(status.error());
+            said.unhealthy = true;
+            outcome = Outcome::failing;
+            count();
             return said;
         }
         said.asked = true;
@@ -230,6 +246,7 @@ Checker::Said Checker::judge(const Target& target, probe::Result result) const
         said.cause = std::move(status->cause);
         said.backends = std::move(status->backends);
     }
+    count();
     if (said.state == State::up && settings.slow > Duration::zero() && result.latency > settings.slow) {
         said.state = State::degraded;
         said.cause = fmt::format("answered after {}, which is slower than {}", in_milliseconds(result.latency),
@@ -270,7 +287,14 @@ void Checker::tell(std::size_t index, Instant at, Said said)
         if (const auto left_out = throttle_.admit(not_made, Clock::now()))
             log::warn("cannot check '{}': {}{}", target.settings.name, said.cause,
                       *left_out > 0 ? fmt::format(" ({} more like this)", *left_out) : "");
-    handler_({.target = index, .at = at, .state = said.state, .cause = said.cause, .latency = said.latency});
+    const bool in_doubt = handler_({.target = index,
+                                    .at = at,
+                                    .state = said.state,
+                                    .cause = said.cause,
+                                    .latency = said.latency,
+                                    .unhealthy = said.unhealthy,
+                                    .paused = said.paused});
+    schedule_->doubt(index, in_doubt, Clock::now());
     if (target.settings.kind() == CheckKind::balancer) tell_backends(index, at, said);
 }
 
@@ -281,7 +305,12 @@ void Checker::tell_backends(std::size_t index, Instant at, const Said& said)
     for (const BackendStatus& backend : said.backends) {
         const auto [place, is_new] = target.backends.try_emplace(backend.name, watched_.size());
         if (is_new) watched_.push_back({balancer + "/" + backend.name, index, true});
-        handler_({place->second, at, backend.state, backend.cause, backend.latency});
+        handler_({.target = place->second,
+                  .at = at,
+                  .state = backend.state,
+                  .cause = backend.cause,
+                  .latency = backend.latency,
+                  .unhealthy = backend.unhealthy});
     }
     for (const auto& [name, known] : target.backends) {
         const auto is_this = [&wanted = name](const BackendStatus& backend) { return backend.name == wanted; };

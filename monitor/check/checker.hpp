@@ -1,10 +1,11 @@
 // Makes the checks of all targets and hands what each of them found to a handler. It decides nothing about outages
 // (monitor/decide/incident.hpp does), stores nothing and tells nobody.
 //
-// A finding is `up`, `degraded` (a good answer that took longer than `slow`), `down` (refused, reset, wrong answer, not
-// within the timeout), or `unknown` when the check could not be made for a reason of ours: no descriptor, no memory, no
-// port, no name server, the end of the daemon, or a time in which the daemon did not run. After a whole interval in
-// which nothing was checked an unknown finding is dated back to its beginning.
+// A finding is `up`, `degraded` (a good answer that took longer than `slow`, or that says so), `down` (refused, reset,
+// wrong answer, not within the timeout, or an answer that says so), or `unknown` when the check could not be made for a
+// reason of ours: no descriptor, no memory, no port, no name server, the end of the daemon, or a time in which the
+// daemon did not run. After a whole interval in which nothing was checked an unknown finding is dated back to its
+// beginning.
 //
 // A balancer's backends become targets when it first names them, and are unknown while it cannot be asked.
 //
@@ -13,6 +14,7 @@
 
 #include "common/log.hpp"
 #include "common/metrics.hpp"
+#include "common/resilience/health.hpp"
 #include "common/task_group.hpp"
 #include "monitor/check/balancer_status.hpp"
 #include "monitor/check/names.hpp"
@@ -25,7 +27,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -48,6 +52,8 @@ struct Finding {
     State state = State::unknown;
     std::string cause{};               ///< for people; empty when it is up
     std::optional<Duration> latency{}; ///< of an answer; of a backend as the balancer measured it
+    bool unhealthy = false;            ///< of a finding that is down: it does answer, but not as it should
+    std::optional<bool> paused{};      ///< a worker's own word
 };
 
 /// What is watched. Its index is the same as long as the checker lives; over restarts its name is.
@@ -60,8 +66,10 @@ struct Watched {
 class Checker {
 public:
     /// Called on the io_context's thread for every finding; it must not block or throw. A target that it has not heard
-    /// of is new.
-    using Handler = std::function<void(const Finding&)>;
+    /// of is new. It says whether the state of the target is in doubt.
+    using Handler = std::function<bool(const Finding&)>;
+    /// How many checks of a target ended in each way.
+    using Outcomes = std::array<std::uint64_t, static_cast<std::size_t>(resilience::ProbeOutcome::timed_out) + 1>;
 
     /// `targets` are complete (finish_targets()).
     Checker(asio::io_context& context, std::vector<TargetSettings> targets, const ScheduleSettings& settings,
@@ -79,6 +87,8 @@ public:
 
     /// First those of the settings in their order, then backends in the order in which they were met.
     const std::deque<Watched>& targets() const noexcept { return watched_; }
+    /// Of a target of the settings. A push check has none.
+    const Outcomes& outcomes(std::size_t target) const { return targets_[target].outcomes; }
     /// Lag, and checks made and skipped. After start().
     const Schedule& schedule() const noexcept { return *schedule_; }
     /// By how much checks began later than due.
@@ -90,6 +100,8 @@ private:
         State state = State::unknown;
         std::string cause{};
         std::optional<Duration> latency{};
+        bool unhealthy = false;
+        std::optional<bool> paused{};
         std::vector<BackendStatus> backends{}; ///< of a balancer that was asked
         bool asked = false;                    ///< it was
     };
@@ -100,6 +112,7 @@ private:
         Names::Id name = 0;
         std::optional<PushWatch> push{};
         std::map<std::string, std::size_t> backends{}; ///< their indices
+        Outcomes outcomes{};
     };
 
     void tick();
@@ -109,7 +122,7 @@ private:
     asio::awaitable<void> check(std::size_t index, TimePoint started);
     asio::awaitable<Said> make(std::size_t index);
     asio::awaitable<void> end();
-    Said judge(const Target& target, probe::Result result) const;
+    Said judge(Target& target, probe::Result result) const;
     void tell(std::size_t index, Instant at, Said said);
     void tell_backends(std::size_t index, Instant at, const Said& said);
     void tell_push(std::size_t index, TimePoint now);

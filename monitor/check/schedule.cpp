@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace hotspare::monitor {
+namespace {
+
+/// The first point of the grid after `time`.
+TimePoint next_point(TimePoint anchor, Duration step, TimePoint time) noexcept
+{
+    const Duration since = time - anchor;
+    const auto whole = since / step - (since % step < Duration::zero() ? 1 : 0); // rounded down
+    return anchor + (whole + 1) * step;
+}
+
+} // namespace
 
 Duration offset_of(std::string_view name, Duration interval) noexcept
 {
@@ -23,9 +34,15 @@ Schedule::Schedule(const std::vector<Entry>& entries, const ScheduleSettings& se
     settings_.at_once = std::max<std::size_t>(settings_.at_once, 1);
     targets_.reserve(entries.size());
     for (const Entry& entry : entries) {
-        targets_.push_back({.interval = std::max<Duration>(entry.interval, milliseconds(1)),
-                            .due = start.now + std::max(entry.offset, Duration::zero())});
-        due_.emplace(targets_.back().due, targets_.size() - 1);
+        Target target{.interval = std::max<Duration>(entry.interval, milliseconds(1)),
+                      .anchor = start.now + std::max(entry.offset, Duration::zero())};
+        target.doubt_interval =
+            entry.doubt_interval > Duration::zero() ? std::min(entry.doubt_interval, target.interval) : target.interval;
+        target.step = target.doubt_interval;
+        target.due = target.step == target.interval ? target.anchor
+                                                    : next_point(target.anchor, target.step, start.now - Duration(1));
+        due_.emplace(target.due, targets_.size());
+        targets_.push_back(target);
     }
 }
 
@@ -45,7 +62,8 @@ std::optional<Schedule::Jump> Schedule::look(const ClockReading& clocks)
     skipped_ += waiting_.size();
     waiting_.clear();
     if (late)
-        while (!due_.empty() && due_.top().first <= clocks.now) skipped_ += step_past(due_.top().second, clocks.now);
+        while (!due_.empty() && due_.begin()->first <= clocks.now)
+            skipped_ += step_past(due_.begin()->second, clocks.now);
     const Duration stood = late ? clocks.now - before.now : Duration::zero();
     return Jump{.since = before.now, .wall_then = before.wall_offset, .length = std::max({stood, slept, set})};
 }
@@ -59,12 +77,12 @@ std::vector<std::size_t> Schedule::tick(TimePoint now)
         targets_[index].waiting = false;
         begin(index, targets_[index].waiting_since, now, begun);
     }
-    while (!due_.empty() && due_.top().first <= now) {
-        const std::size_t index = due_.top().second;
+    while (!due_.empty() && due_.begin()->first <= now) {
+        const std::size_t index = due_.begin()->second;
         Target& target = targets_[index];
         // Of several that were missed the last one is made.
         skipped_ += step_past(index, now) - 1;
-        const TimePoint due = target.due - target.interval;
+        const TimePoint due = target.due - target.step;
         if (target.running) {
             ++skipped_;
         } else if (target.waiting) {
@@ -88,10 +106,21 @@ bool Schedule::ended(std::size_t target)
     return targets_[target].counts;
 }
 
+void Schedule::doubt(std::size_t index, bool in_doubt, TimePoint now)
+{
+    Target& target = targets_[index];
+    const Duration step = in_doubt ? target.doubt_interval : target.interval;
+    if (step == target.step) return;
+    target.step = step;
+    due_.erase({target.due, index});
+    target.due = next_point(target.anchor, step, now);
+    due_.emplace(target.due, index);
+}
+
 TimePoint Schedule::wake_at() const noexcept
 {
     if (!waiting_.empty() && under_way_ < settings_.at_once) return last_.now;
-    auto at = due_.empty() ? TimePoint::max() : due_.top().first;
+    auto at = due_.empty() ? TimePoint::max() : due_.begin()->first;
     // Also while nothing is due: a stall in which an answer waited must be noticed.
     if (under_way_ > 0) at = std::min(at, last_.now + settings_.tolerance);
     return at;
@@ -109,13 +138,13 @@ void Schedule::begin(std::size_t index, TimePoint due, TimePoint now, std::vecto
     begun.push_back(index);
 }
 
-/// Moves the target, whose entry is on top, to the first point of its grid after now. Returns how many it passed.
+/// Moves the target, whose entry is the first, to the first point of its grid after now. Returns how many it passed.
 std::uint64_t Schedule::step_past(std::size_t index, TimePoint now)
 {
     Target& target = targets_[index];
-    const auto passed = (now - target.due) / target.interval + 1;
-    target.due += passed * target.interval;
-    due_.pop();
+    const auto passed = (now - target.due) / target.step + 1;
+    target.due += passed * target.step;
+    due_.erase(due_.begin());
     due_.emplace(target.due, index);
     return static_cast<std::uint64_t>(passed);
 }

@@ -3,6 +3,8 @@
 // which begin now, and the shell says when one has ended.
 //
 //  - The grid does not drift: a late check does not move the next one.
+//  - While the state of a target is in doubt, which the shell says, its grid is the finer one of its doubt interval. It
+//    is in doubt from the start on.
 //  - A target has at most one check under way. If that one still runs when the next is due, the next is skipped.
 //  - At most `at_once` checks are under way; the others wait their turn in the order in which they were due. One that
 //    waits longer than its interval is made once all the same.
@@ -18,9 +20,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
-#include <queue>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -45,8 +46,9 @@ struct ScheduleSettings {
 class Schedule {
 public:
     struct Entry {
-        Duration interval{}; ///< more than 0
-        Duration offset{};   ///< of the first check, from the start
+        Duration interval{};       ///< more than 0
+        Duration offset{};         ///< of the grid, from the start
+        Duration doubt_interval{}; ///< at most `interval`; zero: the interval
     };
 
     Schedule(const std::vector<Entry>& entries, const ScheduleSettings& settings, const ClockReading& start);
@@ -67,6 +69,9 @@ public:
     /// The check of the target has ended; call tick() afterwards. False: a jump happened meanwhile, it does not count.
     bool ended(std::size_t target);
 
+    /// Whether the state of the target is in doubt: the next check is due on the finer grid then.
+    void doubt(std::size_t target, bool in_doubt, TimePoint now);
+
     /// When tick() has something to do; in the past: now; TimePoint::max(): not before a check ends.
     TimePoint wake_at() const noexcept;
 
@@ -81,7 +86,10 @@ public:
 private:
     struct Target {
         Duration interval{};
-        TimePoint due{}; ///< the next one of its grid
+        Duration doubt_interval{};
+        Duration step{};    ///< one of the two
+        TimePoint anchor{}; ///< a point of both grids
+        TimePoint due{};    ///< the next one of its grid
         TimePoint waiting_since{};
         bool waiting = false;
         bool running = false;
@@ -94,7 +102,7 @@ private:
 
     ScheduleSettings settings_;
     std::vector<Target> targets_;
-    std::priority_queue<Due, std::vector<Due>, std::greater<>> due_; ///< one entry per target
+    std::set<Due> due_; ///< one entry per target
     std::deque<std::size_t> waiting_;
     std::size_t under_way_ = 0;
     ClockReading last_;

@@ -32,6 +32,7 @@ namespace hotspare::monitor {
 namespace {
 
 constexpr Duration shortest = milliseconds(100);
+constexpr Duration shortest_in_doubt = milliseconds(10);
 constexpr Duration longest = std::chrono::hours(24);
 constexpr std::size_t most_targets = 10'000;
 constexpr std::size_t longest_method = 32;
@@ -109,6 +110,7 @@ public:
             refuse("expect_status", !expects_usual_status(), "`url`");
             refuse("expect_body", !target_.expect_body.empty(), "`url`");
             refuse("expect_json_field", !target_.expect_json_field.empty(), "`url`");
+            refuse("health_word", target_.health_word, "`url`");
         }
         if (kind != CheckKind::balancer) {
             refuse("operate", target_.operate, "`balancer`");
@@ -119,12 +121,19 @@ public:
         if (kind == CheckKind::push) {
             refuse("timeout", target_.timeout != usual.timeout, "`url`, `tcp` and `balancer`");
             refuse("slow", target_.slow != usual.slow, "`url`, `tcp` and `balancer`");
+            refuse("doubt_interval", target_.doubt_interval != usual.doubt_interval, "`url`, `tcp` and `balancer`");
             // The grace is what a report may be late; a second and a third one would add to it.
             if (!given("confirm_down")) target_.confirm_down = 1;
             if (!given("confirm_up")) target_.confirm_up = 1;
         } else {
             refuse("grace", target_.grace != usual.grace, "`push`");
-            fit("timeout", target_.timeout, "interval", target_.interval);
+            // One that is given may be longer: the checks that are due meanwhile are skipped.
+            if (!given("timeout")) target_.timeout = std::min(target_.timeout, target_.interval);
+            fit("doubt_interval", target_.doubt_interval, "interval", target_.interval);
+            if (target_.doubt_interval > Duration::zero() && target_.doubt_interval < shortest_in_doubt)
+                places_.fail(path("doubt_interval"), fmt::format("{} is too short, expected at least {}, or 0s",
+                                                                 config::format_duration(target_.doubt_interval),
+                                                                 config::format_duration(shortest_in_doubt)));
             if (target_.slow > target_.timeout) fit("slow", target_.slow, "timeout", target_.timeout);
         }
     }
@@ -213,6 +222,11 @@ void fields(config::Fields& field, TargetSettings& t)
           {is_url_or_empty, a_url});
     field("push", t.push, "push check: the target must call /push/TOKEN in time; the token");
     field("interval", t.interval, "time between two checks, or between two calls of a push check", {shortest, longest});
+    field(
+        "doubt_interval", t.doubt_interval,
+        "time between two checks while the state is in doubt: until the first one is confirmed, and while a change is "
+        "not confirmed; 0s = interval",
+        {Duration::zero(), longest});
     field("timeout", t.timeout, "check timeout: the target is down if it takes longer", {milliseconds(1), longest});
     field("slow", t.slow, "the target is degraded if a successful check takes longer; 0s = never",
           {Duration::zero(), longest});
@@ -220,6 +234,8 @@ void fields(config::Fields& field, TargetSettings& t)
     field("confirm_down", t.confirm_down, "consecutive failed checks that confirm an outage; of a push check 1",
           {1, 1000});
     field("confirm_up", t.confirm_up, "consecutive successful checks that end an outage; of a push check 1", {1, 1000});
+    field("confirm_degraded", t.confirm_degraded,
+          "consecutive degraded checks that make an available target degraded, and good ones that end that", {1, 1000});
     field("method", t.method, "request method", {is_method, "a request method other than CONNECT"});
     field("headers", t.headers, "header fields of the request");
     field("body", t.body, "body of the request");
@@ -234,6 +250,10 @@ void fields(config::Fields& field, TargetSettings& t)
           "it; the balancer needs `admin: true` and must run on the same machine");
     field("pools", t.pools, "pools that `operate` is about; empty = all that have a backend",
           {is_pool_list, "distinct names"});
+    field(
+        "health_word", t.health_word,
+        "true = the member `status` of a successful check's JSON body counts if it is degraded, unhealthy or down, as "
+        "services of this suite say of themselves");
 }
 
 bool is_target_list(const std::vector<TargetSettings>& list)

@@ -45,11 +45,13 @@ struct TargetSettings {
     PushToken push{};
 
     Duration interval = seconds(10);
+    Duration doubt_interval{}; ///< while the state is in doubt; zero: the interval
     Duration timeout = seconds(5);
     Duration slow{};  ///< zero: no answer is slow
     Duration grace{}; ///< of push, beyond the interval
     unsigned confirm_down = 3;
     unsigned confirm_up = 2;
+    unsigned confirm_degraded = 1;
 
     // Of `url`:
     std::string method = "GET";
@@ -58,6 +60,7 @@ struct TargetSettings {
     std::vector<http::StatusRange> expect_status{{200, 299}};
     std::string expect_body{};
     std::string expect_json_field{};
+    bool health_word = false; ///< what a service says of itself counts (health_word.hpp)
 
     // Of `balancer`:
     bool operate = false;             ///< its pools may be closed during windows that ask for it

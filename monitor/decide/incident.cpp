@@ -56,6 +56,7 @@ IncidentTracker::IncidentTracker(const IncidentSettings& settings, IncidentMemor
 {
     settings_.confirm_down = std::max(settings_.confirm_down, 1U);
     settings_.confirm_up = std::max(settings_.confirm_up, 1U);
+    settings_.confirm_degraded = std::max(settings_.confirm_degraded, 1U);
 }
 
 Step IncidentTracker::weigh(const Sample& sample)
@@ -100,6 +101,7 @@ void IncidentTracker::weigh_down(const Sample& sample, Step& step)
     if (state_.down_row < settings_.confirm_down) return;
 
     state_.down_row = 0;
+    state_.other_row = 0;
     step.outage_begins = state_.row_begin;
     const bool returns =
         state_.incident && state_.row_begin - state_.incident->outages.back().end < settings_.merge_within;
@@ -121,7 +123,13 @@ void IncidentTracker::weigh_good(const Sample& sample, Step& step)
 {
     if (!down()) {
         state_.down_row = 0;
-        if (sample.state == state_.recorded) return;
+        if (sample.state == state_.recorded) {
+            state_.other_row = 0;
+            return;
+        }
+        const bool first_of_all = state_.recorded == State::unknown && sample.state == State::up;
+        if (++state_.other_row < settings_.confirm_degraded && !first_of_all) return;
+        state_.other_row = 0;
         state_.recorded = sample.state;
         step.change = {sample.at, sample.state};
         return;

@@ -4,6 +4,9 @@
 //
 //  - `confirm_down` down samples in a row open an incident, backdated to the start of the first of them; `confirm_up`
 //    good ones in a row end it, backdated likewise. Up and degraded are both good.
+//  - While it is not down, `confirm_degraded` degraded samples in a row make it degraded, and as many up samples make
+//    it up again, from the last of them on; a down sample that is not confirmed breaks no such row. The first up sample
+//    of all counts at once.
 //  - An unknown sample says nothing: it neither extends nor breaks a row. The time from its start to the start of the
 //    next sample that says something is recorded as a gap, also within an outage.
 //  - A sample that is down but not confirmed leaves the recorded state as it was.
@@ -43,6 +46,7 @@ struct IncidentSettings {
     unsigned confirm_down = 3; ///< at least 1
     unsigned confirm_up = 2;   ///< at least 1
     milliseconds merge_within = std::chrono::minutes(1);
+    unsigned confirm_degraded = 1; ///< at least 1
 };
 
 enum class IncidentStatus : std::uint8_t { investigating, identified, monitoring, resolved };
@@ -103,8 +107,9 @@ struct IncidentMemory {
     std::optional<Instant> latest{}; ///< start of the latest sample
     State recorded = State::unknown; ///< up, degraded or, until the first good sample, unknown
     bool in_gap = false;
-    unsigned down_row = 0; ///< while up
-    unsigned good_row = 0; ///< while down
+    unsigned down_row = 0;  ///< while up
+    unsigned good_row = 0;  ///< while down
+    unsigned other_row = 0; ///< while not down: good samples of another state than the recorded one
     Instant row_begin{};
     bool row_in_maintenance = false;    ///< every sample of the row was
     std::optional<Incident> incident{}; ///< the latest one
@@ -122,7 +127,7 @@ public:
     {
         // Nearly every sample: up as before.
         if (sample.state == State::up && state_.recorded == State::up && state_.down_row == 0 && !state_.in_gap &&
-            !down() && sample.at >= *state_.latest) {
+            state_.other_row == 0 && !down() && sample.at >= *state_.latest) {
             state_.latest = sample.at;
             return {};
         }
@@ -133,6 +138,12 @@ public:
     std::optional<Refusal> post(IncidentUpdate update);
 
     bool down() const noexcept { return state_.incident && state_.incident->open(); }
+    /// The recorded state is not known yet, or the next samples may change it.
+    bool in_doubt() const noexcept
+    {
+        return (state_.recorded == State::unknown && !down()) || state_.down_row > 0 || state_.good_row > 0 ||
+               state_.other_row > 0;
+    }
     /// The latest one, open or not.
     const std::optional<Incident>& incident() const noexcept { return state_.incident; }
     const IncidentMemory& memory() const noexcept { return state_; }

@@ -126,6 +126,7 @@ Json to_json(const IncidentMemory& memory)
             {"in_gap", memory.in_gap},
             {"down_row", memory.down_row},
             {"good_row", memory.good_row},
+            {"other_row", memory.other_row},
             {"row_begin", ms(memory.row_begin)},
             {"row_in_maintenance", memory.row_in_maintenance},
             {"incident", memory.incident ? to_json(*memory.incident) : Json()},
@@ -135,13 +136,14 @@ Json to_json(const IncidentMemory& memory)
 IncidentMemory read_incident_memory(const Json& value)
 {
     const Fields fields(value, "",
-                        {"latest", "recorded", "in_gap", "down_row", "good_row", "row_begin", "row_in_maintenance",
-                         "incident", "incidents"});
+                        {"latest", "recorded", "in_gap", "down_row", "good_row", "other_row", "row_begin",
+                         "row_in_maintenance", "incident", "incidents"});
     IncidentMemory memory{.latest = fields.optional_instant("latest"),
                           .recorded = fields.one_of("recorded", State::up, State::unknown),
                           .in_gap = fields.flag("in_gap"),
                           .down_row = count(fields, "down_row"),
                           .good_row = count(fields, "good_row"),
+                          .other_row = fields.has("other_row") ? count(fields, "other_row") : 0, // it came later
                           .row_begin = fields.instant("row_begin"),
                           .row_in_maintenance = fields.flag("row_in_maintenance"),
                           .incidents = fields.number("incidents")};

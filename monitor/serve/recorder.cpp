@@ -96,7 +96,7 @@ Recorder::Recorder(asio::io_context& context, const MonitorSettings& settings, H
       last_alive_(restored.last_alive), board_(board_settings(settings), std::move(restored.maintenance),
                                                std::move(restored.notification), std::random_device{}()),
       checker_(context, settings.targets, {.tolerance = settings.jump_tolerance},
-               [this](const Finding& finding) { found(finding); }),
+               [this](const Finding& finding) { return found(finding); }),
       woken_(context), turns_(context), tasks_(context,
                                                [this](const std::string& task, std::exception_ptr error) {
                                                    try {
@@ -180,7 +180,9 @@ asio::awaitable<void> Recorder::run()
 TargetRules Recorder::rules_of(const Watched& watched) const
 {
     const TargetSettings& settings = settings_.targets[watched.settings];
-    return {.incidents = {.confirm_down = settings.confirm_down, .confirm_up = settings.confirm_up},
+    return {.incidents = {.confirm_down = settings.confirm_down,
+                          .confirm_up = settings.confirm_up,
+                          .confirm_degraded = settings.confirm_degraded},
             .objective = {static_cast<std::uint32_t>(settings_.objective * 10'000 + 0.5)},
             .component = settings.name,
             .is_self = !watched.is_backend && is_self(settings)};
@@ -194,20 +196,27 @@ bool Recorder::is_self(const TargetSettings& target) const
            (url->origin.host == settings_.host || http::is_loopback(url->origin.host));
 }
 
-void Recorder::found(const Finding& finding)
+/// Whether the state of the target is in doubt.
+bool Recorder::found(const Finding& finding)
 {
     if (finding.target >= places_.size()) places_.resize(finding.target + 1);
     const auto& place = places_[finding.target];
-    if (!place) return meet(finding.target);
+    if (!place) {
+        meet(finding.target);
+        return false;
+    }
     const std::size_t events_before = board_.waiting();
     board_.observe(
         *place,
         {.at = finding.at,
          .state = finding.state,
          .cause = finding.cause,
-         .latency = finding.latency ? std::optional(std::chrono::round<microseconds>(*finding.latency)) : std::nullopt},
+         .latency = finding.latency ? std::optional(std::chrono::round<microseconds>(*finding.latency)) : std::nullopt,
+         .unhealthy = finding.unhealthy,
+         .paused = finding.paused},
         now());
     if (board_.waiting() != events_before) hurry();
+    return board_.in_doubt(*place);
 }
 
 /// A backend that its balancer has named for the first time. What was found of it until it is taken up is lost.

@@ -86,7 +86,7 @@ private:
     class Turn;
     using Prepare = std::function<Accepted<Board::Prepared>(Instant)>;
 
-    void found(const Finding& finding);
+    bool found(const Finding& finding);
     void meet(std::size_t watched);
     asio::awaitable<void> take_up(std::vector<std::size_t> watched);
     asio::awaitable<void> run();

@@ -16,6 +16,7 @@
 #include "monitor/pages/dashboard.hpp"
 #include "monitor/pages/dashboard_style.hpp"
 #include "monitor/pages/feed_atom.hpp"
+#include "monitor/pages/health_status.hpp"
 #include "monitor/pages/own_json.hpp"
 #include "monitor/pages/records_json.hpp"
 #include "monitor/pages/status_page.hpp"
@@ -46,6 +47,8 @@ constexpr std::string_view html_type = "text/html; charset=utf-8";
 constexpr std::size_t shown_occurrences = 10;
 constexpr std::size_t longest_push_message = 200;
 constexpr std::size_t checks_on_the_dashboard = 120;
+/// They have 1 kB each, and while they are written down no check is made: 50 ms for a thousand.
+constexpr std::size_t most_targets_in_metrics = 1000;
 constexpr std::size_t audit_lines_on_the_dashboard = 20;
 
 /// The hash by which a Content-Security-Policy admits exactly this style sheet.
@@ -108,6 +111,14 @@ std::string kind_of(const Watched& watched, const MonitorSettings& settings)
     if (watched.is_backend) return "backend";
     const auto kind = settings.targets[watched.settings].kind();
     return kind == CheckKind::http ? "http" : std::string(to_string(kind));
+}
+
+/// Where a target is, without the path, which may hold a secret.
+std::string address_of(const TargetSettings& target)
+{
+    if (!target.tcp.empty()) return "tcp://" + target.tcp;
+    const auto url = parse_http_url(target.url.empty() ? target.balancer : target.url);
+    return url ? "http://" + config::format_host_port(url->origin) : std::string();
 }
 
 std::string in_words_of(const BoardEvent& event)
@@ -257,6 +268,7 @@ void Service::make_routes()
     add_public(verb::get, "/uptime", &Service::uptime);
     add_public(verb::get, "/incidents", &Service::incidents);
     add_public(verb::get, "/targets", &Service::targets);
+    add_public(verb::get, "/health_status", &Service::health_status);
     add_public(verb::get, "/history", &Service::history);
     add_public(verb::get, "/events", &Service::events);
 
@@ -364,9 +376,23 @@ asio::awaitable<Response> Service::root(const Request&)
 
 asio::awaitable<Response> Service::health(const Request&)
 {
-    co_return http::json_response(
-        200, nlohmann::ordered_json{
-                 {"status", "ok"}, {"message", "Service online"}, {"service", "monitor"}, {"version", version()}});
+    nlohmann::ordered_json body{{"status", "ok"},
+                                {"message", "Service online"},
+                                {"service", "monitor"},
+                                {"version", version()},
+                                {"uptime_s", to_s(Clock::now() - started_)},
+                                {"timestamp", machine_time(Recorder::now())}};
+    if (settings_.public_pages) body["overall"] = to_string(overall());
+    co_return http::json_response(200, body);
+}
+
+/// Of all targets together.
+resilience::Health Service::overall() const
+{
+    const Board& board = recorder_.board();
+    std::vector<resilience::Health> all(board.size());
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = board.health(i);
+    return overall_health(all);
 }
 
 std::string Service::window_text(const Window& window) const
@@ -450,6 +476,31 @@ asio::awaitable<Response> Service::targets(const Request&)
     co_return http::text_response(200, targets_json(records) + '\n', json_type);
 }
 
+asio::awaitable<Response> Service::health_status(const Request&)
+{
+    const Board& board = recorder_.board();
+    std::vector<TargetHealth> targets;
+    for (const Watched& watched : recorder_.checker().targets()) {
+        const auto place = board.find(watched.name);
+        if (!place) continue; // met a moment ago
+        TargetNow now = board.present(*place);
+        TargetHealth target{.name = watched.name,
+                            .health = now.health,
+                            .cause = std::move(now.cause),
+                            .since = now.since,
+                            .url = watched.is_backend ? "" : address_of(settings_.targets[watched.settings])};
+        if (now.latest) {
+            target.latency = now.latest->latency;
+            target.last_error = std::move(now.latest->cause);
+            target.paused = now.latest->paused;
+        }
+        targets.push_back(std::move(target));
+    }
+    auto response = http::text_response(200, health_status_json(targets, Recorder::now()) + '\n', json_type);
+    response.set(field::cache_control, "no-store");
+    co_return response;
+}
+
 asio::awaitable<Response> Service::history(const Request& request)
 {
     auto filter = read_history_filter(request.query_parameters);
@@ -476,10 +527,11 @@ asio::awaitable<Response> Service::metrics(const Request&)
     metrics::Exposition out;
     const Board& board = recorder_.board();
     std::array<double, 4> states{};
-    for (std::size_t i = 0; i < board.size(); ++i) states[static_cast<std::size_t>(board.present(i).state)] += 1;
+    for (std::size_t i = 0; i < board.size(); ++i) states[static_cast<std::size_t>(board.state(i))] += 1;
     for (std::size_t i = 0; i < states.size(); ++i)
         out.gauge("hotspare_monitor_targets", "Targets, by confirmed state",
                   {{"state", to_string(static_cast<State>(i))}}, states[i]);
+    if (settings_.public_pages) add_target_metrics(out); // they tell the names
     const auto& schedule = recorder_.checker().schedule();
     out.counter("hotspare_monitor_checks_total", "Checks that were begun", {}, static_cast<double>(schedule.begun()));
     out.counter("hotspare_monitor_checks_skipped_total", "Checks that were due and not made", {},
@@ -511,6 +563,37 @@ asio::awaitable<Response> Service::metrics(const Request&)
     }
     out.process(version());
     co_return http::text_response(200, out.text(), metrics::Exposition::content_type);
+}
+
+void Service::add_target_metrics(metrics::Exposition& out) const
+{
+    using resilience::Health;
+    constexpr auto words = static_cast<std::size_t>(Health::healthy) + 1;
+    const Health present = overall();
+    for (std::size_t word = 0; word < words; ++word)
+        out.gauge("hotspare_monitor_overall", "1 for the present health of all targets together",
+                  {{"status", to_string(static_cast<Health>(word))}}, static_cast<Health>(word) == present ? 1. : 0.);
+    const Board& board = recorder_.board();
+    if (board.size() > most_targets_in_metrics) return;
+    for (const Watched& watched : recorder_.checker().targets()) {
+        const auto place = board.find(watched.name);
+        if (!place) continue;
+        const Health health = board.health(*place);
+        for (std::size_t i = 0; i < words; ++i) {
+            const auto word = static_cast<Health>(i);
+            out.gauge("hotspare_monitor_status", "1 for the present health of a target",
+                      {{"target", watched.name}, {"status", to_string(word)}}, word == health ? 1. : 0.);
+            out.counter("hotspare_monitor_transitions_total", "Changes of health since the start, by the one entered",
+                        {{"target", watched.name}, {"status", to_string(word)}},
+                        static_cast<double>(board.transitions(*place, word)));
+        }
+        if (watched.is_backend || settings_.targets[watched.settings].kind() == CheckKind::push) continue;
+        const Checker::Outcomes& outcomes = recorder_.checker().outcomes(watched.settings);
+        for (std::size_t i = 0; i < outcomes.size(); ++i)
+            out.counter("hotspare_monitor_probes_total", "Checks by outcome",
+                        {{"target", watched.name}, {"outcome", to_string(static_cast<resilience::ProbeOutcome>(i))}},
+                        static_cast<double>(outcomes[i]));
+    }
 }
 
 asio::awaitable<Response> Service::push(const Request& request)

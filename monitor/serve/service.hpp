@@ -8,10 +8,12 @@
 // Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/http/event_feed.hpp"
 #include "common/http/guard.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
+#include "common/resilience/health.hpp"
 #include "common/task_group.hpp"
 #include "monitor/access/authenticator.hpp"
 #include "monitor/pages/dashboard.hpp"
@@ -30,6 +32,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+namespace hotspare::metrics {
+class Exposition;
+} // namespace hotspare::metrics
 
 namespace hotspare::monitor {
 
@@ -73,6 +79,7 @@ private:
     asio::awaitable<http::Response> uptime(const http::Request& request);
     asio::awaitable<http::Response> incidents(const http::Request& request);
     asio::awaitable<http::Response> targets(const http::Request& request);
+    asio::awaitable<http::Response> health_status(const http::Request& request);
     asio::awaitable<http::Response> history(const http::Request& request);
     asio::awaitable<http::Response> events(const http::Request& request);
     asio::awaitable<http::Response> metrics(const http::Request& request);
@@ -91,10 +98,13 @@ private:
     std::optional<http::Response> find_window(const http::Request& request, Window& window) const;
     std::string window_text(const Window& window) const;
     std::string name_of(TargetId id) const;
+    resilience::Health overall() const;
+    void add_target_metrics(metrics::Exposition& out) const;
 
     const MonitorSettings& settings_;
     Recorder& recorder_;
     const Pools& pools_;
+    TimePoint started_ = Clock::now();
     http::GuardSettings guard_;
     Authenticator authenticator_;
     Documents documents_;

@@ -47,7 +47,10 @@ TargetSettings http_target(const std::string& name, std::uint16_t port)
 class Watch {
 public:
     explicit Watch(std::vector<TargetSettings> targets, ScheduleSettings settings = {.tolerance = seconds(10)})
-        : checker(io, std::move(targets), settings, [this](const Finding& finding) { findings.push_back(finding); })
+        : checker(io, std::move(targets), settings, [this](const Finding& finding) {
+              findings.push_back(finding);
+              return in_doubt;
+          })
     {
         checker.start();
     }
@@ -94,6 +97,7 @@ public:
 
     asio::io_context io{1};
     std::vector<Finding> findings;
+    bool in_doubt = false; ///< what the checker is told of each target
     Checker checker;
 };
 
@@ -115,6 +119,56 @@ TEST(Checker, FindsATargetUpAndThenDown)
     origin.start();
     w.first("shop", State::up);
     EXPECT_FALSE(w.found("shop", State::unknown));
+}
+
+TEST(Checker, ChecksAgainSoonWhileTheStateIsInDoubt)
+{
+    Origin origin;
+    auto t = http_target("shop", origin.port());
+    t.interval = std::chrono::hours(1);
+    t.doubt_interval = milliseconds(20);
+    Watch w({t});
+    w.in_doubt = true;
+    ASSERT_TRUE(w.run_until([&] { return w.findings.size() >= 5; })) << "from the start on";
+    w.in_doubt = false;
+    ASSERT_TRUE(w.run_until([&] { return w.findings.size() >= 6; }));
+    w.io.run_for(milliseconds(200));
+    EXPECT_EQ(w.findings.size(), 6U) << "the next one is due in an hour";
+}
+
+TEST(Checker, BelievesWhatAServiceSaysOfItselfIfItIsTo)
+{
+    Origin origin;
+    std::string body = R"({"status":"down","error":"no disk"})";
+    origin.script([&](const test::Message&) { return Reply::json(body); });
+    auto t = http_target("shop", origin.port());
+    t.health_word = true;
+    Watch w({t, http_target("other", origin.port())});
+    const auto down = w.first("shop", State::down);
+    EXPECT_EQ(down.cause, "says that it is down: no disk");
+    EXPECT_FALSE(down.unhealthy);
+    EXPECT_TRUE(down.latency);
+    w.first("other", State::up);
+    EXPECT_FALSE(w.found("other", State::down));
+    EXPECT_GE(w.checker.outcomes(0)[static_cast<std::size_t>(resilience::ProbeOutcome::failing)], 1U);
+    EXPECT_EQ(w.checker.outcomes(1)[static_cast<std::size_t>(resilience::ProbeOutcome::failing)], 0U);
+}
+
+TEST(Checker, TellsAWrongAnswerFromNone)
+{
+    Origin origin;
+    origin.script([](const test::Message&) { return Reply::json(R"({"paused":true})", 500); });
+    auto t = http_target("shop", origin.port());
+    t.health_word = true;
+    Watch w({t});
+    const auto wrong = w.first("shop", State::down);
+    EXPECT_TRUE(wrong.unhealthy);
+    EXPECT_EQ(wrong.paused, true);
+    w.forget();
+    origin.stop();
+    const auto silent = w.first("shop", State::down);
+    EXPECT_FALSE(silent.unhealthy);
+    EXPECT_FALSE(silent.paused);
 }
 
 TEST(Checker, FindsALostProbeDownOnce)

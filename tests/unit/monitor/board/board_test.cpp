@@ -280,5 +280,46 @@ TEST(Board, MakesEachRollupOnce)
               bench.now - (start - 24h - 10min));
 }
 
+TEST(Board, TellsATargetThatAnswersWronglyFromOneThatDoesNotAnswer)
+{
+    using resilience::Health;
+    Bench b;
+    const auto see = [&](State state, bool unhealthy = false, const std::string& cause = "wrong") {
+        b.board.observe(
+            0, {.at = b.now, .state = state, .cause = state == State::up ? "" : cause, .unhealthy = unhealthy}, b.now);
+        b.now += 10s;
+    };
+    EXPECT_EQ(b.board.health(0), Health::unknown);
+    EXPECT_TRUE(b.board.in_doubt(0));
+    see(State::up);
+    EXPECT_EQ(b.board.health(0), Health::healthy);
+    EXPECT_FALSE(b.board.in_doubt(0));
+    see(State::down, true);
+    EXPECT_EQ(b.board.health(0), Health::healthy) << "not confirmed";
+    EXPECT_TRUE(b.board.in_doubt(0));
+    see(State::down, true);
+    see(State::down, true);
+    EXPECT_EQ(b.board.health(0), Health::unhealthy);
+    see(State::down);
+    EXPECT_EQ(b.board.health(0), Health::down);
+    see(State::up);
+    EXPECT_EQ(b.board.health(0), Health::down);
+    see(State::degraded, false, "slow");
+    EXPECT_EQ(b.board.health(0), Health::degraded);
+    EXPECT_EQ(b.board.present(0).cause, "slow");
+    see(State::down);
+    EXPECT_EQ(b.board.present(0).health, Health::degraded);
+    EXPECT_EQ(b.board.present(0).cause, "slow") << "of what is confirmed";
+    see(State::unknown, false, "no descriptor");
+    EXPECT_EQ(b.board.health(0), Health::unknown);
+    EXPECT_EQ(b.board.present(0).cause, "no descriptor");
+    for (const auto& [health, times] : {std::pair(Health::healthy, 1U),
+                                        {Health::unhealthy, 1U},
+                                        {Health::down, 1U},
+                                        {Health::degraded, 1U},
+                                        {Health::unknown, 1U}})
+        EXPECT_EQ(b.board.transitions(0, health), times) << to_string(health);
+}
+
 } // namespace
 } // namespace hotspare::monitor

@@ -40,6 +40,7 @@ TEST(BalancerStatus, NamesTheStateOfEachBackend)
         EXPECT_EQ(status->backends[i].state, expected[i].state) << expected[i].name;
         EXPECT_EQ(status->backends[i].cause, expected[i].cause);
         EXPECT_EQ(status->backends[i].latency, expected[i].latency) << expected[i].name;
+        EXPECT_EQ(status->backends[i].unhealthy, expected[i].name == "c") << expected[i].name;
     }
 }
 

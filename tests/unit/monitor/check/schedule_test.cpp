@@ -67,9 +67,9 @@ public:
     std::uint64_t due() const
     {
         std::uint64_t total = 0;
-        for (const auto& [interval, offset] : entries_)
-            if (const auto time = clocks.now - start - offset; time >= 0ns)
-                total += static_cast<std::uint64_t>(time / interval) + 1;
+        for (const auto& entry : entries_)
+            if (const auto time = clocks.now - start - entry.offset; time >= 0ns)
+                total += static_cast<std::uint64_t>(time / entry.interval) + 1;
         return total;
     }
 
@@ -207,6 +207,41 @@ TEST(Schedule, NoticesThatTheMachineWasSuspendedOrTheClockWasSet)
     EXPECT_FALSE(shell.turn()) << "only adjusted";
     shell.clocks.wall_offset += 2h;
     EXPECT_EQ(shell.turn().value().length, 2h);
+}
+
+TEST(Schedule, ChecksMoreOftenWhileTheStateIsInDoubt)
+{
+    Shell shell({{10s, 3s, 1s}, {10s, 3s}});
+    shell.run_until(start + 2500ms);
+    EXPECT_EQ(shell.begun[0], (std::vector<TimePoint>{start, start + 1s, start + 2s})) << "from the start on";
+    EXPECT_TRUE(shell.begun[1].empty()) << "it has no other interval";
+    shell.schedule.doubt(0, false, shell.clocks.now);
+    shell.schedule.doubt(1, false, shell.clocks.now);
+    shell.run_until(start + 25s);
+    EXPECT_EQ(shell.begun[0].size(), 6U);
+    EXPECT_EQ(shell.begun[0].back(), start + 23s) << "on the grid that it has in common with all starts";
+    EXPECT_EQ(shell.begun[1].back(), start + 23s);
+    shell.schedule.doubt(0, true, shell.clocks.now);
+    shell.schedule.doubt(0, true, shell.clocks.now);
+    shell.run_until(start + 28500ms);
+    EXPECT_EQ(shell.begun[0].size(), 9U);
+    EXPECT_EQ(shell.begun[0].back(), start + 28s);
+    shell.schedule.doubt(0, false, shell.clocks.now);
+    shell.run_until(start + 33s);
+    EXPECT_EQ(shell.begun[0].back(), start + 33s);
+    EXPECT_EQ(shell.begun[0].size(), 10U);
+    EXPECT_EQ(shell.schedule.skipped(), 0U);
+}
+
+TEST(Schedule, RepeatsACheckThatTookLongSoonAfterItsEnd)
+{
+    Shell shell({{2s, 0s, 500ms}});
+    shell.schedule.doubt(0, false, shell.clocks.now);
+    shell.duration = [](std::size_t) { return 3200ms; };
+    shell.run_until(start + 5s); // one from 2 s to 5.2 s
+    shell.schedule.doubt(0, true, shell.clocks.now);
+    shell.run_until(start + 6s);
+    EXPECT_EQ(shell.begun[0], (std::vector<TimePoint>{start + 2s, start + 5500ms}));
 }
 
 TEST(Schedule, HoldsItsPromisesInAnySequence)

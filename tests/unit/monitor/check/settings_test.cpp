@@ -71,6 +71,7 @@ targets:
     EXPECT_EQ(s.targets[0].headers[0].value, "Bearer x");
     EXPECT_EQ(s.targets[0].expect_status[1].last, 302U);
     EXPECT_EQ(s.targets[0].confirm_up, 4U);
+    EXPECT_EQ(s.targets[0].confirm_degraded, 1U);
     EXPECT_EQ(s.targets[1].kind(), CheckKind::tcp);
     EXPECT_EQ(s.targets[1].interval, seconds(10));
     EXPECT_EQ(s.targets[1].confirm_down, 3U);
@@ -96,8 +97,8 @@ targets:
 TEST(CheckSettings, LowersADefaultTimeoutToTheInterval)
 {
     EXPECT_EQ(read("targets: [{name: a, tcp: 'h:1', interval: 1s}]").targets[0].timeout, seconds(1));
-    EXPECT_NE(refusal("targets: [{name: a, tcp: 'h:1', interval: 1s, timeout: 2s}]").find("targets[0].timeout"),
-              std::string::npos);
+    EXPECT_EQ(read("targets: [{name: a, tcp: 'h:1', interval: 1s, timeout: 2s}]").targets[0].timeout, seconds(2))
+        << "what is due meanwhile is skipped";
 }
 
 TEST(CheckSettings, RefusesWhatIsWrongWithItsPlace)
@@ -117,6 +118,12 @@ TEST(CheckSettings, RefusesWhatIsWrongWithItsPlace)
         {"targets: [{name: a, tcp: 'h:0'}]", "HOST:PORT"},
         {"targets: [{name: a, tcp: 'h:1', timout: 1s}]", "did you mean 'timeout'"},
         {"targets: [{name: a, tcp: 'h:1', method: PUT}]", "targets[0].method: has no effect on a tcp check"},
+        {"targets: [{name: a, tcp: 'h:1', health_word: true}]", "targets[0].health_word: has no effect on a tcp check"},
+        {"targets: [{name: a, tcp: 'h:1', interval: 1s, doubt_interval: 2s}]",
+         "targets[0].doubt_interval: 2s is more than interval (1s)"},
+        {"targets: [{name: a, tcp: 'h:1', doubt_interval: 1ms}]", "targets[0].doubt_interval: 1ms is too short"},
+        {"targets: [{name: a, push: 0123456789abcdef, doubt_interval: 1s}]",
+         "targets[0].doubt_interval: has no effect on a push check"},
         {"targets: [{name: a, tcp: 'h:1', grace: 1s}]", "targets[0].grace: has no effect on a tcp check"},
         {"targets: [{name: a, push: 0123456789abcdef, slow: 1s}]", "targets[0].slow: has no effect on a push check"},
         {"targets: [{name: a, url: 'http://h', method: 'GET /'}]", "a request method"},

@@ -278,5 +278,49 @@ TEST(Incident, ItsOutagesAreExactlyTheConfirmedRows)
     });
 }
 
+TEST(Incident, TakesASingleSlowAnswerForNothingIfItIsToBeConfirmed)
+{
+    Target target({.confirm_degraded = 2});
+    const auto recorded = [&](std::string_view letters) {
+        target.see(letters);
+        return target.tracker.memory().recorded;
+    };
+    EXPECT_EQ(recorded("g"), State::unknown) << "nor is it the first state";
+    EXPECT_EQ(recorded("u"), State::up) << "a good one is";
+    EXPECT_EQ(recorded("gugu"), State::up);
+    EXPECT_EQ(recorded("gg"), State::degraded);
+    EXPECT_EQ(recorded("ug"), State::degraded);
+    EXPECT_EQ(recorded("uu"), State::up);
+    EXPECT_EQ(recorded("gd"), State::up);
+    EXPECT_EQ(recorded("g"), State::degraded) << "a lost check between two slow ones speaks for neither";
+    EXPECT_EQ(recorded("g?u?u"), State::up) << "as one that could not be made";
+    EXPECT_FALSE(target.tracker.incident());
+    EXPECT_EQ(recorded("gdddgg"), State::degraded) << "of those that ended the outage the last one holds";
+    ASSERT_TRUE(target.tracker.incident());
+    EXPECT_FALSE(target.tracker.down());
+}
+
+TEST(Incident, IsInDoubtUntilTheStateIsConfirmed)
+{
+    Target target({.confirm_down = 3, .confirm_up = 2, .confirm_degraded = 2});
+    const auto in_doubt = [&](std::string_view letters) {
+        target.see(letters);
+        return target.tracker.in_doubt();
+    };
+    EXPECT_TRUE(in_doubt("")) << "from the start on";
+    EXPECT_TRUE(in_doubt("d"));
+    EXPECT_FALSE(in_doubt("dd"));
+    EXPECT_TRUE(in_doubt("u"));
+    EXPECT_FALSE(in_doubt("u"));
+    EXPECT_TRUE(in_doubt("g"));
+    EXPECT_FALSE(in_doubt("g"));
+    EXPECT_TRUE(in_doubt("u"));
+    EXPECT_FALSE(in_doubt("g"));
+    EXPECT_TRUE(in_doubt("d"));
+    EXPECT_TRUE(in_doubt("?")) << "an unknown one settles nothing";
+    EXPECT_FALSE(in_doubt("g"));
+    EXPECT_FALSE(in_doubt("?")) << "and raises no doubt";
+}
+
 } // namespace
 } // namespace hotspare::monitor

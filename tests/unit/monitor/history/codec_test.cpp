@@ -84,6 +84,8 @@ TEST(Codec, ReadsWhatItWrote)
     ASSERT_TRUE(incidents.incident->open());
     EXPECT_EQ(*decode_incident_memory(encode(incidents)), incidents);
     EXPECT_EQ(*decode_incident_memory(encode(IncidentMemory{})), IncidentMemory{});
+    const IncidentMemory in_doubt{.other_row = 2};
+    EXPECT_EQ(*decode_incident_memory(encode(in_doubt)), in_doubt);
     EXPECT_EQ(*decode_incident(encode(*incidents.incident)), *incidents.incident);
     EXPECT_EQ(*decode_maintenance_memory(encode(maintenance_memory())), maintenance_memory());
     EXPECT_EQ(*decode_maintenance_memory(encode(MaintenanceMemory{})), MaintenanceMemory{});

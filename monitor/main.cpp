@@ -1,7 +1,7 @@
 // The monitor: whether services are available, told so that it can be believed. Every part is made here and wired to
 // its neighbours here.
 //
-//   targets <-- checker --> board --+--> history (SQLite)
+//   targets <-- checker --> board --+--> history (SQLite), table of windows (PostgreSQL, if `store` says so)
 //                             |     +--> channels (mail, webhooks), by the courier
 //                             v
 //   readers <-- service <-- documents        operators --> gate --> recorder
@@ -14,6 +14,7 @@
 #include "monitor/history/history.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/service.hpp"
+#include "monitor/serve/window_table.hpp"
 #include "monitor/settings.hpp"
 
 #include <boost/asio/post.hpp>
@@ -53,9 +54,10 @@ void look_for_demo_password(const MonitorSettings& settings)
             throw UsageError(fmt::format("users: '{}' has the password of the demonstration, which is for a loopback "
                                          "address only; `monitor --hash-password` makes the hash of another",
                                          user.name));
-        log::warn("user '{}' has the password of the demonstration, which every reader knows: who reaches {}:{} can use "
-                  "it",
-                  user.name, settings.host, settings.port);
+        log::warn(
+            "user '{}' has the password of the demonstration, which every reader knows: who reaches {}:{} can use "
+            "it",
+            user.name, settings.host, settings.port);
     }
 }
 
@@ -79,9 +81,12 @@ void serve(App& app, const MonitorSettings& given)
         });
     };
     History history(settings.data, end);
+    std::optional<WindowTable> table;
+    if (!settings.store.empty()) table.emplace(app.io(), storage::postgres::resolve(settings.store, "--store"));
     std::optional<Service> service;
     Recorder recorder(
-        app.io(), settings, history, history.restore(), [&](const BoardEvent& event) { service->tell(event); }, end);
+        app.io(), settings, history, history.restore(), [&](const BoardEvent& event) { service->tell(event); }, end,
+        table ? &*table : nullptr);
     run_first(app, recorder.load());
     service.emplace(app.io(), settings, recorder);
     service->listen();

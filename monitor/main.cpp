@@ -14,8 +14,8 @@
 #include "monitor/history/history.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/service.hpp"
+#include "monitor/serve/settings.hpp"
 #include "monitor/serve/window_table.hpp"
-#include "monitor/settings.hpp"
 
 #include <boost/asio/post.hpp>
 

@@ -414,7 +414,7 @@ std::optional<std::size_t> Board::find(std::string_view name) const
     return it == by_name_.end() ? std::nullopt : std::optional(it->second);
 }
 
-TargetNow Board::now(std::size_t target) const
+TargetNow Board::present(std::size_t target) const
 {
     const Entry& entry = targets_[target];
     const IncidentMemory& memory = entry.tracker.memory();
@@ -431,7 +431,7 @@ TargetNow Board::now(std::size_t target) const
 Component Board::component(std::size_t target, Instant now) const
 {
     const Entry& entry = targets_[target];
-    TargetNow state = this->now(target);
+    TargetNow state = present(target);
     Component component{.id = entry.name,
                         .name = entry.rules.shown_name,
                         .state = state.state,

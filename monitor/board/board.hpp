@@ -159,7 +159,7 @@ public:
     std::optional<std::size_t> find(std::string_view name) const;
     TargetId id(std::size_t target) const { return targets_[target].id; }
     Instant watched_since(std::size_t target) const { return targets_[target].record.watched_since; }
-    TargetNow now(std::size_t target) const;
+    TargetNow present(std::size_t target) const;
     MonthReport report(std::size_t target, std::chrono::year_month month, Instant now) const;
     const Maintenance& maintenance() const noexcept { return maintenance_; }
     const NotificationMemory& notification() const noexcept { return notification_.memory(); }

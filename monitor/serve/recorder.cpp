@@ -581,7 +581,7 @@ asio::awaitable<Recorder::Answer<void>> Recorder::post(std::size_t target, Incid
                            .user = std::move(who.user),
                            .address = std::move(who.address),
                            .action = "incident.update",
-                           .target = board_.now(target).name,
+                           .target = board_.present(target).name,
                            .detail = std::move(detail)});
     auto copy = batch;
     const auto committed = co_await history_.commit(std::move(copy));

@@ -18,8 +18,8 @@
 #include "monitor/board/board.hpp"
 #include "monitor/check/checker.hpp"
 #include "monitor/history/history.hpp"
+#include "monitor/serve/settings.hpp"
 #include "monitor/serve/window_table.hpp"
-#include "monitor/settings.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

@@ -406,7 +406,7 @@ std::string Service::name_of(TargetId id) const
 {
     const Board& board = recorder_.board();
     for (std::size_t i = 0; i < board.size(); ++i)
-        if (board.id(i) == id) return board.now(i).name;
+        if (board.id(i) == id) return board.present(i).name;
     return fmt::format("target {}", id); // no longer watched
 }
 
@@ -433,7 +433,7 @@ asio::awaitable<Response> Service::targets(const Request&)
     for (const Watched& watched : recorder_.checker().targets()) {
         const auto place = board.find(watched.name);
         if (!place) continue; // met a moment ago
-        TargetNow now = board.now(*place);
+        TargetNow now = board.present(*place);
         TargetRecord record{.name = watched.name,
                             .kind = kind_of(watched, settings_),
                             .state = now.state,
@@ -461,7 +461,7 @@ asio::awaitable<Response> Service::history(const Request& request)
     if (!target) co_return http::problem(request, 404, "there is no such target", {{"field", "target"}});
     const auto page = co_await recorder_.history().samples(board.id(*target), filter->before, filter->most);
     if (!page) co_return http::problem(request, 503, "the history cannot be read: " + page.error().message());
-    co_return http::text_response(200, samples_json(board.now(*target).name, *page) + '\n', json_type);
+    co_return http::text_response(200, samples_json(board.present(*target).name, *page) + '\n', json_type);
 }
 
 asio::awaitable<Response> Service::events(const Request& request)
@@ -476,7 +476,7 @@ asio::awaitable<Response> Service::metrics(const Request&)
     metrics::Exposition out;
     const Board& board = recorder_.board();
     std::array<double, 4> states{};
-    for (std::size_t i = 0; i < board.size(); ++i) states[static_cast<std::size_t>(board.now(i).state)] += 1;
+    for (std::size_t i = 0; i < board.size(); ++i) states[static_cast<std::size_t>(board.present(i).state)] += 1;
     for (std::size_t i = 0; i < states.size(); ++i)
         out.gauge("hotspare_monitor_targets", "Targets, by confirmed state",
                   {{"state", to_string(static_cast<State>(i))}}, states[i]);

@@ -18,7 +18,7 @@
 #include "monitor/serve/chaos.hpp"
 #include "monitor/serve/documents.hpp"
 #include "monitor/serve/recorder.hpp"
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

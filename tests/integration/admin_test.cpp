@@ -431,7 +431,7 @@ TEST_F(AdminTest, an_announcement_that_makes_no_sense_changes_nothing)
     const std::string much(501, 'x');
     const std::vector<std::tuple<std::string, int, std::string>> refused{
         {R"({"until":"tomorrow"})", 422, "until"},
-        {R"({"until":"2200-01-01T04:00:00+02:00"})", 422, "until"},
+        {R"({"until":"2200-01-01T04:00:00"})", 422, "until"},
         {R"({"until":"2200-02-30T04:00:00Z"})", 422, "until"},
         {R"({"until":"2001-01-01T04:00:00Z"})", 422, "until"},
         {R"({"until":4102444800})", 422, "until"},

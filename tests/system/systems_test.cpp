@@ -129,6 +129,27 @@ TEST(Systems, LoadBalancer)
     EXPECT_TRUE(eventually([&] { return share().size() == 2; }));
 }
 
+TEST(Systems, LoadBalancerShowsWhatItsMonitorSays)
+{
+    RunningSystem system("load-balancer");
+    const auto port = system.port(8080);
+    EXPECT_EQ(get(port, "/maintenance").json()["active"], false);
+    EXPECT_EQ(get(port, "/status-page").message.header("X-Served-By"), "monitor");
+    const auto states = [&] {
+        std::map<std::string, std::string> result;
+        const auto document = get(system.port(8002), "/targets").json();
+        for (const auto& target : document["targets"]) result[target["name"]] = target["state"];
+        return result;
+    };
+    const std::map<std::string, std::string> all_up{
+        {"balancer", "up"}, {"balancer/instance-a", "up"}, {"balancer/instance-b", "up"}, {"balancer/monitor", "up"}};
+    EXPECT_TRUE(eventually([&] { return states() == all_up; }));
+    system.process("instance-a").signal(SIGKILL);
+    EXPECT_TRUE(eventually([&] { return states()["balancer/instance-a"] == "down"; }));
+    EXPECT_EQ(states()["balancer/instance-b"], "up");
+    EXPECT_EQ(get(port, "/uptime").json()["targets"].size(), 4U);
+}
+
 TEST(Systems, Versions)
 {
     RunningSystem system("versions");
@@ -156,6 +177,45 @@ TEST(Systems, Versions)
     EXPECT_EQ(post(system.port(8002), "/simulate/cpu/10").status(), 200);
     EXPECT_NE(get(system.port(8002), "/").json().value("load", ""), "%0");
     EXPECT_EQ(post(system.port(8002), "/simulate/reset").status(), 200);
+}
+
+TEST(Systems, VersionsHaveADashboardWhoseActionsMoveThePoolOn)
+{
+    RunningSystem system("versions");
+    const auto balancer = system.port(8010);
+    const auto monitor = system.port(8000);
+    const Header login{"Authorization", "Basic YWRtaW46c2VjdXJlMTIz"}; // admin:secure123
+    const auto active = [&] { return get(balancer, "/status").json().value("active", ""); };
+    const auto act = [&](std::string_view path) { return request(monitor, "POST", path, {login}).status(); };
+
+    for (const char* path : {"/", "/status-page", "/audit", "/uptime", "/events"})
+        EXPECT_EQ(get(monitor, path).status(), 401) << path;
+    EXPECT_EQ(get(monitor, "/health").status(), 200);
+    EXPECT_EQ(request(monitor, "GET", "/chaos/cpu", {login}).status(), 405);
+    EXPECT_EQ(request(monitor, "POST", "/crash", {login, {"Origin", "http://evil.example"}}).status(), 403);
+    EXPECT_EQ(active(), "v1");
+
+    EXPECT_EQ(act("/chaos/corruption"), 200);
+    EXPECT_TRUE(eventually([&] { return active() == "v2"; })) << get(balancer, "/status").message.body;
+    EXPECT_EQ(act("/chaos/cpu"), 200);
+    EXPECT_TRUE(eventually([&] { return active() == "v3"; })) << get(balancer, "/status").message.body;
+    EXPECT_EQ(act("/chaos/reset"), 200);
+    EXPECT_EQ(act("/crash"), 200);
+    EXPECT_EQ(system.process("v3").wait_exit(), 1);
+
+    // A browser is sent back to the page, which tells what became of it.
+    const Answer browser = request(monitor, "POST", "/chaos/reset", {login, {"Accept", "text/html"}});
+    EXPECT_EQ(browser.status(), 303);
+    EXPECT_EQ(browser.message.header("Location"), "/");
+    const std::string page = request(monitor, "GET", "/", {login}).message.body;
+    for (const char* text : {"v1", "v2", "v3", "chaos/corruption", "chaos.cpu", "failover"})
+        EXPECT_NE(page.find(text), std::string::npos) << text;
+
+    const auto entries = request(monitor, "GET", "/audit?action=chaos.corruption", {login}).json()["entries"];
+    ASSERT_EQ(entries.size(), 1U);
+    EXPECT_EQ(entries[0]["user"], "admin");
+    EXPECT_EQ(entries[0]["target"], "v1");
+    EXPECT_NE(entries[0]["detail"].get<std::string>().find("/simulate/corruption"), std::string::npos);
 }
 
 TEST(Systems, VersionsMoveOnFromAnOverloadedOne)

@@ -112,9 +112,9 @@ TEST(Board, TellsAnOutageOnceAndItsEndWithTheDuration)
     bench.checks(10);
     const Instant failed_at = bench.now;
     bench.checks(6, State::down);
-    EXPECT_EQ(bench.board.now(0).state, State::down);
-    EXPECT_EQ(bench.board.now(0).since, failed_at);
-    EXPECT_EQ(bench.board.now(1).state, State::up);
+    EXPECT_EQ(bench.board.present(0).state, State::down);
+    EXPECT_EQ(bench.board.present(0).since, failed_at);
+    EXPECT_EQ(bench.board.present(1).state, State::up);
     bench.checks(20);
     ASSERT_EQ(bench.told.size(), 2U);
     EXPECT_EQ(bench.told[0].kind, Message::Kind::outage);

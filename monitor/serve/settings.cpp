@@ -1,4 +1,4 @@
-#include "monitor/settings.hpp"
+#include "monitor/serve/settings.hpp"
 
 #include "common/http/guard.hpp"
 #include "common/storage/postgres.hpp"

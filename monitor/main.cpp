@@ -1,7 +1,7 @@
 // The monitor: whether services are available, told so that it can be believed. Every part is made here and wired to
 // its neighbours here.
 //
-//   targets <-- checker --> board --+--> history (SQLite)
+//   targets <-- checker --> board --+--> history (SQLite), table of windows (PostgreSQL, if `store` says so)
 //                             |     +--> channels (mail, webhooks), by the courier
 //                             v
 //   readers <-- service <-- documents        operators --> gate --> recorder
@@ -17,6 +17,7 @@
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/service.hpp"
 #include "monitor/serve/settings.hpp"
+#include "monitor/serve/window_table.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -82,13 +83,15 @@ void serve(App& app, const MonitorSettings& given)
         });
     };
     History history(settings.data, end);
+    std::optional<WindowTable> table;
+    if (!settings.store.empty()) table.emplace(app.io(), storage::postgres::resolve(settings.store, "--store"));
     std::optional<Service> service;
     std::optional<Pools> pools;
     const auto tell = [&](const BoardEvent& event) {
         service->tell(event);
         pools->look();
     };
-    Recorder recorder(app.io(), settings, history, history.restore(), tell, end);
+    Recorder recorder(app.io(), settings, history, history.restore(), tell, end, table ? &*table : nullptr);
     run_first(app, recorder.load());
     pools.emplace(app.io(), settings, recorder);
     service.emplace(app.io(), settings, recorder, *pools);

@@ -297,6 +297,21 @@ Accepted<Board::Prepared> Board::prepare_cancellation(std::uint64_t id, Instant 
     return Prepared{*window, after.memory(), BoardEvent::Kind::window_cancelled};
 }
 
+Accepted<Board::Prepared> Board::prepare_restoration(Window window, Instant now) const
+{
+    const auto what =
+        maintenance_.find(window.id) == nullptr ? BoardEvent::Kind::window_announced : BoardEvent::Kind::window_changed;
+    Maintenance after(settings_.maintenance, maintenance_.memory());
+    if (auto refusal = after.restore(window, now)) return *std::move(refusal);
+    return Prepared{std::move(window), after.memory(), what};
+}
+
+std::vector<RowStep> Board::follow(const WindowRows& table, Instant now)
+{
+    maintenance_.skip_numbers(table.last_window);
+    return row_steps(settings_.maintenance, maintenance_.memory(), table, now);
+}
+
 void Board::adopt(Prepared prepared, Instant now)
 {
     const Window* const before = maintenance_.find(prepared.window.id);

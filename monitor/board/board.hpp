@@ -15,6 +15,7 @@
 #include "monitor/decide/maintenance.hpp"
 #include "monitor/decide/notification.hpp"
 #include "monitor/decide/uptime.hpp"
+#include "monitor/decide/window_rows.hpp"
 #include "monitor/history/rows.hpp"
 #include "monitor/pages/own_json.hpp"
 #include "monitor/pages/view.hpp"
@@ -133,10 +134,14 @@ public:
     Accepted<Prepared> prepare_window(WindowPlan plan, Instant now) const;
     Accepted<Prepared> prepare_change(std::uint64_t id, WindowPlan plan, Instant now) const;
     Accepted<Prepared> prepare_cancellation(std::uint64_t id, Instant now) const;
+    Accepted<Prepared> prepare_restoration(Window window, Instant now) const;
     void adopt(Prepared prepared, Instant now);
     /// The memory with what is closed of a balancer from now on; then the same is adopted.
     MaintenanceMemory prepare_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed) const;
     void adopt_closed(std::string_view balancer, const std::vector<ClosedBackend>& closed);
+
+    /// What the table of windows asks for. New windows have numbers from now on that the table never had.
+    std::vector<RowStep> follow(const WindowRows& table, Instant now);
 
     /// An operator's word on the target's latest incident. Part of the next batch.
     std::optional<Refusal> post(std::size_t target, IncidentUpdate update);

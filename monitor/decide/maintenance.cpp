@@ -193,6 +193,26 @@ void Maintenance::set_closed(std::string_view balancer, const std::vector<Closed
     memory_.closed.insert(memory_.closed.end(), closed.begin(), closed.end());
 }
 
+std::optional<Refusal> Maintenance::restore(Window window, Instant now)
+{
+    if (auto wrong = refuse_plan(window.plan)) return wrong;
+    if (auto wrong = refuse_rule(window.plan, window.first)) return wrong;
+    if (auto wrong = refuse_overlap(window.plan, window.first, window.id, now)) return wrong;
+    skip_numbers(window.id);
+    const auto place = std::find_if(memory_.windows.begin(), memory_.windows.end(),
+                                    [&](const Window& other) { return other.id >= window.id; });
+    if (place != memory_.windows.end() && place->id == window.id)
+        *place = std::move(window);
+    else
+        memory_.windows.insert(place, std::move(window));
+    return std::nullopt;
+}
+
+void Maintenance::skip_numbers(std::uint64_t last) noexcept
+{
+    memory_.last_id = std::max(memory_.last_id, last);
+}
+
 // ---------------------------------------------------------------------------------------------------------------- time
 
 void Maintenance::keep_as_past(const Window& window)

@@ -87,6 +87,12 @@ public:
     Accepted<Window> change(std::uint64_t id, WindowPlan plan, Instant now);
     Accepted<Window> cancel(std::uint64_t id, Instant now);
 
+    /// Takes up a window as it was accepted before, in place of the one with its number if there is one. Refused as a
+    /// new one would be, but for the notice and the past.
+    std::optional<Refusal> restore(Window window, Instant now);
+    /// New windows have numbers above this one.
+    void skip_numbers(std::uint64_t last) noexcept;
+
     struct Transition {
         std::uint64_t window = 0;
         WindowState to = WindowState::scheduled; ///< scheduled: the next occurrence of a series

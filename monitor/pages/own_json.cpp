@@ -67,8 +67,9 @@ std::string maintenance_json(const View& view)
     }
     Json document{{"active", active != nullptr}};
     if (active != nullptr) {
-        document["message"] =
-            active->plan.emergency ? "Emergency maintenance in progress" : "Scheduled maintenance in progress";
+        // The customer's pages look for this sentence, whatever kind of maintenance it is.
+        document["message"] = "Scheduled maintenance in progress";
+        document["emergency"] = active->plan.emergency;
         document["title"] = title_of(*active);
         document["start_time"] = machine_time(active->plan.start);
         document["end_time"] = machine_time(active->plan.end);

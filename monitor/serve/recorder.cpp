@@ -25,6 +25,11 @@ constexpr Duration flush_interval = seconds(1);
 constexpr std::size_t most_waiting = 20'000;
 constexpr milliseconds expiry_interval = std::chrono::minutes(10);
 constexpr std::size_t most_restored_incidents = 500;
+/// How often it is looked what others wrote into the table of windows; while it cannot be reached, first sooner.
+constexpr Duration table_interval = seconds(5);
+constexpr Duration first_table_pause = seconds(1);
+/// Who changed a window by its row, in the audit log.
+constexpr auto table_user = "system_maintenance";
 
 enum TroubleKind : int { samples_dropped, not_committed };
 
@@ -46,6 +51,14 @@ BoardSettings board_settings(const MonitorSettings& settings)
 http::Problem not_stored(const error_code& error)
 {
     return {503, fmt::format("nothing was changed: the history cannot be written to ({}); try again", error.message())};
+}
+
+http::Problem not_in_table(const std::string& trouble)
+{
+    return {503,
+            fmt::format("nothing was changed: PostgreSQL, which stores the maintenance windows, is unavailable ({}); "
+                        "try again",
+                        trouble)};
 }
 
 std::string in_short(const Window& window)
@@ -91,21 +104,22 @@ private:
 };
 
 Recorder::Recorder(asio::io_context& context, const MonitorSettings& settings, History& history, Restored restored,
-                   std::function<void(const BoardEvent&)> events, std::function<void()> failed)
+                   std::function<void(const BoardEvent&)> events, std::function<void()> failed, WindowTable* table)
     : settings_(settings), history_(history), events_(std::move(events)), failed_(std::move(failed)),
       last_alive_(restored.last_alive), board_(board_settings(settings), std::move(restored.maintenance),
                                                std::move(restored.notification), std::random_device{}()),
       checker_(context, settings.targets, {.tolerance = settings.jump_tolerance},
                [this](const Finding& finding) { return found(finding); }),
-      woken_(context), turns_(context), tasks_(context,
-                                               [this](const std::string& task, std::exception_ptr error) {
-                                                   try {
-                                                       std::rethrow_exception(std::move(error));
-                                                   } catch (const std::exception& e) {
-                                                       log::critical("{} failed: {}", task, e.what());
-                                                   }
-                                                   if (failed_) std::exchange(failed_, {})();
-                                               }),
+      table_(table), woken_(context), turns_(context), table_woken_(context),
+      tasks_(context,
+             [this](const std::string& task, std::exception_ptr error) {
+                 try {
+                     std::rethrow_exception(std::move(error));
+                 } catch (const std::exception& e) {
+                     log::critical("{} failed: {}", task, e.what());
+                 }
+                 if (failed_) std::exchange(failed_, {})();
+             }),
       deliveries_(context), ending_(context)
 {
     for (RestoredTarget& one : restored.targets) {
@@ -121,6 +135,7 @@ asio::awaitable<void> Recorder::load()
     std::vector<std::size_t> all(checker_.targets().size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
     co_await take_up(std::move(all));
+    if (table_ != nullptr) co_await look_at_table(false);
 }
 
 void Recorder::start()
@@ -128,6 +143,7 @@ void Recorder::start()
     next_expiry_ = now();
     checker_.start();
     tasks_.spawn("recorder", run());
+    if (table_ != nullptr) tasks_.spawn("table of windows", follow_table());
 }
 
 void Recorder::stop()
@@ -136,6 +152,7 @@ void Recorder::stop()
     checker_.stop();
     courier_.stop();
     woken_.wake_all();
+    table_woken_.wake_all();
     ending_.spawn("end of the recorder", end());
 }
 
@@ -330,6 +347,146 @@ asio::awaitable<void> Recorder::deliver(Delivery delivery)
     hurry();
 }
 
+// --- The table of windows --------------------------------------------------------------------------------------------
+
+/// Writes what a command prepared. In a turn.
+asio::awaitable<std::optional<http::Problem>> Recorder::write_row(Board::Prepared prepared)
+{
+    using Written = WindowTable::Written;
+    const Window* const before = board_.maintenance().find(prepared.window.id);
+    if (before != nullptr && *before == prepared.window) co_return std::nullopt;
+    const bool is_new = before == nullptr;
+    Window window = std::move(prepared.window);
+    Written written = Written::done;
+    if (is_new)
+        written = co_await table_->insert(std::move(window));
+    else
+        written = co_await table_->update(std::move(window));
+    if (written == Written::done) co_return std::nullopt;
+    look_again_ = true;
+    table_woken_.wake_all();
+    switch (written) {
+    case Written::done: break;
+    case Written::refused: co_return not_in_table(table_->trouble());
+    case Written::changed_meanwhile:
+        if (is_new) co_return http::Problem{503, "nothing was changed: another window got its number; try again"};
+        co_return http::Problem{412, "the window was changed in PostgreSQL meanwhile; get it again"};
+    case Written::unknown: break;
+    }
+    co_return http::Problem{
+        503,
+        fmt::format(
+            "the result is unknown: PostgreSQL did not confirm the change ({}); GET /maintenance shows it after the "
+            "connection is back",
+            table_->trouble())};
+}
+
+asio::awaitable<void> Recorder::follow_table()
+{
+    Duration pause = first_table_pause;
+    while (!stopping_) {
+        look_again_ = false;
+        const bool reached = co_await look_at_table(true);
+        const bool soon = !reached || look_again_;
+        if (!stopping_) co_await table_woken_.wait(Clock::now() + (soon ? pause : table_interval));
+        pause = soon ? std::min(pause * 2, table_interval) : first_table_pause;
+    }
+}
+
+/// Carries out what the rows ask for. False if they could not be read. Before the start there is nothing yet that time
+/// has brought: the rows come first.
+asio::awaitable<bool> Recorder::look_at_table(bool running)
+{
+    const std::uint64_t writes = table_->writes();
+    const auto rows = co_await table_->read();
+    if (!rows) co_return false;
+    co_await Turn::wait(*this);
+    const Turn turn(*this);
+    if (table_->writes() != writes) { // a command was quicker than the answer
+        look_again_ = true;
+        co_return true;
+    }
+    if (running) {
+        const bool stored = co_await flush();
+        if (!stored) co_return true;
+    }
+    // Rows that are left alone would be compared with every series of windows each time.
+    if (followed_ == *rows && board_.maintenance().memory() == followed_by_) co_return true;
+    const auto steps = board_.follow(*rows, now());
+    bool going_on = true;
+    for (const RowStep& step : steps) {
+        if (going_on) going_on = co_await carry_out(step, *rows);
+    }
+    left_alone_ = std::exchange(still_alone_, {});
+    followed_.reset();
+    if (going_on && !look_again_) followed_ = *rows;
+    followed_by_ = board_.maintenance().memory();
+    co_return true;
+}
+
+/// False if the others had better wait.
+asio::awaitable<bool> Recorder::carry_out(const RowStep& step, const WindowRows& rows)
+{
+    using Kind = RowStep::Kind;
+    using Written = WindowTable::Written;
+    const WindowRow* const row = step.row == RowStep::no_row ? nullptr : &rows.rows[step.row];
+    Accepted<Board::Prepared> prepared = Refusal{};
+    std::string_view action;
+    switch (step.kind) {
+    case Kind::refuse: leave_alone(*row, step.refusal); co_return true;
+    case Kind::insert: {
+        Window window = *board_.maintenance().find(step.window);
+        const Written written = co_await table_->insert(std::move(window));
+        co_return written == Written::done;
+    }
+    case Kind::write: {
+        Window window = *board_.maintenance().find(step.window);
+        const Written written = co_await table_->update(*row, std::move(window), true);
+        co_return written == Written::done || written == Written::changed_meanwhile;
+    }
+    case Kind::create:
+        prepared = board_.prepare_window(step.plan, step.at);
+        action = "window.create";
+        break;
+    case Kind::change:
+        prepared = board_.prepare_change(step.window, step.plan, step.at);
+        action = "window.change";
+        break;
+    case Kind::cancel:
+        prepared = board_.prepare_cancellation(step.window, step.at);
+        action = "window.cancel";
+        break;
+    case Kind::restore:
+        prepared = board_.prepare_restoration(step.restored, step.at);
+        action = "window.restore";
+        break;
+    }
+    if (!prepared) {
+        if (row != nullptr) leave_alone(*row, prepared.error());
+        co_return true;
+    }
+    if (row != nullptr && step.kind != Kind::restore) {
+        const bool whole = step.kind == Kind::cancel || !says(*row, prepared->window.plan);
+        Window window = prepared->window;
+        const Written written = co_await table_->update(*row, std::move(window), whole);
+        if (written == Written::changed_meanwhile) look_again_ = true;
+        if (written != Written::done) co_return written == Written::changed_meanwhile;
+    }
+    Who who{.user = table_user, .address = {}};
+    const auto stored = co_await store(*std::move(prepared), action, std::move(who));
+    look_again_ = true; // what it is by now is written into its row
+    co_return stored.has_value();
+}
+
+/// Once for a row and a reason.
+void Recorder::leave_alone(const WindowRow& row, const Refusal& refusal)
+{
+    const auto known = left_alone_.find(row.id);
+    if (known == left_alone_.end() || known->second != refusal.message)
+        log::warn("row {} of system_maintenance is ignored: {}", row.id, refusal.message);
+    still_alone_[row.id] = refusal.message;
+}
+
 // --- Commands --------------------------------------------------------------------------------------------------------
 
 std::optional<http::Problem> Recorder::wrong_version(std::uint64_t id, std::uint32_t version) const
@@ -342,30 +499,53 @@ std::optional<http::Problem> Recorder::wrong_version(std::uint64_t id, std::uint
 
 asio::awaitable<Recorder::Answer<Window>> Recorder::command(Prepare prepare, std::string_view action, Who who)
 {
+    if (table_ != nullptr && !table_->up()) {
+        ++refused_;
+        co_return not_in_table(table_->trouble());
+    }
     // What time has brought until now is stored first: the command is about the state that follows from it.
     const bool stored = co_await flush();
     if (!stored) {
         ++refused_;
         co_return not_stored(errc::unavailable);
     }
-    const Instant at = now();
-    auto prepared = prepare(at);
+    auto prepared = prepare(now());
     if (!prepared) co_return problem_of(prepared.error());
+    if (table_ != nullptr) {
+        auto problem = co_await write_row(*prepared);
+        if (problem) {
+            ++refused_;
+            co_return *std::move(problem);
+        }
+    }
+    auto answer = co_await store(*std::move(prepared), action, std::move(who));
+    if (!answer) ++refused_;
+    co_return answer;
+}
+
+/// Stores what was prepared in the history, and only then makes it so. What is in the table and cannot be stored here
+/// is taken up from there.
+asio::awaitable<Recorder::Answer<Window>> Recorder::store(Board::Prepared prepared, std::string_view action, Who who)
+{
+    const Instant at = now();
     Batch batch;
-    batch.maintenance = prepared->after;
+    batch.maintenance = prepared.after;
     batch.audit.push_back({.at = at,
                            .user = std::move(who.user),
                            .address = std::move(who.address),
                            .action = std::string(action),
-                           .target = fmt::format("window {}", prepared->window.id),
-                           .detail = in_short(prepared->window)});
+                           .target = fmt::format("window {}", prepared.window.id),
+                           .detail = in_short(prepared.window)});
     const auto committed = co_await history_.commit(std::move(batch));
     if (!committed) {
-        ++refused_;
-        co_return not_stored(committed.error());
+        if (table_ == nullptr) co_return not_stored(committed.error());
+        look_again_ = true;
+        co_return http::Problem{503, fmt::format("it is stored in PostgreSQL, and takes effect as soon as the history "
+                                                 "can be written to ({})",
+                                                 committed.error().message())};
     }
-    Window window = prepared->window;
-    board_.adopt(*std::move(prepared), at);
+    Window window = prepared.window;
+    board_.adopt(std::move(prepared), at);
     hurry();
     co_return window;
 }

@@ -5,6 +5,9 @@
 // While the history cannot be written to, checks and notifications go on, and what is to be stored waits; commands are
 // refused. If it lasts until thousands of steps wait, the daemon ends.
 //
+// If windows are kept in a table (window_table.hpp), a command is written there first, and refused if that fails. Every
+// few seconds it is looked what others wrote there.
+//
 // Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
 
@@ -16,6 +19,7 @@
 #include "monitor/check/checker.hpp"
 #include "monitor/history/history.hpp"
 #include "monitor/serve/settings.hpp"
+#include "monitor/serve/window_table.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -45,13 +49,15 @@ public:
     template <class T> using Answer = boost::system::result<T, http::Problem>;
 
     /// `events` is called for what has happened once it is stored; `failed` when the history cannot be used any more.
+    /// `table` is null if windows are in the history alone.
     Recorder(asio::io_context& context, const MonitorSettings& settings, History& history, Restored restored,
-             std::function<void(const BoardEvent&)> events, std::function<void()> failed);
+             std::function<void(const BoardEvent&)> events, std::function<void()> failed, WindowTable* table);
 
     Recorder(const Recorder&) = delete;
     Recorder& operator=(const Recorder&) = delete;
 
-    /// Takes up the targets with their past. Before start(); throws StartupError.
+    /// Takes up the targets with their past, and the windows of the table if it can be reached. Before start(); throws
+    /// StartupError.
     asio::awaitable<void> load();
     void start();
     /// Begins the end: checks end, what waits is stored. After that nothing is left to do in the io_context.
@@ -79,6 +85,11 @@ public:
     const Checker& checker() const noexcept { return checker_; }
     const History& history() const noexcept { return history_; }
     History& history() noexcept { return history_; }
+    /// Whether the table of windows can be used; nothing if there is none.
+    std::optional<bool> table_up() const noexcept
+    {
+        return table_ == nullptr ? std::nullopt : std::optional(table_->up());
+    }
     std::uint64_t commands_refused() const noexcept { return refused_; }
     std::uint64_t failed_commits() const noexcept { return failed_commits_; }
 
@@ -95,6 +106,12 @@ private:
     asio::awaitable<void> deliver(Delivery delivery);
     asio::awaitable<void> end();
     asio::awaitable<Answer<Window>> command(Prepare prepare, std::string_view action, Who who);
+    asio::awaitable<Answer<Window>> store(Board::Prepared prepared, std::string_view action, Who who);
+    asio::awaitable<std::optional<http::Problem>> write_row(Board::Prepared prepared);
+    asio::awaitable<void> follow_table();
+    asio::awaitable<bool> look_at_table(bool running);
+    asio::awaitable<bool> carry_out(const RowStep& step, const WindowRows& rows);
+    void leave_alone(const WindowRow& row, const Refusal& refusal);
     std::optional<http::Problem> wrong_version(std::uint64_t id, std::uint32_t version) const;
     bool is_self(const TargetSettings& target) const;
     TargetRules rules_of(const Watched& watched) const;
@@ -109,11 +126,18 @@ private:
     Board board_;
     Checker checker_;
     notify::Courier courier_;
+    WindowTable* table_; ///< null: none
 
     std::vector<std::optional<std::size_t>> places_; ///< of the checker's targets on the board
     std::vector<std::size_t> met_;                   ///< targets of the checker that the board does not know yet
     WaitList woken_;                                 ///< the loop
     WaitList turns_;                                 ///< who waits to change something
+    WaitList table_woken_;                           ///< the one that looks at the table
+    bool look_again_ = false;                        ///< at the table, soon
+    std::optional<WindowRows> followed_;             ///< rows that ask for nothing (more) while the windows are
+    MaintenanceMemory followed_by_;                  ///< these
+    std::map<std::string, std::string> left_alone_;  ///< rows of the table -> why
+    std::map<std::string, std::string> still_alone_; ///< the same, of the present look
     bool busy_ = false;
     bool hurry_ = false;
     bool stopping_ = false;

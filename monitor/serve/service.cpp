@@ -544,6 +544,9 @@ asio::awaitable<Response> Service::metrics(const Request&)
                 static_cast<double>(recorder_.history().dropped_samples()));
     out.counter("hotspare_monitor_commits_failed_total", "Commits to the history that failed", {},
                 static_cast<double>(recorder_.failed_commits()));
+    if (const auto up = recorder_.table_up())
+        out.gauge("hotspare_monitor_store_up", "Whether the table of maintenance windows can be used", {},
+                  *up ? 1. : 0.);
     const auto& notification = board.notification();
     out.gauge("hotspare_monitor_notifications_waiting", "Notifications that are not delivered yet", {},
               static_cast<double>(notification.queue.size()));

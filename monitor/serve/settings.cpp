@@ -1,6 +1,7 @@
 #include "monitor/serve/settings.hpp"
 
 #include "common/http/guard.hpp"
+#include "common/storage/postgres.hpp"
 
 #include <fmt/format.h>
 
@@ -77,6 +78,11 @@ void fields(config::Fields& field, MonitorSettings& s)
     field("url", s.url, "URL at which readers find the public pages; empty = http://HOST:PORT",
           {is_url_or_empty, "http://... or https://... without a slash at the end"});
     field("data", s.data, "file of the history (SQLite); created when it does not exist");
+    field("store", s.store,
+          "PostgreSQL database with the maintenance windows in its table system_maintenance: "
+          "postgres://USER@HOST:PORT/DATABASE; empty = windows are in the history's file",
+          {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
+           "postgres://USER@HOST:PORT/DATABASE, or nothing"});
     field("targets", s.targets, "what is checked", {is_target_list, a_target_list});
     field("objective", s.objective, "share of time that a target should be available, in percent", {0.0001, 100.});
     field("jump_tolerance", s.jump_tolerance,

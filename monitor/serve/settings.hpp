@@ -22,6 +22,7 @@ struct MonitorSettings {
     std::string title = "Service status";
     std::string url{}; ///< where the public pages are; empty: host and port
     std::string data = "monitor.sqlite";
+    std::string store{}; ///< URL of a database for maintenance windows; empty: they are in `data`
     std::vector<TargetSettings> targets{};
     double objective = 99.9; ///< in percent
     Duration jump_tolerance = milliseconds(500);

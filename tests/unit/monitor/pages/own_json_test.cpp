@@ -53,7 +53,8 @@ TEST(MaintenanceJson, OfSeveralWindowsTellsTheOneThatEndsLast)
     view.windows.back().window.plan.emergency = true;
     const Json json = read(maintenance_json(view));
     EXPECT_EQ(json["id"], 9);
-    EXPECT_EQ(json["message"], "Emergency maintenance in progress");
+    EXPECT_EQ(json["message"], "Scheduled maintenance in progress") << "which the customer's pages look for";
+    EXPECT_EQ(json["emergency"], true);
 }
 
 TEST(MaintenanceJson, HostileTextsAreReadBackAsTheyWere)

@@ -37,6 +37,12 @@ std::string in_words_of(const PoolOrder& order)
     return fmt::format("{} {} '{}'", order.close ? "close" : "open", order.of_pool ? "pool" : "backend", order.name);
 }
 
+/// At most an hour, which a Duration holds, unlike the time until `forever`.
+Duration until(Instant at, Instant now)
+{
+    return std::clamp<milliseconds>(at - now, milliseconds(0), std::chrono::hours(1));
+}
+
 } // namespace
 
 Pools::Pools(asio::io_context& context, const MonitorSettings& settings, Recorder& recorder)
@@ -118,8 +124,9 @@ asio::awaitable<void> Pools::watch(Balancer& balancer)
         if (stopping_) break;
         const Instant now = Recorder::now();
         const Instant change = closing_changes_at(name, recorder_.board().maintenance().windows(), now);
-        const bool soon = change != forever && change - now < retry_interval;
-        co_await woken_.wait(Clock::now() + (soon ? Duration(change - now) : retry_interval));
+        // Outside of the co_await: GCC 12 evaluates both sides of a conditional inside.
+        const TimePoint wake_at = Clock::now() + std::min<Duration>(retry_interval, until(change, now));
+        co_await woken_.wait(wake_at);
     }
 }
 

@@ -388,7 +388,8 @@ asio::awaitable<void> Recorder::follow_table()
         look_again_ = false;
         const bool reached = co_await look_at_table(true);
         const bool soon = !reached || look_again_;
-        if (!stopping_) co_await table_woken_.wait(Clock::now() + (soon ? pause : table_interval));
+        const TimePoint next_look = Clock::now() + (soon ? pause : table_interval);
+        if (!stopping_) co_await table_woken_.wait(next_look);
         pause = soon ? std::min(pause * 2, table_interval) : first_table_pause;
     }
 }

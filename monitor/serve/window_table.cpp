@@ -280,8 +280,8 @@ asio::awaitable<WindowTable::Written> WindowTable::update(const WindowRow& row, 
     auto parameters = whole ? whole_of(window) : mark_of(window);
     parameters.push_back(row.id);
     parameters.push_back(row.stamp);
-    co_return co_await write(whole ? std::string_view(update_sql) : std::string_view(mark_sql), std::move(parameters),
-                             window.id);
+    const std::string_view sql = whole ? std::string_view(update_sql) : std::string_view(mark_sql);
+    co_return co_await write(sql, std::move(parameters), window.id);
 }
 
 } // namespace hotspare::monitor

@@ -283,6 +283,15 @@ TEXT
   curl localhost:$((p + 8080))/                       # either instance answers
   curl -X POST localhost:$((p + 8000))/fail           # one fails and is left out
   curl localhost:$((p + 8080))/status
+  curl localhost:$((p + 8080))/maintenance            # what is announced
+  http://localhost:$((p + 8080))/status-page          # in a browser
+TEXT
+        ;;
+    availability) cat <<TEXT
+  curl localhost:$((p + 8000))/health
+  curl localhost:$((p + 8000))/uptime                 # of this month
+  curl localhost:$((p + 8000))/maintenance            # what is announced
+  http://localhost:$((p + 8000))/status-page          # in a browser
 TEXT
         ;;
     orders | orders-scaled) cat <<TEXT
@@ -298,6 +307,7 @@ TEXT
   curl localhost:$((p + 8010))/                       # v1 answers
   curl -X POST localhost:$((p + 8001))/fail           # v1 fails, v2 takes over
   curl localhost:$((p + 8010))/status
+  http://localhost:$((p + 8000))/                     # dashboard: admin, secure123
 TEXT
         ;;
     esac

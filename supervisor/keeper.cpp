@@ -37,6 +37,8 @@ resilience::RestartSettings restart_settings(const Settings& settings, const pro
 {
     auto out = settings.restart;
     out.always = daemon.restart == process::RestartWhen::always;
+    out.first_pause = std::max(out.first_pause, daemon.restart_after);
+    out.longest_pause = std::max(out.longest_pause, out.first_pause);
     return out;
 }
 

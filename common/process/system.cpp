@@ -172,6 +172,9 @@ void fields(config::Fields& field, Daemon& d)
     field("stop_within", d.stop_within, "from that signal to its end; then it is killed",
           {milliseconds(1), seconds(3600)});
     field("restart", d.restart, "on_failure: not after exit code 0; always: also then; neither after 2, bad usage");
+    field("restart_after", d.restart_after,
+          "pause before the first restart, if longer than the supervisor's `restart.first_pause`",
+          {Duration::zero(), seconds(3600)});
 }
 
 void fields(config::Fields& field, System& s)

@@ -41,6 +41,7 @@ struct Daemon {
     StopSignal stop_signal = StopSignal::term;
     Duration stop_within = seconds(15); ///< then SIGKILL
     RestartWhen restart = RestartWhen::on_failure;
+    Duration restart_after{}; ///< pause before the first restart, if it is longer than the supervisor's own
 };
 
 struct System {

@@ -149,6 +149,17 @@ TEST_F(SupervisorTest, GivesUpWhatFailsAgainAndAgainAndSaysSo)
     again.signal(SIGTERM);
 }
 
+TEST_F(SupervisorTest, ADaemonMayStayAwayForLongerBeforeItIsRestarted)
+{
+    program("a", forever("a"));
+    program("b", forever("b"));
+    start("daemons:\n  - {name: a, program: a, restart_after: 1h}\n  - {name: b, program: b}\n");
+    ASSERT_EQ(ask("POST", "/start").status, "200");
+    for (const char* name : {"a", "b"}) ::kill(daemon(name)["pid"].get<pid_t>(), SIGKILL);
+    EXPECT_TRUE(eventually([&] { return daemon("b")["restarts"] == 1 && state("b") == "running"; }));
+    EXPECT_EQ(state("a"), "restarting");
+}
+
 TEST_F(SupervisorTest, ADaemonThatIgnoresItsStopSignalIsKilled)
 {
     program("a", "trap '' TERM; echo deaf; while :; do sleep 0.02; done");

@@ -1,7 +1,7 @@
 // The dashboard of a service in several versions, GET /: which version is active, in what state each is and since when,
 // the latest failover with its cause and its duration, the latest checks and their latency, buttons that break the
 // active version, and the latest lines of the audit log. One HTML document that needs no script, no font and no
-// picture, and is well-formed XML, too. Every button has the curl line that does the same.
+// picture, and is also well-formed XML. Beside each button stands the equivalent curl command.
 //
 // The daemon fills the view, checks credentials, and answers the buttons' POSTs. A page that reloads by itself is a
 // hindrance to some readers, so that it can be told not to (WCAG 2.2.2): `?refresh=off`.

@@ -1,6 +1,7 @@
 #include "monitor/pages/own_json.hpp"
 
 #include "common/json_document.hpp"
+#include "monitor/pages/json_parts.hpp"
 #include "monitor/pages/wording.hpp"
 
 #include <nlohmann/json.hpp>
@@ -14,12 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json share_json(milliseconds part, milliseconds whole)
-{
-    const auto ppm = share_ppm(part, whole);
-    return ppm ? Json(*ppm / 1e6) : Json();
-}
-
 Json rate_json(const std::optional<double>& rate)
 {
     if (!rate || !std::isfinite(*rate)) return nullptr;
@@ -28,23 +23,9 @@ Json rate_json(const std::optional<double>& rate)
 
 Json window_json(const PublicWindow& shown)
 {
-    const Window& window = shown.window;
-    const WindowPlan& plan = window.plan;
-    Json next = Json::array();
-    for (const Span& span : shown.next)
-        next.push_back({{"start_time", machine_time(span.begin)}, {"end_time", machine_time(span.end)}});
-    return {{"id", window.id},
-            {"title", title_of(window)},
-            {"message", plan.message},
-            {"start_time", machine_time(plan.start)},
-            {"end_time", machine_time(plan.end)},
-            {"components", plan.components},
-            {"impact", to_string(plan.impact)},
-            {"emergency", plan.emergency},
-            {"close_pools", plan.close_pools},
-            {"rrule", plan.rrule.empty() ? Json() : Json(plan.rrule)},
-            {"time_zone", plan.time_zone.empty() ? Json() : Json(plan.time_zone)},
-            {"next", std::move(next)}};
+    Json document = window_document(shown.window, shown.next);
+    document["title"] = title_of(shown.window);
+    return document;
 }
 
 Json milliseconds_json(milliseconds up, milliseconds degraded, milliseconds down, milliseconds unknown)

@@ -1,6 +1,7 @@
 #include "monitor/pages/records_json.hpp"
 
 #include "common/json_document.hpp"
+#include "monitor/pages/json_parts.hpp"
 #include "monitor/pages/wording.hpp"
 
 #include <nlohmann/json.hpp>
@@ -26,41 +27,6 @@ Json end_json(Instant at)
 Json latency_json(const std::optional<microseconds>& latency)
 {
     return latency ? Json(to_ms(*latency)) : Json();
-}
-
-Json text_or_null(const std::string& text)
-{
-    return text.empty() ? Json() : Json(text);
-}
-
-Json share_json(milliseconds part, milliseconds whole)
-{
-    const auto ppm = share_ppm(part, whole);
-    return ppm ? Json(*ppm / 1e6) : Json();
-}
-
-Json window_document(const Window& window, std::span<const Span> upcoming)
-{
-    const WindowPlan& plan = window.plan;
-    Json next = Json::array();
-    for (const Span& span : upcoming)
-        next.push_back({{"start_time", machine_time(span.begin)}, {"end_time", machine_time(span.end)}});
-    return {{"id", window.id},
-            {"state", to_string(window.state)},
-            {"version", window.version},
-            {"title", plan.title},
-            {"message", plan.message},
-            {"start_time", machine_time(plan.start)},
-            {"end_time", machine_time(plan.end)},
-            {"components", plan.components},
-            {"impact", to_string(plan.impact)},
-            {"emergency", plan.emergency},
-            {"close_pools", plan.close_pools},
-            {"rrule", text_or_null(plan.rrule)},
-            {"time_zone", text_or_null(plan.time_zone)},
-            {"created_at", machine_time(window.created_at)},
-            {"announced_at", machine_time(window.announced_at)},
-            {"next", std::move(next)}};
 }
 
 /// What every list of incidents tells of one.

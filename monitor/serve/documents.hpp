@@ -46,7 +46,7 @@ public:
 
     /// Something was decided: it is shown in a moment.
     void changed() noexcept { decided_ = true; }
-    /// A command was carried out: whoever asks from now on is shown it.
+    /// A command was carried out: requests from now on are answered with its effect.
     void renew() noexcept
     {
         good_until_ = made_at_ = {};

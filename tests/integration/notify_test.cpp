@@ -169,7 +169,7 @@ TEST(Notify, DeliversAMailOverTlsToAServerWhoseCertificateItTrusts)
 
     server.ca_file.clear();
     outcome = desk.send(server, mail());
-    EXPECT_FALSE(outcome.delivered) << "nobody vouches for the certificate";
+    EXPECT_FALSE(outcome.delivered) << "the certificate is not trusted";
     EXPECT_NE(outcome.why.find("ertificate"), std::string::npos) << outcome.why;
 }
 

@@ -1,5 +1,6 @@
 // Maintenance windows that close a balancer's pools, in the system load-balancer as it is shipped: what clients are
-// told meanwhile, that the pools come back whoever dies, and that what an operator closed stays closed.
+// told meanwhile, that the pools are opened again after a crash of the monitor or the balancer, and that what an
+// operator closed stays closed.
 #include "tests/support/eventually.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"

@@ -1,5 +1,5 @@
-// The monitor with its maintenance windows in PostgreSQL: rows and windows follow each other, whoever writes, whatever
-// dies.
+// The monitor with its maintenance windows in PostgreSQL: rows and windows agree, whichever client writes them and
+// whichever process crashes.
 #include "tests/support/eventually.hpp"
 #include "tests/support/own_files.hpp"
 #include "tests/support/postgres_server.hpp"

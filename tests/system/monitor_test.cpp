@@ -320,7 +320,7 @@ TEST(Monitor, FindsAnAuditLogThatWasChanged)
     char* error = nullptr;
     sqlite3_exec(database, "SELECT name FROM sqlite_master WHERE type = 'trigger'", nullptr, nullptr, &error);
     const auto tamper = [&](const char* sql) { return sqlite3_exec(database, sql, nullptr, nullptr, nullptr); };
-    EXPECT_NE(tamper("UPDATE audit SET user = 'nobody' WHERE number = 2"), SQLITE_OK) << "the table refuses";
+    EXPECT_NE(tamper("UPDATE audit SET user = 'nobody' WHERE number = 2"), SQLITE_OK) << "a trigger rejects the UPDATE";
     ASSERT_EQ(tamper("PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE type = 'trigger'; "
                      "PRAGMA writable_schema = RESET"),
               SQLITE_OK);

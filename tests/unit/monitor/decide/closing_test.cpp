@@ -266,7 +266,7 @@ TEST(Closing, OfABalancerThatWasRestartedNothingIsOursAnyMore)
 {
     PoolStatus shown = status();
     shown.run = "second";
-    put_out(shown, 0, disks); // whoever said so
+    put_out(shown, 0, disks); // by any client
     const PoolStep step = step_towards(web, std::nullopt, std::vector{closed("a"), closed("b")}, shown);
     EXPECT_TRUE(step.settled());
     EXPECT_TRUE(step.remembered.empty());

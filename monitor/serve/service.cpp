@@ -5,16 +5,12 @@
 #include "common/json_document.hpp"
 #include "common/log.hpp"
 #include "common/metrics.hpp"
-#include "common/notify/mail.hpp"
-#include "common/sha256.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 #include "monitor/notify/wording.hpp"
 #include "monitor/pages/badge_svg.hpp"
 #include "monitor/pages/banner_script.hpp"
 #include "monitor/pages/calendar_ics.hpp"
-#include "monitor/pages/dashboard.hpp"
-#include "monitor/pages/dashboard_style.hpp"
 #include "monitor/pages/feed_atom.hpp"
 #include "monitor/pages/health_status.hpp"
 #include "monitor/pages/own_json.hpp"
@@ -25,13 +21,13 @@
 #include "monitor/pages/wording.hpp"
 #include "monitor/requests/filters.hpp"
 #include "monitor/requests/incident_update.hpp"
-#include "monitor/requests/window_plan.hpp"
+#include "monitor/serve/answers.hpp"
+#include "monitor/serve/metrics.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace hotspare::monitor {
@@ -42,68 +38,13 @@ using http::Request;
 using http::Response;
 using http::verb;
 
-constexpr std::string_view json_type = "application/json";
-constexpr std::string_view html_type = "text/html; charset=utf-8";
-constexpr std::size_t shown_occurrences = 10;
 constexpr std::size_t longest_push_message = 200;
-constexpr std::size_t checks_on_the_dashboard = 120;
-/// They have 1 kB each, and while they are written down no check is made: 50 ms for a thousand.
-constexpr std::size_t most_targets_in_metrics = 1000;
-constexpr std::size_t audit_lines_on_the_dashboard = 20;
-
-/// The hash by which a Content-Security-Policy admits exactly this style sheet.
-std::string policy_for(std::string_view style)
-{
-    const Sha256 digest = sha256(style);
-    const std::string_view bytes(reinterpret_cast<const char*>(digest.data()), digest.size());
-    return fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'self'; "
-                       "frame-ancestors 'none'",
-                       notify::base64(bytes));
-}
 
 http::ServerOptions options_of(const MonitorSettings&)
 {
     http::ServerOptions options;
     options.limits.body = 64 * 1024; // a window's message has 16 KiB
     return options;
-}
-
-Response refused(const Request& request, const Refusal& refusal)
-{
-    return http::problem(problem_of(refusal), request.id);
-}
-
-std::string etag_of(const Window& window)
-{
-    return fmt::format("\"{}-{}\"", window.version, to_string(window.state));
-}
-
-std::optional<std::string_view> header_or_nothing(const Request& request, field name)
-{
-    const auto it = request.find(name);
-    if (it == request.end()) return std::nullopt;
-    return std::string_view(it->value().data(), it->value().size());
-}
-
-std::optional<std::uint64_t> number_in(const std::string& text)
-{
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-/// The body as JSON, or the answer that says why it is none.
-std::optional<Response> read_json(const Request& request, http::Json& document)
-{
-    const auto type = request.header("Content-Type");
-    const bool patch = request.method() == verb::patch;
-    if (!type.starts_with("application/json") && !(patch && type.starts_with("application/merge-patch+json")))
-        return http::problem(request, 415, "the body must be JSON: Content-Type: application/json");
-    auto parsed = http::parse_json(request.body());
-    if (!parsed) return http::problem(parsed.error(), request.id);
-    document = *std::move(parsed);
-    return std::nullopt;
 }
 
 std::string kind_of(const Watched& watched, const MonitorSettings& settings)
@@ -176,15 +117,15 @@ Service::Service(asio::io_context& context, const MonitorSettings& settings, Rec
                                                 co_await to.audit(std::move(line));
                                             }(recorder_, std::move(entry)));
                           }}),
-      documents_(context, [this] { return recorder_.board().view(Recorder::now()); }),
-      status_policy_(policy_for(status_style())), dashboard_policy_(policy_for(dashboard_style())), audits_(context),
+      documents_(context, [this] { return recorder_.board().view(Recorder::now()); }), windows_(recorder, documents_),
+      status_policy_(policy_for(status_style())), audits_(context),
       server_(
           context, [this](Request& request) { return routes_.dispatch(request); }, options_of(settings)),
       ending_(context)
 {
     const auto balancer = std::find_if(settings.targets.begin(), settings.targets.end(),
                                        [&](const TargetSettings& one) { return one.name == settings.dashboard; });
-    if (balancer != settings.targets.end()) chaos_.emplace(context, *balancer);
+    if (balancer != settings.targets.end()) dashboard_.emplace(context, settings, *balancer, recorder);
     make_routes();
 }
 
@@ -221,17 +162,23 @@ void Service::tell(const BoardEvent& event)
 
 // --- Routes ----------------------------------------------------------------------------------------------------------
 
-void Service::add_public(verb method, std::string pattern, Respond respond)
+template <class Owner> void Service::add_public(verb method, std::string pattern, Owner& owner, Answer<Owner> answer)
 {
-    routes_.add(method, std::move(pattern), http::Handler([this, respond](const Request& request) {
-                    return settings_.public_pages ? (this->*respond)(request) : enter_to_read(request, respond);
+    Respond respond = [&owner, answer](const Request& request) { return (owner.*answer)(request); };
+    routes_.add(method, std::move(pattern), http::Handler([this, respond = std::move(respond)](const Request& request) {
+                    return settings_.public_pages ? respond(request) : enter_to_read(request, respond);
                 }));
 }
 
-void Service::add_private(verb method, std::string pattern, RespondToUser respond)
+template <class Owner>
+void Service::add_private(verb method, std::string pattern, Owner& owner, AnswerToUser<Owner> answer)
 {
-    routes_.add(method, std::move(pattern),
-                http::Handler([this, respond](const Request& request) { return enter_and(request, respond); }));
+    RespondToUser respond = [&owner, answer](const Request& request, Recorder::Who who) {
+        return (owner.*answer)(request, std::move(who));
+    };
+    routes_.add(method, std::move(pattern), http::Handler([this, respond = std::move(respond)](const Request& request) {
+                    return enter_and(request, respond);
+                }));
 }
 
 void Service::add_document(verb method, std::string pattern, std::string content_type, Documents::Renderer render)
@@ -262,34 +209,34 @@ void Service::make_routes()
     add_document(verb::get, "/api/v2/status.json", std::string(json_type), status_json);
     add_document(verb::get, "/api/v2/incidents.json", std::string(json_type), incidents_json);
     add_document(verb::get, "/api/v2/scheduled-maintenances.json", std::string(json_type), scheduled_maintenances_json);
-    add_public(verb::get, "/badge/{target...}", &Service::badge);
+    add_public(verb::get, "/badge/{target...}", *this, &Service::badge);
 
-    add_public(verb::get, "/maintenance/{id}", &Service::window);
-    add_public(verb::get, "/uptime", &Service::uptime);
-    add_public(verb::get, "/incidents", &Service::incidents);
-    add_public(verb::get, "/targets", &Service::targets);
-    add_public(verb::get, "/health_status", &Service::health_status);
-    add_public(verb::get, "/history", &Service::history);
-    add_public(verb::get, "/events", &Service::events);
+    add_public(verb::get, "/maintenance/{id}", windows_, &WindowRoutes::get);
+    add_public(verb::get, "/uptime", *this, &Service::uptime);
+    add_public(verb::get, "/incidents", *this, &Service::incidents);
+    add_public(verb::get, "/targets", *this, &Service::targets);
+    add_public(verb::get, "/health_status", *this, &Service::health_status);
+    add_public(verb::get, "/history", *this, &Service::history);
+    add_public(verb::get, "/events", *this, &Service::events);
 
-    add_private(verb::post, "/maintenance", &Service::announce);
-    add_private(verb::patch, "/maintenance/{id}", &Service::change);
-    add_private(verb::delete_, "/maintenance/{id}", &Service::cancel);
-    add_private(verb::post, "/incidents", &Service::post_update);
-    add_private(verb::get, "/audit", &Service::audit);
-    add_private(verb::get, "/audit/verification", &Service::verify_audit);
-    if (!chaos_) {
-        add_public(verb::get, "/", &Service::root);
+    add_private(verb::post, "/maintenance", windows_, &WindowRoutes::announce);
+    add_private(verb::patch, "/maintenance/{id}", windows_, &WindowRoutes::change);
+    add_private(verb::delete_, "/maintenance/{id}", windows_, &WindowRoutes::cancel);
+    add_private(verb::post, "/incidents", *this, &Service::post_update);
+    add_private(verb::get, "/audit", *this, &Service::audit);
+    add_private(verb::get, "/audit/verification", *this, &Service::verify_audit);
+    if (!dashboard_) {
+        add_public(verb::get, "/", *this, &Service::root);
         return;
     }
-    add_private(verb::get, "/", &Service::dashboard);
-    add_private(verb::post, "/chaos/cpu", &Service::chaos);
-    add_private(verb::post, "/chaos/corruption", &Service::chaos);
-    add_private(verb::post, "/chaos/reset", &Service::chaos);
-    add_private(verb::post, "/crash", &Service::chaos);
+    add_private(verb::get, "/", *dashboard_, &DashboardRoutes::show);
+    add_private(verb::post, "/chaos/cpu", *dashboard_, &DashboardRoutes::act);
+    add_private(verb::post, "/chaos/corruption", *dashboard_, &DashboardRoutes::act);
+    add_private(verb::post, "/chaos/reset", *dashboard_, &DashboardRoutes::act);
+    add_private(verb::post, "/crash", *dashboard_, &DashboardRoutes::act);
 }
 
-asio::awaitable<Response> Service::enter_and(const Request& request, RespondToUser respond)
+asio::awaitable<Response> Service::enter_and(const Request& request, const RespondToUser& respond)
 {
     if (settings_.users.empty())
         co_return http::problem(request, 403, "no users are configured: `users` says who may do this");
@@ -299,7 +246,7 @@ asio::awaitable<Response> Service::enter_and(const Request& request, RespondToUs
     auto entry = co_await authenticator_.enter(request, Clock::now());
     if (entry.refusal) co_return *std::move(entry.refusal);
     Recorder::Who who{std::move(entry.user), request.peer.address().to_string()};
-    co_return co_await (this->*respond)(request, std::move(who));
+    co_return co_await respond(request, std::move(who));
 }
 
 asio::awaitable<std::optional<Response>> Service::turn_away(const Request& request)
@@ -310,11 +257,11 @@ asio::awaitable<std::optional<Response>> Service::turn_away(const Request& reque
     co_return std::move(entry.refusal);
 }
 
-asio::awaitable<Response> Service::enter_to_read(const Request& request, Respond respond)
+asio::awaitable<Response> Service::enter_to_read(const Request& request, const Respond& respond)
 {
     auto refusal = co_await turn_away(request);
     if (refusal) co_return *std::move(refusal);
-    co_return co_await (this->*respond)(request);
+    co_return co_await respond(request);
 }
 
 asio::awaitable<Response> Service::enter_to_show(const Request& request, std::string key, std::string_view content_type,
@@ -393,22 +340,6 @@ resilience::Health Service::overall() const
     std::vector<resilience::Health> all(board.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = board.health(i);
     return overall_health(all);
-}
-
-std::string Service::window_text(const Window& window) const
-{
-    const auto next = recorder_.board().maintenance().upcoming(window, Recorder::now(), shown_occurrences);
-    return window_json(window, next);
-}
-
-asio::awaitable<Response> Service::window(const Request& request)
-{
-    const auto id = number_in(request.parameter("id"));
-    const Window* const window = id ? recorder_.board().maintenance().find(*id) : nullptr;
-    if (window == nullptr) co_return http::problem(request, 404, "there is no such window");
-    auto response = http::text_response(200, window_text(*window) + '\n', json_type);
-    response.set(field::etag, etag_of(*window));
-    co_return response;
 }
 
 asio::awaitable<Response> Service::uptime(const Request& request)
@@ -524,79 +455,9 @@ asio::awaitable<Response> Service::events(const Request& request)
 
 asio::awaitable<Response> Service::metrics(const Request&)
 {
-    metrics::Exposition out;
-    const Board& board = recorder_.board();
-    std::array<double, 4> states{};
-    for (std::size_t i = 0; i < board.size(); ++i) states[static_cast<std::size_t>(board.state(i))] += 1;
-    for (std::size_t i = 0; i < states.size(); ++i)
-        out.gauge("hotspare_monitor_targets", "Targets, by confirmed state",
-                  {{"state", to_string(static_cast<State>(i))}}, states[i]);
-    if (settings_.public_pages) add_target_metrics(out); // they tell the names
-    const auto& schedule = recorder_.checker().schedule();
-    out.counter("hotspare_monitor_checks_total", "Checks that were begun", {}, static_cast<double>(schedule.begun()));
-    out.counter("hotspare_monitor_checks_skipped_total", "Checks that were due and not made", {},
-                static_cast<double>(schedule.skipped()));
-    out.histogram("hotspare_monitor_lag_seconds", "By how much checks began later than due", {},
-                  recorder_.checker().lag());
-    out.gauge("hotspare_monitor_longest_lag_seconds", "The longest lag since the start", {},
-              to_s(schedule.longest_lag()));
-    out.counter("hotspare_monitor_samples_dropped_total", "Samples that the disk was too slow for", {},
-                static_cast<double>(recorder_.history().dropped_samples()));
-    out.counter("hotspare_monitor_commits_failed_total", "Commits to the history that failed", {},
-                static_cast<double>(recorder_.failed_commits()));
-    if (const auto up = recorder_.table_up())
-        out.gauge("hotspare_monitor_store_up", "Whether the table of maintenance windows can be used", {},
-                  *up ? 1. : 0.);
-    const auto& notification = board.notification();
-    out.gauge("hotspare_monitor_notifications_waiting", "Notifications that are not delivered yet", {},
-              static_cast<double>(notification.queue.size()));
-    out.gauge("hotspare_monitor_notifications_failed", "The latest notifications that were given up", {},
-              static_cast<double>(notification.failures.size()));
-    out.gauge("hotspare_monitor_pools_pending", "Balancers whose pools are yet to be closed or opened", {},
-              static_cast<double>(pools_.pending()));
     const auto sizes = co_await recorder_.history().sizes();
-    if (sizes) {
-        out.gauge("hotspare_monitor_history_bytes", "Size of the history's file", {},
-                  static_cast<double>(sizes->file_bytes));
-        out.gauge("hotspare_monitor_history_free_bytes", "Room in the history's file for rows to come", {},
-                  static_cast<double>(sizes->free_bytes));
-        for (const auto& [table, rows] : sizes->rows)
-            out.gauge("hotspare_monitor_history_rows", "Rows of the history", {{"table", table}},
-                      static_cast<double>(rows));
-    }
-    out.process(version());
-    co_return http::text_response(200, out.text(), metrics::Exposition::content_type);
-}
-
-void Service::add_target_metrics(metrics::Exposition& out) const
-{
-    using resilience::Health;
-    constexpr auto words = static_cast<std::size_t>(Health::healthy) + 1;
-    const Health present = overall();
-    for (std::size_t word = 0; word < words; ++word)
-        out.gauge("hotspare_monitor_overall", "1 for the present health of all targets together",
-                  {{"status", to_string(static_cast<Health>(word))}}, static_cast<Health>(word) == present ? 1. : 0.);
-    const Board& board = recorder_.board();
-    if (board.size() > most_targets_in_metrics) return;
-    for (const Watched& watched : recorder_.checker().targets()) {
-        const auto place = board.find(watched.name);
-        if (!place) continue;
-        const Health health = board.health(*place);
-        for (std::size_t i = 0; i < words; ++i) {
-            const auto word = static_cast<Health>(i);
-            out.gauge("hotspare_monitor_status", "1 for the present health of a target",
-                      {{"target", watched.name}, {"status", to_string(word)}}, word == health ? 1. : 0.);
-            out.counter("hotspare_monitor_transitions_total", "Changes of health since the start, by the one entered",
-                        {{"target", watched.name}, {"status", to_string(word)}},
-                        static_cast<double>(board.transitions(*place, word)));
-        }
-        if (watched.is_backend || settings_.targets[watched.settings].kind() == CheckKind::push) continue;
-        const Checker::Outcomes& outcomes = recorder_.checker().outcomes(watched.settings);
-        for (std::size_t i = 0; i < outcomes.size(); ++i)
-            out.counter("hotspare_monitor_probes_total", "Checks by outcome",
-                        {{"target", watched.name}, {"outcome", to_string(static_cast<resilience::ProbeOutcome>(i))}},
-                        static_cast<double>(outcomes[i]));
-    }
+    co_return http::text_response(200, metrics_text(settings_, recorder_, pools_, overall(), sizes),
+                                  metrics::Exposition::content_type);
 }
 
 asio::awaitable<Response> Service::push(const Request& request)
@@ -614,64 +475,7 @@ asio::awaitable<Response> Service::push(const Request& request)
     co_return http::json_response(200, http::Json{{"status", "ok"}});
 }
 
-// --- Commands --------------------------------------------------------------------------------------------------------
-
-asio::awaitable<Response> Service::announce(const Request& request, Recorder::Who who)
-{
-    http::Json document;
-    if (auto wrong = read_json(request, document)) co_return *std::move(wrong);
-    auto plan = read_window_plan(document);
-    if (!plan) co_return refused(request, plan.error());
-    const auto window = co_await recorder_.announce(*std::move(plan), std::move(who));
-    if (!window) co_return http::problem(window.error(), request.id);
-    documents_.renew();
-    auto response = http::text_response(201, window_text(*window) + '\n', json_type);
-    response.set(field::location, fmt::format("/maintenance/{}", window->id));
-    response.set(field::etag, etag_of(*window));
-    co_return response;
-}
-
-/// The window that a request is about, if what it demands of its version holds.
-std::optional<Response> Service::find_window(const Request& request, Window& window) const
-{
-    const auto id = number_in(request.parameter("id"));
-    const Window* const found = id ? recorder_.board().maintenance().find(*id) : nullptr;
-    if (found == nullptr) return http::problem(request, 404, "there is no such window");
-    const auto conditions = http::Preconditions::parse(header_or_nothing(request, field::if_match), std::nullopt);
-    if (!conditions) return http::problem(conditions.error(), request.id);
-    if (!conditions->if_match_holds(etag_of(*found)))
-        return http::problem(request, 412, "the window was changed meanwhile; get it again");
-    window = *found;
-    return std::nullopt;
-}
-
-asio::awaitable<Response> Service::change(const Request& request, Recorder::Who who)
-{
-    http::Json document;
-    if (auto wrong = read_json(request, document)) co_return *std::move(wrong);
-    Window before;
-    if (auto wrong = find_window(request, before)) co_return *std::move(wrong);
-    auto plan = change_window_plan(before.plan, document);
-    if (!plan) co_return refused(request, plan.error());
-    const auto window = co_await recorder_.change(before.id, before.version, *std::move(plan), std::move(who));
-    if (!window) co_return http::problem(window.error(), request.id);
-    documents_.renew();
-    auto response = http::text_response(200, window_text(*window) + '\n', json_type);
-    response.set(field::etag, etag_of(*window));
-    co_return response;
-}
-
-asio::awaitable<Response> Service::cancel(const Request& request, Recorder::Who who)
-{
-    Window before;
-    if (auto wrong = find_window(request, before)) co_return *std::move(wrong);
-    const auto window = co_await recorder_.cancel(before.id, before.version, std::move(who));
-    if (!window) co_return http::problem(window.error(), request.id);
-    documents_.renew();
-    auto response = http::text_response(200, window_text(*window) + '\n', json_type);
-    response.set(field::etag, etag_of(*window));
-    co_return response;
-}
+// --- Operators -------------------------------------------------------------------------------------------------------
 
 asio::awaitable<Response> Service::post_update(const Request& request, Recorder::Who who)
 {
@@ -706,100 +510,6 @@ asio::awaitable<Response> Service::verify_audit(const Request& request, Recorder
         {"whole", !finding->breach}, {"entries", finding->head.number}, {"head", finding->head.hash}};
     if (finding->breach) document["breach"] = finding->breach->what;
     co_return http::json_response(200, document);
-}
-
-// --- The dashboard ---------------------------------------------------------------------------------------------------
-
-asio::awaitable<Response> Service::dashboard(const Request& request, Recorder::Who who)
-{
-    DashboardView view{.title = settings_.title,
-                       .user = who.user,
-                       .base_url = settings_.url,
-                       .now = Recorder::now(),
-                       .refreshes = request.query("refresh") != "off"};
-    auto versions = co_await chaos_->versions();
-    if (versions)
-        view.versions = *std::move(versions);
-    else
-        view.problem = versions.error().detail;
-
-    // The active version is watched as a backend of its balancer.
-    const Board& board = recorder_.board();
-    view.latency_of = view.versions && !view.versions->active.empty()
-                          ? fmt::format("{}/{}", settings_.dashboard, view.versions->active)
-                          : settings_.dashboard;
-    if (const auto target = board.find(view.latency_of)) {
-        const auto page =
-            co_await recorder_.history().samples(board.id(*target), std::nullopt, checks_on_the_dashboard);
-        if (page)
-            for (const StoredSample& one : page->rows) {
-                if (view.checks.size() < most_dashboard_checks)
-                    view.checks.push_back({one.at, view.latency_of, one.state, one.latency, one.cause});
-                view.points.push_back({one.at, one.latency, one.state});
-            }
-        std::reverse(view.points.begin(), view.points.end());
-    }
-    AuditQuery query;
-    query.most = audit_lines_on_the_dashboard;
-    const auto lines = co_await recorder_.history().audit(std::move(query));
-    if (lines)
-        for (const ChainedEntry& line : lines->rows) view.audit.push_back(line.entry);
-    if (const auto result = results_.find(who.user); result != results_.end()) {
-        view.result = std::move(result->second);
-        results_.erase(result);
-    }
-    auto response = http::text_response(200, monitor::dashboard(view), html_type);
-    response.set(field::cache_control, "no-store");
-    response.set("X-Content-Type-Options", "nosniff");
-    response.set("Content-Security-Policy", dashboard_policy_);
-    co_return response;
-}
-
-/// A browser is sent back to the dashboard, which tells what became of it; a program gets JSON.
-asio::awaitable<Response> Service::chaos(const Request& request, Recorder::Who who)
-{
-    const std::string_view path = request.path;
-    const Chaos::Deed deed = path == "/chaos/cpu"          ? Chaos::Deed::cpu
-                             : path == "/chaos/corruption" ? Chaos::Deed::corruption
-                             : path == "/crash"            ? Chaos::Deed::crash
-                                                           : Chaos::Deed::reset;
-    const bool from_form = request.header("Accept").find("text/html") != std::string_view::npos;
-    const std::string user = who.user;
-    auto plan = co_await chaos_->plan(deed);
-    std::optional<http::Problem> wrong;
-    std::string version, url;
-    if (plan) {
-        version = plan->version;
-        url = plan->url;
-        // The line is durable before anything is broken.
-        AuditEntry entry{.at = Recorder::now(),
-                         .user = std::move(who.user),
-                         .address = std::move(who.address),
-                         .action = fmt::format("chaos.{}", to_string(deed)),
-                         .target = version,
-                         .detail = "POST " + url};
-        const auto written = co_await recorder_.audit(std::move(entry));
-        if (written) {
-            const auto done = co_await chaos_->act(*std::move(plan));
-            if (!done) wrong = done.error();
-        } else {
-            wrong = written.error();
-        }
-    } else {
-        wrong = plan.error();
-    }
-    if (from_form) {
-        results_[user] = wrong
-                             ? ActionResult{false, wrong->detail}
-                             : ActionResult{true, fmt::format("{}: {} was sent to {}", to_string(deed), url, version)};
-        Response response(303);
-        response.set(field::location, "/");
-        co_return response;
-    }
-    if (wrong) co_return http::problem(*wrong, request.id);
-    co_return http::json_response(
-        200, nlohmann::ordered_json{
-                 {"status", "ok"}, {"action", to_string(deed)}, {"version", version}, {"sent", "POST " + url}});
 }
 
 } // namespace hotspare::monitor

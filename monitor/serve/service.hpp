@@ -1,6 +1,7 @@
 // The HTTP interface of the monitor (docs/monitor.md): the public documents, what the API lists, and operators'
 // commands behind the authenticator. It answers from the board, from rendered documents and from the history, and gives
-// every change to the recorder.
+// every change to the recorder. Windows and the dashboard have their routes in window_routes.hpp and
+// dashboard_routes.hpp; who may use a route is decided here for all of them.
 //
 // Everything may be read without credentials but the audit log and the dashboard, unless `public_pages` is off. Changes
 // need credentials, and must not come from a page of another origin, whose reader's browser would attach them.
@@ -16,26 +17,21 @@
 #include "common/resilience/health.hpp"
 #include "common/task_group.hpp"
 #include "monitor/access/authenticator.hpp"
-#include "monitor/pages/dashboard.hpp"
-#include "monitor/serve/chaos.hpp"
+#include "monitor/serve/dashboard_routes.hpp"
 #include "monitor/serve/documents.hpp"
 #include "monitor/serve/pools.hpp"
 #include "monitor/serve/recorder.hpp"
 #include "monitor/serve/settings.hpp"
+#include "monitor/serve/window_routes.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-
-namespace hotspare::metrics {
-class Exposition;
-} // namespace hotspare::metrics
 
 namespace hotspare::monitor {
 
@@ -57,25 +53,29 @@ public:
     void stop();
 
 private:
-    using Respond = asio::awaitable<http::Response> (Service::*)(const http::Request&);
-    using RespondToUser = asio::awaitable<http::Response> (Service::*)(const http::Request&, Recorder::Who);
+    /// A member of this, or of what has routes of its own.
+    template <class Owner> using Answer = asio::awaitable<http::Response> (Owner::*)(const http::Request&);
+    template <class Owner>
+    using AnswerToUser = asio::awaitable<http::Response> (Owner::*)(const http::Request&, Recorder::Who);
+    using Respond = std::function<asio::awaitable<http::Response>(const http::Request&)>; ///< live as long as routes_
+    using RespondToUser = std::function<asio::awaitable<http::Response>(const http::Request&, Recorder::Who)>;
 
-    void add_public(http::verb method, std::string pattern, Respond respond);
-    void add_private(http::verb method, std::string pattern, RespondToUser respond);
+    template <class Owner> void add_public(http::verb method, std::string pattern, Owner& owner, Answer<Owner> answer);
+    template <class Owner>
+    void add_private(http::verb method, std::string pattern, Owner& owner, AnswerToUser<Owner> answer);
     void add_document(http::verb method, std::string pattern, std::string content_type, Documents::Renderer render);
     void make_routes();
     asio::awaitable<std::optional<http::Response>> turn_away(const http::Request& request);
-    asio::awaitable<http::Response> enter_to_read(const http::Request& request, Respond respond);
+    asio::awaitable<http::Response> enter_to_read(const http::Request& request, const Respond& respond);
     asio::awaitable<http::Response> enter_to_show(const http::Request& request, std::string key,
                                                   std::string_view content_type, Documents::Renderer render);
-    asio::awaitable<http::Response> enter_and(const http::Request& request, RespondToUser respond);
+    asio::awaitable<http::Response> enter_and(const http::Request& request, const RespondToUser& respond);
     asio::awaitable<http::Response> show(const http::Request& request, std::string key, std::string_view content_type,
                                          Documents::Renderer render);
 
     asio::awaitable<http::Response> root(const http::Request& request);
     asio::awaitable<http::Response> health(const http::Request& request);
     asio::awaitable<http::Response> badge(const http::Request& request);
-    asio::awaitable<http::Response> window(const http::Request& request);
     asio::awaitable<http::Response> uptime(const http::Request& request);
     asio::awaitable<http::Response> incidents(const http::Request& request);
     asio::awaitable<http::Response> targets(const http::Request& request);
@@ -85,21 +85,13 @@ private:
     asio::awaitable<http::Response> metrics(const http::Request& request);
     asio::awaitable<http::Response> push(const http::Request& request);
 
-    asio::awaitable<http::Response> announce(const http::Request& request, Recorder::Who who);
-    asio::awaitable<http::Response> change(const http::Request& request, Recorder::Who who);
-    asio::awaitable<http::Response> cancel(const http::Request& request, Recorder::Who who);
     asio::awaitable<http::Response> post_update(const http::Request& request, Recorder::Who who);
     asio::awaitable<http::Response> audit(const http::Request& request, Recorder::Who who);
     asio::awaitable<http::Response> verify_audit(const http::Request& request, Recorder::Who who);
-    asio::awaitable<http::Response> dashboard(const http::Request& request, Recorder::Who who);
-    asio::awaitable<http::Response> chaos(const http::Request& request, Recorder::Who who);
 
     asio::awaitable<void> end();
-    std::optional<http::Response> find_window(const http::Request& request, Window& window) const;
-    std::string window_text(const Window& window) const;
     std::string name_of(TargetId id) const;
     resilience::Health overall() const;
-    void add_target_metrics(metrics::Exposition& out) const;
 
     const MonitorSettings& settings_;
     Recorder& recorder_;
@@ -109,11 +101,10 @@ private:
     Authenticator authenticator_;
     Documents documents_;
     http::EventFeed feed_;
-    std::optional<Chaos> chaos_;                  ///< if there is a dashboard
-    std::string status_policy_;                   ///< Content-Security-Policy of the status page
-    std::string dashboard_policy_;                ///< and of the dashboard
-    std::map<std::string, ActionResult> results_; ///< by user: what the dashboard is to tell of the latest action
-    TaskGroup audits_;                            ///< lines about failed logins
+    WindowRoutes windows_;
+    std::optional<DashboardRoutes> dashboard_; ///< if there is one
+    std::string status_policy_;                ///< Content-Security-Policy of the status page
+    TaskGroup audits_;                         ///< lines about failed logins
     http::Router routes_;
     http::Server server_;
     TaskGroup ending_; ///< the one task that ends them

@@ -21,6 +21,8 @@
 namespace hotspare::config {
 namespace {
 
+constexpr std::string_view placeholder = "***";
+
 /// Printable and of bounded length.
 std::string quotable(std::string_view text)
 {
@@ -357,13 +359,15 @@ std::string yaml_scalar(const std::string& text)
 
 class Printer {
 public:
+    explicit Printer(Loader::Secrets secrets) : hides_(secrets == Loader::Secrets::hidden) {}
+
     void table(const Value& value, std::size_t indent, bool with_help)
     {
         for (const auto& member : value.members) {
             const std::string start = std::string(indent, ' ') + member.key + ":";
             const std::string help = with_help ? member.help : std::string();
             switch (member.value.kind) {
-            case Value::Kind::scalar: line(start + " " + yaml_scalar(member.value.text()), help); break;
+            case Value::Kind::scalar: line(start + " " + scalar(member.value), help); break;
             case Value::Kind::table:
                 line(start, help);
                 table(member.value, indent + 2, with_help);
@@ -376,11 +380,13 @@ public:
     std::string take() { return std::move(out_); }
 
 private:
+    std::string scalar(const Value& value) const { return yaml_scalar(hides_ ? value.shown() : value.text()); }
+
     void list(const std::string& start, const Value& value, std::size_t indent, const std::string& help, bool with_help)
     {
         if (value.prototype().kind != Value::Kind::table || value.size() == 0) {
             std::vector<std::string> items;
-            for (std::size_t i = 0; i < value.size(); ++i) items.push_back(yaml_scalar(value.at(i).text()));
+            for (std::size_t i = 0; i < value.size(); ++i) items.push_back(scalar(value.at(i)));
             line(fmt::format("{} [{}]", start, fmt::join(items, ", ")), help);
             return;
         }
@@ -399,6 +405,7 @@ private:
         out_ += '\n';
     }
 
+    bool hides_;
     std::string out_;
     bool dash_ = false; ///< the next line starts an element of a list
 };
@@ -412,7 +419,7 @@ std::string expectation(const Value& value)
         for (std::size_t i = 0; i < value.size(); ++i) items.push_back(value.at(i).text());
         present = fmt::format("[{}]", fmt::join(items, ", "));
     } else {
-        present = value.text();
+        present = value.shown();
     }
     const auto& expected = value.wanted.empty() ? value.expected : value.wanted;
     if (!value.problem().empty()) return fmt::format("{}; required", expected);
@@ -475,6 +482,19 @@ std::string without_password(std::string_view text)
     if (question < at) return fmt::format("{}***", text.substr(0, begin));
     const auto end = std::min(question, text.size());
     return fmt::format("{}***{}{}", text.substr(0, begin), text.substr(at, end - at), end < text.size() ? "?***" : "");
+}
+
+std::string without_secret(std::string_view text, Secret secret)
+{
+    if (text.empty() || secret == Secret::no) return std::string(text);
+    if (secret == Secret::whole) return std::string(placeholder);
+    if (secret == Secret::url) return without_password(text);
+    const auto slashes = text.find("://");
+    const auto begin = slashes == text.npos ? 0 : slashes + 3;
+    // Whatever stands before an '@' may be part of a password, also a '/'.
+    if (text.find('@', begin) != text.npos) return fmt::format("{}{}", text.substr(0, begin), placeholder);
+    const auto end = std::min(text.find_first_of("/?#", begin), text.size());
+    return end == text.size() ? std::string(text) : fmt::format("{}/{}", text.substr(0, end), placeholder);
 }
 
 ParseError not_valid(std::string_view text, std::string_view expected)
@@ -617,6 +637,14 @@ std::string detail::not_allowed(std::string_view shown, std::string_view expecte
     return fmt::format("{} is not allowed, expected {}", shown, expected);
 }
 
+std::string detail::placeholder_problem(std::string_view text, Secret secret)
+{
+    if (secret == Secret::no || without_secret(text, secret) != text) return {};
+    const bool hidden = text.ends_with(placeholder) || text.find(fmt::format("{}@", placeholder)) != text.npos;
+    return hidden ? fmt::format("has the placeholder {} that --print-config prints, expected the secret", placeholder)
+                  : std::string();
+}
+
 std::string detail::no_such_number(std::string_view text, std::string_view expected)
 {
     const bool whole = is_decimal(text.starts_with('-') ? text.substr(1) : text);
@@ -704,7 +732,7 @@ void Loader::add_flags(const std::string& prefix, const Value& table)
             flag.name.begin(), flag.name.end(), [](char c) { return c == '.' || c == '_'; }, '-');
         flag.path = path;
         flag.is_switch = value.is_bool;
-        const auto present = value.text();
+        const auto present = value.shown();
         flag.help = fmt::format("{} [{}]", help, present.empty() ? "none" : present);
         flag.metavar = value.is_bool ? "" : "VALUE";
         flag.assign = [value](const std::vector<std::string>& values) {
@@ -825,9 +853,9 @@ void Loader::complete()
     std::move(more.begin(), more.end(), std::back_inserter(warnings_));
 }
 
-std::string Loader::print() const
+std::string Loader::print(Secrets secrets) const
 {
-    Printer printer;
+    Printer printer(secrets);
     printer.table(root_, 0, true);
     return printer.take();
 }

@@ -13,8 +13,9 @@
 //     }
 //
 // That serves the file, the flags (--port, --delay), the environment (HOTSPARE_PORT, HOTSPARE_DELAY), --print-config,
-// whose output loads back to the same value, and the key reference. A member may be a scalar, a struct with its own
-// fields(), or a vector of either; structs nested without a vector get flags too (--timeouts-request).
+// whose output loads back to the same value unless it hides a secret, and the key reference. A member may be a scalar,
+// a struct with its own fields(), or a vector of either; structs nested without a vector get flags too
+// (--timeouts-request).
 //
 // Three more functions beside the struct are optional: `void flags(config::Flags&, Settings&)` adds flags that are no
 // keys, `void finish(Settings&, const config::Places&)` completes the value and checks what spans several keys,
@@ -60,6 +61,17 @@ std::string in_quotes(std::string_view text);
 
 /// A URL as it may stand in a message: whatever it is, what stands before its last '@' may be a password.
 std::string without_password(std::string_view text);
+
+/// What of a text nobody may read who can read messages, logs or the output of --print-config.
+enum class Secret : std::uint8_t {
+    no,
+    whole,   ///< all of it: a token, a hash of a password
+    url,     ///< of a URL what stands before its '@' and behind its '?'
+    url_path ///< of a URL also its path, as that of a webhook, which lets everyone post who knows it
+};
+
+/// The text with a placeholder, `***`, for what is secret. Nothing stays nothing.
+std::string without_secret(std::string_view text, Secret secret);
 
 /// "<text> is not valid, expected <expected>", for a Scalar of your own.
 ParseError not_valid(std::string_view text, std::string_view expected);
@@ -121,11 +133,12 @@ template <class T> struct Rule {
     }
 };
 
-/// Texts and lists: {valid, expected}. A key whose default does not satisfy its rule must be given.
+/// Texts and lists: {valid, expected, secret}. A key whose default does not satisfy its rule must be given.
 template <class T>
 requires(std::is_class_v<T> && !std::same_as<T, Duration>) struct Rule<T> {
     bool (*valid)(const T&) = nullptr;
     const char* what = ""; ///< ends the sentence "expected …"
+    Secret secret = Secret::no;
 
     bool satisfied_by(const T& value) const { return !valid || valid(value); }
     std::string expected() const { return what; }
@@ -155,6 +168,7 @@ struct Value {
 
     std::function<std::string(std::string_view)> assign; ///< scalar
     std::function<std::string()> text;                   ///< scalar
+    Secret secret = Secret::no;                          ///< scalar: what text() must not show to people
     bool is_bool = false;                                ///< scalar: as a flag it needs no value
 
     std::function<std::size_t()> size;       ///< list
@@ -163,6 +177,9 @@ struct Value {
     std::function<Value()> prototype;        ///< list: an element with its defaults
 
     std::vector<Member> members; ///< table
+
+    /// A scalar's text as people may read it.
+    std::string shown() const { return without_secret(text(), secret); }
 };
 
 struct Value::Member {
@@ -284,8 +301,10 @@ public:
     /// Refuses missing keys, then runs finish() and warnings() of the settings.
     void complete();
 
-    /// The present value as YAML with the keys' meaning as comments; load() of it yields the same value.
-    std::string print() const;
+    /// The present value as YAML with the keys' meaning as comments. With its secrets, load() of it yields the same
+    /// value; without them it is for people, and load() refuses the placeholders.
+    enum class Secrets : bool { hidden, shown };
+    std::string print(Secrets secrets = Secrets::hidden) const;
 
     /// Every key with what it expects, its default at the time of the call, and its meaning, one per line.
     std::string reference() const;
@@ -313,9 +332,10 @@ template <class Settings> Settings from_yaml(const std::string& yaml, const std:
     return settings;
 }
 
+/// With its secrets.
 template <class Settings> std::string to_yaml(Settings settings)
 {
-    return Loader(settings).print();
+    return Loader(settings).print(Loader::Secrets::shown);
 }
 
 /// The candidate nearest to `word` by edit distance, if near enough to be what was meant.
@@ -327,6 +347,8 @@ namespace detail {
 
 ParseError unknown_word(std::string_view word, const std::vector<std::string>& words);
 std::string not_allowed(std::string_view shown, std::string_view expected);
+/// What is wrong with a text that stands where a secret should, if it is what without_secret() makes of one.
+std::string placeholder_problem(std::string_view text, Secret secret);
 /// What is wrong with a text that is no number of the wanted type, in the words of the rule instead of the type's.
 std::string no_such_number(std::string_view text, std::string_view expected);
 
@@ -418,11 +440,17 @@ template <class T> Value describe_scalar(T& member, Rule<T> rule)
     out.wanted = rule.expected();
     if constexpr (std::is_same_v<T, bool>) out.is_bool = true;
     out.text = [&member] { return Scalar<T>::format(member); };
-    out.problem = [&member, rule]() -> std::string {
+    if constexpr (requires { rule.secret; }) out.secret = rule.secret;
+    const Secret secret = out.secret;
+    out.problem = [&member, rule, secret]() -> std::string {
         if (rule.satisfied_by(member)) return {};
-        return not_allowed(in_quotes(without_password(Scalar<T>::format(member))), rule.expected());
+        const std::string text = Scalar<T>::format(member);
+        // A wrong value may be that of another key, which is a secret.
+        return not_allowed(in_quotes(secret == Secret::no ? without_password(text) : without_secret(text, secret)),
+                           rule.expected());
     };
-    out.assign = [&member, rule](std::string_view text) -> std::string {
+    out.assign = [&member, rule, secret](std::string_view text) -> std::string {
+        if (auto problem = placeholder_problem(text, secret); !problem.empty()) return problem;
         auto parsed = Scalar<T>::parse(text);
         if constexpr (std::integral<T> && !std::same_as<T, bool>)
             if (!parsed && rule.max) return no_such_number(text, rule.expected());

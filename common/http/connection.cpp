@@ -279,8 +279,9 @@ asio::awaitable<Response> Connection::answer(Request& request)
     }
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() == asio::cancellation_type::none)
-        log::error("{} {} failed: {} (request {})", std::string_view(request.method_string()), request.path, reason,
-                   request.id);
+        // By its pattern: a parameter of a path may be a secret, as the token of a push check is.
+        log::error("{} {} failed: {} (request {})", std::string_view(request.method_string()),
+                   request.route.empty() ? std::string_view(request.path) : request.route, reason, request.id);
     co_return problem(request, 500, "the request failed inside the service, see its log for this request_id");
 }
 

@@ -76,7 +76,7 @@ asio::awaitable<Response> Router::dispatch(Request& request) const
                         ? Response(204)
                         : problem(request, 405,
                                   fmt::format("{} is not allowed for {}, expected one of {}",
-                                              std::string_view(request.method_string()), request.path, allow(*route)));
+                                              std::string_view(request.method_string()), request.route, allow(*route)));
     response.set(field::allow, allow(*route));
     co_return response;
 }

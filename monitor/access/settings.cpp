@@ -26,8 +26,9 @@ bool is_user_name(const std::string& text)
 void fields(config::Fields& field, UserSettings& u)
 {
     field("name", u.name, "name of the user", {is_user_name, "a name of 1 to 64 bytes of UTF-8, without ':'"});
-    // Checked by finish_users(): the message of a rule would show what may be a password.
-    field("password_hash", u.password_hash, "hash of the user's password, made by `monitor --hash-password`");
+    // Checked by finish_users(): without a hash there is no user.
+    field("password_hash", u.password_hash, "hash of the user's password, made by `monitor --hash-password`",
+          {nullptr, "", config::Secret::whole});
 }
 
 bool is_user_list(const std::vector<UserSettings>& list)

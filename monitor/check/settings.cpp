@@ -208,19 +208,21 @@ static void fields(config::Fields& field, HeaderSettings& h)
 {
     field("name", h.name, "name of the header field",
           {is_header_name, "the name of a header field that does not frame the message"});
-    field("value", h.value, "value of the header field", {is_header_value, "a text without control characters"});
+    field("value", h.value, "value of the header field",
+          {is_header_value, "a text without control characters", config::Secret::whole});
 }
 
 void fields(config::Fields& field, TargetSettings& t)
 {
     field("name", t.name, "name of the target", {config::is_name, config::a_name});
-    field("url", t.url, "HTTP check: http://HOST[:PORT][/PATH]", {is_url_or_empty, a_url});
+    field("url", t.url, "HTTP check: http://HOST[:PORT][/PATH]", {is_url_or_empty, a_url, config::Secret::url});
     field("tcp", t.tcp, "TCP check: HOST:PORT to connect to", {is_host_port_or_empty, a_host_port});
     field("balancer", t.balancer,
           "check of a balancer and its backends, which become targets NAME/BACKEND: http://HOST[:PORT], where /status "
           "is read, or the URL of its status",
-          {is_url_or_empty, a_url});
-    field("push", t.push, "push check: the target must call /push/TOKEN in time; the token");
+          {is_url_or_empty, a_url, config::Secret::url});
+    field("push", t.push, "push check: the target must call /push/TOKEN in time; the token",
+          {nullptr, "", config::Secret::whole});
     field("interval", t.interval, "time between two checks, or between two calls of a push check", {shortest, longest});
     field(
         "doubt_interval", t.doubt_interval,
@@ -238,7 +240,7 @@ void fields(config::Fields& field, TargetSettings& t)
           "consecutive degraded checks that make an available target degraded, and good ones that end that", {1, 1000});
     field("method", t.method, "request method", {is_method, "a request method other than CONNECT"});
     field("headers", t.headers, "header fields of the request");
-    field("body", t.body, "body of the request");
+    field("body", t.body, "body of the request", {nullptr, "", config::Secret::whole});
     field("expect_status", t.expect_status, "response statuses of a successful check",
           {is_not_empty, "at least one status or range"});
     field("expect_body", t.expect_body, "text that the response body must contain; empty = any body");

@@ -145,7 +145,7 @@ static void fields(config::Fields& field, MailSettings& m)
 static void fields(config::Fields& field, WebhookSettings& w)
 {
     field("url", w.hook.url, "URL that is called with POST; empty = that in url_variable, or the channel is no webhook",
-          {is_url_or_empty, "http://... or https://..."});
+          {is_url_or_empty, "http://... or https://...", config::Secret::url_path});
     field("shape", w.shape, "body of the calls: json = the monitor's own; slack = as Slack and its imitators read it");
     field("timeout", w.hook.deadline, "maximum time for one attempt", {shortest, longest});
     field("ca_file", w.hook.ca_file, "certificates to trust, PEM; empty = those of the system");

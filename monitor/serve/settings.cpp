@@ -82,7 +82,7 @@ void fields(config::Fields& field, MonitorSettings& s)
           "PostgreSQL database with the maintenance windows in its table system_maintenance: "
           "postgres://USER@HOST:PORT/DATABASE; empty = windows are in the history's file",
           {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
-           "postgres://USER@HOST:PORT/DATABASE, or nothing"});
+           "postgres://USER@HOST:PORT/DATABASE, or nothing", config::Secret::url});
     field("targets", s.targets, "what is checked", {is_target_list, a_target_list});
     field("objective", s.objective, "share of time that a target should be available, in percent", {0.0001, 100.});
     field("jump_tolerance", s.jump_tolerance,

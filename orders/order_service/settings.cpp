@@ -16,12 +16,12 @@ void fields(config::Fields& field, OrderServiceSettings& s)
           "PostgreSQL database of the orders, for one or more order services: postgres://USER@HOST:PORT/DATABASE; "
           "empty = the SQLite file `data`",
           {[](const std::string& text) { return text.empty() || storage::postgres::is_url(text); },
-           "postgres://USER@HOST:PORT/DATABASE, or nothing"});
+           "postgres://USER@HOST:PORT/DATABASE, or nothing", config::Secret::url});
     field("queue", s.queue,
           "Redis server through which due orders are announced to all order services: redis://HOST:PORT; append "
           "?prefix=NAME if several pipelines share it; empty = the store is polled",
           {[](const std::string& text) { return text.empty() || storage::redis::is_url(text); },
-           "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME], or nothing"});
+           "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME], or nothing", config::Secret::url});
     field("data", s.data, "SQLite file of the orders; only one order_service may use it", {not_empty, "a file name"});
     field("synchronous", s.synchronous,
           "full: responses wait until the order is on disk; normal: the latest orders may be lost in a power failure");

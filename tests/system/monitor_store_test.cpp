@@ -329,3 +329,7 @@ TEST_F(MonitorStore, ShowsNoPassword)
 
 } // namespace
 } // namespace hotspare::test
+    const Finished printed = run(binary("monitor"), {"--store", store_, "--print-config"});
+    EXPECT_EQ(printed.code, 0) << printed.err;
+    EXPECT_NE(printed.out.find("store: postgres://***@"), std::string::npos) << printed.out;
+    EXPECT_EQ(printed.out.find("topsecret"), std::string::npos) << printed.out;

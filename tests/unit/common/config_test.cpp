@@ -103,6 +103,26 @@ static void finish(Sample& c, const config::Places& places)
     if (c.words.size() > 3) places.fail("words", "too many, expected 3");
 }
 
+/// With what is not to be printed.
+struct Locked {
+    std::string token;
+    std::string store;
+    std::string hook;
+    bool operator==(const Locked&) const = default;
+};
+
+static bool is_locked(const std::string& text)
+{
+    return text != "wrong" && !text.starts_with("x://");
+}
+
+static void fields(config::Fields& field, Locked& c)
+{
+    field("token", c.token, "whole", {is_locked, "a token", config::Secret::whole});
+    field("store", c.store, "in a URL", {is_locked, "a URL", config::Secret::url});
+    field("hook", c.hook, "in a path", {is_locked, "a URL", config::Secret::url_path});
+}
+
 } // namespace hotspare::config_test
 
 template <> struct hotspare::config::EnumNames<hotspare::config_test::Colour> {
@@ -633,6 +653,68 @@ RC_GTEST_PROP(Print, loads_back_to_the_same_value, ())
     const auto yaml = to_yaml(value);
     RC_LOG() << yaml;
     RC_ASSERT(from_yaml<Sample>(yaml, "f.yaml") == value);
+}
+
+TEST(Print, hides_secrets_from_people)
+{
+    using config_test::Locked;
+    Locked value{"geheim", "postgres://me:geheim@db:5432/shop?password=geheim", "https://hooks.example/geheim/1"};
+    EXPECT_EQ(Loader(value).print(), R"(token: "***"                          # whole
+store: postgres://***@db:5432/shop?***  # in a URL
+hook: https://hooks.example/***       # in a path
+)");
+    EXPECT_EQ(from_yaml<Locked>(to_yaml(value), "f.yaml"), value) << "a file that is read again has them";
+    Locked nothing;
+    EXPECT_EQ(Loader(nothing).print().find('*'), std::string::npos) << "what is not set is shown as not set";
+    EXPECT_EQ(Loader(value).reference().find("geheim"), std::string::npos);
+    for (const Flag& flag : Loader(value).available_flags())
+        EXPECT_EQ(flag.help.find("geheim"), std::string::npos) << flag.help;
+}
+
+TEST(Print, hides_what_may_be_a_secret_in_any_url)
+{
+    const struct {
+        const char *url, *shown, *without_path;
+    } cases[]{
+        {"redis://:geheim@h", "redis://***@h", "redis://***"},
+        {"http://h", "http://h", "http://h"},
+        {"http://h/geheim", "http://h/geheim", "http://h/***"},
+        {"http://h?key=geheim", "http://h?***", "http://h/***"},
+        {"https://me:ge/heim@h/x", "https://***@h/x", "https://***"},
+        {"https://h/geheim@geheim", "https://***@geheim", "https://***"},
+    };
+    for (const auto& [url, shown, without_path] : cases) {
+        EXPECT_EQ(without_secret(url, Secret::url), shown);
+        EXPECT_EQ(without_secret(url, Secret::url_path), without_path);
+        EXPECT_EQ(without_secret(url, Secret::whole), "***");
+        EXPECT_EQ(without_secret(url, Secret::no), url);
+    }
+}
+
+TEST(Print, is_refused_where_it_hides_a_secret)
+{
+    using config_test::Locked;
+    Locked value{"geheim", "postgres://me:geheim@db/shop", "https://hooks.example/geheim"};
+    for (const auto& [yaml, said] : std::vector<std::pair<std::string, std::string>>{
+             {"token: '***'", "f.yaml:1:8: token: has the placeholder *** that --print-config prints"},
+             {"store: postgres://***@db/shop", "store: has the placeholder"},
+             {"store: postgres://db/shop?***", "store: has the placeholder"},
+             {"hook: https://hooks.example/***", "hook: has the placeholder"},
+             {"hook: https://***", "hook: has the placeholder"},
+             {Loader(value).print(), "has the placeholder"},
+             {"token: wrong", "token: '***' is not allowed, expected a token"},
+             {"store: x://me:geheim@db", "store: 'x://***@db' is not allowed"},
+             {"hook: x://hooks.example/geheim", "hook: 'x://hooks.example/***' is not allowed"}}) {
+        try {
+            from_yaml<Locked>(yaml, "f.yaml");
+            ADD_FAILURE() << "accepted: " << yaml;
+        } catch (const UsageError& e) {
+            EXPECT_NE(std::string(e.what()).find(said), std::string::npos) << e.what();
+            EXPECT_EQ(std::string(e.what()).find("geheim"), std::string::npos) << e.what();
+        }
+    }
+    const std::string odd = "store: postgres://me:***x@db/shop*";
+    EXPECT_EQ(from_yaml<Locked>(odd, "f.yaml").store, odd.substr(7)) << "a password may have asterisks";
 }
 
 TEST(Print, is_readable)

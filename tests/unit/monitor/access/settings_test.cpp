@@ -71,6 +71,12 @@ TEST(UserSettings, RefuseAPasswordInPlaceOfItsHashWithoutShowingIt)
     EXPECT_NE(refusal("users:\n  - name: ann\n").find("users[0].password_hash"), std::string::npos);
 }
 
+TEST(UserSettings, PrintNoHash)
+{
+    auto s = read("users:\n" + user("ann"));
+    EXPECT_EQ(config::Loader(s).print().find("argon2"), std::string::npos) << "a hash can be searched for its password";
+}
+
 TEST(UserSettings, RefuseTwoUsersOfOneName)
 {
     EXPECT_EQ(refusal("users:\n" + user("ann") + user("bob") + user("ann")),

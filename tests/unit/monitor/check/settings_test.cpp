@@ -94,6 +94,24 @@ targets:
     }
 }
 
+TEST(CheckSettings, PrintsNoSecret)
+{
+    auto s = read(R"(
+targets:
+  - name: api
+    url: http://api/health?key=s3cret
+    method: POST
+    headers: [{name: Authorization, value: Bearer s3cret}]
+    body: '{"password":"s3cret"}'
+  - {name: lb, balancer: "http://lb/status?key=s3cret"}
+  - {name: job, push: s3cret-s3cret-s3cret}
+)");
+    const auto printed = config::Loader(s).print();
+    EXPECT_EQ(printed.find("s3cret"), std::string::npos) << printed;
+    EXPECT_NE(printed.find("http://api/health?***"), std::string::npos) << printed;
+    EXPECT_NE(printed.find("push: \"***\""), std::string::npos) << printed;
+}
+
 TEST(CheckSettings, LowersADefaultTimeoutToTheInterval)
 {
     EXPECT_EQ(read("targets: [{name: a, tcp: 'h:1', interval: 1s}]").targets[0].timeout, seconds(1));

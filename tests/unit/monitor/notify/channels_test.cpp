@@ -86,6 +86,9 @@ TEST(Channels, PrintNoSecret)
                              "{name: own, webhook: {url: 'https://h/x', secret_variable: MAIL_PASS}}]",
                              mail_variables);
     EXPECT_EQ(config::to_yaml(settings).find("hunter2"), std::string::npos);
+    const auto printed = config::Loader(settings).print();
+    EXPECT_NE(printed.find("https://h/***"), std::string::npos) << "the path lets everyone post who knows it";
+    EXPECT_EQ(printed.find("https://h/x"), std::string::npos) << printed;
 }
 
 TEST(Channels, RefuseWhatIsIncomplete)

@@ -28,12 +28,12 @@ std::optional<WindowState> state_of(const WindowRow& row)
 }
 
 /// What the row wants the window to be. Where it says nothing about it, a window that is there stays as it is an
-/// emergency or none.
+/// emergency or none, and closes pools or none.
 Accepted<WindowPlan> plan_of(const WindowRow& row, const WindowPlan& before)
 {
     if (!row.start) return Refusal{"start_time", "start_time is not a finite time"};
     if (!row.end) return Refusal{"end_time", "end_time is not a finite time"};
-    WindowPlan plan = before; // with what is no column
+    WindowPlan plan = before;
     const WindowPlan defaults;
     plan.start = *row.start;
     plan.end = *row.end;
@@ -43,6 +43,7 @@ Accepted<WindowPlan> plan_of(const WindowRow& row, const WindowPlan& before)
     plan.rrule = row.rrule.value_or(defaults.rrule);
     plan.time_zone = row.time_zone.value_or(defaults.time_zone);
     plan.emergency = row.emergency.value_or(before.emergency);
+    plan.close_pools = row.close_pools.value_or(before.close_pools);
     plan.impact = defaults.impact;
     if (row.impact) {
         const auto impact =
@@ -98,9 +99,10 @@ private:
             cancel(RowStep::no_row, window.id, now_);
     }
 
-    void cancel(std::size_t row, std::uint64_t id, Instant at)
+    void cancel(std::size_t row, std::uint64_t id, Instant at, std::string user = {})
     {
-        if (core_.cancel(id, at)) add({.kind = Kind::cancel, .row = row, .window = id, .at = at});
+        if (core_.cancel(id, at))
+            add({.kind = Kind::cancel, .row = row, .window = id, .at = at, .user = std::move(user)});
     }
 
     void of_window(std::size_t index, std::uint64_t id)
@@ -109,12 +111,14 @@ private:
         const Window* const window = core_.find(id);
         const std::uint32_t version = row.version.value_or(0);
         if (window == nullptr) return restore(index, id, nullptr);
-        if (is_cancelled(index) && !window->over())
-            return cancel(index, id,
-                          version > window->version && row.updated_at ? std::min(*row.updated_at, now_) : now_);
+        if (is_cancelled(index) && !window->over()) {
+            if (version <= window->version) return cancel(index, id, now_);
+            return cancel(index, id, std::min(row.updated_at.value_or(now_), now_), row.user.value_or(""));
+        }
         if (version > window->version && !window->over()) return restore(index, id, window);
         const bool same = row.start == window->plan.start && row.end == window->plan.end && says(row, window->plan);
-        if (version != window->version || (same && row.state != to_string(window->state)) || is_behind(row, *window))
+        const bool lacks = row.state != to_string(window->state) || (window->plan.close_pools && !row.close_pools);
+        if (version != window->version || (same && lacks) || is_behind(row, *window))
             return add({.kind = Kind::write, .row = index, .window = id, .at = now_});
         if (!same) change(index, *window);
     }
@@ -178,7 +182,12 @@ private:
         }
         window.plan = *std::move(plan);
         if (const auto refusal = core_.restore(window, now_)) return refuse(index, *refusal);
-        add({.kind = Kind::restore, .row = index, .window = id, .restored = std::move(window), .at = now_});
+        add({.kind = Kind::restore,
+             .row = index,
+             .window = id,
+             .restored = std::move(window),
+             .at = now_,
+             .user = row.user.value_or("")});
     }
 
     void of_others(std::size_t index)

@@ -16,6 +16,7 @@
 //  - What the core refuses is left alone, row and window.
 //
 // A column that holds nothing says nothing: the window has what it has without, which is what a new one has by default.
+// A window whose row says nothing of whether it closes pools keeps what it has; its row is from before that column.
 //
 // PURE. Any thread.
 #pragma once
@@ -50,6 +51,8 @@ struct WindowRow {
     std::optional<Instant> created_at{};
     std::optional<Instant> announced_at{};
     std::optional<Instant> updated_at{};
+    std::optional<bool> close_pools{};
+    std::optional<std::string> user{}; ///< who asked for what the monitor wrote last
 
     friend bool operator==(const WindowRow&, const WindowRow&) = default;
 };
@@ -79,6 +82,9 @@ struct RowStep {
     WindowPlan plan{};
     Window restored{};
     Instant at{}; ///< the `now` of the command: since when it is known
+    /// Who asked for what is restored or cancelled, if this monitor stored the row and came no further. By the word of
+    /// the row, which others can write too.
+    std::string user{};
     Refusal refusal{};
 };
 

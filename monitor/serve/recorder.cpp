@@ -304,11 +304,8 @@ asio::awaitable<bool> Recorder::flush()
         const auto committed = co_await history_.commit(std::move(copy));
         if (!committed) {
             stored = false;
-            ++failed_commits_;
             board_.give_back(*std::move(batch));
-            if (const auto left_out = throttle_.admit(not_committed, Clock::now()))
-                log::error("the history cannot be written to: {}; {} steps wait", committed.error().message(),
-                           board_.waiting());
+            count_failed_commit(committed.error());
             if (board_.waiting() > most_waiting && failed_) std::exchange(failed_, {})();
         }
     }
@@ -317,6 +314,13 @@ asio::awaitable<bool> Recorder::flush()
         deliveries_.spawn(fmt::format("delivery {}", delivery.id), deliver(std::move(delivery)));
     for (const BoardEvent& event : events) events_(event);
     co_return stored;
+}
+
+void Recorder::count_failed_commit(const error_code& error)
+{
+    ++failed_commits_;
+    if (const auto left_out = throttle_.admit(not_committed, Clock::now()))
+        log::error("the history cannot be written to: {}; {} steps wait", error.message(), board_.waiting());
 }
 
 asio::awaitable<void> Recorder::expire()
@@ -350,18 +354,20 @@ asio::awaitable<void> Recorder::deliver(Delivery delivery)
 // --- The table of windows --------------------------------------------------------------------------------------------
 
 /// Writes what a command prepared. In a turn.
-asio::awaitable<std::optional<http::Problem>> Recorder::write_row(Board::Prepared prepared)
+asio::awaitable<std::optional<http::Problem>> Recorder::write_row(Board::Prepared prepared, Who who)
 {
     using Written = WindowTable::Written;
     const Window* const before = board_.maintenance().find(prepared.window.id);
     if (before != nullptr && *before == prepared.window) co_return std::nullopt;
     const bool is_new = before == nullptr;
     Window window = std::move(prepared.window);
+    // If the history does not get its line of this command, the one of the restoration will name who gave it.
+    std::optional<std::string> user = fmt::format("{}, {}", who.user, who.address);
     Written written = Written::done;
     if (is_new)
-        written = co_await table_->insert(std::move(window));
+        written = co_await table_->insert(std::move(window), std::move(user));
     else
-        written = co_await table_->update(std::move(window));
+        written = co_await table_->update(std::move(window), std::move(user));
     if (written == Written::done) co_return std::nullopt;
     look_again_ = true;
     table_woken_.wake_all();
@@ -433,16 +439,19 @@ asio::awaitable<bool> Recorder::carry_out(const RowStep& step, const WindowRows&
     const WindowRow* const row = step.row == RowStep::no_row ? nullptr : &rows.rows[step.row];
     Accepted<Board::Prepared> prepared = Refusal{};
     std::string_view action;
+    // Kept in the row until the history has its line, which may take several looks.
+    std::optional<std::string> user;
+    if (!step.user.empty()) user = step.user;
     switch (step.kind) {
     case Kind::refuse: leave_alone(*row, step.refusal); co_return true;
     case Kind::insert: {
         Window window = *board_.maintenance().find(step.window);
-        const Written written = co_await table_->insert(std::move(window));
+        const Written written = co_await table_->insert(std::move(window), std::move(user));
         co_return written == Written::done;
     }
     case Kind::write: {
         Window window = *board_.maintenance().find(step.window);
-        const Written written = co_await table_->update(*row, std::move(window), true);
+        const Written written = co_await table_->update(*row, std::move(window), true, std::move(user));
         co_return written == Written::done || written == Written::changed_meanwhile;
     }
     case Kind::create:
@@ -469,12 +478,13 @@ asio::awaitable<bool> Recorder::carry_out(const RowStep& step, const WindowRows&
     if (row != nullptr && step.kind != Kind::restore) {
         const bool whole = step.kind == Kind::cancel || !says(*row, prepared->window.plan);
         Window window = prepared->window;
-        const Written written = co_await table_->update(*row, std::move(window), whole);
+        const Written written = co_await table_->update(*row, std::move(window), whole, std::move(user));
         if (written == Written::changed_meanwhile) look_again_ = true;
         if (written != Written::done) co_return written == Written::changed_meanwhile;
     }
     Who who{.user = table_user, .address = {}};
-    const auto stored = co_await store(*std::move(prepared), action, std::move(who));
+    std::string asked_by = step.user;
+    const auto stored = co_await store(*std::move(prepared), action, std::move(who), std::move(asked_by));
     look_again_ = true; // what it is by now is written into its row
     co_return stored.has_value();
 }
@@ -513,22 +523,27 @@ asio::awaitable<Recorder::Answer<Window>> Recorder::command(Prepare prepare, std
     auto prepared = prepare(now());
     if (!prepared) co_return problem_of(prepared.error());
     if (table_ != nullptr) {
-        auto problem = co_await write_row(*prepared);
+        auto problem = co_await write_row(*prepared, who);
         if (problem) {
             ++refused_;
             co_return *std::move(problem);
         }
     }
-    auto answer = co_await store(*std::move(prepared), action, std::move(who));
+    std::string asked_by;
+    auto answer = co_await store(*std::move(prepared), action, std::move(who), std::move(asked_by));
     if (!answer) ++refused_;
     co_return answer;
 }
 
 /// Stores what was prepared in the history, and only then makes it so. What is in the table and cannot be stored here
 /// is taken up from there.
-asio::awaitable<Recorder::Answer<Window>> Recorder::store(Board::Prepared prepared, std::string_view action, Who who)
+asio::awaitable<Recorder::Answer<Window>> Recorder::store(Board::Prepared prepared, std::string_view action, Who who,
+                                                          std::string asked_by)
 {
     const Instant at = now();
+    std::string detail = in_short(prepared.window);
+    if (!asked_by.empty())
+        detail += fmt::format(" (its row says: asked for by {})", shortened(printable(asked_by), 200));
     Batch batch;
     batch.maintenance = prepared.after;
     batch.audit.push_back({.at = at,
@@ -536,9 +551,10 @@ asio::awaitable<Recorder::Answer<Window>> Recorder::store(Board::Prepared prepar
                            .address = std::move(who.address),
                            .action = std::string(action),
                            .target = fmt::format("window {}", prepared.window.id),
-                           .detail = in_short(prepared.window)});
+                           .detail = std::move(detail)});
     const auto committed = co_await history_.commit(std::move(batch));
     if (!committed) {
+        count_failed_commit(committed.error());
         if (table_ == nullptr) co_return not_stored(committed.error());
         look_again_ = true;
         co_return http::Problem{503, fmt::format("it is stored in PostgreSQL, and takes effect as soon as the history "

@@ -106,8 +106,11 @@ private:
     asio::awaitable<void> deliver(Delivery delivery);
     asio::awaitable<void> end();
     asio::awaitable<Answer<Window>> command(Prepare prepare, std::string_view action, Who who);
-    asio::awaitable<Answer<Window>> store(Board::Prepared prepared, std::string_view action, Who who);
-    asio::awaitable<std::optional<http::Problem>> write_row(Board::Prepared prepared);
+    /// `asked_by` is of a window that follows its row: who the row says asked for it.
+    asio::awaitable<Answer<Window>> store(Board::Prepared prepared, std::string_view action, Who who,
+                                          std::string asked_by);
+    asio::awaitable<std::optional<http::Problem>> write_row(Board::Prepared prepared, Who who);
+    void count_failed_commit(const error_code& error);
     asio::awaitable<void> follow_table();
     asio::awaitable<bool> look_at_table(bool running);
     asio::awaitable<bool> carry_out(const RowStep& step, const WindowRows& rows);

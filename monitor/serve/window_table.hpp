@@ -10,7 +10,8 @@
 //  history
 //    does not know, and takes it up (restore). Of others' rows the row has got its number; it is taken up the same way.
 //    A cancelled row ends its window then. The command was not acknowledged, but does no harm: it was accepted. The
-//    audit log has a line of the restoration.
+//    audit log has a line of the restoration, which tells who asked for it: the row says so (`hotspare_user`). The same
+//    happens without a death if the history cannot be written to: at the next look, or the first one after that.
 //  - after the history's commit: both have it, answered or not.
 // What time brings (a window begins, a series goes on) is stored in the history first, as the table may be out of
 // reach, and is written into the row at the next look. The row's version tells a row that is behind in that way from
@@ -59,12 +60,13 @@ public:
         refused,           ///< not written, by the word of the server or as it cannot be reached
         unknown,           ///< no answer: read() will tell
     };
-    /// A row for a window that has none.
-    asio::awaitable<Written> insert(Window window);
+    /// A row for a window that has none. `user` is who asked for it; nothing: nobody, the monitor follows the table.
+    asio::awaitable<Written> insert(Window window, std::optional<std::string> user);
     /// What the window is, into the row of its number.
-    asio::awaitable<Written> update(Window window);
-    /// The same, into this row. Without `whole` only the number, the version and the state: the row says the rest.
-    asio::awaitable<Written> update(const WindowRow& row, Window window, bool whole);
+    asio::awaitable<Written> update(Window window, std::optional<std::string> user);
+    /// The same, into this row. Without `whole` only the number, the version, the state and the user: the row says the
+    /// rest.
+    asio::awaitable<Written> update(const WindowRow& row, Window window, bool whole, std::optional<std::string> user);
 
     /// Whether the latest read or write succeeded, so that windows may be announced.
     bool up() const noexcept { return up_; }

@@ -1,6 +1,7 @@
 // The monitor with its maintenance windows in PostgreSQL: rows and windows agree, whichever client writes them and
 // whichever process crashes.
 #include "tests/support/eventually.hpp"
+#include "tests/support/faulty_disk.hpp"
 #include "tests/support/own_files.hpp"
 #include "tests/support/postgres_server.hpp"
 #include "tests/support/process.hpp"
@@ -50,10 +51,13 @@ protected:
     void start()
     {
         std::ofstream(config()) << "users: [{name: admin, password_hash: '" << demo_hash << "'}]\n"
-                                << "targets: [{name: api, tcp: '127.0.0.1:9'}]\n";
+                                << "targets: [{name: api, tcp: '127.0.0.1:9'}, "
+                                   "{name: lb, balancer: 'http://127.0.0.1:9', operate: true}]\n";
         process_.reset();
         Process::Options options;
         options.environment = {{"HOTSPARE_STORE", store_}};
+        if (disk_)
+            for (const auto& variable : disk_->environment()) options.environment.push_back(variable);
         process_ = std::make_unique<Process>(
             binary("monitor"),
             std::vector<std::string>{"--config", config(), "--port", std::to_string(port_), "--data",
@@ -86,13 +90,35 @@ protected:
                                 start, end, message));
     }
 
+    /// Of the audit log, newest first: action, user and detail.
+    std::vector<std::string> audit() const
+    {
+        std::vector<std::string> lines;
+        const auto document = act("GET", "/audit").json();
+        for (const auto& entry : document["entries"])
+            lines.push_back(fmt::format("{} by {}: {}", entry["action"].get<std::string>(),
+                                        entry["user"].get<std::string>(), entry["detail"].get<std::string>()));
+        return lines;
+    }
+
     std::string config() const { return (dir_.path() / "monitor.yaml").string(); }
 
     PostgresServer server_;
     std::string store_ = server_.url();
     TempDir dir_;
     std::uint16_t port_ = 0;
+    std::unique_ptr<FaultyDisk> disk_; ///< of the history; of the next start()
     std::unique_ptr<Process> process_;
+};
+
+/// The history can be made to fail while PostgreSQL works.
+class MonitorStoreOnAFaultyDisk : public MonitorStore {
+protected:
+    void SetUp() override
+    {
+        if (!FaultyDisk::available()) GTEST_SKIP() << "a sanitizer has the functions that fail";
+        disk_ = std::make_unique<FaultyDisk>(dir_.path() / "monitor.sqlite");
+    }
 };
 
 TEST_F(MonitorStore, WritesWhatOperatorsAnnounceBeforeItAnswers)
@@ -311,6 +337,102 @@ TEST_F(MonitorStore, AnswersWhilePostgresIsSilentAndFindsOutWhatItStored)
     EXPECT_EQ(act("POST", "/maintenance", window(hours(90))).status(), 201);
 }
 
+TEST_F(MonitorStore, KeepsWhetherAWindowClosesPools)
+{
+    // A table of a monitor that had no such column, with a window that closes pools.
+    start();
+    auto plan = window(hours(72));
+    plan["close_pools"] = true;
+    ASSERT_EQ(act("POST", "/maintenance", plan).status(), 201);
+    ASSERT_EQ(act("POST", "/maintenance", window(hours(80))).status(), 201);
+    const auto columns = [&] {
+        return server_.run("SELECT string_agg(coalesce(close_pools::text, 'none'), ' ' ORDER BY hotspare_window) "
+                           "FROM system_maintenance");
+    };
+    EXPECT_EQ(columns(), "true false");
+    process_->signal(SIGTERM);
+    ASSERT_EQ(process_->wait_exit(), 0);
+    server_.run("ALTER TABLE system_maintenance DROP COLUMN close_pools, DROP COLUMN hotspare_user");
+    start();
+    EXPECT_EQ(json("/maintenance/1")["close_pools"], true) << "a row that says nothing changes nothing";
+    ASSERT_TRUE(eventually([&] { return columns() == "true none"; })) << columns();
+
+    // Without the history the row is all that is known of the window.
+    process_->signal(SIGTERM);
+    ASSERT_EQ(process_->wait_exit(), 0);
+    std::filesystem::remove(dir_.path() / "monitor.sqlite");
+    start();
+    EXPECT_EQ(json("/maintenance/1")["close_pools"], true);
+    EXPECT_EQ(json("/maintenance/2")["close_pools"], false);
+
+    // Others write it, or leave it out.
+    server_.run("UPDATE system_maintenance SET close_pools = false WHERE hotspare_window = 1");
+    ASSERT_TRUE(eventually([&] { return json("/maintenance/1")["close_pools"] == false; }));
+    insert("now() + interval '90 hours'", "now() + interval '91 hours'");
+    ASSERT_TRUE(eventually([&] { return upcoming() == 3; }));
+    EXPECT_EQ(json("/maintenance/3")["close_pools"], false);
+}
+
+TEST_F(MonitorStoreOnAFaultyDisk, TellsWhoAskedForWhatTheHistoryCouldNotStore)
+{
+    start();
+    ASSERT_EQ(act("POST", "/maintenance", window(hours(72))).status(), 201);
+    ASSERT_EQ(act("POST", "/maintenance", window(hours(80))).status(), 201);
+    ASSERT_EQ(audit().size(), 2U);
+    disk_->set_full(true);
+    const Answer created = act("POST", "/maintenance", window(hours(90)));
+    EXPECT_EQ(created.status(), 503) << created.message.body;
+    EXPECT_NE(created.json().value("detail", "").find("it is stored in PostgreSQL, and takes effect as soon as"),
+              std::string::npos)
+        << created.message.body;
+    EXPECT_EQ(act("DELETE", "/maintenance/1").status(), 503);
+    EXPECT_EQ(upcoming(), 2U) << "nothing takes effect that the audit log does not tell";
+    EXPECT_EQ(server_.run("SELECT count(*) FROM system_maintenance WHERE state = 'scheduled'"), "2");
+    ASSERT_TRUE(process_->wait_line("the history cannot be written to"));
+    EXPECT_EQ(get(port_, "/metrics").message.body.find("\nhotspare_monitor_commits_failed_total 0\n"),
+              std::string::npos);
+
+    disk_->set_full(false);
+    ASSERT_TRUE(eventually([&] { return json("/maintenance/1")["state"] == "cancelled" && upcoming() == 2; }));
+    EXPECT_EQ(json("/maintenance/3")["state"], "scheduled");
+    auto lines = audit();
+    ASSERT_EQ(lines.size(), 4U) << "one for each: " << fmt::format("{}", fmt::join(lines, "; "));
+    for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_NE(lines[i].find("by system_maintenance"), std::string::npos) << lines[i];
+        EXPECT_NE(lines[i].find("asked for by admin, 127.0.0.1"), std::string::npos) << lines[i];
+    }
+
+    // The same if the process dies before the disk has room again.
+    disk_->set_full(true);
+    EXPECT_EQ(act("PATCH", "/maintenance/2", {{"message", "More disks."}}).status(), 503);
+    EXPECT_EQ(json("/maintenance/2")["message"], "Disks.");
+    kill_monitor();
+    start();
+    EXPECT_EQ(json("/maintenance/2")["message"], "More disks.");
+    lines = audit();
+    ASSERT_EQ(lines.size(), 5U);
+    EXPECT_NE(lines[0].find("window.restore by system_maintenance"), std::string::npos) << lines[0];
+    EXPECT_NE(lines[0].find("More disks. (its row says: asked for by admin, 127.0.0.1)"), std::string::npos)
+        << lines[0];
+    EXPECT_EQ(act("GET", "/audit/verification").json()["whole"], true);
+    // What is asked for and stored is told once, by its own line.
+    EXPECT_EQ(act("DELETE", "/maintenance/2").status(), 200);
+    EXPECT_EQ(audit()[0].substr(0, 24), "window.cancel by admin: ");
+}
+
+TEST_F(MonitorStoreOnAFaultyDisk, TakesUpWhatPostgresHasWhenTheHistoryBreaks)
+{
+    start();
+    ASSERT_EQ(act("POST", "/maintenance", window(hours(72))).status(), 201);
+    disk_->fail_syncs(1);
+    EXPECT_NE(act("POST", "/maintenance", window(hours(80))).status(), 201);
+    EXPECT_EQ(process_->wait_exit(), 1) << "what the file holds is unknown";
+    start();
+    EXPECT_EQ(std::to_string(upcoming()), server_.run("SELECT count(*) FROM system_maintenance"));
+    EXPECT_EQ(audit().size(), upcoming()) << "a line for each window";
+    EXPECT_EQ(act("GET", "/audit/verification").json()["whole"], true);
+}
+
 TEST_F(MonitorStore, ShowsNoPassword)
 {
     store_.replace(store_.find("hotspare@"), 9, "hotspare:topsecret@");
@@ -322,6 +444,10 @@ TEST_F(MonitorStore, ShowsNoPassword)
     EXPECT_EQ(refused.message.body.find("topsecret"), std::string::npos);
     ASSERT_TRUE(process_->wait_line("is unavailable: "));
     EXPECT_EQ(process_->err().find("topsecret"), std::string::npos) << process_->err();
+    const Finished printed = run(binary("monitor"), {"--store", store_, "--print-config"});
+    EXPECT_EQ(printed.code, 0) << printed.err;
+    EXPECT_NE(printed.out.find("store: postgres://***@"), std::string::npos) << printed.out;
+    EXPECT_EQ(printed.out.find("topsecret"), std::string::npos) << printed.out;
     const Finished wrong = run(binary("monitor"), {"--store", "postgre://me:topsecret@localhost/x"});
     EXPECT_EQ(wrong.code, 2);
     EXPECT_EQ(wrong.err.find("topsecret"), std::string::npos) << wrong.err;
@@ -329,7 +455,3 @@ TEST_F(MonitorStore, ShowsNoPassword)
 
 } // namespace
 } // namespace hotspare::test
-    const Finished printed = run(binary("monitor"), {"--store", store_, "--print-config"});
-    EXPECT_EQ(printed.code, 0) << printed.err;
-    EXPECT_NE(printed.out.find("store: postgres://***@"), std::string::npos) << printed.out;
-    EXPECT_EQ(printed.out.find("topsecret"), std::string::npos) << printed.out;

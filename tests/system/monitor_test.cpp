@@ -1,5 +1,6 @@
 // The monitor as a process: what its readers and operators see, what survives its death, and what people are told.
 #include "tests/support/eventually.hpp"
+#include "tests/support/faulty_disk.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
@@ -48,9 +49,12 @@ std::string from_now(Duration time)
 
 class Monitor {
 public:
+    enum class Disk : bool { sound, faulty };
+
     /// `yaml` follows the users.
-    explicit Monitor(const std::string& yaml, bool with_user = true)
+    explicit Monitor(const std::string& yaml, bool with_user = true, Disk disk = Disk::sound)
     {
+        if (disk == Disk::faulty) disk_ = std::make_unique<FaultyDisk>(data());
         std::ofstream file(config());
         if (with_user) file << "users: [{name: admin, password_hash: '" << demo_hash << "'}]\n";
         file << yaml;
@@ -61,14 +65,19 @@ public:
     void start()
     {
         process_.reset();
-        process_ = std::make_unique<Process>(
-            binary("monitor"), std::vector<std::string>{"--config", config(), "--port", std::to_string(port_), "--data",
-                                                        data(), "--log-format", "json"});
+        Process::Options options;
+        if (disk_) options.environment = disk_->environment();
+        process_ =
+            std::make_unique<Process>(binary("monitor"),
+                                      std::vector<std::string>{"--config", config(), "--port", std::to_string(port_),
+                                                               "--data", data(), "--log-format", "json"},
+                                      options);
         port_ = process_->wait_ready();
     }
 
     std::uint16_t port() const { return port_; }
     Process& process() { return *process_; }
+    FaultyDisk& disk() { return *disk_; }
     std::string data() const { return (dir_.path() / "monitor.sqlite").string(); }
 
     nlohmann::json json(const std::string& target) const { return get(port_, target).json(); }
@@ -90,6 +99,7 @@ private:
     std::string config() const { return (dir_.path() / "monitor.yaml").string(); }
 
     TempDir dir_;
+    std::unique_ptr<FaultyDisk> disk_; ///< of the history
     std::uint16_t port_ = 0;
     std::unique_ptr<Process> process_;
 };
@@ -305,6 +315,61 @@ TEST(Monitor, LosesNothingThatItAcknowledgedWhenItIsKilled)
     EXPECT_EQ(acknowledged, 20U);
 }
 
+TEST(Monitor, WritesDownWhatOperatorsSayOfAnIncident)
+{
+    Origin origin("api");
+    Monitor monitor(target_of(origin));
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "up"; }));
+    const nlohmann::json update{{"status", "identified"}, {"message", "A disk is full."}};
+    EXPECT_EQ(monitor.act("POST", "/incidents?target=nothing", update).status(), 404);
+    EXPECT_NE(monitor.act("POST", "/incidents?target=api", update).status(), 201) << "it has no incident";
+    EXPECT_TRUE(monitor.act("GET", "/audit").json()["entries"].empty());
+    origin.stop();
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "down"; }));
+    const Answer posted = monitor.act("POST", "/incidents?target=api", update);
+    ASSERT_EQ(posted.status(), 201) << posted.message.body;
+    monitor.process().signal(SIGKILL);
+    monitor.process().wait_exit();
+    monitor.start();
+    EXPECT_NE(get(monitor.port(), "/incidents").message.body.find("A disk is full."), std::string::npos)
+        << "it was acknowledged";
+    const auto entries = monitor.act("GET", "/audit").json()["entries"];
+    ASSERT_EQ(entries.size(), 1U) << entries;
+    EXPECT_EQ(entries[0]["action"], "incident.update");
+    EXPECT_EQ(entries[0]["user"], "admin");
+    EXPECT_EQ(entries[0]["target"], "api");
+    EXPECT_EQ(entries[0]["detail"], "identified: A disk is full.");
+}
+
+TEST(Monitor, RefusesCommandsAndLosesNoOutageWhileItsDiskIsFull)
+{
+    if (!FaultyDisk::available()) GTEST_SKIP() << "a sanitizer has the functions that fail";
+    Origin origin("api");
+    Monitor monitor(target_of(origin), true, Monitor::Disk::faulty);
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "up"; }));
+    monitor.disk().set_full(true);
+    const Answer refused = monitor.act("POST", "/maintenance", window(hours(72)));
+    EXPECT_EQ(refused.status(), 503) << refused.message.body;
+    EXPECT_NE(refused.json().value("detail", "").find("nothing was changed"), std::string::npos);
+    EXPECT_TRUE(monitor.json("/maintenance")["upcoming"].empty());
+    origin.stop();
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "down"; })) << "checks go on";
+    ASSERT_TRUE(monitor.process().wait_line("the history cannot be written to"));
+    EXPECT_EQ(monitor.act("POST", "/maintenance", window(hours(72))).status(), 503);
+    EXPECT_TRUE(monitor.json("/incidents")["incidents"].empty()) << "it is not stored yet";
+
+    monitor.disk().set_full(false);
+    ASSERT_TRUE(eventually([&] { return monitor.json("/incidents")["incidents"].size() == 1; }));
+    EXPECT_EQ(monitor.act("POST", "/maintenance", window(hours(72))).status(), 201);
+    monitor.process().signal(SIGKILL);
+    monitor.process().wait_exit();
+    monitor.start();
+    EXPECT_EQ(monitor.state("api"), "down");
+    EXPECT_EQ(monitor.json("/maintenance")["upcoming"].size(), 1U);
+    const auto verification = monitor.act("GET", "/audit/verification").json();
+    EXPECT_EQ(verification["entries"], 1) << "of the one that was accepted: " << verification;
+}
+
 TEST(Monitor, FindsAnAuditLogThatWasChanged)
 {
     Monitor monitor("targets: []\n");
@@ -434,6 +499,8 @@ TEST(Monitor, SendsWhatHappensToTheReadersOfItsEvents)
     Origin origin("api");
     Monitor monitor(target_of(origin));
     ASSERT_TRUE(eventually([&] { return monitor.state("api") == "up"; }));
+    EXPECT_EQ(request(monitor.port(), "GET", "/events", {{"Origin", "http://evil.example"}}).status(), 403)
+        << "a page of another origin could hold it open";
     RawClient reader(monitor.port());
     reader.send(format_request("GET", "/events"));
     ASSERT_NE(reader.read_some(4096).find("200 OK"), std::string::npos);

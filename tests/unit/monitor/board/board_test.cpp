@@ -157,6 +157,76 @@ TEST(Board, WhatIsPreparedAndNotAdoptedHasNotHappened)
     EXPECT_EQ(bench.announce(plan).id, 1U);
 }
 
+TEST(Board, AWindowBeginsThenEndsAndBothAreToldAndStored)
+{
+    Bench bench;
+    bench.announce({.message = "Disks.", .start = bench.now + 49h, .end = bench.now + 50h, .components = {"api"}});
+    bench.board.tick(bench.now);
+    bench.deliver();
+    EXPECT_EQ(bench.kinds(), std::vector{Kind::window_announced});
+    bench.board.take_batch();
+    const auto at = [&](milliseconds after) {
+        bench.events.clear();
+        bench.told.clear();
+        bench.board.tick(start + after);
+        bench.now = start + after;
+        bench.deliver();
+        return bench.board.take_batch();
+    };
+    at(26h); // the notice a day before
+    const auto begun = at(49h);
+    EXPECT_EQ(bench.kinds(), std::vector{Kind::window_started});
+    ASSERT_EQ(bench.told.size(), 1U);
+    EXPECT_EQ(bench.told[0].notice, Notice::start);
+    EXPECT_TRUE(bench.board.present(0).maintenance);
+    EXPECT_FALSE(bench.board.present(1).maintenance) << "the window is about another component";
+    ASSERT_TRUE(begun && begun->maintenance);
+    EXPECT_EQ(begun->maintenance->windows.at(0).state, WindowState::in_progress);
+    const auto ended = at(50h);
+    EXPECT_EQ(bench.kinds(), std::vector{Kind::window_ended});
+    ASSERT_EQ(bench.told.size(), 1U);
+    EXPECT_EQ(bench.told[0].notice, Notice::end);
+    EXPECT_FALSE(bench.board.present(0).maintenance);
+    ASSERT_TRUE(ended && ended->maintenance);
+    EXPECT_EQ(ended->maintenance->windows.at(0).state, WindowState::completed);
+    EXPECT_FALSE(at(51h)) << "once";
+    EXPECT_TRUE(bench.events.empty());
+    EXPECT_TRUE(bench.told.empty());
+}
+
+TEST(Board, WhatIsTakenToBeDeliveredAndWhatWasDeliveredIsStored)
+{
+    Bench bench;
+    bench.announce({.message = "Disks.", .start = bench.now + 49h, .end = bench.now + 50h});
+    bench.board.tick(bench.now);
+    const auto deliveries = bench.board.take_deliveries(bench.now);
+    ASSERT_EQ(deliveries.size(), 1U);
+    const auto under_way = bench.board.take_batch();
+    ASSERT_TRUE(under_way && under_way->notification);
+    EXPECT_EQ(under_way->notification->queue.size(), 1U) << "it is attempted again after a crash";
+    EXPECT_TRUE(bench.board.take_deliveries(bench.now).empty()) << "not twice at a time";
+    bench.board.delivered(deliveries[0].id, {.delivered = true}, bench.now);
+    const auto done = bench.board.take_batch();
+    ASSERT_TRUE(done && done->notification) << "or it would be sent once more after a restart";
+    EXPECT_TRUE(done->notification->queue.empty());
+    // What could not be stored is in the next batch.
+    bench.board.give_back(*done);
+    const auto again = bench.board.take_batch();
+    EXPECT_TRUE(again && again->notification && again->notification->queue.empty());
+}
+
+TEST(Board, WhatIsClosedOfABalancerIsNotSoBeforeItIsAdopted)
+{
+    Bench bench;
+    const std::vector<ClosedBackend> closed{{.balancer = "lb", .backend = "a"}};
+    EXPECT_EQ(bench.board.prepare_closed("lb", closed).closed, closed);
+    EXPECT_TRUE(bench.board.maintenance().memory().closed.empty());
+    bench.board.adopt_closed("lb", closed);
+    EXPECT_EQ(bench.board.maintenance().memory().closed, closed);
+    bench.board.adopt_closed("other", {});
+    EXPECT_EQ(bench.board.maintenance().memory().closed, closed) << "of that balancer";
+}
+
 /// Down for half an hour, in a window of an hour or in none.
 MonthReport half_an_hour_down(bool emergency)
 {

@@ -52,7 +52,8 @@ WindowRow row_of(const Window& window)
             .version = window.version,
             .created_at = window.created_at,
             .announced_at = window.announced_at,
-            .updated_at = window.announced_at};
+            .updated_at = window.announced_at,
+            .close_pools = window.plan.close_pools};
 }
 
 WindowPlan plan(milliseconds ahead = 72h, milliseconds length = 2h)
@@ -301,6 +302,79 @@ TEST(WindowRows, ASeriesThatWentOnIsWrittenIntoItsRow)
     table.rows[0].end = now + 74h + days(8);
     table.rows[0].rrule = "FREQ=WEEKLY;COUNT=3";
     EXPECT_EQ(in_words(row_steps(settings, core.memory(), table, now + 75h)), "change 1");
+}
+
+TEST(WindowRows, WhetherAWindowClosesPoolsIsInItsRow)
+{
+    const MaintenanceSettings operated{.components = {"api", "lb"}, .operated = {"lb"}};
+    Maintenance core(operated);
+    WindowRows table{.rows = {row(72h, 2h)}};
+    table.rows[0].close_pools = true;
+    const auto follow = [&] {
+        const auto steps = row_steps(operated, core.memory(), table, now);
+        carry_out(steps, core, table);
+        return in_words(steps);
+    };
+    EXPECT_EQ(follow(), "create 1");
+    EXPECT_TRUE(core.find(1)->plan.close_pools);
+    table.rows[0].close_pools = false;
+    EXPECT_EQ(follow(), "change 1");
+    EXPECT_FALSE(core.find(1)->plan.close_pools);
+    EXPECT_EQ(core.find(1)->announced_at, now) << "no new announcement";
+    table.rows[0].components = {"api"};
+    table.rows[0].close_pools = true;
+    EXPECT_EQ(follow(), "refuse close_pools") << "it is about no balancer";
+}
+
+TEST(WindowRows, ARowFromBeforeThereWasAColumnForPoolsGetsIt)
+{
+    const MaintenanceSettings operated{.components = {"lb"}, .operated = {"lb"}};
+    Maintenance core(operated);
+    auto closing = plan();
+    closing.close_pools = true;
+    ASSERT_TRUE(core.create(closing, now));
+    ASSERT_TRUE(core.create(plan(96h), now));
+    WindowRows table;
+    carry_out(row_steps(operated, core.memory(), table, now), core, table);
+    for (WindowRow& row : table.rows) row.close_pools.reset();
+    // Others change it meanwhile: that comes first.
+    table.rows[0].message = "More disks.";
+    EXPECT_EQ(in_words(row_steps(operated, core.memory(), table, now)), "change 1");
+    carry_out(row_steps(operated, core.memory(), table, now), core, table);
+    EXPECT_EQ(in_words(row_steps(operated, core.memory(), table, now)), "write 1");
+    carry_out(row_steps(operated, core.memory(), table, now), core, table);
+    EXPECT_EQ(table.rows[0].message, "More disks.");
+    EXPECT_EQ(table.rows[0].close_pools, true);
+    EXPECT_EQ(table.rows[1].close_pools, std::nullopt) << "nothing is missing";
+    // With its row alone it is what it was.
+    Maintenance other(operated);
+    carry_out(row_steps(operated, other.memory(), table, now), other, table);
+    EXPECT_TRUE(other.find(1)->plan.close_pools);
+    EXPECT_FALSE(other.find(2)->plan.close_pools);
+}
+
+TEST(WindowRows, WhatIsTakenUpAfterADeathNamesWhoAskedForIt)
+{
+    Maintenance core(settings);
+    ASSERT_TRUE(core.create(plan(), now));
+    Maintenance after(settings, core.memory());
+    ASSERT_TRUE(after.change(1, plan(96h), now));
+    WindowRows table{.rows = {row_of(*after.find(1))}, .last_window = 1};
+    table.rows[0].user = "ann, 10.0.0.9";
+    auto steps = row_steps(settings, core.memory(), table, now);
+    ASSERT_EQ(in_words(steps), "restore 1");
+    EXPECT_EQ(steps[0].user, "ann, 10.0.0.9");
+    ASSERT_TRUE(after.cancel(1, now));
+    table.rows[0] = row_of(*after.find(1));
+    table.rows[0].user = "bob, 10.0.0.9";
+    steps = row_steps(settings, core.memory(), table, now);
+    ASSERT_EQ(in_words(steps), "cancel 1");
+    EXPECT_EQ(steps[0].user, "bob, 10.0.0.9");
+    // Others cancel it: not who changed it last.
+    table.rows[0].version = core.find(1)->version;
+    steps = row_steps(settings, core.memory(), table, now);
+    ASSERT_EQ(in_words(steps), "cancel 1");
+    EXPECT_EQ(steps[0].user, "");
 }
 
 // -------------------------------------------------------------------------------------------- the death of the process

@@ -1,5 +1,6 @@
 #include "monitor/serve/chaos.hpp"
 
+#include "common/config.hpp"
 #include "common/json_document.hpp"
 
 #include <fmt/format.h>
@@ -26,7 +27,8 @@ std::string_view path_of(Chaos::Deed deed) noexcept
 std::optional<http::Problem> refuse_bad_status(std::string_view who, std::string_view url, unsigned status)
 {
     if (status / 100 == 2) return std::nullopt;
-    return http::Problem{502, fmt::format("{} at {} answered {}", who, url, status)};
+    return http::Problem{
+        502, fmt::format("{} at {} answered {}", who, config::without_secret(url, config::Secret::url), status)};
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "monitor/serve/peer_client.hpp"
 
+#include "common/config.hpp"
 #include "common/http/client.hpp"
 #include "monitor/check/settings.hpp"
 
@@ -30,10 +31,11 @@ boost::asio::awaitable<PeerClient::Answer> PeerClient::ask(std::string who, std:
 {
     const TimePoint until = Clock::now() + patience;
     const auto parts = parse_http_url(url);
-    if (!parts) co_return http::Problem{502, fmt::format("{} has the URL '{}', which is none", who, url)};
+    const auto shown = config::without_secret(url, config::Secret::url);
+    if (!parts) co_return http::Problem{502, fmt::format("{} has the URL '{}', which is none", who, shown)};
     const auto name = names_.add(parts->origin);
     const auto addresses = co_await names_.find(name, until);
-    if (!addresses) co_return http::Problem{502, fmt::format("{} at {}: {}", who, url, addresses.error().message())};
+    if (!addresses) co_return http::Problem{502, fmt::format("{} at {}: {}", who, shown, addresses.error().message())};
     auto request = body.empty() ? http::make_request(method, parts->target)
                                 : http::make_request(method, parts->target, std::move(body), "application/json");
     request.set(http::field::host, config::format_host_port(parts->origin));
@@ -44,7 +46,8 @@ boost::asio::awaitable<PeerClient::Answer> PeerClient::ask(std::string who, std:
     if (!response) {
         if (connected.port() == 0) names_.doubt(name);
         const bool late = response.error() == errc::timed_out;
-        co_return http::Problem{late ? 504U : 502U, fmt::format("{} at {}: {}", who, url, response.error().message())};
+        co_return http::Problem{late ? 504U : 502U,
+                                fmt::format("{} at {}: {}", who, shown, response.error().message())};
     }
     Reply reply{.status = response->result_int(), .body = response->body()};
     co_return reply;

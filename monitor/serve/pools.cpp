@@ -1,5 +1,6 @@
 #include "monitor/serve/pools.hpp"
 
+#include "common/config.hpp"
 #include "common/json_document.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
@@ -167,7 +168,8 @@ asio::awaitable<std::optional<PoolStatus>> Pools::ask(Balancer& balancer)
     }
     if (reply->status != 200) {
         complain(balancer, not_asked,
-                 fmt::format("{} answered {}{}", balancer.status_url, reply->status, reason_in(reply->body)));
+                 fmt::format("{} answered {}{}", config::without_secret(balancer.status_url, config::Secret::url),
+                             reply->status, reason_in(reply->body)));
         co_return std::nullopt;
     }
     auto status = read_pool_status(reply->body);

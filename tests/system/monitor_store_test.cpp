@@ -446,7 +446,7 @@ TEST_F(MonitorStore, ShowsNoPassword)
     EXPECT_EQ(process_->err().find("topsecret"), std::string::npos) << process_->err();
     const Finished printed = run(binary("monitor"), {"--store", store_, "--print-config"});
     EXPECT_EQ(printed.code, 0) << printed.err;
-    EXPECT_NE(printed.out.find("store: postgres://***@"), std::string::npos) << printed.out;
+    EXPECT_NE(printed.out.find("store: \"postgres://***@"), std::string::npos) << printed.out;
     EXPECT_EQ(printed.out.find("topsecret"), std::string::npos) << printed.out;
     const Finished wrong = run(binary("monitor"), {"--store", "postgre://me:topsecret@localhost/x"});
     EXPECT_EQ(wrong.code, 2);

@@ -282,6 +282,40 @@ TEST(Monitor, LetsInWhoHasThePasswordAndWritesDownWhoHasNot)
     EXPECT_NE(monitor.process().err().find("has the password of the demonstration"), std::string::npos);
 }
 
+TEST(Monitor, ShowsNoSecretOfItsConfiguration)
+{
+    Origin origin("api"); // that knows nothing of what it is asked for
+    origin.probe_script([](const Message&) { return Reply::text("", 500); });
+    origin.script([](const Message&) { return Reply::text("", 500); });
+    Monitor monitor(fmt::format(R"(
+targets:
+  - {{name: api, url: '{0}/health?key=s3cret', headers: [{{name: Authorization, value: Bearer s3cret}}], interval: 100ms}}
+  - {{name: lb, balancer: '{0}/status?key=s3cret', operate: true, interval: 100ms}}
+  - {{name: job, push: s3cret-s3cret-s3cret}}
+channels: [{{name: hook, webhook: {{url: '{0}/s3cret'}}}}]
+gather: 50ms
+dashboard: lb
+)",
+                                origin.url()));
+    auto plan = window(seconds(0), seconds(600));
+    plan["start_time"] = from_now(milliseconds(300));
+    plan["emergency"] = true;
+    plan["close_pools"] = true;
+    ASSERT_EQ(monitor.act("POST", "/maintenance", plan).status(), 201);
+    ASSERT_TRUE(eventually([&] { return monitor.state("api") == "down" && monitor.state("lb") == "down"; }));
+    ASSERT_TRUE(monitor.process().wait_line("pools of 'lb'")) << "it could not be asked";
+    ASSERT_TRUE(monitor.process().wait_line("could not tell hook"));
+    const auto shows = [&](const Answer& answer) { return answer.message.body.find("s3cret") != std::string::npos; };
+    for (const char* path : {"/", "/targets", "/status", "/health_status", "/status-page", "/incidents", "/metrics",
+                             "/history?target=lb", "/audit", "/api/v2/summary.json", "/events/nothing"})
+        EXPECT_FALSE(shows(monitor.act("GET", path))) << path;
+    EXPECT_FALSE(shows(monitor.act("POST", "/crash")));
+    const Answer wrong = monitor.act("PUT", "/push/s3cret-s3cret-s3cret");
+    EXPECT_EQ(wrong.status(), 405);
+    EXPECT_FALSE(shows(wrong)) << wrong.message.body;
+    EXPECT_EQ(monitor.process().err().find("s3cret"), std::string::npos) << monitor.process().err();
+}
+
 TEST(Monitor, HasNoChangesWithoutUsers)
 {
     Monitor monitor("targets: []\n", false);

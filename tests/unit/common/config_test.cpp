@@ -660,8 +660,8 @@ TEST(Print, hides_secrets_from_people)
     using config_test::Locked;
     Locked value{"geheim", "postgres://me:geheim@db:5432/shop?password=geheim", "https://hooks.example/geheim/1"};
     EXPECT_EQ(Loader(value).print(), R"(token: "***"                          # whole
-store: postgres://***@db:5432/shop?***  # in a URL
-hook: https://hooks.example/***       # in a path
+store: "postgres://***@db:5432/shop?***"  # in a URL
+hook: "https://hooks.example/***"     # in a path
 )");
     EXPECT_EQ(from_yaml<Locked>(to_yaml(value), "f.yaml"), value) << "a file that is read again has them";
     Locked nothing;

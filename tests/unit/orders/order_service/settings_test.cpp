@@ -14,8 +14,8 @@ TEST(OrderServiceSettings, PrintNoPassword)
     settings.queue = "redis://:s3cret@cache/0?prefix=shop:";
     const auto printed = config::Loader(settings).print();
     EXPECT_EQ(printed.find("s3cret"), std::string::npos) << printed;
-    EXPECT_NE(printed.find("store: postgres://***@db:5432/orders?***"), std::string::npos) << printed;
-    EXPECT_NE(printed.find("queue: redis://***@cache/0?***"), std::string::npos) << printed;
+    EXPECT_NE(printed.find(R"(store: "postgres://***@db:5432/orders?***")"), std::string::npos) << printed;
+    EXPECT_NE(printed.find(R"(queue: "redis://***@cache/0?***")"), std::string::npos) << printed;
 }
 
 } // namespace

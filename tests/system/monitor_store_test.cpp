@@ -51,8 +51,8 @@ protected:
     void start()
     {
         std::ofstream(config()) << "users: [{name: admin, password_hash: '" << demo_hash << "'}]\n"
-                                << "targets: [{name: api, tcp: '127.0.0.1:9'}, "
-                                   "{name: lb, balancer: 'http://127.0.0.1:9', operate: true}]\n";
+                                << "targets: [{name: api, tcp: '127.0.0.1:9', interval: 24h}, "
+                                   "{name: lb, balancer: 'http://127.0.0.1:9', operate: true, interval: 24h}]\n";
         process_.reset();
         Process::Options options;
         options.environment = {{"HOTSPARE_STORE", store_}};
@@ -378,7 +378,9 @@ TEST_F(MonitorStoreOnAFaultyDisk, TellsWhoAskedForWhatTheHistoryCouldNotStore)
     start();
     ASSERT_EQ(act("POST", "/maintenance", window(hours(72))).status(), 201);
     ASSERT_EQ(act("POST", "/maintenance", window(hours(80))).status(), 201);
-    ASSERT_EQ(audit().size(), 2U);
+    // A change that changes nothing is stored after everything that waited: from here on nothing but commands fails.
+    ASSERT_EQ(act("PATCH", "/maintenance/1", {{"message", "Disks."}}).status(), 200);
+    ASSERT_EQ(audit().size(), 3U);
     disk_->set_full(true);
     const Answer created = act("POST", "/maintenance", window(hours(90)));
     EXPECT_EQ(created.status(), 503) << created.message.body;
@@ -396,21 +398,23 @@ TEST_F(MonitorStoreOnAFaultyDisk, TellsWhoAskedForWhatTheHistoryCouldNotStore)
     ASSERT_TRUE(eventually([&] { return json("/maintenance/1")["state"] == "cancelled" && upcoming() == 2; }));
     EXPECT_EQ(json("/maintenance/3")["state"], "scheduled");
     auto lines = audit();
-    ASSERT_EQ(lines.size(), 4U) << "one for each: " << fmt::format("{}", fmt::join(lines, "; "));
+    ASSERT_EQ(lines.size(), 5U) << "one for each: " << fmt::format("{}", fmt::join(lines, "; "));
     for (std::size_t i = 0; i < 2; ++i) {
         EXPECT_NE(lines[i].find("by system_maintenance"), std::string::npos) << lines[i];
         EXPECT_NE(lines[i].find("asked for by admin, 127.0.0.1"), std::string::npos) << lines[i];
     }
 
     // The same if the process dies before the disk has room again.
+    ASSERT_EQ(act("PATCH", "/maintenance/2", {{"message", "Disks."}}).status(), 200);
     disk_->set_full(true);
     EXPECT_EQ(act("PATCH", "/maintenance/2", {{"message", "More disks."}}).status(), 503);
     EXPECT_EQ(json("/maintenance/2")["message"], "Disks.");
     kill_monitor();
+    disk_->set_full(false);
     start();
     EXPECT_EQ(json("/maintenance/2")["message"], "More disks.");
     lines = audit();
-    ASSERT_EQ(lines.size(), 5U);
+    ASSERT_EQ(lines.size(), 7U);
     EXPECT_NE(lines[0].find("window.restore by system_maintenance"), std::string::npos) << lines[0];
     EXPECT_NE(lines[0].find("More disks. (its row says: asked for by admin, 127.0.0.1)"), std::string::npos)
         << lines[0];

@@ -57,8 +57,8 @@ void look_for_demo_password(const MonitorSettings& settings)
                                          "address only; `monitor --hash-password` makes the hash of another",
                                          user.name));
         log::warn(
-            "user '{}' has the password of the demonstration, which every reader knows: who reaches {}:{} can use "
-            "it",
+            "user '{}' has the password of the demonstration, which is public: every client that can connect to {}:{} "
+            "can log in",
             user.name, settings.host, settings.port);
     }
 }
@@ -134,7 +134,7 @@ int verify(const char* path)
 
 int main(int argc, char** argv)
 {
-    // Two deeds that are no daemon's.
+    // Commands that start no daemon.
     if (argc == 2 && std::string_view(argv[1]) == "--hash-password")
         return hash_password_command(std::cin, std::cout, std::cerr);
     if (argc == 3 && std::string_view(argv[1]) == "--verify-audit") return verify(argv[2]);

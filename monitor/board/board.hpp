@@ -7,7 +7,7 @@
 // batch that follows them, a batch is committed before its deliveries are attempted, and what a command prepared is
 // committed before it is adopted and answered.
 //
-// PURE: `now` is an argument, chance a seed. One thread. Owned by the service.
+// PURE: `now` is an argument, chance a seed. One thread. Owned by the recorder.
 #pragma once
 
 #include "common/resilience/health.hpp"

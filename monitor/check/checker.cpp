@@ -135,7 +135,7 @@ void Checker::look()
     const Instant since = to_instant(jump->since, jump->wall_then);
     for (std::size_t i = 0; i < targets_.size(); ++i) {
         Target& target = targets_[i];
-        if (target.push) target.push->was_deaf(jump->length, clocks.now);
+        if (target.push) target.push->was_unreachable(jump->length, clocks.now);
         if (jump->length < target.settings.interval) continue;
         tell(i, since, {.cause = fmt::format("the monitor did not run for {}", in_milliseconds(jump->length))});
     }

@@ -1,5 +1,5 @@
 // Makes the checks of all targets and hands what each of them found to a handler. It decides nothing about outages
-// (monitor/decide/incident.hpp does), stores nothing and tells nobody.
+// (monitor/decide/incident.hpp does), stores nothing and sends no notifications.
 //
 // A finding is `up`, `degraded` (a good answer that took longer than `slow`, or that says so), `down` (refused, reset,
 // wrong answer, not within the timeout, or an answer that says so), or `unknown` when the check could not be made for a

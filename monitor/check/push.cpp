@@ -15,7 +15,7 @@ void PushWatch::reported(PushReport report, TimePoint now)
     since_ = now;
 }
 
-void PushWatch::was_deaf(Duration length, TimePoint now) noexcept
+void PushWatch::was_unreachable(Duration length, TimePoint now) noexcept
 {
     if (length < interval_) {
         since_ = std::min(since_ + length, now);

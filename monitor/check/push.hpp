@@ -29,8 +29,8 @@ public:
     }
 
     void reported(PushReport report, TimePoint now);
-    /// No report could have arrived for so long.
-    void was_deaf(Duration length, TimePoint now) noexcept;
+    /// No report could reach the monitor for so long.
+    void was_unreachable(Duration length, TimePoint now) noexcept;
 
     struct View {
         State state = State::unknown;
@@ -42,7 +42,7 @@ private:
     Duration interval_;
     Duration allowed_;
     TimePoint since_;                    ///< the next report must come within `allowed_` of this
-    std::optional<PushReport> latest_{}; ///< none since the start or since it was deaf too long
+    std::optional<PushReport> latest_{}; ///< none since the start, or since it was unreachable too long
 };
 
 /// Takes as long wherever the two differ; only their length shows.

@@ -8,13 +8,11 @@
 //
 //  - A backend is remembered (`closing`), durably, before the order that closes it, and until the balancer has shown it
 //    open. Nothing that is not remembered is ever opened.
-//  - It is ours only as long as the balancer shows it in maintenance with a text and an end that we announced. A
-//  backend
-//    that an operator has drained or put into maintenance himself, before or meanwhile, is left alone (`left_alone`):
-//    it is not opened. One that an operator opens during the window stays open.
-//  - A balancer that was restarted has forgotten all of it. By the time of its start we know: what is out then is out
-//  by
-//    an operator's hand, and what should be closed is closed anew.
+//  - It is ours only as long as the balancer shows it in maintenance with a text and an end that we announced. One that
+//    an operator drained or put into maintenance, before or meanwhile, is left alone (`left_alone`): it is not opened.
+//    One that an operator opens during the window stays open.
+//  - A balancer that was restarted has no record of it. Its start time (`run`) tells: what is out then was taken out by
+//    an operator, and what should be closed is closed anew.
 //
 // PURE: `now` is an argument. Any thread. Values, owned by their users.
 #pragma once

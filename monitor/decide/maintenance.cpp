@@ -1,5 +1,7 @@
 #include "monitor/decide/maintenance.hpp"
 
+#include "common/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +14,7 @@ using std::chrono::hours;
 
 constexpr std::size_t longest_title = 200;
 constexpr std::size_t longest_message = 16 * 1024;
+constexpr std::size_t longest_shown_name = 64;
 constexpr milliseconds banner_before = hours(48);
 
 bool share_a_component(const std::vector<std::string>& a, const std::vector<std::string>& b)
@@ -51,7 +54,8 @@ std::optional<Refusal> Maintenance::refuse_plan(const WindowPlan& plan) const
     if (auto wrong = refuse_text("message", plan.message, TextKind::paragraph, longest_message, true)) return wrong;
     for (auto name = plan.components.begin(); name != plan.components.end(); ++name) {
         if (settings_.components.end() == std::find(settings_.components.begin(), settings_.components.end(), *name))
-            return Refusal{"components", "components names one that does not exist"};
+            return Refusal{"components", fmt::format("components names '{}', which is no target",
+                                                     shortened(printable(*name), longest_shown_name))};
         if (std::find(plan.components.begin(), name, *name) != name)
             return Refusal{"components", fmt::format("components names {} twice", *name)};
     }

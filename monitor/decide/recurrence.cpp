@@ -294,9 +294,12 @@ std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within)
 std::optional<Span> next_occurrence(const Recurrence& recurrence, Instant from)
 {
     const Instant give_up = from + std::chrono::years(20);
-    for (; from < give_up; from += recurrence_horizon)
-        for (const Span& s : occurrences(recurrence, {from, from + recurrence_horizon}))
+    // Stretches that become longer: 400 days of an hourly rule are 9,600 occurrences, of which the first one is wanted.
+    for (milliseconds stretch = days(2); from < give_up; stretch = std::min(stretch * 8, recurrence_horizon)) {
+        for (const Span& s : occurrences(recurrence, {from, from + stretch}))
             if (s.begin >= from) return s;
+        from += stretch;
+    }
     return std::nullopt;
 }
 

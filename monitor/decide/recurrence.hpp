@@ -8,7 +8,8 @@
 //  - BYWEEKNO, BYYEARDAY, RSCALE and SKIP are refused, BYSETPOS but among the weekdays of a month, BYMONTHDAY from the
 //    end of the month but with MONTHLY and YEARLY, and YEARLY with BYMONTHDAY but without BYMONTH;
 //  - the start must be an occurrence, and UNTIL in UTC.
-// What is left costs milliseconds.
+// What is left costs milliseconds, but for 400 days of a rule with many occurrences a day: some tens of milliseconds.
+// The next occurrence costs much less.
 //
 // Without a zone the rule is in UTC. With one (an IANA name, from the system's tzdata) it is in local time: a window at
 // 02:00 in Berlin stays there over the change of the clocks and moves in UTC. A local time that a change of the clocks

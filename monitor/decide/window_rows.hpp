@@ -4,14 +4,12 @@
 //
 // A row belongs to the window whose number it has; a row without one was written by others and is not taken up yet.
 //
-//  - A row without a number becomes a window, announced when the row was created. If that is less than the notice
-//  before
-//    its start, the window is an emergency. A row that starts before it was created starts all the same.
+//  - A row without a number becomes a window, announced when the row was created. If it was created later than the
+//    notice before its start, the window is an emergency. A row that starts before it was created starts all the same.
 //  - A row that differs from its window changes it. Without the notice that a change needs, the window becomes an
 //    emergency. A row that says `cancelled`, and one that is gone, cancels its window.
-//  - A row of a later version than its window is what this monitor stored before it died: the window becomes what the
-//  row
-//    says. One of an earlier version was stored without the table: the row becomes what the window is.
+//  - A row of a later version than its window was written by this monitor before it was killed: the window becomes what
+//    the row says. One of an earlier version is behind the history: the row becomes what the window is.
 //  - A window that the table never had is added to it: it is from before the table was used.
 //  - What the core refuses is left alone, row and window.
 //

@@ -54,7 +54,7 @@ result<void> History::checkpoint_when_long()
 /// A file that is gone is noticed although nothing is written, and a log that a reader made long is given back.
 result<void> History::rest()
 {
-    if (!file_.verify()) return {}; // known to who asks for trouble()
+    if (!file_.verify()) return {}; // DatabaseFile::trouble() says why
     std::error_code ignored;
     const auto bytes = std::filesystem::file_size(file_.path() + "-wal", ignored);
     if (ignored || bytes <= static_cast<std::uintmax_t>(storage::Database::log_bytes_kept)) return {};

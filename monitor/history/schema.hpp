@@ -1,7 +1,7 @@
 // The file of the history: its tables, whose it is, and how its columns are written. All instants in it are
 // milliseconds since 1970, but for those of units, which are minutes; `forever` ends what has not ended.
 //
-// Thread: the one that opens the history. Owner: no one, functions.
+// Thread: the one that opens the history. No owner: functions.
 #pragma once
 
 #include "common/error.hpp"

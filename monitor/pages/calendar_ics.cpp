@@ -58,7 +58,7 @@ public:
         }
         // COUNT and UNTIL belong to the series, so it begins with its first occurrence.
         const Span first = window.first.empty() ? current : window.first;
-        if (!plan.time_zone.empty()) {
+        if (!plan.time_zone.empty() && plan.time_zone != "UTC") {
             std::string dates;
             for (const Span& next : shown.next)
                 if (next.begin > first.begin) dates += (dates.empty() ? "RDATE:" : ",") + utc(next.begin);

@@ -72,7 +72,7 @@ boost::asio::awaitable<Chaos::Answer<Chaos::Plan>> Chaos::plan(Deed deed)
 boost::asio::awaitable<Chaos::Answer<void>> Chaos::act(Plan plan)
 {
     const auto reply = co_await peers_.post(plan.version, plan.url);
-    // Who crashes at once may take the answer with it.
+    // A process that crashes may end before it has answered.
     if (plan.deed == Deed::crash) co_return Answer<void>();
     if (!reply) co_return reply.error();
     if (auto bad = refuse_bad_status(plan.version, plan.url, reply->status)) co_return *std::move(bad);

@@ -6,12 +6,11 @@
 // notices were sent, and stretches that are over. So a command is written here first, then into the history, then it is
 // answered. If the process dies
 //  - before the row is committed: neither has it, and it was not acknowledged.
-//  - between the row's commit and the history's: the next start reads a row with a number, or a version, that the
-//  history
-//    does not know, and takes it up (restore). Of others' rows the row has got its number; it is taken up the same way.
-//    A cancelled row ends its window then. The command was not acknowledged, but does no harm: it was accepted. The
-//    audit log has a line of the restoration, which tells who asked for it: the row says so (`hotspare_user`). The same
-//    happens without a death if the history cannot be written to: at the next look, or the first one after that.
+//  - between the row's commit and the history's: the next start reads a row with a number, or a version, that is not in
+//    the history, and takes it up (restore). A row of another client has its number by then, and is taken up the same
+//    way. A cancelled row ends its window then. The command was not acknowledged, but does no harm: it was accepted.
+//    The audit log has a line of the restoration, which tells who asked for it: the row says so (`hotspare_user`). The
+//    same happens without a death if the history cannot be written to: at the next look, or the first one after that.
 //  - after the history's commit: both have it, answered or not.
 // What time brings (a window begins, a series goes on) is stored in the history first, as the table may be out of
 // reach, and is written into the row at the next look. The row's version tells a row that is behind in that way from

@@ -36,10 +36,10 @@ TEST(PushWatch, DoesNotBlameTheTargetForTimeInWhichNoReportCouldArrive)
 {
     PushWatch watch(10s, 0s, start);
     watch.reported({}, start);
-    watch.was_deaf(3s, start + 5s);
+    watch.was_unreachable(3s, start + 5s);
     EXPECT_EQ(watch.look(start + 13s).state, State::up);
     EXPECT_EQ(watch.look(start + 14s).state, State::down);
-    watch.was_deaf(1h, start + 2h);
+    watch.was_unreachable(1h, start + 2h);
     EXPECT_EQ(watch.look(start + 2h + 10s).state, State::unknown);
     EXPECT_EQ(watch.look(start + 2h + 11s).state, State::down);
 }

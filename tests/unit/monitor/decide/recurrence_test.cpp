@@ -285,6 +285,8 @@ TEST(Recurrence, YieldsTheSameWhereverTheExpansionBegins)
         for (const Span& s : all)
             if (s.overlaps(within)) expected.push_back(s);
         RC_ASSERT(occurrences(recurrence, within) == expected);
+        const auto next = std::find_if(all.begin(), all.end(), [&](const Span& s) { return s.begin >= from; });
+        if (next != all.end()) RC_ASSERT(next_occurrence(recurrence, from) == *next);
     });
 }
 

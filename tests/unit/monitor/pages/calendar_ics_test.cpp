@@ -85,6 +85,16 @@ TEST(CalendarIcs, ASeriesInUtcHasItsRuleFromItsFirstOccurrenceOn)
     EXPECT_EQ(std::ranges::count(lines, "BEGIN:VEVENT"), 1);
 }
 
+TEST(CalendarIcs, ASeriesWhoseTimeZoneIsUtcHasItsRule)
+{
+    PublicWindow window = example::window(7, WindowState::scheduled, "2026-11-14T02:00:00Z", 2h);
+    window.window.plan.rrule = "FREQ=WEEKLY;BYDAY=SA";
+    window.window.plan.time_zone = "UTC";
+    const auto lines = lines_of(calendar_ics(with(window)));
+    EXPECT_EQ(value(lines, "RRULE"), "FREQ=WEEKLY;BYDAY=SA");
+    EXPECT_EQ(value(lines, "RDATE"), "none");
+}
+
 TEST(CalendarIcs, AnOccurrenceThatWasExtendedIsAnEventOfItsOwn)
 {
     PublicWindow window = example::window(7, WindowState::in_progress, "2026-11-14T02:00:00Z", 2h);

@@ -75,11 +75,13 @@ std::optional<Refusal> Maintenance::refuse_plan(const WindowPlan& plan) const
 std::optional<Refusal> Maintenance::refuse_overlap(const WindowPlan& plan, const Span& first, std::uint64_t own_id,
                                                    Instant now) const
 {
-    const Instant until = now + recurrence_horizon + settings_.longest;
-    const auto own = occurrences_until(plan, first, until);
+    const auto own = occurrences_within(plan, first, {plan.start, now + recurrence_horizon + settings_.longest});
+    if (own.empty()) return std::nullopt;
+    // Of a window that does not recur only its neighbours matter.
+    const Span reach{own.front().begin, own.back().end};
     for (const Window& other : memory_.windows) {
         if (other.id == own_id || other.over() || !share_a_component(plan.components, other.plan.components)) continue;
-        if (any_overlap(own, occurrences_until(other.plan, other.first, until)))
+        if (any_overlap(own, occurrences_within(other.plan, other.first, reach)))
             return Refusal{"start_time", fmt::format("the window overlaps window {} of the same component", other.id)};
     }
     return std::nullopt;

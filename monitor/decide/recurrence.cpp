@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -229,35 +230,164 @@ Accepted<Rule> read(const Recurrence& recurrence)
     return result;
 }
 
+/// Whether an HOURLY, DAILY or WEEKLY rule matches days one by one, and hours of them.
+bool is_counted(const icalrecurrencetype& rule)
+{
+    return rule.freq == ICAL_HOURLY_RECURRENCE || rule.freq == ICAL_DAILY_RECURRENCE ||
+           (rule.freq == ICAL_WEEKLY_RECURRENCE && !given(rule.by_month_day)); // which RFC 5545 does not have
+}
+
+/// The times of a rule that is counted. libical takes microseconds for each, so that it would take seconds to compare
+/// a new series with a hundred that have one an hour.
+class CountedRule {
+public:
+    explicit CountedRule(const Rule& rule)
+        : rule_(rule.rule), start_(rule.start), start_day_(std::chrono::floor<days>(rule.start)),
+          week_(week_of(start_day_))
+    {
+        const std::chrono::hh_mm_ss of_day(rule.start - start_day_);
+        list(rule_.by_hour, of_day.hours().count(), hours_);
+        list(rule_.by_minute, of_day.minutes().count(), minutes_);
+        list(rule_.by_second, of_day.seconds().count(), seconds_);
+        if (hourly() && !given(rule_.by_hour)) {
+            hours_.resize(24);
+            std::iota(hours_.begin(), hours_.end(), 0);
+        }
+    }
+
+    /// Calls `take` for each time from `from` up to `until`, ascending, while it returns true.
+    template <class Take> void walk(LocalTime from, LocalTime until, Take&& take) const
+    {
+        int left = rule_.count > 0 ? rule_.count : -1;
+        for (auto day = std::chrono::floor<days>(from); day <= until; day += days(1)) {
+            if (!has(day)) continue;
+            for (const int hour : hours_) {
+                const LocalTime begin = day + std::chrono::hours(hour);
+                if (hourly() && interval() > 1 &&
+                    (begin - std::chrono::floor<hours>(start_)) % hours(interval()) != hours(0))
+                    continue;
+                for (const int minute : minutes_)
+                    for (const int second : seconds_) {
+                        const LocalTime time = begin + std::chrono::minutes(minute) + seconds(second);
+                        if (time < from || time < start_) continue;
+                        if (left-- == 0 || !take(time)) return;
+                    }
+            }
+        }
+    }
+
+private:
+    bool hourly() const noexcept { return rule_.freq == ICAL_HOURLY_RECURRENCE; }
+    int interval() const noexcept { return std::max<int>(rule_.interval, 1); }
+
+    template <std::size_t size> static void list(const short (&given_ones)[size], long own, std::vector<int>& to)
+    {
+        for (std::size_t i = 0; i < size && given_ones[i] != ICAL_RECURRENCE_ARRAY_MAX; ++i)
+            to.push_back(given_ones[i]);
+        if (to.empty()) to.push_back(static_cast<int>(own));
+    }
+
+    /// The first day of the week that holds the day.
+    std::chrono::sys_days week_of(std::chrono::sys_days day) const
+    {
+        const int first = std::max<int>(rule_.week_start, 1) - 1; // libical counts from Sunday as 1
+        const int weekday = static_cast<int>(std::chrono::weekday(day).c_encoding());
+        return day - days((weekday - first + 7) % 7);
+    }
+
+    bool has(std::chrono::sys_days day) const
+    {
+        const std::chrono::weekday weekday(day);
+        if (rule_.freq == ICAL_DAILY_RECURRENCE && (day - start_day_).count() % interval() != 0) return false;
+        if (rule_.freq == ICAL_WEEKLY_RECURRENCE) {
+            if ((week_of(day) - week_).count() / 7 % interval() != 0) return false;
+            if (!given(rule_.by_day) && weekday != std::chrono::weekday(start_day_)) return false;
+        }
+        const std::chrono::year_month_day date(day);
+        const auto is = [](unsigned value) {
+            return [value](short listed) { return listed == static_cast<int>(value); };
+        };
+        return any_or_empty(rule_.by_month, is(static_cast<unsigned>(date.month()))) &&
+               any_or_empty(rule_.by_month_day, is(static_cast<unsigned>(date.day()))) &&
+               any_or_empty(rule_.by_day, is(weekday.c_encoding() + 1));
+    }
+
+    const icalrecurrencetype& rule_;
+    LocalTime start_;
+    std::chrono::sys_days start_day_;
+    std::chrono::sys_days week_; ///< of the start
+    std::vector<int> hours_{};
+    std::vector<int> minutes_{};
+    std::vector<int> seconds_{};
+};
+
+/// Zone::utc() for many local times of the same days: asks for the offset of a day once where the clocks are not
+/// changed.
+class DayOffsets {
+public:
+    explicit DayOffsets(const Zone& zone) : zone_(zone) {}
+
+    Instant utc(LocalTime local)
+    {
+        if (zone_.zone == nullptr) return local;
+        if (const auto day = std::chrono::floor<days>(local); !known_ || day != day_) {
+            known_ = true;
+            day_ = day;
+            // A local time is at most 14 h from UTC, and no zone changes its clocks twice within five days.
+            const seconds before = zone_.offset(day - days(2));
+            offset_ = zone_.offset(day + days(3)) == before ? std::optional(before) : std::nullopt;
+        }
+        return offset_ ? Instant(local - *offset_) : zone_.utc(local);
+    }
+
+private:
+    const Zone& zone_;
+    bool known_ = false;
+    std::chrono::sys_days day_{};
+    std::optional<seconds> offset_{}; ///< of the whole day
+};
+
+/// The times of a rule that is not counted, as libical has them. False if it cannot follow the rule.
+template <class Take> bool walk_with_libical(const Rule& rule, LocalTime skip_to, LocalTime until, Take&& take)
+{
+    // Behind UNTIL libical does not search.
+    icalrecurrencetype bounded = rule.rule;
+    bounded.until = to_ical(until);
+    const Iterator iterator(icalrecur_iterator_new(bounded, to_ical(rule.start)));
+    if (!iterator) return false;
+    if (skip_to > rule.start) icalrecur_iterator_set_start(iterator.get(), to_ical(skip_to));
+    for (;;) {
+        const icaltimetype next = icalrecur_iterator_next(iterator.get());
+        if (icaltime_is_null_time(next) || !take(from_ical(next))) return true;
+    }
+}
+
 /// The beginnings of the occurrences that overlap `within`, and nothing if libical cannot follow the rule.
 std::optional<std::vector<Instant>> expand(const Rule& rule, Span within)
 {
     within.end = std::min(within.end, within.begin + recurrence_horizon);
-    // Behind UNTIL libical does not search. Two days more on both sides, so that no change of the clocks matters.
-    icalrecurrencetype bounded = rule.rule;
-    bounded.until = to_ical(std::chrono::floor<seconds>(within.end) + days(2));
-    const LocalTime skip_to = std::chrono::floor<seconds>(within.begin - rule.length) - days(2);
+    // Two days more on both sides, so that no change of the clocks matters.
+    const LocalTime until = std::chrono::floor<seconds>(within.end) + days(2);
     // A rule with COUNT must be counted from its start.
-    const bool skips = bounded.count == 0 && skip_to > rule.start;
-    LocalTime start = rule.start;
-    if (skips && bounded.freq == ICAL_HOURLY_RECURRENCE) {
-        const hours step(bounded.interval);
-        start += (skip_to - start) / step * step; // libical forgets the interval when it skips hours
-    }
-    const Iterator iterator(icalrecur_iterator_new(bounded, to_ical(start)));
-    if (!iterator) return std::nullopt;
-    if (skips && bounded.freq != ICAL_HOURLY_RECURRENCE) icalrecur_iterator_set_start(iterator.get(), to_ical(skip_to));
-
+    const LocalTime skip_to =
+        rule.rule.count != 0
+            ? rule.start
+            : std::max(rule.start, LocalTime(std::chrono::floor<seconds>(within.begin - rule.length) - days(2)));
     std::vector<Instant> found;
-    for (std::size_t steps = 0; steps < most_occurrences; ++steps) {
-        const icaltimetype next = icalrecur_iterator_next(iterator.get());
-        if (icaltime_is_null_time(next)) break;
-        const Instant begin = rule.zone.utc(from_ical(next)) + rule.below_second;
-        if (begin >= within.end || (rule.until && begin > *rule.until)) break;
+    DayOffsets zone(rule.zone);
+    std::size_t steps = 0;
+    const auto take = [&](LocalTime local) {
+        const Instant begin = zone.utc(local) + rule.below_second;
+        if (begin >= within.end || (rule.until && begin > *rule.until)) return false;
         if (begin + rule.length > within.begin) found.push_back(begin);
-    }
+        return ++steps < most_occurrences;
+    };
+    if (is_counted(rule.rule))
+        CountedRule(rule).walk(skip_to, until, take);
+    else if (!walk_with_libical(rule, skip_to, until, take))
+        return std::nullopt;
     // Two local times may be one moment where the clocks go forward.
-    std::sort(found.begin(), found.end());
+    if (!std::is_sorted(found.begin(), found.end())) std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;
 }
@@ -271,6 +401,11 @@ std::optional<Refusal> refuse_recurrence(const Recurrence& recurrence)
     const Instant start = recurrence.first.begin;
     const auto begins = expand(*rule, {start, start + recurrence_horizon});
     if (!begins) return bad_rule("rrule combines parts that cannot be combined");
+    if (!is_counted(rule->rule) && begins->size() > most_occurrences_of_libical)
+        return bad_rule(
+            fmt::format("MONTHLY and YEARLY yield more than {} occurrences in 400 days: DAILY takes BYMONTH, "
+                        "BYMONTHDAY and BYDAY too",
+                        most_occurrences_of_libical));
     for (std::size_t i = most_occurrences_a_day; i < begins->size(); ++i)
         if ((*begins)[i] - (*begins)[i - most_occurrences_a_day] < hours(24))
             return bad_rule(fmt::format("RRULE yields more than {} occurrences a day", most_occurrences_a_day));
@@ -286,8 +421,9 @@ std::vector<Span> occurrences(const Recurrence& recurrence, const Span& within)
     if (within.empty() || recurrence.first.empty()) return result;
     const auto rule = read(recurrence);
     if (!rule) return result;
-    for (const Instant begin : expand(*rule, within).value_or(std::vector<Instant>()))
-        result.push_back({begin, begin + rule->length});
+    const auto begins = expand(*rule, within).value_or(std::vector<Instant>());
+    result.reserve(begins.size());
+    for (const Instant begin : begins) result.push_back({begin, begin + rule->length});
     return result;
 }
 

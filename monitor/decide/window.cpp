@@ -93,12 +93,15 @@ std::optional<Span> occurrence_after(const WindowPlan& plan, const Span& first, 
     return next_occurrence({plan.rrule, first, plan.time_zone}, end);
 }
 
-std::vector<Span> occurrences_until(const WindowPlan& plan, const Span& first, Instant until)
+std::vector<Span> occurrences_within(const WindowPlan& plan, const Span& first, const Span& within)
 {
-    std::vector<Span> result{{plan.start, plan.end}};
+    std::vector<Span> result;
+    if (const Span current{plan.start, plan.end}; current.overlaps(within)) result.push_back(current);
     if (plan.rrule.empty()) return result;
-    for (const Span& s : occurrences({plan.rrule, first, plan.time_zone}, {plan.end, until}))
-        if (s.begin >= plan.end) result.push_back(s);
+    const Span later{std::max(plan.end, within.begin), within.end};
+    const auto all = occurrences({plan.rrule, first, plan.time_zone}, later);
+    const auto next = std::find_if(all.begin(), all.end(), [&](const Span& s) { return s.begin >= plan.end; });
+    result.insert(result.end(), next, all.end());
     return result;
 }
 

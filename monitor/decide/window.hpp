@@ -82,7 +82,7 @@ std::optional<Refusal> refuse_rule(const WindowPlan& plan, const Span& first);
 /// The occurrence after the one that ends then; nothing if it is the last one.
 std::optional<Span> occurrence_after(const WindowPlan& plan, const Span& first, Instant end);
 
-/// The current occurrence and the later ones that begin before `until`, at most those of 400 days.
-std::vector<Span> occurrences_until(const WindowPlan& plan, const Span& first, Instant until);
+/// The current occurrence and the later ones, of both those that overlap `within`, at most those of 400 days.
+std::vector<Span> occurrences_within(const WindowPlan& plan, const Span& first, const Span& within);
 
 } // namespace hotspare::monitor

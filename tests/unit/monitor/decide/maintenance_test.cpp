@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <map>
 #include <random>
 #include <string>
@@ -73,6 +74,32 @@ TEST(Maintenance, IsAnnouncedFortyEightHoursAheadToTheMillisecond)
     EXPECT_EQ(accepted->version, 0U);
     EXPECT_EQ(accepted->state, WindowState::scheduled);
     EXPECT_EQ(accepted->announced_at, now);
+}
+
+TEST(Maintenance, ComparesASeriesWithAHundredOthersAtOnce)
+{
+    const auto every_hour = [](milliseconds ahead, const char* zone) {
+        auto series = plan(ahead, 10s);
+        series.rrule = "FREQ=HOURLY";
+        series.time_zone = zone;
+        return series;
+    };
+    MaintenanceMemory memory;
+    for (int i = 0; i < 120; ++i) {
+        const auto one = every_hour(72h + i * 20s, i % 2 == 0 ? "" : "Europe/Berlin");
+        memory.windows.push_back({.id = static_cast<std::uint64_t>(i + 1),
+                                  .plan = one,
+                                  .announced_end = one.end,
+                                  .first = {one.start, one.end}});
+    }
+    memory.last_id = 120;
+    Maintenance full({.components = {"api", "web", "mail"}}, std::move(memory));
+    const auto begun = std::clock();
+    EXPECT_TRUE(full.create(every_hour(72h + 10s, "America/New_York"), now)) << "between two of them, for 400 days";
+    EXPECT_EQ(wrong(full.create(every_hour(73h + 15s, ""), now)), "start_time");
+    EXPECT_TRUE(full.create(plan(72h + 50s, 10s), now)) << "once";
+    const auto taken = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+    EXPECT_LT(taken, 1.) << "no check is made meanwhile; a sanitizer makes it ten times as long";
 }
 
 TEST(Maintenance, AnEmergencyNeedsNoNoticeButNoPast)

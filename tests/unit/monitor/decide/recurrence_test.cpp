@@ -235,6 +235,7 @@ TEST(Recurrence, SaysWhatItDoesNotAccept)
         {"FREQ=WEEKLY;BYDAY=MO", "the start is not an occurrence"},
         {"FREQ=DAILY;BYSETPOS=1;BYHOUR=3,4", "BYSETPOS"},
         {"FREQ=DAILY;BYHOUR=2;BYMINUTE=0,30", "overlap"},
+        {"FREQ=MONTHLY;BYMONTHDAY=1,2,3,4,5,6,7,8,9,10,11", "MONTHLY and YEARLY yield more than 120"},
         {"FREQ=YEARLY;RSCALE=CHINESE", "RSCALE"},
         {"FREQ=DAILY\n", "printable ASCII"},
     };
@@ -259,6 +260,28 @@ TEST(Recurrence, AcceptsTwentyFourADayAndNoMore)
     EXPECT_NE(refuse_recurrence(rule(hours, "2026-01-01T02:00:00Z", 1h + 1ms)), std::nullopt) << "they overlap";
     EXPECT_EQ(refuse_recurrence(rule(hours + ";BYMINUTE=0,1", "2026-01-01T02:00:00Z", 1min))->message,
               "RRULE yields more than 24 occurrences a day");
+}
+
+/// Two ways to say the same, of which libical follows one.
+TEST(Recurrence, CountsWeeksAndDaysAsLibicalDoes)
+{
+    const auto all = [](const std::string& text, const std::string& zone) {
+        return begins(rule(text, "2026-01-01T12:30:00Z", 10min, zone), "2026-01-01", "2027-02-01");
+    };
+    for (const char* zone : {"", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns"}) {
+        EXPECT_EQ(all("FREQ=DAILY;BYMONTHDAY=1,15", zone), all("FREQ=MONTHLY;BYMONTHDAY=1,15", zone)) << zone;
+        EXPECT_EQ(all("FREQ=WEEKLY;BYDAY=TH,FR", zone), all("FREQ=MONTHLY;BYDAY=TH,FR", zone)) << zone;
+        EXPECT_EQ(all("FREQ=WEEKLY;BYMONTH=1,3,10;COUNT=9", zone),
+                  all("FREQ=YEARLY;BYMONTH=1,3,10;BYDAY=TH;COUNT=9", zone))
+            << zone;
+    }
+    // RFC 5545, section 3.8.5.3: the first day of the week matters.
+    EXPECT_EQ(begins(rule("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", "1997-08-05T09:00:00Z"), "1997-08-01",
+                     "1998-01-01"),
+              (Times{"1997-08-05T09:00", "1997-08-10T09:00", "1997-08-19T09:00", "1997-08-24T09:00"}));
+    EXPECT_EQ(begins(rule("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", "1997-08-05T09:00:00Z"), "1997-08-01",
+                     "1998-01-01"),
+              (Times{"1997-08-05T09:00", "1997-08-17T09:00", "1997-08-19T09:00", "1997-08-31T09:00"}));
 }
 
 /// Skipping ahead to a late stretch must yield what counting from the start does.

@@ -46,34 +46,25 @@ void run_first(App& app, asio::awaitable<void> work)
     if (failure) std::rethrow_exception(failure);
 }
 
-/// The files of the demonstration have a password that every reader knows.
-void look_for_demo_password(const MonitorSettings& settings)
+/// The files of the demonstration have a password that every reader knows. The settings refuse it on other addresses.
+void warn_of_demo_password(const MonitorSettings& settings)
 {
-    constexpr auto demo_password = "secure123";
-    for (const UserSettings& user : settings.users) {
-        if (!matches(user.password_hash, demo_password)) continue;
-        if (!http::is_loopback(settings.host))
-            throw UsageError(fmt::format("users: '{}' has the password of the demonstration, which is for a loopback "
-                                         "address only; `monitor --hash-password` makes the hash of another",
-                                         user.name));
-        log::warn(
-            "user '{}' has the password of the demonstration, which is public: every client that can connect to {}:{} "
-            "can log in",
-            user.name, settings.host, settings.port);
-    }
+    if (!http::is_loopback(settings.host)) return;
+    for (const UserSettings& user : settings.users)
+        if (matches(user.password_hash, demo_password))
+            log::warn("user '{}' has the password of the demonstration, which is public: every client that can connect "
+                      "to {}:{} can log in",
+                      user.name, settings.host, settings.port);
 }
 
 void serve(App& app, const MonitorSettings& given)
 {
     MonitorSettings settings = given;
-    look_for_demo_password(settings);
+    warn_of_demo_password(settings);
+    finish_from_environment(settings);
     if (settings.url.empty())
         settings.url =
             fmt::format("http://{}", config::format_host_port({.host = settings.host, .port = settings.port}));
-    finish_channels(settings.channels, {}, "channels", [](const std::string& variable) -> std::optional<std::string> {
-        const char* const value = std::getenv(variable.c_str());
-        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-    });
 
     bool broken = false;
     const auto end = [&] {

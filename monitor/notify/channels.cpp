@@ -1,5 +1,7 @@
 #include "monitor/notify/channels.hpp"
 
+#include "common/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,6 +51,12 @@ bool is_address_or_empty(const std::string& text)
     return text.empty() || notify::is_mail_address(text);
 }
 constexpr auto an_address = "an address such as ops@example.com";
+
+/// It goes into the head of mails.
+bool is_line(const std::string& text)
+{
+    return is_utf8(text) && !has_control_character(text);
+}
 
 bool are_addresses(const std::vector<std::string>& list)
 {
@@ -131,7 +139,7 @@ static void fields(config::Fields& field, MailSettings& m)
     field("ca_file", m.server.ca_file, "certificates to trust, PEM; empty = those of the system");
     field("timeout", m.server.deadline, "maximum time for one attempt", {shortest, longest});
     field("from", m.from, "address of the sender; empty = the user", {is_address_or_empty, an_address});
-    field("from_name", m.from_name, "name of the sender");
+    field("from_name", m.from_name, "name of the sender", {is_line, "a text of UTF-8 without control characters"});
     field("to", m.to, "addresses of the recipients; empty = those in to_variable",
           {are_addresses, "at most 100 addresses such as ops@example.com"});
     field("user_variable", m.user_variable, "environment variable that holds the user; not set = no authentication",

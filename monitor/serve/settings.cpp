@@ -2,10 +2,14 @@
 
 #include "common/http/guard.hpp"
 #include "common/storage/postgres.hpp"
+#include "common/text.hpp"
+#include "monitor/access/password.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 
 namespace hotspare::monitor {
 namespace {
@@ -21,9 +25,36 @@ bool is_url_or_empty(const std::string& text)
             }));
 }
 
+/// It becomes the realm of WWW-Authenticate, and a line of mails and feeds.
 bool is_title(const std::string& text)
 {
-    return !text.empty() && text.size() <= 100;
+    return text.size() <= 100 && is_utf8(text) && !is_blank(text) && !has_control_character(text);
+}
+
+bool are_lines(const std::vector<std::string>& list)
+{
+    return std::all_of(list.begin(), list.end(), [](const std::string& text) {
+        return !text.empty() && is_utf8(text) && !has_control_character(text);
+    });
+}
+constexpr auto lines = "texts without control characters";
+
+/// The password of the files of the demonstration, which every reader knows.
+void refuse_demo_password(const MonitorSettings& settings, const config::Places& places)
+{
+    if (http::is_loopback(settings.host)) return; // there it is only warned of, at the start
+    for (std::size_t i = 0; i < settings.users.size(); ++i)
+        if (matches(settings.users[i].password_hash, demo_password))
+            places.fail(fmt::format("users[{}].password_hash", i),
+                        fmt::format("'{}' has the password of the demonstration, which is for a loopback address only; "
+                                    "`monitor --hash-password` makes the hash of another",
+                                    settings.users[i].name));
+}
+
+std::optional<std::string> environment(const std::string& variable)
+{
+    const char* const value = std::getenv(variable.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 /// Adds the offset to the ports of this machine's addresses, as a second copy of a system shifts all of its ports.
@@ -74,7 +105,8 @@ void fields(config::Fields& field, MonitorSettings& s)
     field("port", s.port, "port to listen on; 0 = any free port");
     field("name", s.name, "name of this monitor in mails and calls, where receivers tell it from others",
           {config::is_name, config::a_name});
-    field("title", s.title, "title of the status page", {is_title, "a text of at most 100 bytes"});
+    field("title", s.title, "title of the status page",
+          {is_title, "a text of 1 to 100 bytes of UTF-8 without control characters"});
     field("url", s.url, "URL at which readers find the public pages; empty = http://HOST:PORT",
           {is_url_or_empty, "http://... or https://... without a slash at the end"});
     field("data", s.data, "file of the history (SQLite); created when it does not exist");
@@ -90,8 +122,12 @@ void fields(config::Fields& field, MonitorSettings& s)
           "count",
           {milliseconds(10), std::chrono::minutes(1)});
     field("users", s.users, "who may announce maintenance and see what is not public", {is_user_list, a_user_list});
-    field("hosts", s.hosts, "names by which the pages may be asked for, beside localhost and IP addresses");
-    field("origins", s.origins, "origins of other pages that may read the event stream");
+    field("hosts", s.hosts, "names by which the pages may be asked for, beside localhost and IP addresses",
+          {are_lines, lines});
+    field("origins", s.origins,
+          "origins, such as https://status.example.org, whose pages may send operators' requests and read the event "
+          "stream, beside the monitor's own; that of a TLS proxy in front of it",
+          {are_lines, lines});
     field("public_pages", s.public_pages,
           "false = credentials are needed for every page but /health, /push and /metrics");
     field("channels", s.channels, "where notifications go", {is_channel_list, a_channel_list});
@@ -124,10 +160,21 @@ void flags(config::Flags& list, MonitorSettings& settings)
     list.push_back(std::move(offset));
 }
 
+void finish_from_environment(MonitorSettings& settings)
+{
+    finish_channels(settings.channels, {}, "channels", environment);
+}
+
 void finish(MonitorSettings& s, const config::Places& places)
 {
     finish_targets(s.targets, places, "targets");
     finish_users(s.users, places, "users");
+    refuse_demo_password(s, places);
+    {
+        // A copy: what is in the environment must not be in a printed configuration.
+        auto channels = s.channels;
+        finish_channels(channels, places, "channels", environment);
+    }
     if (s.port_offset != 0) {
         const PortShift shift(s.port_offset, places);
         s.port = shift(s.port);

@@ -46,6 +46,12 @@ struct MonitorSettings {
 void fields(config::Fields& field, MonitorSettings& settings);
 /// --port-offset
 void flags(config::Flags& list, MonitorSettings& settings);
+/// Refuses also what is missing in the environment, and a public password where others can connect.
 void finish(MonitorSettings& settings, const config::Places& places);
+/// Takes the secrets of the channels from the environment. Of complete settings, at the start of the daemon.
+void finish_from_environment(MonitorSettings& settings);
+
+/// Of the user of the files of the demonstration.
+inline constexpr auto demo_password = "secure123";
 
 } // namespace hotspare::monitor

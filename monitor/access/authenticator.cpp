@@ -125,7 +125,12 @@ boost::asio::awaitable<Entry> Authenticator::enter(const http::Request& request,
     const auto digest = digest_of(*credentials);
     User* const user = find(credentials->user);
     for (;;) {
-        if (const auto left = backoff_.pause_left(client, present())) co_return refuse_in_pause(*left, request);
+        if (const auto left = backoff_.pause_left(client, present())) {
+            if (backoff_.first_in_pause(client))
+                report(*credentials, request,
+                       "refused unchecked: the address has to pause; later logins in this pause have no entry");
+            co_return refuse_in_pause(*left, request);
+        }
         if (user != nullptr && present() < user->remembered_until &&
             ::sodium_memcmp(user->remembered.data(), digest.data(), digest.size()) == 0)
             co_return admitted(credentials->user);
@@ -164,7 +169,9 @@ boost::asio::awaitable<Entry> Authenticator::enter(const http::Request& request,
         co_return admitted(credentials->user);
     }
     const auto pause = backoff_.failed(client, present());
-    report(*credentials, request, user != nullptr, pause);
+    std::string reason = user != nullptr ? "wrong password" : "unknown user";
+    if (pause > Duration::zero()) reason += ", next login accepted in " + config::format_duration(pause);
+    report(*credentials, request, std::move(reason));
     co_return ask_for_login(request, wrong_credentials);
 }
 
@@ -193,15 +200,12 @@ std::shared_ptr<Authenticator::Try> Authenticator::find_try(const Digest& digest
     return found == tries_.end() ? nullptr : *found;
 }
 
-void Authenticator::report(const Credentials& credentials, const http::Request& request, bool known,
-                           Duration pause) const
+void Authenticator::report(const Credentials& credentials, const http::Request& request, std::string reason) const
 {
     if (!options_.on_failure) return;
-    FailedLogin failure{.user = printable(shortened(credentials.user, longest_reported)),
-                        .address = http::plain_address(request.peer.address()).to_string(),
-                        .reason = known ? "wrong password" : "unknown user"};
-    if (pause > Duration::zero()) failure.reason += ", next login accepted in " + config::format_duration(pause);
-    options_.on_failure(failure);
+    options_.on_failure({.user = printable(shortened(credentials.user, longest_reported)),
+                         .address = http::plain_address(request.peer.address()).to_string(),
+                         .reason = std::move(reason)});
 }
 
 Entry Authenticator::ask_for_login(const http::Request& request, std::string detail) const

@@ -43,8 +43,8 @@
 
 namespace hotspare::monitor {
 
-/// A try that was looked at and failed, for the audit log. How many there are is bounded by the pauses, and for all
-/// addresses together by the time that a look takes.
+/// A try that was looked at and failed, or the first one that was refused in a pause, for the audit log. How many there
+/// are is bounded by the pauses, and for all addresses together by the time that a look takes.
 struct FailedLogin {
     std::string user; ///< as the client gave it, on one line and cut. Some people type their password here.
     std::string address;
@@ -93,7 +93,7 @@ private:
     Digest digest_of(const Credentials& credentials) const;
     User* find(std::string_view name);
     std::shared_ptr<Try> find_try(const Digest& digest, const ClientNetwork& client) const;
-    void report(const Credentials& credentials, const http::Request& request, bool known, Duration pause) const;
+    void report(const Credentials& credentials, const http::Request& request, std::string reason) const;
     Entry ask_for_login(const http::Request& request, std::string detail) const;
 
     boost::asio::io_context& context_;

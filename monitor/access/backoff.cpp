@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <arpa/inet.h>
 
@@ -31,6 +32,12 @@ std::optional<Duration> Backoff::pause_left(const ClientNetwork& client, TimePoi
     return found->second.paused_until - now;
 }
 
+bool Backoff::first_in_pause(const ClientNetwork& client)
+{
+    const auto found = records_.find(client);
+    return found != records_.end() && !std::exchange(found->second.tried_in_pause, true);
+}
+
 std::optional<Duration> Backoff::begin(const ClientNetwork& client, TimePoint now)
 {
     forget_old(now);
@@ -54,7 +61,10 @@ Duration Backoff::failed(const ClientNetwork& client, TimePoint now)
     ++r.failures;
     r.last_failure = now;
     const auto pause = pause_after(r.failures);
-    if (pause > Duration::zero()) r.paused_until = std::max(r.paused_until, now + pause);
+    if (pause > Duration::zero()) {
+        r.paused_until = std::max(r.paused_until, now + pause);
+        r.tried_in_pause = false;
+    }
     if (by_age_.size() > settings_.most_networks) clear(records_.find(by_age_.front()));
     return pause;
 }

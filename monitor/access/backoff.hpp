@@ -54,6 +54,9 @@ public:
     /// How long the client still has to pause; nothing if it need not.
     std::optional<Duration> pause_left(const ClientNetwork& client, TimePoint now) const;
 
+    /// Whether a try during this pause is the first one; the later ones change nothing.
+    bool first_in_pause(const ClientNetwork& client);
+
     /// Begins a try; then one of the three functions below must be called. If the client has to wait, for how long:
     /// then no try has begun.
     std::optional<Duration> begin(const ClientNetwork& client, TimePoint now);
@@ -73,6 +76,7 @@ private:
         unsigned in_progress = 0;
         TimePoint last_failure{};
         TimePoint paused_until = TimePoint::min();
+        bool tried_in_pause = false;
         std::list<ClientNetwork>::iterator place{}; ///< in `by_age_`, if there are failures
     };
     using Records = std::map<ClientNetwork, Record>;

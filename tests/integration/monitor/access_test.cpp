@@ -219,7 +219,7 @@ TEST_F(Access, MakesAnAddressPauseAfterThreeFailures)
     EXPECT_EQ(refused.refusal->header("Retry-After"), "1");
     EXPECT_EQ(refused.refusal->header("WWW-Authenticate"), "");
     EXPECT_EQ(looks(), 3U) << "not even the right password is looked at";
-    EXPECT_EQ(failures.size(), 3U);
+    EXPECT_EQ(failures.size(), 4U) << "the first one that is refused unchecked";
     EXPECT_EQ(text_of(log_in("ann:ann", "192.0.2.2")), "200 ann") << "another address";
     EXPECT_EQ(text_of(log_in("ann:ann-", "::ffff:192.0.2.1")), "429") << "the same one, mapped";
 
@@ -258,6 +258,21 @@ TEST_F(Access, TellsNoRightGuessFromMemoryInAPause)
     for (const auto* const guess : {"ann:a", "ann:b", "ann:c"}) log_in(guess);
     EXPECT_EQ(text_of(log_in("ann:ann")), "429");
     EXPECT_EQ(text_of(log_in("ann:ann", "192.0.2.9")), "200 ann");
+}
+
+TEST_F(Access, ReportsTheFirstLoginThatIsRefusedInAPause)
+{
+    for (const auto* const guess : {"ann:a", "ann:b", "ann:c"}) EXPECT_EQ(text_of(log_in(guess)), "401");
+    ASSERT_EQ(failures.size(), 3U);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(text_of(log_in(fmt::format("eve:{}", i))), "429");
+    ASSERT_EQ(failures.size(), 4U) << "one for each pause";
+    EXPECT_EQ(failures[3].user, "eve");
+    EXPECT_EQ(failures[3].address, "192.0.2.1");
+    EXPECT_NE(failures[3].reason.find("refused unchecked"), std::string::npos) << failures[3].reason;
+    now += 10s;
+    EXPECT_EQ(text_of(log_in("ann:d")), "401");
+    EXPECT_EQ(text_of(log_in("ann:e")), "429");
+    EXPECT_EQ(failures.size(), 6U);
 }
 
 TEST_F(Access, DoesNotClearFailuresByALoginFromMemory)

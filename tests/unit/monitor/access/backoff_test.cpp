@@ -45,7 +45,7 @@ TEST(Backoff, PausesAfterThreeFailuresTwiceAsLongEachTime)
         now += pause;
         EXPECT_EQ(backoff.pause_left(who, now), std::nullopt);
     }
-    EXPECT_EQ(backoff.begin(client(2), now), std::nullopt) << "it is nobody else's pause";
+    EXPECT_EQ(backoff.begin(client(2), now), std::nullopt) << "another address need not pause";
 }
 
 TEST(Backoff, DoesNotCountTriesDuringAPause)
@@ -55,6 +55,19 @@ TEST(Backoff, DoesNotCountTriesDuringAPause)
     for (int i = 0; i < 3; ++i) fail(backoff, who, start);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(backoff.begin(who, start + 500ms), Duration(500ms));
     EXPECT_EQ(fail(backoff, who, start + 1s), 2s);
+}
+
+TEST(Backoff, TellsTheFirstTryOfEachPause)
+{
+    Backoff backoff;
+    const auto who = client(1);
+    EXPECT_FALSE(backoff.first_in_pause(who));
+    for (int i = 0; i < 3; ++i) fail(backoff, who, start);
+    EXPECT_TRUE(backoff.first_in_pause(who));
+    EXPECT_FALSE(backoff.first_in_pause(who));
+    EXPECT_EQ(fail(backoff, who, start + 1s), 2s);
+    EXPECT_TRUE(backoff.first_in_pause(who)) << "of the next one";
+    EXPECT_FALSE(backoff.first_in_pause(who));
 }
 
 TEST(Backoff, StartsOverAfterASuccess)

@@ -61,6 +61,7 @@ std::optional<Schedule::Jump> Schedule::look(const ClockReading& clocks)
     for (const std::size_t waiting : waiting_) targets_[waiting].waiting = false;
     skipped_ += waiting_.size();
     waiting_.clear();
+    if (late) longest_lag_ = std::max(longest_lag_, clocks.now - expected);
     if (late)
         while (!due_.empty() && due_.begin()->first <= clocks.now)
             skipped_ += step_past(due_.begin()->second, clocks.now);

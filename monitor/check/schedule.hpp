@@ -77,6 +77,7 @@ public:
 
     /// By how much the check that began last was later than due.
     Duration lag() const noexcept { return lag_; }
+    /// Also of checks that were due while the shell did not run, and were not made.
     Duration longest_lag() const noexcept { return longest_lag_; }
     std::uint64_t begun() const noexcept { return begun_; }
     /// Checks that were due and not made.

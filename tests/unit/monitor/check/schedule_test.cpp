@@ -181,6 +181,16 @@ TEST(Schedule, NoticesAStallInWhichNothingWasDue)
     EXPECT_EQ(shell.uncounted, 1) << "its answer may have waited for us";
 }
 
+TEST(Schedule, CountsAStallAsLag)
+{
+    Shell shell({{1s, 0s}});
+    shell.run_until(start + 5500ms);
+    EXPECT_LT(shell.schedule.longest_lag(), 1s);
+    EXPECT_TRUE(shell.stand_still(7s));
+    EXPECT_GE(shell.schedule.longest_lag(), 6s) << "a check was due after half a second";
+    EXPECT_LE(shell.schedule.longest_lag(), 7s);
+}
+
 TEST(Schedule, NoticesThatTheMachineWasSuspendedOrTheClockWasSet)
 {
     Shell shell({{10s, 0s}});

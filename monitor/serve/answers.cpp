@@ -1,5 +1,6 @@
 #include "monitor/serve/answers.hpp"
 
+#include "common/http/grammar.hpp"
 #include "common/notify/mail.hpp"
 #include "common/sha256.hpp"
 #include "monitor/serve/recorder.hpp"
@@ -39,9 +40,11 @@ std::optional<std::uint64_t> number_in(std::string_view text)
 
 std::optional<Response> read_json(const Request& request, nlohmann::json& document)
 {
-    const auto type = request.header("Content-Type");
-    const bool patch = request.method() == verb::patch;
-    if (!type.starts_with("application/json") && !(patch && type.starts_with("application/merge-patch+json")))
+    const std::string_view field = request.header("Content-Type");
+    const std::string_view type = http::trim(field.substr(0, field.find(';'))); // the rest are parameters
+    const bool merge_patch =
+        request.method() == verb::patch && http::equals_ignoring_case(type, "application/merge-patch+json");
+    if (!merge_patch && !http::equals_ignoring_case(type, "application/json"))
         return http::problem(request, 415, "the body must be JSON: Content-Type: application/json");
     auto parsed = http::parse_json(request.body());
     if (!parsed) return http::problem(parsed.error(), request.id);

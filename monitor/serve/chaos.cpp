@@ -13,13 +13,13 @@
 namespace hotspare::monitor {
 namespace {
 
-std::string_view path_of(Chaos::Deed deed) noexcept
+std::string_view path_of(Chaos::Action action) noexcept
 {
-    switch (deed) {
-    case Chaos::Deed::cpu: return "/simulate/cpu/100";
-    case Chaos::Deed::corruption: return "/simulate/corruption";
-    case Chaos::Deed::crash: return "/fail?mode=crash";
-    case Chaos::Deed::reset: break;
+    switch (action) {
+    case Chaos::Action::cpu: return "/simulate/cpu/100";
+    case Chaos::Action::corruption: return "/simulate/corruption";
+    case Chaos::Action::crash: return "/fail?mode=crash";
+    case Chaos::Action::reset: break;
     }
     return "/simulate/reset";
 }
@@ -33,13 +33,13 @@ std::optional<http::Problem> refuse_bad_status(std::string_view who, std::string
 
 } // namespace
 
-std::string_view to_string(Chaos::Deed deed) noexcept
+std::string_view to_string(Chaos::Action action) noexcept
 {
-    switch (deed) {
-    case Chaos::Deed::cpu: return "cpu";
-    case Chaos::Deed::corruption: return "corruption";
-    case Chaos::Deed::crash: return "crash";
-    case Chaos::Deed::reset: return "reset";
+    switch (action) {
+    case Chaos::Action::cpu: return "cpu";
+    case Chaos::Action::corruption: return "corruption";
+    case Chaos::Action::crash: return "crash";
+    case Chaos::Action::reset: return "reset";
     }
     return "invalid";
 }
@@ -59,21 +59,21 @@ boost::asio::awaitable<Chaos::Answer<Versions>> Chaos::versions()
     co_return *std::move(versions);
 }
 
-boost::asio::awaitable<Chaos::Answer<Chaos::Plan>> Chaos::plan(Deed deed)
+boost::asio::awaitable<Chaos::Answer<Chaos::Plan>> Chaos::plan(Action action)
 {
     const auto versions = co_await this->versions();
     if (!versions) co_return versions.error();
     const auto active = std::find_if(versions->versions.begin(), versions->versions.end(),
                                      [](const Version& version) { return version.active; });
     if (active == versions->versions.end()) co_return http::Problem{503, "no version is active"};
-    co_return Plan{active->name, active->url + std::string(path_of(deed)), deed};
+    co_return Plan{active->name, active->url + std::string(path_of(action)), action};
 }
 
 boost::asio::awaitable<Chaos::Answer<void>> Chaos::act(Plan plan)
 {
     const auto reply = co_await peers_.post(plan.version, plan.url);
     // A process that crashes may end before it has answered.
-    if (plan.deed == Deed::crash) co_return Answer<void>();
+    if (plan.action == Action::crash) co_return Answer<void>();
     if (!reply) co_return reply.error();
     if (auto bad = refuse_bad_status(plan.version, plan.url, reply->status)) co_return *std::move(bad);
     co_return Answer<void>();

@@ -28,14 +28,14 @@ public:
     /// 502 or 504 if the balancer does not tell.
     boost::asio::awaitable<Answer<Versions>> versions();
 
-    enum class Deed { cpu, corruption, crash, reset };
+    enum class Action { cpu, corruption, crash, reset };
     struct Plan {
         std::string version{}; ///< the active one
         std::string url{};     ///< to be posted to
-        Deed deed = Deed::reset;
+        Action action = Action::reset;
     };
     /// Nothing has happened yet. 503 if no version is active.
-    boost::asio::awaitable<Answer<Plan>> plan(Deed deed);
+    boost::asio::awaitable<Answer<Plan>> plan(Action action);
     boost::asio::awaitable<Answer<void>> act(Plan plan);
 
 private:
@@ -43,6 +43,6 @@ private:
     std::string status_url_;
 };
 
-std::string_view to_string(Chaos::Deed deed) noexcept;
+std::string_view to_string(Chaos::Action action) noexcept;
 
 } // namespace hotspare::monitor

@@ -76,13 +76,13 @@ asio::awaitable<Response> DashboardRoutes::show(const Request& request, Recorder
 asio::awaitable<Response> DashboardRoutes::act(const Request& request, Recorder::Who who)
 {
     const std::string_view path = request.path;
-    const Chaos::Deed deed = path == "/chaos/cpu"          ? Chaos::Deed::cpu
-                             : path == "/chaos/corruption" ? Chaos::Deed::corruption
-                             : path == "/crash"            ? Chaos::Deed::crash
-                                                           : Chaos::Deed::reset;
+    const Chaos::Action action = path == "/chaos/cpu"          ? Chaos::Action::cpu
+                                 : path == "/chaos/corruption" ? Chaos::Action::corruption
+                                 : path == "/crash"            ? Chaos::Action::crash
+                                                               : Chaos::Action::reset;
     const bool from_form = request.header("Accept").find("text/html") != std::string_view::npos;
     const std::string user = who.user;
-    auto plan = co_await chaos_.plan(deed);
+    auto plan = co_await chaos_.plan(action);
     std::optional<http::Problem> wrong;
     std::string version, url;
     if (plan) {
@@ -92,7 +92,7 @@ asio::awaitable<Response> DashboardRoutes::act(const Request& request, Recorder:
         AuditEntry entry{.at = Recorder::now(),
                          .user = std::move(who.user),
                          .address = std::move(who.address),
-                         .action = fmt::format("chaos.{}", to_string(deed)),
+                         .action = fmt::format("chaos.{}", to_string(action)),
                          .target = version,
                          .detail = "POST " + url};
         const auto written = co_await recorder_.audit(std::move(entry));
@@ -106,9 +106,9 @@ asio::awaitable<Response> DashboardRoutes::act(const Request& request, Recorder:
         wrong = plan.error();
     }
     if (from_form) {
-        results_[user] = wrong
-                             ? ActionResult{false, wrong->detail}
-                             : ActionResult{true, fmt::format("{}: {} was sent to {}", to_string(deed), url, version)};
+        results_[user] =
+            wrong ? ActionResult{false, wrong->detail}
+                  : ActionResult{true, fmt::format("{}: {} was sent to {}", to_string(action), url, version)};
         Response response(303);
         response.set(field::location, "/");
         co_return response;
@@ -116,7 +116,7 @@ asio::awaitable<Response> DashboardRoutes::act(const Request& request, Recorder:
     if (wrong) co_return http::problem(*wrong, request.id);
     co_return http::json_response(
         200, nlohmann::ordered_json{
-                 {"status", "ok"}, {"action", to_string(deed)}, {"version", version}, {"sent", "POST " + url}});
+                 {"status", "ok"}, {"action", to_string(action)}, {"version", version}, {"sent", "POST " + url}});
 }
 
 } // namespace hotspare::monitor

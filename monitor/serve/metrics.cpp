@@ -76,7 +76,7 @@ std::string metrics_text(const MonitorSettings& settings, const Recorder& record
               static_cast<double>(notification.queue.size()));
     out.gauge("hotspare_monitor_notifications_failed", "The latest notifications that were given up", {},
               static_cast<double>(notification.failures.size()));
-    out.gauge("hotspare_monitor_poolspending", "Balancers whose pools are yet to be closed or opened", {},
+    out.gauge("hotspare_monitor_pools_pending", "Balancers whose pools are yet to be closed or opened", {},
               static_cast<double>(pools.pending()));
     if (sizes) {
         out.gauge("hotspare_monitor_history_bytes", "Size of the history's file", {},

@@ -59,7 +59,7 @@ public:
         refused,           ///< not written, by the word of the server or as it cannot be reached
         unknown,           ///< no answer: read() will tell
     };
-    /// A row for a window that has none. `user` is who asked for it; nothing: nobody, the monitor follows the table.
+    /// A row for a window that has none. `user` is who asked for it; nothing: the monitor follows the table.
     asio::awaitable<Written> insert(Window window, std::optional<std::string> user);
     /// What the window is, into the row of its number.
     asio::awaitable<Written> update(Window window, std::optional<std::string> user);

@@ -103,10 +103,9 @@ asio::awaitable<result<Expired>> History::expire(Instant now)
     co_return co_await commit_.run(std::move(work));
 }
 
-asio::awaitable<result<Page<StoredSample>>> History::samples(TargetId target, std::optional<Instant> before,
-                                                             std::size_t most)
+asio::awaitable<result<Page<StoredSample>>> History::samples(SampleQuery query)
 {
-    auto work = [this, target, before, most] { return if_there(reader_->samples(target, before, most)); };
+    auto work = [this, query] { return if_there(reader_->samples(query)); };
     co_return co_await reading_.run(std::move(work));
 }
 

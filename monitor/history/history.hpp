@@ -72,9 +72,8 @@ public:
 
     // Reads. They fail with errc::unavailable, or errc::storage if a row is damaged, which is logged then.
 
-    /// Those that began before, newest first.
-    asio::awaitable<result<Page<StoredSample>>> samples(TargetId target, std::optional<Instant> before,
-                                                        std::size_t most);
+    /// Newest first.
+    asio::awaitable<result<Page<StoredSample>>> samples(SampleQuery query);
     /// Those of the period that are kept, ascending. A minute or hour without one: nothing is known of it.
     asio::awaitable<result<std::vector<StoredRollup>>> rollups(TargetId target, Unit unit, Span period);
     asio::awaitable<result<Page<StoredIncident>>> incidents(IncidentQuery query);

@@ -102,22 +102,24 @@ result<std::optional<std::int64_t>> Reader::number(Statement& statement)
 }
 
 /// From the newest minute on, one search for each that has samples of any target.
-result<Page<StoredSample>> Reader::samples(TargetId target, std::optional<Instant> before, std::size_t most)
+result<Page<StoredSample>> Reader::samples(const SampleQuery& query)
 {
     Page<StoredSample> page;
-    std::int64_t end = before ? minute(*before) + 1 : most_number;
+    std::int64_t end = query.before ? minute(*query.before) + 1 : most_number;
     while (!page.more) {
         const auto at = minute_before(end);
         if (!at) return at.error();
-        if (!*at) break;
+        if (!*at || (query.from && **at < minute(*query.from))) break;
         end = **at;
         Run select(statements_.samples);
-        const std::int64_t limit = before && minute(*before) == end ? ms(*before) - end * 60'000 : most_number;
-        select->bind(1, end).bind(2, target).bind(3, limit);
+        const std::int64_t limit =
+            query.before && minute(*query.before) == end ? ms(*query.before) - end * 60'000 : most_number;
+        select->bind(1, end).bind(2, query.target).bind(3, limit);
         const auto add = [&]() -> result<void> {
-            if ((page.more = page.more || page.rows.size() == most)) return {};
-            auto sample = read_sample(*select.operator->(), target, end);
+            auto sample = read_sample(*select.operator->(), query.target, end);
             if (!sample) return sample.error();
+            if (query.from && sample->at < *query.from) return {};
+            if ((page.more = page.more || page.rows.size() == query.most)) return {};
             page.rows.push_back(*std::move(sample));
             return {};
         };

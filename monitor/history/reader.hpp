@@ -23,7 +23,7 @@ public:
     explicit Reader(const std::string& path);
 
     result<Restored> restore();
-    result<Page<StoredSample>> samples(TargetId target, std::optional<Instant> before, std::size_t most);
+    result<Page<StoredSample>> samples(const SampleQuery& query);
     result<std::vector<StoredRollup>> rollups(TargetId target, Unit unit, const Span& period);
     result<Page<StoredIncident>> incidents(const IncidentQuery& query);
     result<Page<ChainedEntry>> audit(const AuditQuery& query);

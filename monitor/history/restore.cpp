@@ -91,7 +91,7 @@ result<void> Reader::restore_target(RestoredTarget& restored)
         }
     }
     // Samples that changed nothing else are newer than the memory.
-    const auto newest = samples(target.id, std::nullopt, 1);
+    const auto newest = samples({.target = target.id, .most = 1});
     if (!newest) return newest.error();
     if (!newest->rows.empty()) {
         const Instant at = newest->rows.front().at;

@@ -89,6 +89,13 @@ struct Committed {
 /// How much of what is no longer kept was deleted.
 enum class Expired : std::uint8_t { all, in_part };
 
+struct SampleQuery {
+    TargetId target = 0;
+    std::optional<Instant> from{};
+    std::optional<Instant> before{}; ///< without
+    std::size_t most = 50;
+};
+
 struct IncidentQuery {
     std::optional<TargetId> target{};
     std::optional<std::int64_t> before{}; ///< StoredIncident::id, for the next page

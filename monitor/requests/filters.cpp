@@ -132,9 +132,14 @@ Accepted<AuditQuery> read_audit_filter(const Parameters& parameters)
 Accepted<HistoryFilter> read_history_filter(const Parameters& parameters)
 {
     HistoryFilter result;
-    Filter filter(parameters, {"target", "before", "limit"});
+    Filter filter(parameters, {"target", "from", "until", "before", "limit"});
     filter.word("target", result.target);
+    std::optional<Instant> until;
+    filter.instant("from", result.from);
+    filter.instant("until", until);
+    if (result.from && until && *until <= *result.from) filter.refuse("until", "must be after from");
     filter.instant("before", result.before);
+    if (until) result.before = std::min(*until, result.before.value_or(*until));
     filter.limit(result.most);
     if (filter.refusal) return *filter.refusal;
     return result;

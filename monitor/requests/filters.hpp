@@ -28,10 +28,11 @@ inline constexpr std::size_t greatest_limit = 500;
 /// `from`, `until` (RFC 3339), `user`, `action`, `target`, `before` (an entry's number), `limit`.
 Accepted<AuditQuery> read_audit_filter(const Parameters& parameters);
 
-/// `target`, `before` (RFC 3339), `limit`.
+/// `target`, `from`, `until`, `before` (RFC 3339), `limit`.
 struct HistoryFilter {
     std::string target{}; ///< empty: not given
-    std::optional<Instant> before{};
+    std::optional<Instant> from{};
+    std::optional<Instant> before{}; ///< the earlier one of `until` and `before`, which the next page begins with
     std::size_t most = usual_limit;
 
     friend bool operator==(const HistoryFilter&, const HistoryFilter&) = default;

@@ -46,8 +46,8 @@ asio::awaitable<Response> DashboardRoutes::show(const Request& request, Recorder
                           ? fmt::format("{}/{}", settings_.dashboard, view.versions->active)
                           : settings_.dashboard;
     if (const auto target = board.find(view.latency_of)) {
-        const auto page =
-            co_await recorder_.history().samples(board.id(*target), std::nullopt, checks_on_the_dashboard);
+        SampleQuery query{.target = board.id(*target), .from = {}, .before = {}, .most = checks_on_the_dashboard};
+        const auto page = co_await recorder_.history().samples(std::move(query));
         if (page)
             for (const StoredSample& one : page->rows) {
                 if (view.checks.size() < most_dashboard_checks)

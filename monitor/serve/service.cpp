@@ -441,9 +441,12 @@ asio::awaitable<Response> Service::history(const Request& request)
         co_return refused(request, {"target", "target says whose checks are listed"});
     const auto target = filter->target.empty() ? std::optional<std::size_t>(0) : board.find(filter->target);
     if (!target) co_return http::problem(request, 404, "there is no such target", {{"field", "target"}});
-    const auto page = co_await recorder_.history().samples(board.id(*target), filter->before, filter->most);
+    const std::string name = board.present(*target).name;
+    SampleQuery query{
+        .target = board.id(*target), .from = filter->from, .before = filter->before, .most = filter->most};
+    const auto page = co_await recorder_.history().samples(std::move(query));
     if (!page) co_return http::problem(request, 503, "the history cannot be read: " + page.error().message());
-    co_return http::text_response(200, samples_json(board.present(*target).name, *page) + '\n', json_type);
+    co_return http::text_response(200, samples_json(name, *page) + '\n', json_type);
 }
 
 asio::awaitable<Response> Service::events(const Request& request)

@@ -71,7 +71,7 @@ public:
     }
     Page<StoredSample> samples(TargetId target, std::optional<Instant> before, std::size_t most)
     {
-        return run(history_->samples(target, before, most)).value();
+        return run(history_->samples({.target = target, .from = {}, .before = before, .most = most})).value();
     }
     std::vector<std::uint64_t> audit(AuditQuery query)
     {
@@ -228,6 +228,15 @@ TEST_F(HistoryTest, PagesThroughTheSamplesOfATarget)
     for (int i = 0; i < 50; ++i)
         EXPECT_EQ(read[static_cast<std::size_t>(i)],
                   (StoredSample{a, november + (49 - i) * 25s, State::up, microseconds(49 - i), ""}));
+    const auto period =
+        desk.run(desk->samples({.target = a, .from = november + 50s, .before = november + 125s, .most = 50})).value();
+    ASSERT_EQ(period.rows.size(), 3U);
+    EXPECT_EQ(period.rows[0].at, november + 100s);
+    EXPECT_EQ(period.rows[2].at, november + 50s);
+    EXPECT_FALSE(period.more);
+    EXPECT_TRUE(desk.run(desk->samples({.target = a, .from = november + 50s, .before = {}, .most = 3})).value().more);
+    EXPECT_FALSE(
+        desk.run(desk->samples({.target = a, .from = november + 1175s, .before = {}, .most = 3})).value().more);
     // A clock that was wrong for a moment.
     ASSERT_TRUE(desk.append({{b, december + days(30'000), State::up, {}, ""}}));
     EXPECT_EQ(desk.samples(a, std::nullopt, 1).rows.at(0), read.at(0));

@@ -41,7 +41,17 @@ TEST(Filters, OfTheHistory)
 {
     EXPECT_EQ(*read_history_filter({}), HistoryFilter{});
     EXPECT_EQ(*read_history_filter({{"limit", "1"}, {"before", "2026-11-12T12:00:00.000Z"}, {"target", "api"}}),
-              (HistoryFilter{"api", noon, 1}));
+              (HistoryFilter{"api", {}, noon, 1}));
+    EXPECT_EQ(*read_history_filter({{"from", "2026-11-12T12:00:00Z"}, {"until", "2026-11-12T13:00:00Z"}}),
+              (HistoryFilter{"", noon, noon + 1h, 50}));
+    EXPECT_EQ(read_history_filter({{"until", "2026-11-12T13:00:00Z"}, {"before", "2026-11-12T12:00:00Z"}})->before,
+              noon)
+        << "the next page of that period";
+    EXPECT_EQ(read_history_filter({{"until", "2026-11-12T12:00:00Z"}, {"before", "2026-11-12T13:00:00Z"}})->before,
+              noon);
+    EXPECT_EQ(read_history_filter({{"from", "2026-11-12T12:00:00Z"}, {"until", "2026-11-12T12:00:00Z"}}).error(),
+              (Refusal{"until", "until must be after from"}));
+    EXPECT_EQ(read_history_filter({{"user", "ada"}}).error().field, "user") << "no user makes a check";
 }
 
 TEST(Filters, OfIncidents)

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 namespace hotspare::monitor {
@@ -43,9 +44,9 @@ std::string cause_of(const probe::Result& result)
 } // namespace
 
 Checker::Checker(asio::io_context& context, std::vector<TargetSettings> targets, const ScheduleSettings& settings,
-                 Handler handler)
-    : settings_(settings), handler_(std::move(handler)), names_(context), timer_(context), checks_(context),
-      ending_(context)
+                 Handler handler, Forgotten forgotten, BackendLimits limits)
+    : settings_(settings), handler_(std::move(handler)), forgotten_(std::move(forgotten)), limits_(limits),
+      names_(context), timer_(context), checks_(context), ending_(context)
 {
     targets_.reserve(targets.size());
     for (TargetSettings& one : targets) {
@@ -301,25 +302,77 @@ void Checker::tell(std::size_t index, Instant at, Said said)
 void Checker::tell_backends(std::size_t index, Instant at, const Said& said)
 {
     Target& target = targets_[index];
-    const std::string& balancer = target.settings.name;
+    // First, as they may have to make room.
+    tell_missing_backends(index, at, said);
     for (const BackendStatus& backend : said.backends) {
-        const auto [place, is_new] = target.backends.try_emplace(backend.name, watched_.size());
-        if (is_new) watched_.push_back({balancer + "/" + backend.name, index, true});
-        handler_({.target = place->second,
+        auto place = target.backends.find(backend.name);
+        if (place == target.backends.end()) {
+            if (!make_room(target)) continue;
+            place = target.backends.emplace(backend.name, Backend{watched_.size(), {}}).first;
+            watched_.push_back({target.settings.name + "/" + backend.name, index, true});
+        }
+        place->second.missing_since.reset();
+        handler_({.target = place->second.index,
                   .at = at,
                   .state = backend.state,
                   .cause = backend.cause,
                   .latency = backend.latency,
                   .unhealthy = backend.unhealthy});
     }
-    for (const auto& [name, known] : target.backends) {
-        const auto is_this = [&wanted = name](const BackendStatus& backend) { return backend.name == wanted; };
-        if (std::any_of(said.backends.begin(), said.backends.end(), is_this)) continue;
-        handler_({.target = known,
-                  .at = at,
-                  .cause = said.asked ? fmt::format("no backend of the balancer '{}' any more", balancer)
-                                      : fmt::format("the balancer '{}' cannot be asked: {}", balancer, said.cause)});
+}
+
+void Checker::tell_missing_backends(std::size_t index, Instant at, const Said& said)
+{
+    Target& target = targets_[index];
+    const std::string& balancer = target.settings.name;
+    const TimePoint now = Clock::now();
+    for (auto known = target.backends.begin(); known != target.backends.end();) {
+        const auto next = std::next(known);
+        const auto is_this = [&](const BackendStatus& backend) { return backend.name == known->first; };
+        if (std::none_of(said.backends.begin(), said.backends.end(), is_this)) {
+            auto& missing_since = known->second.missing_since;
+            if (said.asked && !missing_since) missing_since = now;
+            handler_({.target = known->second.index,
+                      .at = at,
+                      .cause = said.asked
+                                   ? fmt::format("no backend of the balancer '{}' any more", balancer)
+                                   : fmt::format("the balancer '{}' cannot be asked: {}", balancer, said.cause)});
+            if (missing_since && now - *missing_since >= limits_.kept) forget(target, known);
+        }
+        known = next;
     }
+}
+
+/// False if the balancer names so many backends that another one is not watched.
+bool Checker::make_room(Target& target)
+{
+    constexpr int too_many = 1;
+    if (target.backends.size() < limits_.most) return true;
+    auto longest = target.backends.end();
+    for (auto one = target.backends.begin(); one != target.backends.end(); ++one)
+        if (one->second.missing_since &&
+            (longest == target.backends.end() || *one->second.missing_since < *longest->second.missing_since))
+            longest = one;
+    if (longest != target.backends.end()) {
+        forget(target, longest);
+        return true;
+    }
+    if (throttle_.admit(too_many, Clock::now()))
+        log::warn("the balancer '{}' names more than {} backends: the others are not watched", target.settings.name,
+                  limits_.most);
+    return false;
+}
+
+void Checker::forget(Target& balancer, std::map<std::string, Backend>::iterator backend)
+{
+    const std::size_t index = backend->second.index;
+    const std::string name = watched_[index].name;
+    balancer.backends.erase(backend);
+    watched_.erase(watched_.begin() + static_cast<std::ptrdiff_t>(index));
+    for (Target& target : targets_)
+        for (auto& [other, known] : target.backends)
+            if (known.index > index) --known.index;
+    if (forgotten_) forgotten_(name);
 }
 
 Instant Checker::wall(TimePoint at) const noexcept

@@ -7,7 +7,8 @@
 // daemon did not run. After a whole interval in which nothing was checked an unknown finding is dated back to its
 // beginning.
 //
-// A balancer's backends become targets when it first names them, and are unknown while it cannot be asked.
+// A balancer's backends become targets when it first names them, and are unknown while it cannot be asked. One that it
+// has not named for a day is forgotten.
 //
 // Thread: the io_context's. Owner: main; it must live until the io_context has run out of work after stop().
 #pragma once
@@ -28,6 +29,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -56,11 +58,21 @@ struct Finding {
     std::optional<bool> paused{};      ///< a worker's own word
 };
 
-/// What is watched. Its index is the same as long as the checker lives; over restarts its name is.
+/// What is watched. The name stays the same over restarts; the index moves when a backend before it is forgotten.
 struct Watched {
     std::string name;         ///< of a backend NAME/BACKEND
     std::size_t settings = 0; ///< the target in the settings, of a backend its balancer's
     bool is_backend = false;
+};
+
+/// Every rollout may give new names to the backends of a balancer.
+struct BackendLimits {
+    /// For how long one is watched that the balancer names no more: it may come back from a restart or a rollback, and
+    /// whoever looks for a failure of yesterday finds it.
+    Duration kept = std::chrono::hours(24);
+    /// For each balancer; more than the largest pools that it is made for. Of more, those that it names no more are
+    /// forgotten at once, and those that are new are not watched.
+    std::size_t most = 500;
 };
 
 class Checker {
@@ -68,12 +80,14 @@ public:
     /// Called on the io_context's thread for every finding; it must not block or throw. A target that it has not heard
     /// of is new. It says whether the state of the target is in doubt.
     using Handler = std::function<bool(const Finding&)>;
+    /// Called with the name of a backend that is no target any more. As for a handler.
+    using Forgotten = std::function<void(const std::string& name)>;
     /// How many checks of a target ended in each way.
     using Outcomes = std::array<std::uint64_t, static_cast<std::size_t>(resilience::ProbeOutcome::timed_out) + 1>;
 
     /// `targets` are complete (finish_targets()).
     Checker(asio::io_context& context, std::vector<TargetSettings> targets, const ScheduleSettings& settings,
-            Handler handler);
+            Handler handler, Forgotten forgotten = {}, BackendLimits limits = {});
 
     Checker(const Checker&) = delete;
     Checker& operator=(const Checker&) = delete;
@@ -105,13 +119,17 @@ private:
         std::vector<BackendStatus> backends{}; ///< of a balancer that was asked
         bool asked = false;                    ///< it was
     };
+    struct Backend {
+        std::size_t index = 0;
+        std::optional<TimePoint> missing_since{}; ///< the first answer without it
+    };
     struct Target {
         TargetSettings settings;
         config::HostPort origin{}; ///< of all but push
         std::string path{};        ///< of url and balancer
         Names::Id name = 0;
         std::optional<PushWatch> push{};
-        std::map<std::string, std::size_t> backends{}; ///< their indices
+        std::map<std::string, Backend> backends{}; ///< by their own names
         Outcomes outcomes{};
     };
 
@@ -125,11 +143,16 @@ private:
     Said judge(Target& target, probe::Result result) const;
     void tell(std::size_t index, Instant at, Said said);
     void tell_backends(std::size_t index, Instant at, const Said& said);
+    void tell_missing_backends(std::size_t index, Instant at, const Said& said);
+    bool make_room(Target& balancer);
+    void forget(Target& balancer, std::map<std::string, Backend>::iterator backend);
     void tell_push(std::size_t index, TimePoint now);
     Instant wall(TimePoint at) const noexcept;
 
     ScheduleSettings settings_;
     Handler handler_;
+    Forgotten forgotten_;
+    BackendLimits limits_;
     std::vector<Target> targets_; ///< never resized: coroutines refer to them
     std::deque<Watched> watched_;
     Names names_;

@@ -101,6 +101,16 @@ void Notification::maintenance(const DueNotice& notice, Instant now)
     }
 }
 
+void Notification::forget(std::string_view target)
+{
+    for (const ChannelSettings& channel : settings_.channels) {
+        const Key key(channel.name, std::string(target));
+        withdraw(key);
+        memory_.cases.erase(key);
+        memory_.cooldowns.erase(key);
+    }
+}
+
 void Notification::enqueue(const std::string& channel, Message message, Instant now)
 {
     memory_.queue.push_back({++memory_.last_id, channel, std::move(message), 0, now, false});

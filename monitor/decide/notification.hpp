@@ -149,6 +149,8 @@ public:
     /// It has come back. `duration` is that of the incident. Without effect if it is not known to be down.
     void came_back(std::string_view target, milliseconds duration, Instant now);
     void maintenance(const DueNotice& notice, Instant now);
+    /// It is not watched any more: nothing more is told of it.
+    void forget(std::string_view target);
 
     /// The deliveries to be attempted now; the outcome of each must be reported.
     std::vector<Delivery> take(Instant now);

@@ -74,6 +74,12 @@ asio::awaitable<result<std::vector<Target>>> History::watch(std::vector<std::str
     co_return co_await commit_.run(std::move(work));
 }
 
+asio::awaitable<result<void>> History::forget(std::vector<std::string> names)
+{
+    auto work = [this, names = std::move(names)] { return writer_->forget(names); };
+    co_return co_await commit_.run(std::move(work));
+}
+
 asio::awaitable<result<void>> History::append_samples(std::vector<StoredSample> samples, Instant now)
 {
     const std::size_t count = samples.size();

@@ -59,6 +59,9 @@ public:
 
     /// The targets of these names, in their order; those that are new are watched from `now` on.
     asio::awaitable<result<std::vector<Target>>> watch(std::vector<std::string> names, Instant now);
+    /// Forgets targets by name: their records, incidents and months. Their samples and other rollups are found no more,
+    /// and expire as all do. A target of such a name is a new one. Unknown names are passed over.
+    asio::awaitable<result<void>> forget(std::vector<std::string> names);
     /// Samples that changed nothing but IncidentMemory::latest. Call it once a second with those of that second: each
     /// call may be a commit. `now` becomes Restored::last_alive. errc::unavailable: they were dropped. errc::not_found:
     /// a target is unknown, and none of them was stored. A sample that is there already stays as it is.

@@ -67,7 +67,9 @@ constexpr auto triggers = R"(
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER IF NOT EXISTS months_update BEFORE UPDATE ON months
         BEGIN SELECT RAISE(ABORT, 'a month is final'); END;
-    CREATE TRIGGER IF NOT EXISTS months_delete BEFORE DELETE ON months
+    DROP TRIGGER IF EXISTS months_delete;
+    CREATE TRIGGER IF NOT EXISTS watched_months_delete BEFORE DELETE ON months
+        WHEN EXISTS (SELECT 1 FROM targets WHERE id = OLD.target)
         BEGIN SELECT RAISE(ABORT, 'a month is final'); END;
 )";
 

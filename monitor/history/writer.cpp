@@ -47,7 +47,11 @@ Writer::Statements Writer::prepare(storage::Database& database, const std::strin
     return {
         .find_target = prepare("SELECT id, watched_since, minutes_until, hours_until, days_until, months_until "
                                "FROM targets WHERE name = ?1"),
-        .add_target = prepare("INSERT INTO targets VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6) RETURNING id"),
+        // An id is not used again although its target is forgotten: samples and rollups of it may still be there.
+        .add_target =
+            prepare("INSERT INTO targets VALUES (1 + max(coalesce((SELECT max(id) FROM targets), 0), "
+                    "coalesce((SELECT CAST(memory AS INTEGER) FROM memories WHERE name = 'last_target'), 0)), "
+                    "?1, ?2, ?3, ?4, ?5, ?6) RETURNING id"),
         .rolled_target = prepare("UPDATE targets SET minutes_until = max(minutes_until, ?2), hours_until = "
                                  "max(hours_until, ?3), days_until = max(days_until, ?4), months_until = "
                                  "max(months_until, ?5) WHERE id = ?1"),
@@ -82,6 +86,15 @@ Writer::Statements Writer::prepare(storage::Database& database, const std::strin
         .trim_gaps = prepare("DELETE FROM gaps WHERE target = ?1 AND begin < ?2 AND ended <= ?2"),
         .trim_outages = prepare("DELETE FROM outages WHERE target = ?1 AND begin < ?2 AND ended <= ?2"),
         .trim_incidents = prepare("DELETE FROM incidents WHERE target = ?1 AND since < ?2 AND ended <= ?2"),
+        .last_target = prepare("INSERT OR REPLACE INTO memories SELECT 'last_target', max(?1, coalesce((SELECT "
+                               "CAST(memory AS INTEGER) FROM memories WHERE name = 'last_target'), 0))"),
+        .forget_target = {prepare("DELETE FROM targets WHERE id = ?1"),
+                          prepare("DELETE FROM trackers WHERE target = ?1"),
+                          prepare("DELETE FROM changes WHERE target = ?1"),
+                          prepare("DELETE FROM outages WHERE target = ?1"),
+                          prepare("DELETE FROM gaps WHERE target = ?1"),
+                          prepare("DELETE FROM incidents WHERE target = ?1"),
+                          prepare("DELETE FROM months WHERE target = ?1")},
     };
 }
 
@@ -124,6 +137,31 @@ result<std::vector<Target>> Writer::watch(const std::vector<std::string>& names,
         targets.push_back(std::move(target));
     }
     return targets;
+}
+
+result<void> Writer::forget(const std::vector<std::string>& names)
+{
+    for (const auto& name : names) {
+        TargetId id = 0;
+        {
+            Run find(statements_.find_target);
+            const auto found = find->bind(1, name).step();
+            if (!found) return found.error();
+            if (!*found) continue;
+            id = find->integer(0);
+        }
+        {
+            Run last(statements_.last_target);
+            last->bind(1, id);
+            if (auto done = finished(last); !done) return done;
+        }
+        for (Statement& statement : statements_.forget_target) {
+            Run run(statement);
+            run->bind(1, id);
+            if (auto done = finished(run); !done) return done;
+        }
+    }
+    return {};
 }
 
 result<void> Writer::check_targets(const std::set<TargetId>& targets)

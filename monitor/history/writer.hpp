@@ -27,6 +27,7 @@ public:
 
     result<std::vector<Target>> watch(const std::vector<std::string>& names, Instant now);
     /// errc::not_found: a target is unknown; nothing was written.
+    result<void> forget(const std::vector<std::string>& names);
     result<void> append(const std::vector<StoredSample>& samples, Instant now);
     result<Committed> commit(const Batch& batch);
     result<Expired> expire(Instant now);
@@ -36,7 +37,8 @@ private:
         storage::Statement find_target, add_target, rolled_target, target, all_targets, add_sample, alive,
             sample_latency, add_change, add_outage, end_outage, add_gap, end_gap, set_tracker, set_incident,
             count_incidents, set_memory, head, set_head, add_audit, oldest_sample, delete_samples, count_rows,
-            trim_changes, trim_gaps, trim_outages, trim_incidents;
+            trim_changes, trim_gaps, trim_outages, trim_incidents, last_target;
+        std::array<storage::Statement, 7> forget_target; ///< the target itself first
     };
     struct UnitStatements {
         storage::Statement add, latency, oldest, trim;

@@ -46,11 +46,15 @@ TargetSettings http_target(const std::string& name, std::uint16_t port)
 /// A checker whose event loop the test runs, and everything that it has found.
 class Watch {
 public:
-    explicit Watch(std::vector<TargetSettings> targets, ScheduleSettings settings = {.tolerance = seconds(10)})
-        : checker(io, std::move(targets), settings, [this](const Finding& finding) {
-              findings.push_back(finding);
-              return in_doubt;
-          })
+    explicit Watch(std::vector<TargetSettings> targets, ScheduleSettings settings = {.tolerance = seconds(10)},
+                   BackendLimits limits = {})
+        : checker(
+              io, std::move(targets), settings,
+              [this](const Finding& finding) {
+                  findings.push_back(finding);
+                  return in_doubt;
+              },
+              [this](const std::string& name) { forgotten.push_back(name); }, limits)
     {
         checker.start();
     }
@@ -98,6 +102,7 @@ public:
     asio::io_context io{1};
     std::vector<Finding> findings;
     bool in_doubt = false; ///< what the checker is told of each target
+    std::vector<std::string> forgotten;
     Checker checker;
 };
 
@@ -311,6 +316,64 @@ TEST(Checker, MakesTargetsOfTheBackendsOfABalancer)
     EXPECT_EQ(w.of("lb/primary").back().state, State::unknown) << "it may well be up";
     EXPECT_NE(w.of("lb/primary").back().cause.find("the balancer 'lb' cannot be asked"), std::string::npos);
     EXPECT_EQ(w.checker.targets().size(), 3U) << "they are the same targets";
+}
+
+std::string status_of(const std::vector<std::string>& backends)
+{
+    std::string list;
+    for (const std::string& name : backends)
+        list += fmt::format(R"({}{{"name":"{}","status":"healthy"}})", list.empty() ? "" : ",", name);
+    return fmt::format(R"({{"can_answer":true,"fail_open":false,"backends":[{}]}})", list);
+}
+
+TEST(Checker, ForgetsABackendThatItsBalancerNamesNoMore)
+{
+    Origin balancer;
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v1", "v2", "v3"})); });
+    auto lb = target("lb");
+    lb.balancer = url(balancer.port(), "");
+    auto other = target("other");
+    other.balancer = url(balancer.port(), "");
+    Watch w({lb, other}, {.tolerance = seconds(10)}, {.kept = milliseconds(300)});
+    w.first("lb/v3", State::up);
+    w.first("other/v3", State::up);
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v1", "v3"})); });
+    EXPECT_EQ(w.first("lb/v2", State::unknown).cause, "no backend of the balancer 'lb' any more");
+    EXPECT_TRUE(w.forgotten.empty()) << "it may come back";
+    ASSERT_TRUE(w.run_until([&] { return w.forgotten.size() == 2; }));
+    std::sort(w.forgotten.begin(), w.forgotten.end());
+    EXPECT_EQ(w.forgotten, (std::vector<std::string>{"lb/v2", "other/v2"}));
+    std::vector<std::string> names;
+    for (const Watched& one : w.checker.targets()) names.push_back(one.name);
+    std::sort(names.begin(), names.end());
+    EXPECT_EQ(names, (std::vector<std::string>{"lb", "lb/v1", "lb/v3", "other", "other/v1", "other/v3"}));
+    w.forget();
+    EXPECT_EQ(w.first("lb/v3", State::up).cause, "") << "its index has moved";
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v1", "v2"})); });
+    w.first("lb/v2", State::up);
+    w.forgotten.clear();
+    balancer.stop();
+    w.first("lb", State::down);
+    w.io.run_for(milliseconds(500));
+    EXPECT_FALSE(std::count(w.forgotten.begin(), w.forgotten.end(), "lb/v2")) << "it may well be named";
+}
+
+TEST(Checker, WatchesSoManyBackendsOfABalancerAndNoMore)
+{
+    Origin balancer;
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v1", "v2"})); });
+    auto lb = target("lb");
+    lb.balancer = url(balancer.port(), "");
+    Watch w({lb}, {.tolerance = seconds(10)}, {.most = 2});
+    w.first("lb/v2", State::up);
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v2", "v3"})); });
+    w.first("lb/v3", State::up);
+    EXPECT_EQ(w.forgotten, std::vector<std::string>{"lb/v1"});
+    balancer.script([](const test::Message&) { return Reply::json(status_of({"v2", "v3", "v4"})); });
+    w.forget();
+    ASSERT_TRUE(w.run_until([&] { return w.of("lb").size() >= 3; }));
+    EXPECT_TRUE(w.of("lb/v4").empty());
+    EXPECT_EQ(w.checker.targets().size(), 3U);
 }
 
 TEST(Checker, WaitsForReports)

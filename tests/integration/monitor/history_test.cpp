@@ -247,6 +247,38 @@ TEST_F(HistoryTest, PagesThroughTheSamplesOfATarget)
     EXPECT_EQ(desk.rows("samples"), 101U);
 }
 
+TEST_F(HistoryTest, ForgetsATargetAndNeverUsesItsIdAgain)
+{
+    std::optional<Watched> a;
+    {
+        Desk desk(path());
+        desk.watch("kept");
+        a.emplace(desk, "lb/v1", november);
+        Batch batch;
+        std::vector<StoredSample> plain;
+        Instant at = november;
+        for (const State state :
+             {State::up, State::down, State::down, State::down, State::up, State::up, State::unknown})
+            a->check(at += 10s, state, batch, plain);
+        const UnitRollup month{Unit::month, {.begin = november, .tally = {.up = 1h}}};
+        batch.rollups.push_back({a->target.id, {.rollups = {month}, .until = RolledUntil::at(december)}});
+        ASSERT_TRUE(desk.commit(std::move(batch)));
+        EXPECT_EQ(desk.rows("months"), 1U);
+        std::vector<std::string> names{"lb/v1", "nothing"};
+        ASSERT_TRUE(desk.run(desk->forget(std::move(names))));
+        for (const char* table : {"changes", "outages", "gaps", "incidents", "months"})
+            EXPECT_EQ(desk.rows(table), 0U) << table;
+        EXPECT_EQ(desk.rows("targets"), 1U);
+        EXPECT_EQ(desk.commit({.steps = {{a->target.id, {}, {}}}}).error(), errc::not_found);
+    }
+    Desk desk(path());
+    ASSERT_EQ(desk->restore().targets.size(), 1U);
+    const Target again = desk.watch("lb/v1", december);
+    EXPECT_EQ(again.id, a->target.id + 1) << "samples of the old one are still there";
+    EXPECT_EQ(again.watched_since, december);
+    EXPECT_TRUE(desk.samples(again.id, std::nullopt, 10).rows.empty());
+}
+
 TEST_F(HistoryTest, RestoresWhatTheDaemonKnew)
 {
     std::optional<Watched> a;

@@ -94,8 +94,11 @@ std::size_t Board::add(const Target& target, TargetRules rules, TargetPast past,
                 .tracker = IncidentTracker(incidents, std::move(past.memory)),
                 .record = std::move(past.record),
                 .rolled = target.rolled,
-                .days = std::move(past.days),
-                .months = std::move(past.months)};
+                .days = std::move(past.days)};
+    for (const StoredRollup& month : past.months) {
+        entry.months.push_back(month.rollup);
+        entry.incidents_of_months[month.rollup.begin] = static_cast<std::size_t>(month.incidents);
+    }
     entry.record.watched_since = target.watched_since;
     entry.record.announced.clear();
     entry.changed_at = target.watched_since;
@@ -103,8 +106,9 @@ std::size_t Board::add(const Target& target, TargetRules rules, TargetPast past,
     for (Incident& incident : past.incidents) {
         const Instant changed_at = last_change(incident);
         entry.changed_at = std::max(entry.changed_at, changed_at);
-        incidents_.push_back({index, std::move(incident), changed_at});
+        insert_known({index, std::move(incident), changed_at});
     }
+    forget_incidents(now);
     const auto latest = entry.tracker.memory().latest;
     targets_.push_back(std::move(entry));
     by_name_.emplace(target.name, index);
@@ -123,9 +127,15 @@ std::size_t Board::add(const Target& target, TargetRules rules, TargetPast past,
 void Board::observe(std::size_t target, Observed observed, Instant now)
 {
     Entry& entry = targets_[target];
-    // The wall clock was set back: the tracker drops such a sample, and so does the history.
-    const auto& latest = entry.tracker.memory().latest;
-    if (latest && observed.at < *latest) return;
+    const Instant seen_at = observed.at;
+    if (const auto& latest = entry.tracker.memory().latest; latest && seen_at < *latest) {
+        // Only if the present is before it, too: of a check that a jump of the clocks overtook, the same is true.
+        if (now < *latest) {
+            if (behind_until_<now&& * latest - now> settings_.clock_tolerance) set_back_ = *latest - now;
+            behind_until_ = std::max(behind_until_, *latest);
+        }
+        observed.at = *latest;
+    }
 
     const bool as_before = observed.state == State::up && entry.tracker.memory().recorded == State::up &&
                            entry.tracker.memory().down_row == 0 && !entry.tracker.memory().in_gap &&
@@ -135,7 +145,7 @@ void Board::observe(std::size_t target, Observed observed, Instant now)
     if (observed.state == State::down) entry.unhealthy = observed.unhealthy;
     if (observed.state == State::degraded) entry.degraded_cause = observed.cause;
     // Only for a target that is down it matters, and it may take a while to find out.
-    const bool in_window = observed.state == State::down && is_announced(entry, observed.at);
+    const bool in_window = observed.state == State::down && is_announced(entry, seen_at);
     if (as_before) {
         entry.tracker.observe({observed.at, observed.state, observed.cause, in_window});
         samples_.push_back(std::move(sample));
@@ -152,6 +162,7 @@ void Board::observe(std::size_t target, Observed observed, Instant now)
         }
     }
     entry.latest = std::move(observed);
+    entry.latest->at = seen_at;
     if (const resilience::Health after = health(target); after != health_before)
         ++entry.transitions[static_cast<std::size_t>(after)];
 }
@@ -207,28 +218,81 @@ void Board::remember(std::size_t target, const Incident& incident, Instant now)
         known->changed_at = now;
         return;
     }
-    incidents_.push_back({target, incident, now});
-    const auto forgettable = [&](const Known& one) {
-        return !one.incident.open() &&
-               (incidents_.size() > most_incidents || now - one.incident.outages.back().end > days(shown_days + 1));
-    };
-    while (!incidents_.empty() && forgettable(incidents_.front())) incidents_.pop_front();
+    insert_known({target, incident, now});
+    forget_incidents(now);
 }
 
-std::optional<Refusal> Board::post(std::size_t target, IncidentUpdate update)
+void Board::insert_known(Known known)
 {
-    Entry& entry = targets_[target];
-    const Instant at = update.at;
-    if (auto refusal = entry.tracker.post(std::move(update))) return refusal;
-    batch_.steps.push_back({entry.id, {}, entry.tracker.memory()});
-    const Incident& incident = *entry.tracker.incident();
+    const auto later = [](Instant since, const Known& one) { return since < one.incident.since(); };
+    const auto place = std::upper_bound(incidents_.begin(), incidents_.end(), known.incident.since(), later);
+    incidents_.insert(place, std::move(known));
+}
+
+/// Those that are over: of days that are not shown any more, and the first ones when there are too many.
+void Board::forget_incidents(Instant now)
+{
+    const auto old = [&](const Known& one) {
+        return !one.incident.open() && now - one.incident.outages.back().end > days(shown_days + 1);
+    };
+    std::erase_if(incidents_, old);
+    for (auto one = incidents_.begin(); incidents_.size() > most_incidents && one != incidents_.end();)
+        one = one->incident.open() ? one + 1 : incidents_.erase(one);
+}
+
+void Board::remove(std::size_t target)
+{
+    const TargetId id = targets_[target].id;
+    const auto of_it = [id](const auto& one) { return one.target == id; };
+    std::erase_if(samples_, of_it);
+    std::erase_if(batch_.samples, of_it);
+    std::erase_if(batch_.steps, of_it);
+    std::erase_if(batch_.rollups, of_it);
+    std::erase_if(incidents_, [target](const Known& one) { return one.target == target; });
+    for (Known& one : incidents_)
+        if (one.target > target) --one.target;
+    notification_.forget(targets_[target].name);
+    notification_changed_ = true;
+    targets_.erase(targets_.begin() + static_cast<std::ptrdiff_t>(target));
+    by_name_.clear();
+    for (std::size_t i = 0; i < targets_.size(); ++i) by_name_.emplace(targets_[i].name, i);
+    next_to_roll_ = 0;
+}
+
+Accepted<Board::PreparedUpdate> Board::prepare_update(std::size_t target, IncidentUpdate update) const
+{
+    const Entry& entry = targets_[target];
+    IncidentTracker after = entry.tracker;
+    PreparedUpdate prepared{.update = update};
+    if (auto refusal = after.post(std::move(update))) return *std::move(refusal);
+    prepared.incident = after.incident()->number;
+    prepared.step = {entry.id, {}, after.memory()};
+    return prepared;
+}
+
+void Board::adopt(PreparedUpdate prepared)
+{
+    const auto of_it = [&](const Entry& entry) { return entry.id == prepared.step.target; };
+    const auto found = std::find_if(targets_.begin(), targets_.end(), of_it);
+    if (found == targets_.end()) return;
     events_.push_back({.kind = BoardEvent::Kind::incident_updated,
-                       .at = at,
-                       .target = entry.name,
-                       .number = incident.number,
-                       .text = incident.updates.back().message});
-    remember(target, incident, at);
-    return std::nullopt;
+                       .at = prepared.update.at,
+                       .target = found->name,
+                       .number = prepared.incident,
+                       .text = prepared.update.message});
+    const auto target = static_cast<std::size_t>(found - targets_.begin());
+    const Instant at = prepared.update.at;
+    if (found->tracker.add(prepared.incident, prepared.update)) {
+        // A check that was made meanwhile may have left a memory that does not know the update yet.
+        batch_.steps.push_back({found->id, {}, found->tracker.memory()});
+        remember(target, *found->tracker.incident(), at);
+        return;
+    }
+    for (Known& known : incidents_) // another incident has begun meanwhile
+        if (known.target == target && known.incident.number == prepared.incident) {
+            known.incident.updates.push_back(std::move(prepared.update));
+            known.changed_at = at;
+        }
 }
 
 // ---------------------------------------------------------------------------------------------------------------- time
@@ -253,7 +317,8 @@ void Board::roll(Instant now)
 {
     std::size_t rolled = 0;
     for (std::size_t looked = 0; looked < targets_.size() && rolled < most_rolled_at_once; ++looked) {
-        Entry& entry = targets_[next_to_roll_];
+        const std::size_t index = next_to_roll_;
+        Entry& entry = targets_[index];
         next_to_roll_ = (next_to_roll_ + 1) % targets_.size();
         const Instant settled = settled_until(entry.tracker.memory());
         if (settled <= entry.rolled.of(Unit::minute) + minutes(1)) continue;
@@ -263,7 +328,10 @@ void Board::roll(Instant now)
         entry.rolled = due.until;
         for (const UnitRollup& one : due.rollups) {
             if (one.unit == Unit::day) entry.days.push_back(one.rollup);
-            if (one.unit == Unit::month) entry.months.push_back(one.rollup);
+            if (one.unit != Unit::month) continue;
+            entry.months.push_back(one.rollup);
+            const Span month = unit_around(one.rollup.begin, Unit::month);
+            entry.incidents_of_months[month.begin] = incidents_of(index, month);
         }
         std::erase_if(entry.days, [&](const Rollup& day) { return day.begin < now - days(shown_days + 1); });
         trim(entry.record, std::min(entry.rolled.of(Unit::month), now - looked_back_at));
@@ -548,6 +616,9 @@ MonthReport Board::report(std::size_t target, std::chrono::year_month month, Ins
     const auto final_one = std::find_if(entry.months.begin(), entry.months.end(),
                                         [&](const Rollup& rollup) { return rollup.begin == span.begin; });
     report.tally = final_one != entry.months.end() ? final_one->tally : tally(record, span, now);
+    // Those of an old month are not in memory any more.
+    if (const auto counted = entry.incidents_of_months.find(span.begin); counted != entry.incidents_of_months.end())
+        report.incidents = counted->second;
     const Span ahead{std::max(span.begin, now), span.end};
     report.budget = error_budget(report.tally, outside_windows(ahead, record.announced), report.objective);
     report.burns = burns([&](const Span& stretch) { return tally(record, stretch, now); }, now, report.objective);

@@ -40,6 +40,7 @@ struct BoardSettings {
     Retention retention{};
     std::string title{};
     std::string base_url{};
+    milliseconds clock_tolerance = milliseconds(500); ///< a clock that was set back by more is told of
 };
 
 /// How a target is judged and shown.
@@ -57,9 +58,9 @@ struct TargetRules {
 struct TargetPast {
     IncidentMemory memory{};
     Record record{};
-    std::vector<Rollup> days{};        ///< final ones of the days that are shown, ascending
-    std::vector<Rollup> months{};      ///< all final ones, ascending
-    std::vector<Incident> incidents{}; ///< of the days that are shown, ascending
+    std::vector<Rollup> days{};         ///< final ones of the days that are shown, ascending
+    std::vector<StoredRollup> months{}; ///< all final ones, ascending
+    std::vector<Incident> incidents{};  ///< of the days that are shown, ascending
 };
 
 /// What a check found.
@@ -117,7 +118,13 @@ public:
     std::size_t add(const Target& target, TargetRules rules, TargetPast past, std::optional<Instant> unobserved_since,
                     Instant now);
 
+    /// A check that seems to have been made before the latest one, as the clock was set back, counts at the time of
+    /// that one: the monitor sees, and what is recorded stays in order.
     void observe(std::size_t target, Observed observed, Instant now);
+    /// By how much the clock was found to be set back; once, until it has caught up.
+    std::optional<milliseconds> take_set_back() { return std::exchange(set_back_, {}); }
+    /// A target that is not watched any more, and all that waits to be stored of it. The targets behind it move up.
+    void remove(std::size_t target);
     /// The next checks may change the state of the target.
     bool in_doubt(std::size_t target) const noexcept { return targets_[target].tracker.in_doubt(); }
     /// What time brings. To be called each second.
@@ -143,8 +150,15 @@ public:
     /// What the table of windows asks for. New windows have numbers from now on that the table never had.
     std::vector<RowStep> follow(const WindowRows& table, Instant now);
 
-    /// An operator's word on the target's latest incident. Part of the next batch.
-    std::optional<Refusal> post(std::size_t target, IncidentUpdate update);
+    /// An operator's word on the target's latest incident. It is stored with the batch that is taken at the same time,
+    /// as the memory builds on what is in there. Checks may go on until it is adopted.
+    struct PreparedUpdate {
+        TargetStep step{}; ///< to be stored behind those of the batch
+        std::uint64_t incident = 0;
+        IncidentUpdate update{};
+    };
+    Accepted<PreparedUpdate> prepare_update(std::size_t target, IncidentUpdate update) const;
+    void adopt(PreparedUpdate prepared);
 
     // To store and to send.
 
@@ -192,6 +206,7 @@ private:
         RolledUntil rolled;
         std::vector<Rollup> days;
         std::vector<Rollup> months;
+        std::map<Instant, std::size_t> incidents_of_months{}; ///< by their begin
         std::optional<Observed> latest{};
         std::string degraded_cause{}; ///< of the latest check that found it degraded
         bool unhealthy = false;       ///< the latest check that found it down did
@@ -206,6 +221,8 @@ private:
 
     void announce(Entry& entry, std::size_t target, const Step& step, Instant now);
     void remember(std::size_t target, const Incident& incident, Instant now);
+    void insert_known(Known known);
+    void forget_incidents(Instant now);
     void roll(Instant now);
     void maintenance_changed();
     void change_window(const Window& window, BoardEvent::Kind what, Instant at);
@@ -221,9 +238,11 @@ private:
     Notification notification_;
     std::vector<Entry> targets_;
     std::map<std::string, std::size_t, std::less<>> by_name_;
-    std::deque<Known> incidents_; ///< in the order in which they began to be known
+    std::deque<Known> incidents_; ///< in the order in which they began
     std::map<std::uint64_t, Instant> window_changes_;
 
+    Instant behind_until_ = Instant::min(); ///< the latest time that was seen before the clock was set back
+    std::optional<milliseconds> set_back_{};
     std::size_t next_to_roll_ = 0;
     std::vector<StoredSample> samples_;
     Batch batch_;

@@ -167,4 +167,13 @@ std::optional<Refusal> IncidentTracker::post(IncidentUpdate update)
     return std::nullopt;
 }
 
+bool IncidentTracker::add(std::uint64_t number, IncidentUpdate update)
+{
+    if (!state_.incident || state_.incident->number != number) return false;
+    Incident& incident = *state_.incident;
+    if (incident.open() == (update.status != IncidentStatus::resolved)) incident.status = update.status;
+    incident.updates.push_back(std::move(update));
+    return true;
+}
+
 } // namespace hotspare::monitor

@@ -17,7 +17,8 @@
 //  - Operators write updates (the words are those of Atlassian Statuspage). They cannot resolve an incident of a target
 //    that is down; when it comes back, the incident is resolved by itself.
 //
-// Samples must come in the order of their starts; one that started before the latest is dropped.
+// Samples must come in the order of their starts; one that started before the latest is dropped. The owner sees to it
+// that none does when the clock was set back.
 //
 // PURE: time comes with the samples. One thread; owned by the shell, one per target. `memory()` restores it after a
 // restart, for which the shell reports the time in which it did not run as one unknown sample.
@@ -136,6 +137,9 @@ public:
 
     /// An operator's word on the latest incident: its author and message are at most 200 bytes and 16 KiB of UTF-8.
     std::optional<Refusal> post(IncidentUpdate update);
+    /// The same for an update that was accepted before, whatever has become of the incident since; false if it is not
+    /// the latest one any more.
+    bool add(std::uint64_t incident, IncidentUpdate update);
 
     bool down() const noexcept { return state_.incident && state_.incident->open(); }
     /// The recorded state is not known yet, or the next samples may change it.

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <random>
 #include <utility>
 
@@ -108,8 +109,10 @@ Recorder::Recorder(asio::io_context& context, const MonitorSettings& settings, H
     : settings_(settings), history_(history), events_(std::move(events)), failed_(std::move(failed)),
       last_alive_(restored.last_alive), board_(board_settings(settings), std::move(restored.maintenance),
                                                std::move(restored.notification), std::random_device{}()),
-      checker_(context, settings.targets, {.tolerance = settings.jump_tolerance},
-               [this](const Finding& finding) { return found(finding); }),
+      checker_(
+          context, settings.targets, {.tolerance = settings.jump_tolerance},
+          [this](const Finding& finding) { return found(finding); },
+          [this](const std::string& backend) { forgotten_.push_back(backend); }),
       table_(table), woken_(context), turns_(context), table_woken_(context),
       tasks_(context,
              [this](const std::string& task, std::exception_ptr error) {
@@ -132,8 +135,8 @@ Recorder::Recorder(asio::io_context& context, const MonitorSettings& settings, H
 
 asio::awaitable<void> Recorder::load()
 {
-    std::vector<std::size_t> all(checker_.targets().size());
-    for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+    std::vector<std::string> all;
+    for (const Watched& one : checker_.targets()) all.push_back(one.name);
     co_await take_up(std::move(all));
     if (table_ != nullptr) co_await look_at_table(false);
 }
@@ -141,6 +144,9 @@ asio::awaitable<void> Recorder::load()
 void Recorder::start()
 {
     next_expiry_ = now();
+    const BackendLimits limits;
+    forget_restored_at_ = Clock::now() + limits.kept;
+    forget_restored(limits.most);
     checker_.start();
     tasks_.spawn("recorder", run());
     if (table_ != nullptr) tasks_.spawn("table of windows", follow_table());
@@ -185,8 +191,14 @@ asio::awaitable<void> Recorder::run()
             co_await Turn::wait(*this);
             const Turn turn(*this);
             hurry_ = false;
-            co_await flush();
+            const bool stored = co_await flush();
             if (now() >= next_expiry_) co_await expire();
+            if (Clock::now() >= forget_restored_at_) {
+                forget_restored_at_ = TimePoint::max();
+                forget_restored(0);
+            }
+            // With nothing left to be stored of it, which would name a target that the history does not have.
+            if (stored) co_await forget();
         }
         if (!hurry_ && !stopping_) co_await woken_.wait(next);
     }
@@ -213,13 +225,20 @@ bool Recorder::is_self(const TargetSettings& target) const
            (url->origin.host == settings_.host || http::is_loopback(url->origin.host));
 }
 
+const Watched* Recorder::find_watched(std::string_view name) const
+{
+    const auto& all = checker_.targets();
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Watched& one) { return one.name == name; });
+    return found == all.end() ? nullptr : &*found;
+}
+
 /// Whether the state of the target is in doubt.
 bool Recorder::found(const Finding& finding)
 {
-    if (finding.target >= places_.size()) places_.resize(finding.target + 1);
-    const auto& place = places_[finding.target];
+    const std::string& name = checker_.targets()[finding.target].name;
+    const auto place = board_.find(name);
     if (!place) {
-        meet(finding.target);
+        meet(name);
         return false;
     }
     const std::size_t events_before = board_.waiting();
@@ -232,52 +251,90 @@ bool Recorder::found(const Finding& finding)
          .unhealthy = finding.unhealthy,
          .paused = finding.paused},
         now());
+    if (const auto set_back = board_.take_set_back())
+        log::warn(
+            "the clock was set back: it is {} behind the latest check, at whose time checks are recorded until it "
+            "has caught up",
+            config::format_duration(*set_back));
     if (board_.waiting() != events_before) hurry();
     return board_.in_doubt(*place);
 }
 
 /// A backend that its balancer has named for the first time. What was found of it until it is taken up is lost.
-void Recorder::meet(std::size_t watched)
+void Recorder::meet(const std::string& target)
 {
-    if (std::find(met_.begin(), met_.end(), watched) == met_.end()) met_.push_back(watched);
+    if (std::find(met_.begin(), met_.end(), target) == met_.end()) met_.push_back(target);
     hurry();
 }
 
-asio::awaitable<void> Recorder::take_up(std::vector<std::size_t> watched)
+asio::awaitable<void> Recorder::take_up(std::vector<std::string> names)
 {
-    if (watched.empty()) co_return;
+    if (names.empty()) co_return;
     const Instant at = now();
-    std::vector<std::string> names;
-    names.reserve(watched.size());
-    for (const std::size_t one : watched) names.push_back(checker_.targets()[one].name);
     const auto targets = co_await history_.watch(std::move(names), at);
     if (!targets) throw StartupError("cannot use the history: " + targets.error().message());
-    const Span shown{unit_around(at, Unit::day).begin - days(shown_days), at};
-    for (std::size_t i = 0; i < watched.size(); ++i) {
-        const Target& target = (*targets)[i];
+    for (const Target& target : *targets) {
         TargetPast past;
-        if (const auto known = restored_.find(target.name); known != restored_.end()) {
-            past.memory = std::move(known->second.memory);
-            past.record = std::move(known->second.record);
-            restored_.erase(known);
-            const auto stored_days = co_await history_.rollups(target.id, Unit::day, shown);
-            const Span ever{Instant{}, at};
-            const auto stored_months = co_await history_.rollups(target.id, Unit::month, ever);
-            IncidentQuery query{.target = target.id, .before = {}, .most = most_restored_incidents};
-            const auto incidents = co_await history_.incidents(std::move(query));
-            if (!stored_days || !stored_months || !incidents)
-                throw StartupError(
-                    fmt::format("cannot read the past of the target '{}' from the history", target.name));
-            for (const StoredRollup& one : *stored_days) past.days.push_back(one.rollup);
-            for (const StoredRollup& one : *stored_months) past.months.push_back(one.rollup);
-            for (auto one = incidents->rows.rbegin(); one != incidents->rows.rend(); ++one)
-                if (one->incident.open() || one->incident.outages.back().end >= shown.begin)
-                    past.incidents.push_back(one->incident);
-        }
-        const std::size_t place =
-            board_.add(target, rules_of(checker_.targets()[watched[i]]), std::move(past), last_alive_, at);
-        if (watched[i] >= places_.size()) places_.resize(watched[i] + 1);
-        places_[watched[i]] = place;
+        const bool known = restored_.find(target.name) != restored_.end();
+        if (known) co_await take_up_past(target, past, at);
+        const Watched* const watched = find_watched(target.name);
+        if (watched == nullptr || board_.find(target.name)) continue; // forgotten meanwhile; or it was met twice
+        board_.add(target, rules_of(*watched), std::move(past), last_alive_, at);
+        // Only now: a past that cannot be read at this moment is read when the target is met again.
+        if (known) restored_.erase(target.name);
+    }
+}
+
+asio::awaitable<void> Recorder::take_up_past(const Target& target, TargetPast& past, Instant at)
+{
+    const Span shown{unit_around(at, Unit::day).begin - days(shown_days), at};
+    const auto stored_days = co_await history_.rollups(target.id, Unit::day, shown);
+    const Span ever{Instant{}, at};
+    const auto stored_months = co_await history_.rollups(target.id, Unit::month, ever);
+    IncidentQuery query{.target = target.id, .before = {}, .most = most_restored_incidents};
+    const auto incidents = co_await history_.incidents(std::move(query));
+    if (!stored_days || !stored_months || !incidents)
+        throw StartupError(fmt::format("cannot read the past of the target '{}' from the history", target.name));
+    const auto restored = restored_.find(target.name);
+    if (restored == restored_.end()) co_return;
+    past.memory = restored->second.memory;
+    past.record = restored->second.record;
+    for (const StoredRollup& one : *stored_days) past.days.push_back(one.rollup);
+    past.months = *stored_months;
+    for (auto one = incidents->rows.rbegin(); one != incidents->rows.rend(); ++one)
+        if (one->incident.open() || one->incident.outages.back().end >= shown.begin)
+            past.incidents.push_back(one->incident);
+}
+
+/// Backends that were known before the start and that their balancers have not named since: of each balancer all, or
+/// those with the oldest checks if there are too many to be kept until then.
+void Recorder::forget_restored(std::size_t kept)
+{
+    for (const TargetSettings& balancer : settings_.targets) {
+        if (balancer.kind() != CheckKind::balancer) continue;
+        std::vector<std::pair<std::optional<Instant>, std::string>> backends;
+        for (const auto& [name, restored] : restored_)
+            if (name.starts_with(balancer.name + "/")) backends.emplace_back(restored.memory.latest, name);
+        std::sort(backends.begin(), backends.end(), std::greater<>());
+        for (std::size_t i = kept; i < backends.size(); ++i) forgotten_.push_back(std::move(backends[i].second));
+    }
+}
+
+/// Takes targets out of the history and off the board. In a turn, behind a flush.
+asio::awaitable<void> Recorder::forget()
+{
+    // One that was named again meanwhile goes on.
+    std::erase_if(forgotten_, [this](const std::string& name) { return find_watched(name) != nullptr; });
+    if (forgotten_.empty()) co_return;
+    std::vector<std::string> names = forgotten_;
+    const auto done = co_await history_.forget(std::move(names));
+    if (!done) {
+        count_failed_commit(done.error());
+        co_return;
+    }
+    for (const std::string& name : std::exchange(forgotten_, {})) {
+        restored_.erase(name);
+        if (const auto place = board_.find(name)) board_.remove(*place);
     }
 }
 
@@ -342,9 +399,10 @@ asio::awaitable<void> Recorder::deliver(Delivery delivery)
     const auto attempted = co_await attempt(courier_, *channel, settings_.name, delivery.id, std::move(words),
                                             std::chrono::system_clock::now());
     if (attempted.delivered)
-        log::info("told {}: {}", delivery.channel, to_string(delivery.message.kind));
+        log::info("notification of {} sent to channel {}", to_string(delivery.message.kind), delivery.channel);
     else
-        log::warn("could not tell {} (attempt {}): {}", delivery.channel, delivery.attempts, attempted.why);
+        log::warn("notification to channel {} failed (attempt {}): {}", delivery.channel, delivery.attempts,
+                  attempted.why);
     // What the end of the daemon broke off is attempted again after the next start.
     if (stopping_ && !attempted.delivered) co_return;
     board_.delivered(delivery.id, attempted, now());
@@ -594,29 +652,41 @@ asio::awaitable<Recorder::Answer<Window>> Recorder::cancel(std::uint64_t id, std
     co_return co_await command(std::move(prepare), "window.cancel", std::move(who));
 }
 
-asio::awaitable<Recorder::Answer<void>> Recorder::post(std::size_t target, IncidentStatus status, std::string message,
+asio::awaitable<Recorder::Answer<void>> Recorder::post(std::string target, IncidentStatus status, std::string message,
                                                        Who who)
 {
     co_await Turn::wait(*this);
     const Turn turn(*this);
+    const bool stored = co_await flush();
+    if (!stored) {
+        ++refused_;
+        co_return not_stored(errc::unavailable);
+    }
+    const auto place = board_.find(target);
+    if (!place) co_return http::Problem{404, "there is no such target", {{"field", "target"}}};
     const Instant at = now();
+    auto detail = fmt::format("{}: {}", to_string(status), shortened(message, 200));
     IncidentUpdate update{at, status, std::move(message), who.user};
-    auto detail = fmt::format("{}: {}", to_string(status), shortened(update.message, 200));
-    if (const auto refusal = board_.post(target, std::move(update))) co_return problem_of(*refusal);
-    // The update is stored with the audit line, or both are stored later and the operator does not know it yet.
-    auto batch = board_.take_batch().value_or(Batch{});
+    auto prepared = board_.prepare_update(*place, std::move(update));
+    if (!prepared) co_return problem_of(prepared.error());
+    // What the checks have changed meanwhile goes before it: the memory with the update builds on that.
+    auto pending = board_.take_batch().value_or(Batch{});
+    auto batch = pending;
+    batch.steps.push_back(prepared->step);
     batch.audit.push_back({.at = at,
                            .user = std::move(who.user),
                            .address = std::move(who.address),
                            .action = "incident.update",
-                           .target = board_.present(target).name,
+                           .target = std::move(target),
                            .detail = std::move(detail)});
-    auto copy = batch;
-    const auto committed = co_await history_.commit(std::move(copy));
+    const auto committed = co_await history_.commit(std::move(batch));
     if (!committed) {
-        board_.give_back(std::move(batch));
-        co_return http::Problem{503, fmt::format("the update is not stored yet: {}", committed.error().message())};
+        board_.give_back(std::move(pending));
+        count_failed_commit(committed.error());
+        ++refused_;
+        co_return not_stored(committed.error());
     }
+    board_.adopt(*std::move(prepared));
     hurry();
     co_return Answer<void>();
 }

@@ -26,6 +26,7 @@
 #include <boost/system/result.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -72,7 +73,7 @@ public:
     /// Changes a window's plan if its version still is `version`.
     asio::awaitable<Answer<Window>> change(std::uint64_t id, std::uint32_t version, WindowPlan plan, Who who);
     asio::awaitable<Answer<Window>> cancel(std::uint64_t id, std::uint32_t version, Who who);
-    asio::awaitable<Answer<void>> post(std::size_t target, IncidentStatus status, std::string message, Who who);
+    asio::awaitable<Answer<void>> post(std::string target, IncidentStatus status, std::string message, Who who);
     /// What this monitor has closed of a balancer from now on (decide/closing.hpp).
     asio::awaitable<Answer<void>> remember_closed(std::string balancer, std::vector<ClosedBackend> closed);
     /// Writes into the audit log what else was done.
@@ -98,8 +99,12 @@ private:
     using Prepare = std::function<Accepted<Board::Prepared>(Instant)>;
 
     bool found(const Finding& finding);
-    void meet(std::size_t watched);
-    asio::awaitable<void> take_up(std::vector<std::size_t> watched);
+    void meet(const std::string& target);
+    asio::awaitable<void> take_up(std::vector<std::string> names);
+    asio::awaitable<void> take_up_past(const Target& target, TargetPast& past, Instant at);
+    const Watched* find_watched(std::string_view name) const;
+    void forget_restored(std::size_t kept);
+    asio::awaitable<void> forget();
     asio::awaitable<void> run();
     asio::awaitable<bool> flush();
     asio::awaitable<void> expire();
@@ -131,8 +136,9 @@ private:
     notify::Courier courier_;
     WindowTable* table_; ///< null: none
 
-    std::vector<std::optional<std::size_t>> places_; ///< of the checker's targets on the board
-    std::vector<std::size_t> met_;                   ///< targets of the checker that the board does not know yet
+    std::vector<std::string> met_;                   ///< targets of the checker that the board does not know yet
+    std::vector<std::string> forgotten_;             ///< backends to be taken off the board and out of the history
+    TimePoint forget_restored_at_{};                 ///< when those that were not named since the start are
     WaitList woken_;                                 ///< the loop
     WaitList turns_;                                 ///< who waits to change something
     WaitList table_woken_;                           ///< the one that looks at the table

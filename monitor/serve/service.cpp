@@ -487,9 +487,10 @@ asio::awaitable<Response> Service::post_update(const Request& request, Recorder:
     auto update = read_incident_update(document);
     if (!update) co_return refused(request, update.error());
     const auto name = request.query("target");
-    const auto target = name ? recorder_.board().find(*name) : std::nullopt;
-    if (!target) co_return http::problem(request, 404, "there is no such target", {{"field", "target"}});
-    const auto posted = co_await recorder_.post(*target, update->status, std::move(update->message), std::move(who));
+    if (!name) co_return http::problem(request, 404, "there is no such target", {{"field", "target"}});
+    std::string target(*name);
+    const auto posted =
+        co_await recorder_.post(std::move(target), update->status, std::move(update->message), std::move(who));
     if (!posted) co_return http::problem(posted.error(), request.id);
     documents_.renew();
     co_return http::json_response(201,

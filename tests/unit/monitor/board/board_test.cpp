@@ -241,7 +241,7 @@ MonthReport half_an_hour_down(bool emergency)
     bench.checks(360);
     const bool told = std::any_of(bench.told.begin(), bench.told.end(),
                                   [](const Message& message) { return message.kind == Message::Kind::outage; });
-    EXPECT_EQ(told, emergency) << "nobody is woken by what was announced";
+    EXPECT_EQ(told, emergency) << "an announced outage is not notified";
     return november(bench);
 }
 
@@ -324,8 +324,9 @@ TEST(Board, PutsABatchThatWasNotStoredBeforeTheNextOne)
     ASSERT_TRUE(both);
     EXPECT_GT(both->steps.size(), steps);
     for (std::size_t i = 1; i < both->steps.size(); ++i)
-        if (both->steps[i].target == both->steps[i - 1].target)
+        if (both->steps[i].target == both->steps[i - 1].target) {
             EXPECT_LE(both->steps[i - 1].memory.latest, both->steps[i].memory.latest) << i;
+        }
 }
 
 TEST(Board, MakesEachRollupOnce)
@@ -389,6 +390,168 @@ TEST(Board, TellsATargetThatAnswersWronglyFromOneThatDoesNotAnswer)
                                         {Health::degraded, 1U},
                                         {Health::unknown, 1U}})
         EXPECT_EQ(b.board.transitions(0, health), times) << to_string(health);
+}
+
+TEST(Board, SeesAnOutageWhileItsClockIsSetBack)
+{
+    Bench bench;
+    bench.checks(30);
+    EXPECT_FALSE(bench.board.take_set_back());
+    const Instant latest = bench.now - 10s;
+    bench.now -= 1h;
+    bench.checks(1);
+    EXPECT_EQ(bench.board.take_set_back(), latest - (bench.now - 10s));
+    bench.checks(6, State::down);
+    EXPECT_FALSE(bench.board.take_set_back()) << "once";
+    EXPECT_EQ(bench.board.present(0).state, State::down);
+    ASSERT_EQ(bench.told.size(), 1U);
+    EXPECT_EQ(bench.told[0].outages[0].since, latest);
+    bench.checks(20);
+    EXPECT_EQ(bench.board.present(0).state, State::up);
+    ASSERT_EQ(bench.told.size(), 2U);
+    EXPECT_EQ(bench.told[1].kind, Message::Kind::recovery);
+    EXPECT_EQ(november(bench).incidents, 1U);
+
+    // The hour that comes twice is recorded once.
+    bench.checks(360);
+    ASSERT_GT(bench.now, latest);
+    bench.checks(30, State::down);
+    bench.checks(30);
+    const MonthReport report = november(bench);
+    EXPECT_EQ(report.incidents, 2U);
+    EXPECT_EQ(report.tally.down, 5min);
+    EXPECT_EQ(report.tally.total(), bench.now - start);
+    EXPECT_FALSE(bench.board.take_set_back());
+    bench.now -= 10min;
+    bench.checks(1);
+    EXPECT_TRUE(bench.board.take_set_back()) << "another time";
+}
+
+TEST(Board, TakesACheckThatAJumpOvertookForNoClockThatWasSetBack)
+{
+    Bench bench;
+    bench.checks(3);
+    bench.board.observe(0, {bench.now - 30s, State::unknown, "the monitor did not run"}, bench.now);
+    EXPECT_FALSE(bench.board.take_set_back());
+}
+
+TEST(Board, CountsTheIncidentsOfAMonthThatIsNoLongerInMemory)
+{
+    Bench bench;
+    TargetPast past;
+    past.memory.latest = start;
+    past.memory.recorded = State::up;
+    const Instant march{std::chrono::sys_days(std::chrono::year(2026) / 3 / 1)};
+    past.months.push_back(
+        {.rollup = {.begin = march, .tally = {.up = 700h, .down = 1h}}, .latency = {}, .incidents = 7});
+    const std::size_t index = bench.add("old", std::move(past));
+    EXPECT_EQ(bench.board.report(index, std::chrono::year(2026) / 3, bench.now).incidents, 7U);
+    EXPECT_EQ(bench.board.report(index, std::chrono::year(2026) / 4, bench.now).incidents, 0U);
+}
+
+TEST(Board, CountsTheIncidentsOfAMonthThatIsOver)
+{
+    Bench bench(Instant(std::chrono::sys_days(std::chrono::year(2026) / 11 / 30)) + 23h);
+    bench.checks(30, State::down);
+    bench.checks(330 + 360);
+    EXPECT_EQ(november(bench).incidents, 1U);
+    EXPECT_EQ(bench.board.report(0, std::chrono::year(2026) / 12, bench.now).incidents, 0U);
+}
+
+TEST(Board, RemovesATargetWithAllThatWaitsToBeStoredOfIt)
+{
+    Bench bench;
+    bench.checks(10);
+    bench.board.take_batch();
+    bench.board.take_samples();
+    bench.checks(6, State::down);
+    ASSERT_EQ(bench.told.size(), 1U);
+    bench.board.remove(0);
+    EXPECT_EQ(bench.board.size(), 1U);
+    EXPECT_FALSE(bench.board.find("api"));
+    EXPECT_EQ(bench.board.find("web"), 0U);
+    EXPECT_EQ(bench.board.id(0), 2);
+    for (const StoredSample& sample : bench.board.take_samples()) EXPECT_EQ(sample.target, 2);
+    const auto batch = bench.board.take_batch();
+    ASSERT_TRUE(batch);
+    EXPECT_TRUE(batch->steps.empty());
+    EXPECT_TRUE(batch->samples.empty());
+    ASSERT_TRUE(batch->notification);
+    EXPECT_TRUE(batch->notification->cases.empty()) << "no recovery is told of it";
+    const View view = bench.board.view(bench.now);
+    ASSERT_EQ(view.components.size(), 1U);
+    EXPECT_EQ(view.components[0].id, "web");
+    EXPECT_TRUE(view.incidents.empty());
+    bench.board.observe(0, {bench.now, State::degraded, "slow"}, bench.now);
+    EXPECT_EQ(bench.board.present(0).name, "web");
+    EXPECT_EQ(bench.board.state(0), State::degraded);
+    EXPECT_EQ(bench.add("api", {}), 1U) << "a new one";
+}
+
+TEST(Board, ShowsAnUpdateOnceItIsAdopted)
+{
+    Bench bench;
+    bench.checks(5);
+    const IncidentUpdate update{bench.now, IncidentStatus::identified, "A disk is full.", "ada"};
+    EXPECT_FALSE(bench.board.prepare_update(0, update)) << "there is no incident";
+    bench.checks(6, State::down);
+    bench.board.take_batch();
+    bench.board.take_events();
+    auto prepared = bench.board.prepare_update(0, update);
+    ASSERT_TRUE(prepared) << prepared.error().message;
+    EXPECT_EQ(prepared->step.memory.incident->updates, std::vector{update});
+    EXPECT_TRUE(bench.board.view(bench.now).incidents.at(0).incident.updates.empty());
+    EXPECT_TRUE(bench.board.take_events().empty());
+    EXPECT_FALSE(bench.board.take_batch()) << "it may yet fail to be stored";
+
+    // The target comes back while the update is being stored.
+    bench.checks(2);
+    bench.board.adopt(*std::move(prepared));
+    const Incident shown = bench.board.view(bench.now).incidents.at(0).incident;
+    EXPECT_EQ(shown.updates, std::vector{update});
+    EXPECT_EQ(shown.status, IncidentStatus::resolved);
+    const auto batch = bench.board.take_batch();
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(batch->steps.back().memory.incident->updates, std::vector{update}) << "or the recovery would undo it";
+    EXPECT_EQ(bench.board.take_events().back().kind, Kind::incident_updated);
+}
+
+TEST(Board, BoundsTheIncidentsThatAreOverAlsoBehindAnOpenOne)
+{
+    Bench bench;
+    bench.checks(4, State::down);
+    for (int i = 0; i < 1010; ++i) {
+        for (const State state : {State::down, State::down, State::down, State::up, State::up}) {
+            bench.board.observe(1, {bench.now, state, ""}, bench.now);
+            bench.now += 1s;
+        }
+        bench.now += 2min;
+    }
+    const auto incidents = bench.board.view(bench.now).incidents;
+    EXPECT_EQ(incidents.size(), 1000U);
+    EXPECT_EQ(incidents.front().component, "api") << "which is open";
+    EXPECT_TRUE(incidents.front().incident.open());
+    EXPECT_EQ(incidents.back().incident.number, 1010U);
+}
+
+TEST(Board, KeepsIncidentsInTheOrderInWhichTheyBeganAfterARestart)
+{
+    Bench bench;
+    const auto past = [](std::vector<int> hours_ago) {
+        TargetPast result;
+        for (const int hours : hours_ago) {
+            const Instant begin = start - std::chrono::hours(hours);
+            result.incidents.push_back({.number = static_cast<std::uint64_t>(result.incidents.size() + 1),
+                                        .outages = {{begin, begin + 1min}},
+                                        .status = IncidentStatus::resolved});
+        }
+        return result;
+    };
+    bench.add("first", past({40, 20}));
+    bench.add("second", past({30, 10}));
+    std::vector<Instant> since;
+    for (const PublicIncident& one : bench.board.view(bench.now).incidents) since.push_back(one.incident.since());
+    EXPECT_EQ(since, (std::vector<Instant>{start - 40h, start - 30h, start - 20h, start - 10h}));
 }
 
 } // namespace

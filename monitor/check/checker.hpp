@@ -70,9 +70,9 @@ struct BackendLimits {
     /// For how long one is watched that the balancer names no more: it may come back from a restart or a rollback, and
     /// whoever looks for a failure of yesterday finds it.
     Duration kept = std::chrono::hours(24);
-    /// For each balancer; more than the largest pools that it is made for. Of more, those that it names no more are
-    /// forgotten at once, and those that are new are not watched.
-    std::size_t most = 500;
+    /// For each balancer: those that its status may name, and as many that it named before. To make room for a new one
+    /// that which is missing longest is forgotten at once; if none is missing, the new one is not watched.
+    std::size_t most = 2 * most_balancer_backends;
 };
 
 class Checker {

@@ -260,6 +260,8 @@ static void fields(config::Fields& field, TimeoutConfig& c)
     field("client_idle", c.client_idle, "idle time before a client connection is closed", {shortest, longest});
     field("upstream_idle", c.upstream_idle, "idle time before a backend connection is closed", {shortest, longest});
     field("tunnel_idle", c.tunnel_idle, "idle time before an upgraded connection is closed", {shortest, longest});
+    field("tunnel_drain", c.tunnel_drain, "time that tunnels to a backend have left once it is removed",
+          {Duration::zero(), longest});
     field("drain", c.drain, "maximum time for requests in flight to complete after SIGTERM",
           {Duration::zero(), longest});
 }

@@ -68,6 +68,12 @@ public:
     /// so that their clients connect again. True if something changed: call advance().
     bool backends_down(const std::vector<BackendIndex>& down, TimePoint now);
 
+    /// What there is has changed: a tunnel to a backend that is gone ends in a while. True if next_deadline() changed.
+    bool topology_changed(TimePoint now);
+
+    /// Adds the slots that the request refers to.
+    void mark(SlotSet& used) const noexcept;
+
     /// The client has reset its connection: the response is not wanted any more.
     void client_gone(TimePoint now);
 
@@ -162,7 +168,11 @@ private:
     void finish(Progress how, TimePoint now);
     std::string describe_attempts() const;
 
+    const Topology& topology() const noexcept { return pin_->topology(); }
+    const PoolConfig& pool() const noexcept { return topology().pools[pool_]; }
+
     DataPlane& plane_;
+    TopologyPin pin_; ///< of a request that has begun: what it began with
     Stream* client_ = nullptr;
     StreamListener* listener_ = nullptr;
     std::string scratch_;

@@ -26,7 +26,7 @@ constexpr int most_turns = 16;
 
 Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std::string client_ip)
     : plane_(plane), owner_(owner), client_(std::move(client)), client_ip_(std::move(client_ip)),
-      deadline_(Clock::now() + plane.config.timeouts.client_idle)
+      deadline_(Clock::now() + plane.topology().timeouts.client_idle)
 {
     client_->listen(this);
     plane_.counters.connections.add();
@@ -59,6 +59,16 @@ void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now
 {
     if (state_ != State::exchanging || page_) return;
     if (exchange_->backends_down(down, now)) owner_.call_again(*this);
+}
+
+void Session::topology_changed(TimePoint now)
+{
+    if (state_ == State::exchanging && !page_ && exchange_->topology_changed(now)) owner_.call_again(*this);
+}
+
+void Session::mark(SlotSet& used) const noexcept
+{
+    if (exchange_) exchange_->mark(used);
 }
 
 void Session::drain(TimePoint now)
@@ -140,7 +150,7 @@ Session::Step Session::read_request(TimePoint now)
         switch (io.io) {
         case Io::done:
             // The clock for the whole header runs from its first byte, so that a trickle cannot hold a connection.
-            if (in.empty()) deadline_ = now + plane_.config.timeouts.header;
+            if (in.empty()) deadline_ = now + plane_.topology().timeouts.header;
             in.commit(io.bytes);
             count_idle(false);
             break;
@@ -177,14 +187,14 @@ Session::Step Session::take_request(TimePoint now)
         return Step::again;
     };
 
-    switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.config.limits))) {
+    switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.topology().limits))) {
     case HeadScanner::Found::incomplete: return Step::wait;
     case HeadScanner::Found::rejected: return refuse(x.scanner.rejection());
     case HeadScanner::Found::complete: break;
     }
     const std::size_t size = x.scanner.head_size();
     RequestHead& head = plane_.request_head;
-    if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
+    if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.topology().limits, head))
         return refuse(*rejection);
 
     const auto answer = [&](OwnAnswer own) {
@@ -201,8 +211,8 @@ Session::Step Session::take_request(TimePoint now)
                           : OwnAnswer{501, "the balancer does not answer TRACE itself"});
     // "OPTIONS *" asks about the server as a whole: the route of its root answers.
     const std::string_view path = head.target == "*" ? "/" : head.path();
-    const RouteConfig* const route = plane_.routes.match(path);
-    if (head.dotted && plane_.routes.leaves(route, path))
+    const RouteConfig* const route = plane_.topology().routes.match(path);
+    if (head.dotted && plane_.topology().routes.leaves(route, path))
         return answer({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) {
         plane_.counters.unrouted_requests.add();
@@ -251,7 +261,7 @@ void Session::finish_request(TimePoint now)
 {
     page_.reset();
     state_ = State::reading;
-    deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.config.timeouts.client_idle);
+    deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.topology().timeouts.client_idle);
     if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));
 }
 
@@ -275,8 +285,8 @@ Session::Step Session::linger(TimePoint now)
 void Session::extend_linger(TimePoint now)
 {
     // What follows a whole request is no upload: it gets the time of a header.
-    if (unread_ == 0) linger_until_ = std::min(linger_until_, now + plane_.config.timeouts.header);
-    deadline_ = std::min(linger_until_, now + (unread_ > 0 ? plane_.config.timeouts.body_idle : linger_time));
+    if (unread_ == 0) linger_until_ = std::min(linger_until_, now + plane_.topology().timeouts.header);
+    deadline_ = std::min(linger_until_, now + (unread_ > 0 ? plane_.topology().timeouts.body_idle : linger_time));
 }
 
 } // namespace hotspare::balancer

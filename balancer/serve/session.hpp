@@ -48,6 +48,10 @@ public:
     /// Backends that have just gone down.
     void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
 
+    /// As the functions of Exchange.
+    void topology_changed(TimePoint now);
+    void mark(SlotSet& used) const noexcept;
+
     /// The worker drains: an idle connection is given a moment for one last request.
     void drain(TimePoint now);
 

@@ -22,7 +22,7 @@ struct PlacementTest : ::testing::Test {
         c.pools.push_back(pool);
         return c;
     }();
-    Placement placement{config, 7};
+    Placement placement{first_topology(config), 7};
     AttemptLedger ledger{RequestFacts{}};
     std::vector<unsigned> active{0, 0, 0};
 

@@ -122,6 +122,9 @@ public:
     void comes_back(BackendIndex backend);                     ///< after a good probe that started a moment ago
     void publish();
     Routing routing;
+    /// Another configuration: everything in it is healthy and serves. Slots that nothing uses are free.
+    void reconfigure(const Config& wanted);
+    SlotSet unused() const; ///< slots that no request refers to
 
     // Time
 
@@ -169,6 +172,7 @@ private:
     /// A probe that is good by now started before what is happening now.
     TimePoint a_moment_ago() const noexcept { return now() - microseconds(1); }
     std::string fate(const ScriptedStream& stream) const;
+    std::string name_of(std::size_t backend) const;
     void require(bool holds, std::string what);
     std::vector<std::pair<std::string, std::uint64_t>> all_counts() const;
 
@@ -180,7 +184,7 @@ private:
     const Reading reading_;
     bool settled_ = false;
     std::uint64_t trails_ = 0; ///< given out by trail()
-    RouteTable routes_;
+    std::shared_ptr<const Topology> topology_;
     std::unique_ptr<Log> log_;
     std::vector<Door> doors_;
     std::vector<Evidence> evidence_;

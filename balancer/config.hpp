@@ -4,7 +4,9 @@
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
 
+#include "balancer/decide/proxy_protocol.hpp"
 #include "balancer/decide/routing.hpp"
+#include "balancer/decide/trusted.hpp"
 #include "common/clock.hpp"
 #include "common/http/head.hpp"
 #include "common/http/status_range.hpp"
@@ -32,6 +34,7 @@ struct BackendConfig {
     std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
+    ProxyVersion proxy_protocol = ProxyVersion::off; ///< in front of each connection to it
     /// Where `url` was given (file:line:column, flag or variable), for errors found only at start.
     std::string source{};
 };
@@ -190,6 +193,8 @@ struct Config {
     unsigned workers = 0;             ///< 0 = one per core
     std::string access_log;           ///< empty = off; "-" = standard output; else a file
     bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
+    TrustedProxies trusted_proxies;   ///< peers whose word about their clients counts
+    bool proxy_protocol = false;      ///< these send a PROXY header in front of each connection
     bool log_traffic = false; ///< tell the readers of /logs of each request and each change of the active backend
     bool admin = false;       ///< take operators' requests on the clients' port; else /admin is 403
     /// What http::GuardSettings says of both lists.

@@ -18,8 +18,12 @@ enum class Saved : std::uint8_t { retry, hedge, move, park, count_ };
 /// Why the balancer itself had to fail a request.
 enum class Lost : std::uint8_t { no_backend, not_replayable, budget, deadline, truncated, count_ };
 
+/// Why a connection was closed for its PROXY header.
+enum class BadProxyHeader : std::uint8_t { untrusted, missing, malformed, count_ };
+
 std::string_view to_string(Saved) noexcept;
 std::string_view to_string(Lost) noexcept;
+std::string_view to_string(BadProxyHeader) noexcept;
 
 /// Where a status is counted. One from 600 on has no class: it counts as a server error (RFC 9110 §15).
 constexpr std::size_t code_class(unsigned status) noexcept
@@ -73,6 +77,7 @@ private:
 struct alignas(64) WorkerCounters {
     metrics::Counter connections_accepted, connections_refused, bad_requests;
     metrics::Counter unrouted_requests; ///< well-formed, but no route takes their path
+    std::array<metrics::Counter, static_cast<std::size_t>(BadProxyHeader::count_)> bad_proxy_headers;
     metrics::Gauge connections, connections_idle;
     metrics::Counter access_log_dropped;
     metrics::Gauge relay_memory; ///< bytes, ten times a second

@@ -31,7 +31,8 @@ namespace hotspare::balancer {
 /// What the pages hold for one connection until it ends.
 struct Admin::Visit {
     Visit(Admin& owner, const Handover& handover)
-        : admin(owner), descriptor(handover.descriptor), before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
+        : admin(owner), descriptor(handover.descriptor), proxied(handover.proxied),
+          before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
     {
     }
     ~Visit()
@@ -44,6 +45,7 @@ struct Admin::Visit {
 
     Admin& admin;
     int descriptor;           ///< until the server has it
+    const bool proxied;       ///< Handover::proxied
     const std::size_t before; ///< visits_ without it
     bool asks = true;         ///< counted in visits_
 };
@@ -284,7 +286,9 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
                                 "operators' requests are not accepted here: `admin: true` in the configuration, or "
                                 "the flag --admin, enables them");
     if (const auto access = access_to(builtin)) {
-        const auto refusal = http::refuse(http::caller_of(request), *access, guard_);
+        auto caller = http::caller_of(request);
+        caller.forwarded = caller.forwarded || visit->proxied;
+        const auto refusal = http::refuse(caller, *access, guard_);
         if (refusal) co_return http::problem(*refusal, request.id);
     }
     const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;

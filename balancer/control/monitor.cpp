@@ -283,7 +283,8 @@ asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
     probe::Question question{.addresses = addresses_[backend],
                              .origin = {target.host, target.port},
                              .path = settings.path,
-                             .timeout = settings.timeout};
+                             .timeout = settings.timeout,
+                             .preamble = proxy_header(target.proxy_protocol, std::nullopt)};
     probe::Expectation expected{
         .statuses = settings.expect_status, .body = settings.expect_body, .json_field = settings.expect_json_field};
     auto result = co_await probe::ask(std::move(question), std::move(expected));

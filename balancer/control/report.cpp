@@ -381,6 +381,11 @@ std::string Report::metrics() const
         out.counter("hotspare_connections_refused_total",
                     "Client connections closed at limits.connections or the limit of file descriptors.",
                     {{"worker", number}}, worker.connections_refused);
+        for (std::size_t reason = 0; reason < worker.bad_proxy_headers.size(); ++reason)
+            out.counter("hotspare_bad_proxy_headers_total",
+                        "Client connections closed for their PROXY header, by what was wrong with it.",
+                        {{"worker", number}, {"reason", to_string(static_cast<BadProxyHeader>(reason))}},
+                        worker.bad_proxy_headers[reason]);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
         out.counter("hotspare_unrouted_requests_total", "Requests answered with 404 because no route takes their path.",

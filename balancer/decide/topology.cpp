@@ -118,6 +118,11 @@ void tell_backends(const Topology& before, const Topology& after, std::vector<st
         else if (*earlier != b)
             said.push_back(
                 fmt::format("backend '{}' moved from {} to {}", now.name, before.backends[*earlier].url, now.url));
+        if (earlier == b && before.backends[b].proxy_protocol != now.proxy_protocol)
+            said.push_back(now.proxy_protocol == ProxyVersion::off
+                               ? fmt::format("backend '{}': no PROXY header", now.name)
+                               : fmt::format("backend '{}': PROXY header of version {}", now.name,
+                                             now.proxy_protocol == ProxyVersion::v1 ? 1 : 2));
     }
     for (const BackendIndex b : before.present_backends)
         if (!after.find_backend(before.backends[b].name))
@@ -166,6 +171,9 @@ std::vector<std::string> differences(const Topology& before, const Topology& aft
         said.push_back(fmt::format("routes changed: {} now", after.routes.routes().size()));
     if (before.timeouts != after.timeouts) said.emplace_back("timeouts changed");
     if (before.limits != after.limits) said.emplace_back("limits changed");
+    if (before.trusted_proxies != after.trusted_proxies)
+        said.push_back(
+            fmt::format("trusted proxies changed: {} addresses and networks now", after.trusted_proxies.size()));
     if (before.forwarded != after.forwarded)
         said.push_back(fmt::format("Forwarded is {}", after.forwarded ? "set" : "not set any more"));
     return said;
@@ -221,6 +229,7 @@ boost::system::result<TopologyChange, std::string> next_topology(const std::shar
     next->timeouts = wanted.timeouts;
     next->limits = wanted.limits;
     next->forwarded = wanted.forwarded;
+    next->trusted_proxies = wanted.trusted_proxies;
 
     auto said = differences(*current, *next);
     if (said.empty() && current->present_backends == next->present_backends &&

@@ -51,6 +51,7 @@ struct Topology {
     TimeoutConfig timeouts;
     LimitConfig limits;
     bool forwarded = false;
+    TrustedProxies trusted_proxies;
 
     /// Whether the slot is of the same backend in both.
     bool same_backend(const Topology& other, BackendIndex backend) const noexcept

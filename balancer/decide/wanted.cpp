@@ -23,6 +23,17 @@ const PoolConfig* find_pool(const Config& config, std::string_view name)
     return it != config.pools.end() ? &*it : nullptr;
 }
 
+/// What a server expects in front of its connections does not depend on who has named it: a request, which does not
+/// say, means the server that the configuration knows.
+ProxyVersion proxy_protocol_of(const Config& configuration, const BackendConfig& member)
+{
+    const auto known =
+        std::find_if(configuration.backends.begin(), configuration.backends.end(), [&](const BackendConfig& backend) {
+            return backend.name == member.name && backend.host == member.host && backend.port == member.port;
+        });
+    return known != configuration.backends.end() ? known->proxy_protocol : member.proxy_protocol;
+}
+
 } // namespace
 
 /// With the weights that they have in it.
@@ -88,7 +99,8 @@ boost::system::result<Config, std::string> Wanted::combined() const
         pool.by_request = request != requests_.end();
         pool.backends.clear();
         pool.weights.clear();
-        for (const BackendConfig& member : members) {
+        for (BackendConfig member : members) {
+            member.proxy_protocol = proxy_protocol_of(configuration_, member);
             const auto index = add(member);
             if (!index)
                 return {boost::system::in_place_error,
@@ -113,6 +125,7 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
     compare("listen", std::pair(running.listen_host, running.listen_port),
             std::pair(wanted.listen_host, wanted.listen_port));
     compare("workers", running.workers, wanted.workers);
+    compare("proxy_protocol", running.proxy_protocol, wanted.proxy_protocol);
     compare("access_log", running.access_log, wanted.access_log);
     compare("log_traffic", running.log_traffic, wanted.log_traffic);
     compare("admin", running.admin, wanted.admin);

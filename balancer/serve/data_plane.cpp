@@ -23,8 +23,8 @@ std::uint64_t splitmix64(std::uint64_t& state) noexcept
 DataPlane::DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
                      WorkerCounters& worker_counters, AccessLog::Writer* log_writer, Report report,
                      std::function<void()> earlier_deadline)
-    : log_traffic(settings.log_traffic), counters(worker_counters), access_log(log_writer),
-      wheel(Clock::now(), std::move(earlier_deadline)), placement(topology, settings.seed),
+    : log_traffic(settings.log_traffic), proxy_protocol(settings.proxy_protocol), counters(worker_counters),
+      access_log(log_writer), wheel(Clock::now(), std::move(earlier_deadline)), placement(topology, settings.seed),
       upstreams(connector, wheel, worker_counters), relay_memory(settings.relay_memory, settings.workers),
       workers_(settings.workers), report_(std::move(report))
 {

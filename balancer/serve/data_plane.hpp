@@ -77,6 +77,7 @@ public:
         std::uint32_t seed = 1;
         std::uint64_t relay_memory = 0; ///< LimitConfig::relay_memory
         bool log_traffic = false;       ///< Config::log_traffic
+        bool proxy_protocol = false;    ///< Config::proxy_protocol
     };
 
     /// Called with what the requests met: at once if it may mean that a backend is failing, else every 100 ms.
@@ -94,6 +95,7 @@ public:
     std::vector<BackendIndex> update(std::shared_ptr<const Routing> routing);
 
     const bool log_traffic;
+    const bool proxy_protocol;
     WorkerCounters& counters;
     AccessLog::Writer* const access_log; ///< null = off
     DeadlineWheel wheel;

@@ -76,6 +76,7 @@ void Exchange::reset() noexcept
     });
     scanner.reset();
     client_ = nullptr;
+    address_ = nullptr;
     pin_.reset();
     rested = false;
     phase_ = Phase::idle;
@@ -96,10 +97,11 @@ void Exchange::end_pause() noexcept
 
 // ---------------------------------------------------------------------------------------------------------- beginning
 
-void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddress& address, const RouteConfig& route,
                      const RequestHead& head, std::size_t head_size, TimePoint now)
 {
     client_ = &client;
+    address_ = &address;
     listener_ = &listener;
     pin_ = plane_.pin();
     pool_ = route.pool;
@@ -123,10 +125,11 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
 
     write_request(head,
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
-                   .client_ip = client_ip,
+                   .client_ip = address.sender(),
                    .request_id = request_id_,
                    .forwarded = topology().forwarded,
-                   .default_host = plane_.authorities[pool_]},
+                   .default_host = plane_.authorities[pool_],
+                   .trusted = address.trusted()},
                   request_.begin());
     request_.head_ends();
 
@@ -138,17 +141,18 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     status_ = 0;
 
     plane_.budgets[pool_].deposit(now);
-    account_.open(pool_, client_ip, head.method_name, head.target, now);
+    account_.open(pool_, address.client(), head.method_name, head.target, now);
 
     client_in.consume(head_size); // from here on the head's views are dead
     scanner.reset();
     phase_ = Phase::placing;
 }
 
-void Exchange::answer_itself(Stream& client, std::string_view client_ip, const RequestHead* head, OwnAnswer answer,
+void Exchange::answer_itself(Stream& client, const ClientAddress& address, const RequestHead* head, OwnAnswer answer,
                              TimePoint now)
 {
     client_ = &client;
+    address_ = &address;
     pin_ = plane_.pin();
     parked_at_ = TimePoint{};
     method_ = head != nullptr ? head->method : beast_http::verb::unknown;
@@ -159,9 +163,9 @@ void Exchange::answer_itself(Stream& client, std::string_view client_ip, const R
                         false);
     ledger_.restart({}, 0);
     if (head != nullptr)
-        account_.open_unrouted(client_ip, head->method_name, head->target, now);
+        account_.open_unrouted(address.client(), head->method_name, head->target, now);
     else
-        account_.open_unrouted(client_ip, {}, {}, now);
+        account_.open_unrouted(address.sender(), {}, {}, now);
     std::array<char, 32> id;
     request_id_.assign(plane_.new_request_id(id));
     response_out_.clear();
@@ -352,7 +356,14 @@ unsigned Exchange::running() const noexcept
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
     Upstream& up = *free_slot();
-    if (!fresh) up.stream = plane_.upstreams.take(backend);
+    // What the backend wants now, which it may not have wanted when the request began.
+    const ProxyVersion proxy_version = plane_.topology().backends[backend].proxy_protocol;
+    up.has_proxy_header = proxy_version != ProxyVersion::off;
+    up.proxy_header.clear();
+    if (up.has_proxy_header)
+        up.proxy_header = proxy_header(proxy_version, address_->connection(client_->local_endpoint()));
+    else if (!fresh)
+        up.stream = plane_.upstreams.take(backend);
     const bool reused = up.stream != nullptr;
     if (reused)
         up.stream->listen(listener_);
@@ -376,7 +387,7 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
 void Exchange::release(Upstream& up, Fate fate, TimePoint now)
 {
     account_.attempt_ended(up.backend);
-    if (fate == Fate::pooled)
+    if (fate == Fate::pooled && !up.has_proxy_header)
         plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
     else
         up.stream->close(fate == Fate::reset);
@@ -409,6 +420,8 @@ void Exchange::take_request_bytes(TimePoint now)
         step = request_body_.read(*client_, client_in, request_.bytes(), request_.room(replayable));
     } else if (up->send_failed) {
         return; // what it answered is still worth reading, the rest of the body is worth nothing
+    } else if (!up->proxy_header.empty()) {
+        return; // it goes first
     } else {
         step = request_body_.pass(*client_, client_in, *up->stream, request_.bytes(), plane_.window(),
                                   memory.most_waiting());
@@ -487,8 +500,25 @@ void Exchange::watch_client(TimePoint now)
     }
 }
 
+/// False while some of it is left. None of it is a byte of the request: a backend that has only this has seen nothing.
+bool Exchange::send_proxy_header(Upstream& up, TimePoint now)
+{
+    while (!up.send_failed && !up.proxy_header.empty()) {
+        const IoResult io = up.stream->write(up.proxy_header);
+        if (io.io == Io::blocked) return false;
+        if (io.io == Io::failed) {
+            up.send_failed = true;
+            return false;
+        }
+        up.proxy_header.erase(0, io.bytes);
+        up.sent_at = now;
+    }
+    return !up.send_failed;
+}
+
 void Exchange::send_request(Upstream& up, TimePoint now)
 {
+    if (!up.proxy_header.empty() && !send_proxy_header(up, now)) return;
     while (!up.send_failed && up.sent < request_.end()) {
         const IoResult io = up.stream->write(request_.from(up.sent));
         if (io.io == Io::blocked) return;

@@ -1,7 +1,6 @@
 #include "balancer/serve/worker.hpp"
 
 #include "balancer/serve/tcp_stream.hpp"
-#include "common/http/address.hpp"
 #include "common/log.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -132,8 +131,8 @@ bool Worker::accept_some()
         counters_.connections_accepted.add();
         Stream::Ptr client = TcpStream::adopt(loop_, std::move(socket));
         if (!client) return shortage("the kernel does not watch another socket");
-        auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client),
-                                                 http::plain_address(peer.address()).to_string());
+        auto session =
+            std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client), ip_endpoint(peer));
         sessions_.push_back(*session);
         session.release()->step(Clock::now());
     }

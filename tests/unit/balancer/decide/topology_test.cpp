@@ -154,6 +154,24 @@ TEST(Topology, SaysWhichSettingsChange)
                                         "timeouts changed", "limits changed", "Forwarded is set"}));
 }
 
+TEST(Topology, WhoIsTrustedAndWhoIsSentAProxyHeaderCanChange)
+{
+    const auto first = first_topology(config_of({"a", "b"}));
+    auto wanted = config_of({"a", "b"});
+    wanted.trusted_proxies = {*Network::parse("10.0.0.0/8"), *Network::parse("::1")};
+    wanted.backends[0].proxy_protocol = ProxyVersion::v1;
+    wanted.backends[1].proxy_protocol = ProxyVersion::v2;
+    const auto change = next_topology(first, wanted, {});
+    EXPECT_EQ(change->said, (std::vector<std::string>{"backend 'a': PROXY header of version 1",
+                                                      "backend 'b': PROXY header of version 2",
+                                                      "trusted proxies changed: 2 addresses and networks now"}));
+    EXPECT_EQ(change->topology->trusted_proxies, wanted.trusted_proxies);
+    EXPECT_TRUE(change->topology->same_backend(*first, 0)) << "it is the same server";
+    EXPECT_EQ(next_topology(change->topology, config_of({"a", "b"}), {})->said,
+              (std::vector<std::string>{"backend 'a': no PROXY header", "backend 'b': no PROXY header",
+                                        "trusted proxies changed: 0 addresses and networks now"}));
+}
+
 TEST(Topology, TheOrderAloneIsAChange)
 {
     const auto first = first_topology(config_of({"a", "b"}));

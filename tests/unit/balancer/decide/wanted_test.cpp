@@ -60,6 +60,18 @@ TEST(Wanted, ARequestReplacesTheMembersOfItsPoolAlone)
     EXPECT_EQ(shown(*wanted.combined()), "web!:; api: b c | b c");
 }
 
+// A request does not say it, and the server would refuse every connection.
+TEST(Wanted, AServerThatTheConfigurationKnowsKeepsItsProxyProtocol)
+{
+    Config config = load_config(two_pools);
+    config.backends[1].proxy_protocol = ProxyVersion::v2;
+    Wanted wanted(config);
+    wanted.set_members("web", {member("b", "10.0.0.2"), member("x", "10.0.0.9")});
+    const auto all = wanted.combined();
+    for (const BackendConfig& backend : all->backends)
+        EXPECT_EQ(backend.proxy_protocol, backend.name == "b" ? ProxyVersion::v2 : ProxyVersion::off) << backend.name;
+}
+
 TEST(Wanted, ARequestOutlivesAConfigurationThatSaysTheSameOfItsPool)
 {
     Wanted wanted(load_config(two_pools));
@@ -108,9 +120,12 @@ TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)
     Config other = running;
     other.listen_port = 1;
     other.workers = 7;
+    other.proxy_protocol = true;
+    other.trusted_proxies = {*Network::parse("10.0.0.0/8")};
     other.admin = true;
     other.timeouts.request = seconds(3);
-    EXPECT_EQ(needs_restart(running, other), (std::vector<std::string>{"listen", "workers", "admin"}));
+    EXPECT_EQ(needs_restart(running, other),
+              (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin"}));
 }
 
 } // namespace

@@ -147,7 +147,8 @@ ExchangeWorld::ExchangeWorld(Config settings, Reading reading, Logging logging)
       log_(logging == Logging::on ? std::make_unique<Log>(topology_) : nullptr),
       doors_(config.backends.size(), Door::open),
       plane(
-          static_cast<Connector&>(*this), {.relay_memory = config.limits.relay_memory}, topology_, counters,
+          static_cast<Connector&>(*this),
+          {.relay_memory = config.limits.relay_memory, .proxy_protocol = config.proxy_protocol}, topology_, counters,
           log_ ? log_->writer.get() : nullptr,
           [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
 {
@@ -230,7 +231,8 @@ const std::vector<std::string>& ExchangeWorld::settle()
 ScriptedStream& ExchangeWorld::connect_client()
 {
     clients_.push_back(ScriptedStream::accepted(fmt::format("client {}", clients_.size()), violations, reading_));
-    auto session = std::make_unique<Session>(plane, static_cast<SessionOwner&>(*this), clients_.back(), "192.0.2.1");
+    auto session = std::make_unique<Session>(plane, static_cast<SessionOwner&>(*this), clients_.back(),
+                                             IpEndpoint{IpAddress::parse(peer).value(), 4711});
     sessions_.push_back(std::move(session));
     sessions_.back()->step(now());
     run();
@@ -522,6 +524,7 @@ std::string ExchangeWorld::trail()
     const auto record = nlohmann::json::parse(line);
     logged = {.status = record["status"],
               .complete = record["complete"],
+              .client = record["client"],
               .bytes_in = record["bytes_in"],
               .bytes_out = record["bytes_out"]};
     std::vector<std::string> parts;

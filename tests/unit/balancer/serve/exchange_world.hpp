@@ -66,6 +66,8 @@ public:
 
     // Clients
 
+    /// IP address of the clients that connect from now on; their port is 4711.
+    std::string peer = "192.0.2.1";
     /// One more connection; the first one is client().
     ScriptedStream& connect_client();
     ScriptedStream& client(std::size_t number = 0) { return *clients_.at(number); }
@@ -145,6 +147,7 @@ public:
     struct Logged {
         unsigned status = 0;
         bool complete = false;
+        std::string client{};
         std::uint64_t bytes_in = 0;
         std::uint64_t bytes_out = 0;
     } logged;

@@ -1,9 +1,8 @@
 #include "balancer/decide/ip_address.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
+
+#include <arpa/inet.h>
 
 namespace hotspare::balancer {
 namespace {

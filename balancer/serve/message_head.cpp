@@ -396,9 +396,9 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
         append_field(out, f.name, f.value);
     }
 
-    // One field names the whole way, however many the client sent (RFC 9110 §5.3).
+    // One field names the whole way that can be believed, however many a trusted proxy sent (RFC 9110 §5.3).
     out.append("X-Forwarded-For: ");
-    if (head.forwarded_for) {
+    if (head.forwarded_for && extras.trusted) {
         for (const Field& f : head.fields) {
             if (f.value.empty() || !is_forwarded_for(f)) continue;
             out.append(f.value);

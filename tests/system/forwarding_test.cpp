@@ -95,6 +95,7 @@ TEST_F(ForwardingTest, KeepsTheWordOfTrustedProxiesAlone)
     const Balancer wary = balancer("trusted_proxies: [10.0.0.0/8]\n");
     ASSERT_TRUE(wary.wait_for("origin", "healthy"));
     ASSERT_EQ(request(wary.port(), "GET", "/x", said).status(), 200);
+    EXPECT_EQ(received().header("X-Forwarded-For"), "127.0.0.1");
     EXPECT_EQ(received().header("X-Forwarded-Proto"), "http");
     EXPECT_NE(received().header("X-Forwarded-Host"), "shop.example");
     EXPECT_EQ(logged(2), (std::vector<std::string>{"127.0.0.1", "198.51.100.7"}));
@@ -182,7 +183,7 @@ TEST_F(ForwardingTest, SendsProxyHeadersAlsoWithItsProbes)
         for (int i = 0; i < 3; ++i, ++asked)
             ASSERT_EQ(request(outer.port(), "GET", "/x", {{"X-Forwarded-For", "198.51.100.7"}}).status(), 200);
         // The inner one's peer is the outer one, whose header names the client: that is who has sent the request.
-        EXPECT_EQ(received().header("X-Forwarded-For"), "198.51.100.7, 127.0.0.1, 198.51.100.7");
+        EXPECT_EQ(received().header("X-Forwarded-For"), "198.51.100.7");
         EXPECT_EQ(logged(asked), std::vector<std::string>(asked, "198.51.100.7"));
         EXPECT_EQ(outer.metric("hotspare_backend_connections_reused_total{backend=\"inner\"}"), 0);
         origin_.forget();

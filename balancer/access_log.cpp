@@ -39,6 +39,38 @@ bool is_regular(int fd)
     return ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
 }
 
+/// As a line of JSON.
+std::string format(const AccessRecord& record, const Topology& topology)
+{
+    auto trail = nlohmann::ordered_json::array();
+    const char* served_by = nullptr;
+    for (const Attempt& attempt : record.trail) {
+        const std::string& name = topology.backends[attempt.backend].name;
+        nlohmann::ordered_json entry = {
+            {"backend", name}, {"outcome", to_string(attempt.outcome)}, {"ms", to_ms(attempt.ended - attempt.started)}};
+        if (attempt.status != 0) entry["status"] = attempt.status;
+        if (attempt.hedge) entry["hedge"] = true;
+        if (attempt.reused_connection) entry["reused"] = true;
+        if (attempt.stage == Stage::answered) served_by = name.c_str();
+        trail.push_back(std::move(entry));
+    }
+    nlohmann::ordered_json line = {
+        {"time", format_rfc3339(record.time)},
+        {"client", record.client},
+        {"method", record.method},
+        {"target", record.target},
+        {"status", record.status},
+        {"complete", record.complete},
+        {"ms", to_ms(record.duration)},
+        {"bytes_in", record.bytes_in},
+        {"bytes_out", record.bytes_out},
+        {"pool", record.pool ? nlohmann::json(topology.pools[*record.pool].name) : nlohmann::json()},
+        {"request_id", record.request_id},
+        {"attempts", std::move(trail)}};
+    if (served_by != nullptr) line["served_by"] = served_by;
+    return json_text(line) + "\n";
+}
+
 } // namespace
 
 std::size_t footprint(const AccessRecord& record) noexcept
@@ -52,8 +84,17 @@ std::size_t footprint(const AccessRecord& record) noexcept
 
 void AccessLog::Writer::start_batch()
 {
-    batch_ = Batch{.records = {}, .bytes = 0, .lost = lost_};
+    batch_ = Batch{.records = {}, .topology = topology_, .bytes = 0, .lost = lost_};
     batch_.records.reserve(expected_);
+}
+
+void AccessLog::Writer::use(std::shared_ptr<const Topology> topology)
+{
+    topology_ = std::move(topology);
+    if (batch_.records.empty())
+        batch_.topology = topology_;
+    else
+        hand_over();
 }
 
 void AccessLog::Writer::add(AccessRecord record)
@@ -83,7 +124,7 @@ bool AccessLog::push(Batch& batch)
 {
     {
         const std::lock_guard lock(mutex_);
-        if (backlog_ > 0 && backlog_ + batch.bytes > config_.limits.access_log_backlog) {
+        if (backlog_ > 0 && backlog_ + batch.bytes > most_waiting_) {
             too_many_ += batch.records.size();
             return false;
         }
@@ -105,7 +146,7 @@ void AccessLog::reopen()
 
 // --------------------------------------------------------------------------------------------- on the writer's thread
 
-AccessLog::AccessLog(const std::string& path, const Config& config) : config_(config), path_(path)
+AccessLog::AccessLog(const std::string& path, std::uint64_t most_waiting) : most_waiting_(most_waiting), path_(path)
 {
     fd_ = path == "-" ? STDOUT_FILENO : open_for_appending(path);
     if (fd_ < 0)
@@ -159,7 +200,7 @@ void AccessLog::run()
 void AccessLog::write_batch(const Batch& batch)
 {
     for (const AccessRecord& record : batch.records) {
-        text_ += format(record);
+        text_ += format(record, *batch.topology);
         lines_.push_back({text_.size(), batch.lost.get()});
         if (text_.size() >= write_size) write_text();
     }
@@ -250,37 +291,6 @@ void AccessLog::tell(bool at_the_end)
     if (too_many > 0)
         log::warn("access log: {} lines dropped, '{}' takes lines too slowly: limits.access_log_backlog is reached",
                   too_many, path_);
-}
-
-std::string AccessLog::format(const AccessRecord& record) const
-{
-    auto trail = nlohmann::ordered_json::array();
-    const char* served_by = nullptr;
-    for (const Attempt& attempt : record.trail) {
-        const std::string& name = config_.backends[attempt.backend].name;
-        nlohmann::ordered_json entry = {
-            {"backend", name}, {"outcome", to_string(attempt.outcome)}, {"ms", to_ms(attempt.ended - attempt.started)}};
-        if (attempt.status != 0) entry["status"] = attempt.status;
-        if (attempt.hedge) entry["hedge"] = true;
-        if (attempt.reused_connection) entry["reused"] = true;
-        if (attempt.stage == Stage::answered) served_by = name.c_str();
-        trail.push_back(std::move(entry));
-    }
-    nlohmann::ordered_json line = {
-        {"time", format_rfc3339(record.time)},
-        {"client", record.client},
-        {"method", record.method},
-        {"target", record.target},
-        {"status", record.status},
-        {"complete", record.complete},
-        {"ms", to_ms(record.duration)},
-        {"bytes_in", record.bytes_in},
-        {"bytes_out", record.bytes_out},
-        {"pool", record.pool ? nlohmann::json(config_.pools[*record.pool].name) : nlohmann::json()},
-        {"request_id", record.request_id},
-        {"attempts", std::move(trail)}};
-    if (served_by != nullptr) line["served_by"] = served_by;
-    return json_text(line) + "\n";
 }
 
 } // namespace hotspare::balancer

@@ -9,8 +9,8 @@
 // AccessLog.
 #pragma once
 
-#include "balancer/config.hpp"
 #include "balancer/decide/attempt.hpp"
+#include "balancer/decide/topology.hpp"
 #include "common/clock.hpp"
 
 #include <atomic>
@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace hotspare::balancer {
@@ -47,9 +48,9 @@ std::size_t footprint(const AccessRecord& record) noexcept;
 
 class AccessLog {
 public:
-    /// `path`: a file to append to, or "-" for standard output. At most config.limits.access_log_backlog bytes of
-    /// records wait. Throws StartupError if it cannot be opened. `config` must outlive it.
-    AccessLog(const std::string& path, const Config& config);
+    /// `path`: a file to append to, or "-" for standard output. At most `most_waiting` bytes of records wait. Throws
+    /// StartupError if it cannot be opened.
+    AccessLog(const std::string& path, std::uint64_t most_waiting);
     ~AccessLog(); ///< writes what is queued, but does not wait longer than a second for a reader
 
     /// Opens the path again, as after a rotation: the lines that follow go to the new file. If that fails they go on to
@@ -61,6 +62,7 @@ private:
     using Lost = std::atomic<std::uint64_t>;
     struct Batch {
         std::vector<AccessRecord> records;
+        std::shared_ptr<const Topology> topology; ///< that the slots in the records are of
         std::size_t bytes = 0;
         std::shared_ptr<Lost> lost;
     };
@@ -68,8 +70,14 @@ private:
 public:
     class Writer {
     public:
-        explicit Writer(AccessLog& log) : log_(log) { start_batch(); }
+        /// `topology`: whose slots the records name.
+        Writer(AccessLog& log, std::shared_ptr<const Topology> topology) : log_(log), topology_(std::move(topology))
+        {
+            start_batch();
+        }
 
+        /// Whose slots they name from now on.
+        void use(std::shared_ptr<const Topology> topology);
         void add(AccessRecord record);
         /// Hands over what has been gathered; call about ten times a second. Returns how many lines were lost since the
         /// last call, of those added before it.
@@ -85,7 +93,8 @@ public:
         AccessLog& log_;
         std::shared_ptr<Lost> lost_ = std::make_shared<Lost>(0);
         std::size_t expected_ = 1; ///< records in the next batch: as many as in the last one
-        Batch batch_;
+        std::shared_ptr<const Topology> topology_;
+        Batch batch_{};
     };
 
 private:
@@ -102,9 +111,8 @@ private:
     std::size_t write_out(std::string_view text);
     void open_again();
     void tell(bool at_the_end);
-    std::string format(const AccessRecord& record) const;
 
-    const Config& config_;
+    const std::uint64_t most_waiting_;
     const std::string path_;
     int fd_ = -1;         ///< the writer thread's, once it runs
     bool regular_ = true; ///< a file: writing to it waits for no reader

@@ -4,7 +4,9 @@
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
 
+#include "balancer/decide/proxy_protocol.hpp"
 #include "balancer/decide/routing.hpp"
+#include "balancer/decide/trusted.hpp"
 #include "common/clock.hpp"
 #include "common/http/head.hpp"
 #include "common/http/status_range.hpp"
@@ -16,8 +18,10 @@
 
 namespace hotspare::balancer {
 
-/// An upper bound of Config::backends: sets of backends are fixed storage.
+/// Upper bounds of the slots of backends and of pools, those included that removed ones still hold: sets of them are
+/// fixed storage.
 constexpr std::size_t most_backends = 256;
+constexpr std::size_t most_pools = 256;
 /// The same of RetryConfig::attempts.
 constexpr unsigned most_attempts = 16;
 
@@ -30,6 +34,7 @@ struct BackendConfig {
     std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
+    ProxyVersion proxy_protocol = ProxyVersion::off; ///< in front of each connection to it
     /// Where `url` was given (file:line:column, flag or variable), for errors found only at start.
     std::string source{};
 };
@@ -48,6 +53,8 @@ struct ProbeConfig {
     std::vector<StatusRange> expect_status{{200, 299}};
     std::string expect_body;       ///< substring of the body; empty = any
     std::string expect_json_field; ///< "status=healthy": a top-level field and its value; empty = any
+
+    bool operator==(const ProbeConfig&) const = default;
 };
 
 enum class FailbackMode : std::uint8_t { automatic, manual };
@@ -57,6 +64,8 @@ struct FailbackConfig {
     Duration hold_down = seconds(1);      ///< doubled per flap ...
     Duration hold_down_max = seconds(60); ///< ... up to this; halved for each such period without a flap
     Duration slow_start = Duration::zero();
+
+    bool operator==(const FailbackConfig&) const = default;
 };
 
 /// Version failover (v1 -> v2 -> v3): off while failure_limit is 0.
@@ -64,6 +73,8 @@ struct QuarantineConfig {
     unsigned failure_limit = 0;
     Duration failure_window = seconds(10);
     Duration cooldown = seconds(15);
+
+    bool operator==(const QuarantineConfig&) const = default;
 };
 
 struct PassiveConfig {
@@ -72,6 +83,8 @@ struct PassiveConfig {
     /// degraded. One that fails a third of its requests practically never gets there.
     unsigned degrade_after = 20;
     double outlier_factor = 5; ///< mean latency this many times that of its peers marks it degraded
+
+    bool operator==(const PassiveConfig&) const = default;
 };
 
 struct RetryConfig {
@@ -84,12 +97,16 @@ struct RetryConfig {
     bool hedge = true;
     Duration hedge_floor = milliseconds(20);
     double hedge_factor = 3; ///< hedge after this multiple of the recent p99
+
+    bool operator==(const RetryConfig&) const = default;
 };
 
 struct ParkConfig {
     Duration timeout = seconds(2);
     std::size_t limit = 1024;           ///< requests per worker
     unsigned release_per_second = 2000; ///< pace of the release, so that a server that returns is not met by a wall
+
+    bool operator==(const ParkConfig&) const = default;
 };
 
 struct PoolConfig {
@@ -97,12 +114,15 @@ struct PoolConfig {
     Policy policy = Policy::failover;
     std::vector<BackendIndex> backends; ///< order = priority under `failover`
     std::vector<unsigned> weights;      ///< parallel to backends
+    bool by_request = false;            ///< an operator's request says which backends and weights these are
     ProbeConfig probe;
     FailbackConfig failback;
     QuarantineConfig quarantine;
     PassiveConfig passive;
     RetryConfig retry;
     ParkConfig park;
+
+    bool operator==(const PoolConfig&) const = default;
 };
 
 enum class Builtin : std::uint8_t {
@@ -124,6 +144,8 @@ struct RouteConfig {
     Duration timeout{};      ///< as TimeoutConfig::request, which it is if the file does not say otherwise
     Builtin builtin = Builtin::none;
     PoolIndex pool = 0; ///< when builtin is none
+
+    bool operator==(const RouteConfig&) const = default;
 };
 
 struct TimeoutConfig {
@@ -136,7 +158,10 @@ struct TimeoutConfig {
     Duration client_idle = seconds(60); ///< keep-alive connection between requests
     Duration upstream_idle = seconds(30);
     Duration tunnel_idle = std::chrono::hours(1);
-    Duration drain = seconds(10); ///< SIGTERM to forced close
+    Duration tunnel_drain = seconds(30); ///< what a tunnel has left once its backend is removed
+    Duration drain = seconds(10);        ///< SIGTERM to forced close
+
+    bool operator==(const TimeoutConfig&) const = default;
 };
 
 /// A head is parsed into fixed storage for this many fields: an upper bound of LimitConfig::fields.
@@ -151,6 +176,8 @@ struct LimitConfig {
     std::uint64_t access_log_backlog = 16 << 20; ///< bytes of access log records that wait to be written
     std::size_t connections = 0;                 ///< per worker; 0 = what the descriptor limit allows
     std::size_t upstream_idle_per_backend = 256; ///< per worker
+
+    bool operator==(const LimitConfig&) const = default;
 };
 
 /// The part of the limits that the reader of heads needs.
@@ -166,6 +193,8 @@ struct Config {
     unsigned workers = 0;             ///< 0 = one per core
     std::string access_log;           ///< empty = off; "-" = standard output; else a file
     bool forwarded = false;           ///< also set `Forwarded` (RFC 7239)
+    TrustedProxies trusted_proxies;   ///< peers whose word about their clients counts
+    bool proxy_protocol = false;      ///< these send a PROXY header in front of each connection
     bool log_traffic = false; ///< tell the readers of /logs of each request and each change of the active backend
     bool admin = false;       ///< take operators' requests on the clients' port; else /admin is 403
     /// What http::GuardSettings says of both lists.

@@ -24,6 +24,14 @@ template <> struct EnumNames<balancer::Policy> {
     };
 };
 
+template <> struct EnumNames<balancer::ProxyVersion> {
+    static constexpr std::array names{
+        std::pair{"off"sv, balancer::ProxyVersion::off},
+        std::pair{"v1"sv, balancer::ProxyVersion::v1},
+        std::pair{"v2"sv, balancer::ProxyVersion::v2},
+    };
+};
+
 template <> struct EnumNames<balancer::FailbackMode> {
     static constexpr std::array names{
         std::pair{"auto"sv, balancer::FailbackMode::automatic},
@@ -38,6 +46,17 @@ template <> struct EnumNames<balancer::Builtin> {
         std::pair{"events"sv, balancer::Builtin::events}, std::pair{"logs"sv, balancer::Builtin::logs},
         std::pair{"admin"sv, balancer::Builtin::admin},   std::pair{"proxy_health"sv, balancer::Builtin::proxy_health},
     };
+};
+
+template <> struct Scalar<balancer::Network> {
+    static Parsed<balancer::Network> parse(std::string_view text)
+    {
+        auto network = balancer::Network::parse(text);
+        if (!network) return not_valid(text, network.error());
+        return *network;
+    }
+    static std::string format(const balancer::Network& network) { return network.to_string(); }
+    static std::string expected() { return "an IP address or a network such as 10.0.0.0/8"; }
 };
 
 } // namespace hotspare::config
@@ -71,6 +90,11 @@ constexpr auto a_backend_list = "1 to 256 backends, as the key `backends` or as 
 bool is_pool_list(const std::vector<PoolSettings>& list)
 {
     return list.size() <= 256;
+}
+
+bool is_network_list(const TrustedProxies& list)
+{
+    return list.size() <= 1000;
 }
 
 bool is_route_list(const std::vector<RouteSettings>& list)
@@ -128,6 +152,9 @@ static void fields(config::Fields& field, BackendConfig& c)
     field("name", c.name, "name in X-Served-By, /status, metrics and logs", {config::is_name, config::a_name});
     field("url", c.url, "address of the server: http://HOST[:PORT]", {config::is_http_origin, config::an_http_origin});
     field("weight", c.weight, "relative share of requests; not used by policy failover", {1, 1000});
+    field("proxy_protocol", c.proxy_protocol,
+          "version of the PROXY header that the server expects in front of each connection; its connections then carry "
+          "one request each");
 }
 
 static void fields(config::Fields& field, ProbeConfig& c)
@@ -260,6 +287,8 @@ static void fields(config::Fields& field, TimeoutConfig& c)
     field("client_idle", c.client_idle, "idle time before a client connection is closed", {shortest, longest});
     field("upstream_idle", c.upstream_idle, "idle time before a backend connection is closed", {shortest, longest});
     field("tunnel_idle", c.tunnel_idle, "idle time before an upgraded connection is closed", {shortest, longest});
+    field("tunnel_drain", c.tunnel_drain, "time that tunnels to a backend have left once it is removed",
+          {Duration::zero(), longest});
     field("drain", c.drain, "maximum time for requests in flight to complete after SIGTERM",
           {Duration::zero(), longest});
 }
@@ -295,6 +324,13 @@ void fields(config::Fields& field, ConfigFile& c)
     field("workers", c.workers, "number of worker threads; 0 = one per core", {0, 256});
     field("access_log", c.access_log, "access log file, one JSON object per line; - = standard output; empty = off");
     field("forwarded", c.forwarded, "add the Forwarded header field (RFC 7239) to requests");
+    field("trusted_proxies", c.trusted_proxies,
+          "addresses and networks of proxies in front of the balancer: their X-Forwarded-* and Forwarded fields are "
+          "kept, and tell the client's address; empty = those of no client",
+          {is_network_list, "at most 1000 addresses and networks"});
+    field("proxy_protocol", c.proxy_protocol,
+          "require a PROXY header (version 1 or 2) in front of each connection from trusted_proxies; connections from "
+          "other addresses must have none");
     field("log_traffic", c.log_traffic,
           "write a line to /logs for each request (Proxying request: METHOD PATH -> URL) and for each change of the "
           "active backend (Switching active target to: URL)");
@@ -641,6 +677,8 @@ std::vector<std::string> without_effect(const ConfigFile& file, const config::Pl
     const auto differ = [](const std::vector<unsigned>& weights) {
         return std::adjacent_find(weights.begin(), weights.end(), std::not_equal_to<>()) != weights.end();
     };
+    if (file.proxy_protocol && file.trusted_proxies.empty())
+        warn("proxy_protocol", "no client may send a PROXY header: trusted_proxies is empty");
     std::set<std::string> weighted; // backends of a pool whose policy uses weights
     std::set<std::string> used;
     for (std::size_t i = 0; i < file.pools.size(); ++i) {
@@ -675,6 +713,8 @@ Config to_config(const ConfigFile& file)
     out.workers = file.workers;
     out.access_log = file.access_log;
     out.forwarded = file.forwarded;
+    out.trusted_proxies = file.trusted_proxies;
+    out.proxy_protocol = file.proxy_protocol;
     out.log_traffic = file.log_traffic;
     out.admin = file.admin;
     out.admin_hosts = file.admin_hosts;

@@ -43,6 +43,8 @@ struct ConfigFile {
     unsigned workers = 0;
     std::string access_log;
     bool forwarded = false;
+    TrustedProxies trusted_proxies;
+    bool proxy_protocol = false;
     bool log_traffic = false;
     bool pages = true; ///< add the built-in pages that the routes leave free
     bool admin = false;

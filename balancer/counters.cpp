@@ -27,4 +27,15 @@ std::string_view to_string(Lost reason) noexcept
     return "invalid";
 }
 
+std::string_view to_string(BadProxyHeader reason) noexcept
+{
+    switch (reason) {
+    case BadProxyHeader::untrusted: return "untrusted";
+    case BadProxyHeader::missing: return "missing";
+    case BadProxyHeader::malformed: return "malformed";
+    case BadProxyHeader::count_: break;
+    }
+    return "invalid";
+}
+
 } // namespace hotspare::balancer

@@ -14,7 +14,8 @@ struct Handover {
         -1; ///< a connection to the worker, owned: the rest of the request arrives there, and the response goes
     std::string bytes; ///< of the request, from its first one on
     Builtin builtin = Builtin::none;
-    std::string client{}; ///< IP address of the client
+    std::string client{}; ///< IP address of the client; a loopback one only if its connection is from this machine
+    bool proxied = false; ///< a PROXY header came in front of its connection
 };
 
 } // namespace hotspare::balancer

@@ -14,12 +14,14 @@
 #include "balancer/access_log.hpp"
 #include "balancer/config_file.hpp"
 #include "balancer/control/admin.hpp"
+#include "balancer/control/changes.hpp"
 #include "balancer/control/monitor.hpp"
 #include "balancer/decide/descriptor_shares.hpp"
-#include "balancer/decide/routes.hpp"
+#include "balancer/decide/topology.hpp"
 #include "balancer/serve/worker.hpp"
 #include "balancer/startup.hpp"
 #include "common/app.hpp"
+#include "common/error.hpp"
 #include "common/log.hpp"
 #include "common/socket.hpp"
 
@@ -51,6 +53,23 @@ constexpr int mapped_size = 16 * 1024;
 /// millisecond, and without it the first requests would go to whichever backend happened to answer its probe first.
 constexpr auto first_round = milliseconds(50);
 
+/// The configuration as it is now, or what is wrong with it.
+boost::system::result<Config, std::vector<std::string>> read_again(App& app)
+{
+    if (app.config_file().empty())
+        return std::vector<std::string>{"the balancer was started without a configuration file (--config FILE): flags "
+                                        "and the environment are read at start only"};
+    try {
+        ConfigFile file;
+        config::Loader loader(file);
+        app.load_again(loader);
+        for (const auto& warning : loader.warnings()) log::warn("{}", warning);
+        return to_config(file);
+    } catch (const UsageError& e) {
+        return e.messages;
+    }
+}
+
 void serve(App& app, const Config& config)
 {
     ::mallopt(M_MMAP_THRESHOLD, mapped_size);
@@ -58,14 +77,26 @@ void serve(App& app, const Config& config)
     const auto addresses = resolve_backends(config);
     Listeners listeners = open_listeners(config, wanted);
     const auto count = static_cast<unsigned>(listeners.sockets.size());
-    const RouteTable routes(config.routes);
+    const auto topology = first_topology(config);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) {
-        access_log.emplace(config.access_log, config);
+        access_log.emplace(config.access_log, config.limits.access_log_backlog);
         app.on_reopen([&] { access_log->reopen(); });
     }
 
-    Monitor monitor(config, addresses, std::random_device{}());
+    Monitor monitor(topology, addresses, count, std::random_device{}());
+    Changes changes(monitor, config);
+    // The file is read on the main thread, which has nothing else to do; what follows from it is the monitor's.
+    const Admin::Reload reload = [&](std::function<void(ChangeReport)> done) {
+        asio::post(app.io(), [&, done = std::move(done)] {
+            auto read = read_again(app);
+            asio::post(monitor.context(), [&changes, read = std::move(read), done]() mutable {
+                ChangeReport report = changes.reload(std::move(read));
+                if (done) done(std::move(report));
+            });
+        });
+    };
+    app.on_reload([&reload] { reload({}); });
     const DescriptorShares shares = share_out(descriptor_limit());
 
     auto open = asio::make_work_guard(app.io()); // until the last worker has drained
@@ -78,6 +109,9 @@ void serve(App& app, const Config& config)
         hooks.report = [&](std::vector<Evidence> evidence) { monitor.report(std::move(evidence)); };
         hooks.hand_over = [&](Handover handover) { admin->adopt(std::move(handover)); };
         hooks.tell_traffic = [&](std::vector<std::string> lines) { admin->tell(std::move(lines)); };
+        hooks.release = [&monitor, i](std::uint64_t generation, const SlotSet& slots) {
+            monitor.release(i, generation, slots);
+        };
         hooks.drained = [&] {
             asio::post(app.io(), [&] {
                 if (--draining == 0) open.reset();
@@ -86,11 +120,18 @@ void serve(App& app, const Config& config)
         // The main thread has nothing else to do: a worker that allocates meanwhile waits for one arena at most.
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(
-            std::make_unique<Worker>(config, routes, addresses, access_log ? &*access_log : nullptr, i, count,
+            std::make_unique<Worker>(DataPlane::Settings{.workers = count,
+                                                         .seed = i + 1,
+                                                         .relay_memory = config.limits.relay_memory,
+                                                         .log_traffic = config.log_traffic,
+                                                         .proxy_protocol = config.proxy_protocol},
+                                     i, topology, access_log ? &*access_log : nullptr,
                                      Worker::Listener{.socket = std::move(listeners.sockets[i]),
                                                       .inherited = listeners.inherited,
                                                       .room = std::max<std::size_t>(1, shares.clients / count)},
                                      std::move(hooks)));
+        for (std::size_t b = 0; b < addresses.size(); ++b)
+            workers.back()->readdress(static_cast<BackendIndex>(b), addresses[b]);
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));
@@ -99,7 +140,7 @@ void serve(App& app, const Config& config)
             worker->readdress(backend, found);
         });
     }
-    admin.emplace(config, monitor, counters, shares);
+    admin.emplace(config, monitor, changes, reload, counters, shares);
 
     std::promise<void> probed;
     monitor.subscribe([&probed, done = false](const std::shared_ptr<const Routing>& routing) mutable {

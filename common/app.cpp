@@ -265,7 +265,7 @@ private:
         signals_.async_wait([this](const error_code& error, int signal) {
             if (error) return;
             if (signal == SIGHUP) {
-                log::warn("SIGHUP is ignored: the configuration is read at start only; to apply changes, restart");
+                app_.reload();
             } else if (signal == SIGUSR1) {
                 app_.reopen();
             } else {
@@ -365,6 +365,11 @@ void App::on_reopen(std::function<void()> handler)
     reopen_ = std::move(handler);
 }
 
+void App::on_reload(std::function<void()> handler)
+{
+    reload_ = std::move(handler);
+}
+
 void App::run()
 {
     io_.run();
@@ -377,6 +382,16 @@ void App::reopen()
             reopen_();
         else
             log::info("SIGUSR1 is ignored: no log file is open");
+    });
+}
+
+void App::reload()
+{
+    asio::post(io_, [this] {
+        if (reload_)
+            reload_();
+        else
+            log::warn("SIGHUP is ignored: the configuration is read at start only; to apply changes, restart");
     });
 }
 
@@ -417,7 +432,14 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
                            options.config_file.empty() ? info.name : options.config_file);
         }
         if (options.print_config || options.check_config) return EXIT_SUCCESS;
-        return run_daemon(info, log, options.user, loader.warnings(), body);
+        return run_daemon(info, log, options.user, loader.warnings(), [&](App& app) {
+            app.config_file_ = options.config_file;
+            app.load_again_ = [&](config::Loader& again) {
+                again.load_all(options.config_file, environment, command_line.given(again));
+                again.complete();
+            };
+            body(app);
+        });
     } catch (const UsageError& e) {
         for (const auto& message : e.messages) print_error(message);
         return exit_usage;

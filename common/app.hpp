@@ -17,8 +17,9 @@
 // --log-format exist for every daemon. Exit codes: 0 done, 2 bad usage or configuration (a line for each error says
 // what, where and what was expected), 1 any other failure, 128 + N when signal N came a second time.
 //
-// Signals: SIGTERM and SIGINT stop gracefully, SIGUSR1 opens log files again, SIGHUP is logged and ignored. What a
-// daemon must not do: install handlers for these or SIGPIPE, or write to standard error by itself.
+// Signals: SIGTERM and SIGINT stop gracefully, SIGUSR1 opens log files again, SIGHUP reads the configuration again
+// where the daemon can (on_reload()), else it is logged and ignored. What a daemon must not do: install handlers for
+// these or SIGPIPE, or write to standard error by itself.
 #pragma once
 
 #include "common/config.hpp"
@@ -72,6 +73,15 @@ public:
     /// what rotates them (logrotate(8)) can rename them first. Without one the signal is ignored and logged.
     void on_reopen(std::function<void()> handler);
 
+    /// `handler` runs on the main thread inside run() at each SIGHUP. Without one the signal is ignored and logged.
+    void on_reload(std::function<void()> handler);
+
+    /// Fills `loader`, of settings with the daemon's defaults, once more: from the same command line, the environment,
+    /// and the file as it is now. Throws UsageError as at the start. Main thread: it waits for the disk.
+    void load_again(config::Loader& loader) const { load_again_(loader); }
+    /// The file that was given at start; empty: none.
+    const std::string& config_file() const noexcept { return config_file_; }
+
     /// Says that the daemon answers now: logs "listening on http://<host>:<port>", as JSON with "event":"ready",
     /// "url" and "port", plus `fields`; text shows those in parentheses.
     void ready(std::string_view host, std::uint16_t port, const std::vector<ReadyField>& fields = {});
@@ -84,13 +94,21 @@ public:
 
     /// The same as SIGUSR1. Any thread.
     void reopen();
+    /// The same as SIGHUP. Any thread.
+    void reload();
 
 private:
+    friend int run_app(int argc, const char* const* argv, const AppInfo& info, config::Loader& loader,
+                       const std::function<void(App&)>& body);
+
     void handle_stop();
 
     asio::io_context io_{1};
     std::vector<std::function<void()>> handlers_;
     std::function<void()> reopen_;
+    std::function<void()> reload_;
+    std::function<void(config::Loader&)> load_again_;
+    std::string config_file_;
     bool stopping_ = false;
 };
 

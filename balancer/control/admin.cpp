@@ -1,5 +1,8 @@
 #include "balancer/control/admin.hpp"
 
+#include "balancer/control/change_requests.hpp"
+#include "common/http/precondition.hpp"
+
 #include "common/http/caller.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
@@ -28,7 +31,8 @@ namespace hotspare::balancer {
 /// What the pages hold for one connection until it ends.
 struct Admin::Visit {
     Visit(Admin& owner, const Handover& handover)
-        : admin(owner), descriptor(handover.descriptor), before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
+        : admin(owner), descriptor(handover.descriptor), proxied(handover.proxied),
+          before(owner.visits_.fetch_add(1, std::memory_order_relaxed))
     {
     }
     ~Visit()
@@ -41,6 +45,7 @@ struct Admin::Visit {
 
     Admin& admin;
     int descriptor;           ///< until the server has it
+    const bool proxied;       ///< Handover::proxied
     const std::size_t before; ///< visits_ without it
     bool asks = true;         ///< counted in visits_
 };
@@ -56,14 +61,21 @@ constexpr std::size_t kept_for_loopback(std::size_t places)
     return places / 4;
 }
 
-/// Of an operator's request. Other requests have no body.
-constexpr std::size_t longest_body = 8 * 1024;
+/// Of an operator's request: as many backends as there may be, with long names. Other requests have no body.
+constexpr std::size_t longest_body = 64 * 1024;
 
 /// Streams are ended at once when the balancer stops; a request in flight takes milliseconds.
 constexpr Duration drain_grace = seconds(1);
 
 /// How long an operator's request waits for the monitor, which needs less than a millisecond.
 constexpr Duration monitor_patience = seconds(2);
+
+/// How long a request may wait until a backend is drained, and how often is looked.
+constexpr Duration longest_wait = std::chrono::minutes(10);
+constexpr Duration drain_look = milliseconds(20);
+
+/// A disk may be slow.
+constexpr Duration reload_patience = seconds(10);
 
 /// Making the text of /metrics takes at most one part in so many of the pages' thread, however often it is asked for.
 constexpr int metrics_share = 20;
@@ -142,40 +154,21 @@ void turn_away(int descriptor)
 
 } // namespace
 
-Admin::Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters,
-             const DescriptorShares& shares)
-    : config_(config), monitor_(monitor),
+Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload,
+             std::vector<const WorkerCounters*> counters, const DescriptorShares& shares)
+    : config_(config), monitor_(monitor), changes_(changes), reload_(std::move(reload)),
       counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins},
       most_visits_(shares.pages), context_(1), work_(context_.get_executor()), ending_(context_),
       server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)})
 {
-    add_page(Builtin::health, &Admin::health);
-    add_page(Builtin::status, &Admin::status);
-    add_page(Builtin::metrics, &Admin::metrics);
-    add_page(Builtin::events, &Admin::events);
-    add_page(Builtin::logs, &Admin::logs);
-    add_page(Builtin::proxy_health, &Admin::proxy_health);
-    std::set<std::string> mounts;
-    for (const RouteConfig& route : config.routes)
-        if (route.builtin == Builtin::admin) mounts.insert(mount_of(route));
-    for (const std::string& mount : mounts) {
-        add(Builtin::admin, http::verb::get, mount.empty() ? "/" : mount, &Admin::manual);
-        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
-        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
-        add(Builtin::admin, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
-        add(Builtin::admin, http::verb::post, mount + "/pools/{pool}/maintenance", &Admin::pool_maintenance);
-        add(Builtin::admin, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
-        add(Builtin::admin, http::verb::post, mount + "/failover", &Admin::failover);
-    }
-
     // What may wait here is bounded by the core, which damps what flaps.
     monitor_.subscribe_events([this](const ReportedEvent& event) {
         asio::post(context_, [this, event] {
             const auto kind = event.event.kind;
-            feed_.append(std::string(to_string(kind)), to_json(event, config_),
-                         fmt::format("{} {}", format_rfc3339(event.at), to_text(event, config_)));
+            feed_.append(std::string(to_string(kind)), to_json(event),
+                         fmt::format("{} {}", format_rfc3339(event.at), to_text(event)));
             if (config_.log_traffic && (kind == Event::Kind::failover || kind == Event::Kind::failback))
-                feed_.tell(fmt::format("Switching active target to: {}", config_.backends[*event.event.backend].url));
+                feed_.tell(fmt::format("Switching active target to: {}", event.url));
         });
     });
 }
@@ -233,24 +226,57 @@ void Admin::adopt(Handover handover)
 
 // ------------------------------------------------------------------------------------------------------------ routing
 
+/// Those for the routes that there are now.
+std::shared_ptr<const Admin::Routers> Admin::routers()
+{
+    const auto current = topology();
+    if (routed_ == current->generation) return routers_;
+    auto made = std::make_shared<Routers>();
+    add_page(*made, Builtin::health, &Admin::health);
+    add_page(*made, Builtin::status, &Admin::status);
+    add_page(*made, Builtin::metrics, &Admin::metrics);
+    add_page(*made, Builtin::events, &Admin::events);
+    add_page(*made, Builtin::logs, &Admin::logs);
+    add_page(*made, Builtin::proxy_health, &Admin::proxy_health);
+    std::set<std::string> mounts;
+    for (const RouteConfig& route : current->routes.routes())
+        if (route.builtin == Builtin::admin) mounts.insert(mount_of(route));
+    for (const std::string& mount : mounts) {
+        add(*made, http::verb::get, mount.empty() ? "/" : mount, &Admin::manual);
+        add(*made, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
+        add(*made, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
+        add(*made, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
+        add(*made, http::verb::post, mount + "/pools/{pool}/maintenance", &Admin::pool_maintenance);
+        add(*made, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
+        add(*made, http::verb::get, mount + "/pools/{pool}/backends", &Admin::members);
+        add(*made, http::verb::put, mount + "/pools/{pool}/backends", &Admin::set_members);
+        add(*made, http::verb::post, mount + "/failover", &Admin::failover);
+        add(*made, http::verb::post, mount + "/reload", &Admin::reload);
+    }
+    routed_ = current->generation;
+    routers_ = std::move(made);
+    return routers_;
+}
+
 /// The worker has matched the path already: whatever it is, this is the page for it.
-void Admin::add_page(Builtin builtin, Answer page)
+void Admin::add_page(Routers& routers, Builtin builtin, Answer page)
 {
-    add(builtin, http::verb::get, "/", page);
-    add(builtin, http::verb::get, "/{path...}", page);
+    for (const char* const path : {"/", "/{path...}"})
+        routers[builtin].add(http::verb::get, path,
+                             [this, page](const http::Request& request) { return (this->*page)(request); });
 }
 
-void Admin::add(Builtin builtin, http::verb method, std::string path, Answer handler)
+void Admin::add(Routers& routers, http::verb method, std::string path, Answer handler)
 {
-    routers_[builtin].add(method, std::move(path),
-                          [this, handler](const http::Request& request) { return (this->*handler)(request); });
+    routers[Builtin::admin].add(method, std::move(path),
+                                [this, handler](const http::Request& request) { return (this->*handler)(request); });
 }
 
-void Admin::add(Builtin builtin, http::verb method, std::string path, Deed handler)
+void Admin::add(Routers& routers, http::verb method, std::string path, Deed handler)
 {
-    routers_[builtin].add(method, std::move(path), http::Handler([this, handler](const http::Request& request) {
-                              return (this->*handler)(request);
-                          }));
+    routers[Builtin::admin].add(method, std::move(path), http::Handler([this, handler](const http::Request& request) {
+                                    return (this->*handler)(request);
+                                }));
 }
 
 asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& request, std::shared_ptr<Visit> visit)
@@ -260,12 +286,17 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
                                 "operators' requests are not accepted here: `admin: true` in the configuration, or "
                                 "the flag --admin, enables them");
     if (const auto access = access_to(builtin)) {
-        const auto refusal = http::refuse(http::caller_of(request), *access, guard_);
+        auto caller = http::caller_of(request);
+        caller.forwarded = caller.forwarded || visit->proxied;
+        const auto refusal = http::refuse(caller, *access, guard_);
         if (refusal) co_return http::problem(*refusal, request.id);
     }
     const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;
     if (request.body_unread && reads) co_return http::problem(request, 413, "this page takes no request body");
-    auto response = co_await routers_[builtin].dispatch(request);
+    const auto all = routers();
+    const auto router = all->find(builtin);
+    if (router == all->end()) co_return http::problem(request, 404, "this page is no longer there");
+    auto response = co_await router->second.dispatch(request);
     // From here on its place among the streams counts, which it keeps for as long as its connection lives.
     if (becomes_stream(request, response) && std::exchange(visit->asks, false))
         visits_.fetch_sub(1, std::memory_order_relaxed);
@@ -275,12 +306,12 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
 /// Of this moment.
 Report Admin::report() const
 {
-    return {.config = config_,
-            .snapshot = monitor_.snapshot(),
+    return {.snapshot = monitor_.snapshot(),
             .counters = counters_,
             .pages = {.connections = visits_.load(std::memory_order_relaxed),
                       .streams = feed_.open_streams(),
-                      .refused = refused_.load(std::memory_order_relaxed)}};
+                      .refused = refused_.load(std::memory_order_relaxed)},
+            .relay_memory_limit = config_.limits.relay_memory};
 }
 
 // ------------------------------------------------------------------------------------------------------------ reading
@@ -295,7 +326,7 @@ http::Response Admin::health(const http::Request&)
                     {"status", !well                ? "unhealthy"
                                : known.fails_open() ? "degraded"
                                                     : "healthy"},
-                    {"active", active ? http::Json(config_.backends[*active].name) : http::Json()}};
+                    {"active", active ? http::Json(known.topology().backends[*active].name) : http::Json()}};
     if (!well) body["error"] = trouble;
     auto response = http::json_response(well ? 200 : 503, body);
     if (!well) response.set(http::field::retry_after, "1");
@@ -326,8 +357,8 @@ http::Response Admin::proxy_health(const http::Request&)
         return http::json_response(
             503,
             http::Json{{"active", nullptr}, {"url", nullptr}, {"status", "down"}, {"error", "no backend can answer"}});
-    return http::json_response(200, http::Json{{"active", config_.backends[*active].name},
-                                               {"url", config_.backends[*active].url},
+    return http::json_response(200, http::Json{{"active", known.topology().backends[*active].name},
+                                               {"url", known.topology().backends[*active].url},
                                                {"status", to_string(known.snapshot->backends[*active].state.status)}});
 }
 
@@ -355,14 +386,19 @@ http::Response Admin::manual(const http::Request& request)
 {
     std::string mount = request.path;
     if (mount.ends_with('/')) mount.pop_back();
-    const auto row = [&mount](std::string_view path, std::string_view effect, http::Json body = {}) {
+    const auto change = [&mount](std::string_view method, std::string_view path, std::string_view effect,
+                                 http::Json body) {
         return nlohmann::ordered_json{
-            {"method", "POST"}, {"path", mount + std::string(path)}, {"body", std::move(body)}, {"effect", effect}};
+            {"method", method}, {"path", mount + std::string(path)}, {"body", std::move(body)}, {"effect", effect}};
+    };
+    const auto row = [&change](std::string_view path, std::string_view effect, http::Json body = {}) {
+        return change("POST", path, effect, std::move(body));
     };
     const http::Json to{{"to", "NAME"}}, announced{{"until", "2026-12-01T04:00:00Z"}, {"message", "TEXT"}};
     nlohmann::ordered_json names = nlohmann::ordered_json::array(), pools = nlohmann::ordered_json::array();
-    for (const BackendConfig& backend : config_.backends) names.push_back(backend.name);
-    for (const PoolConfig& pool : config_.pools) pools.push_back(pool.name);
+    const auto current = topology();
+    for (const BackendIndex b : current->present_backends) names.push_back(current->backends[b].name);
+    for (const PoolIndex p : current->present_pools) pools.push_back(current->pools[p].name);
     return http::json_response(
         200,
         nlohmann::ordered_json{
@@ -380,6 +416,11 @@ http::Response Admin::manual(const http::Request& request)
               row("/pools/{pool}/maintenance",
                   "maintenance for every backend of the pool in one step; the body is optional", announced),
               row("/pools/{pool}/enable", "enable for every backend of the pool in one step"),
+              change("PUT", "/pools/{pool}/backends",
+                     "replaces the backends of the pool as a whole; If-Match with the ETag of GET makes sure that "
+                     "nothing else has changed; what is removed finishes its requests",
+                     http::Json{{"backends", {{{"name", "NAME"}, {"url", "http://HOST:PORT"}, {"weight", 1}}}}}),
+              row("/reload", "reads the configuration file again: valid as a whole, or nothing changes"),
               row("/failover",
                   "makes an available backend active in every pool of policy failover, while it stays available; "
                   "{\"to\": null} returns to the configured order",
@@ -391,7 +432,50 @@ http::Response Admin::manual(const http::Request& request)
 
 asio::awaitable<http::Response> Admin::drain(const http::Request& request)
 {
-    return operate_backend(request, OperatorWord::drain);
+    const auto wait = request.query("wait");
+    const auto patience = config::parse_duration(wait ? *wait : "0s");
+    const bool fits = patience && *patience >= Duration::zero() && *patience <= longest_wait;
+    if (!fits)
+        co_return http::problem({422,
+                                 fmt::format("the parameter 'wait' is not a duration from 0s to {} such as 10s",
+                                             config::format_duration(longest_wait)),
+                                 {{"field", "wait"}}},
+                                request.id);
+    auto response = co_await operate_backend(request, OperatorWord::drain);
+    if (!wait || response.result_int() != 200) co_return response;
+    std::string name = request.parameter("name");
+    const auto left = co_await until_drained(request, name, *patience);
+    if (left == 0) {
+        const auto current = topology();
+        if (const auto backend = current->find_backend(name))
+            co_return http::json_response(200, report().backend(*backend));
+        co_return response; // it was removed meanwhile
+    }
+    co_return http::problem(request, 504,
+                            fmt::format("'{}' is draining, and {} of its requests have not ended within {}", name, left,
+                                        config::format_duration(*patience)));
+}
+
+/// How many requests are in flight at the backend, once there are none, or `patience` or the client's has run out.
+asio::awaitable<std::int64_t> Admin::until_drained(const http::Request& request, std::string name, Duration patience)
+{
+    const TimePoint until = Clock::now() + patience;
+    const auto version = monitor_.snapshot()->routing->version;
+    asio::steady_timer timer(context_);
+    for (;;) {
+        // In this order: what an older routing still places shows in the count.
+        const bool all_know = std::all_of(counters_.begin(), counters_.end(), [version](const WorkerCounters* worker) {
+            return worker->routing_version.load(std::memory_order_acquire) >= version;
+        });
+        std::int64_t left = 0;
+        if (const auto backend = topology()->find_backend(name))
+            for (const WorkerCounters* worker : counters_)
+                if (const auto* const cells = worker->backends.find(*backend)) left += cells->active.value();
+        const bool over = Clock::now() >= until || server_.draining() || request.peer_closed();
+        if ((all_know && left == 0) || over) co_return std::max<std::int64_t>(left, all_know ? 0 : 1);
+        timer.expires_after(drain_look);
+        co_await timer.async_wait(no_throw);
+    }
 }
 asio::awaitable<http::Response> Admin::maintenance(const http::Request& request)
 {
@@ -410,49 +494,36 @@ asio::awaitable<http::Response> Admin::pool_enable(const http::Request& request)
     return operate_pool(request, OperatorWord::enable);
 }
 
-std::optional<BackendIndex> Admin::find_backend(std::string_view name) const
+std::shared_ptr<const Topology> Admin::topology() const
 {
-    for (std::size_t i = 0; i < config_.backends.size(); ++i)
-        if (config_.backends[i].name == name) return static_cast<BackendIndex>(i);
-    return std::nullopt;
-}
-
-std::optional<PoolIndex> Admin::find_pool(std::string_view name) const
-{
-    for (std::size_t i = 0; i < config_.pools.size(); ++i)
-        if (config_.pools[i].name == name) return static_cast<PoolIndex>(i);
-    return std::nullopt;
-}
-
-std::string Admin::pool_names() const
-{
-    std::string names;
-    for (const PoolConfig& pool : config_.pools) names += (names.empty() ? "" : ", ") + pool.name;
-    return names;
-}
-
-std::string Admin::backend_names() const
-{
-    std::string names;
-    for (const BackendConfig& backend : config_.backends) names += (names.empty() ? "" : ", ") + backend.name;
-    return names;
+    return monitor_.snapshot()->routing->topology;
 }
 
 /// Has the monitor's thread do something and waits for it. False if that took too long: it is done then later, or
 /// never if the balancer stops.
 asio::awaitable<bool> Admin::on_monitor(std::function<void()> deed)
 {
+    return elsewhere(
+        [this, deed = std::move(deed)](std::function<void()> done) {
+            asio::post(monitor_.context(), [deed, done = std::move(done)] {
+                deed();
+                done();
+            });
+        },
+        monitor_patience);
+}
+
+/// Begins `deed` and waits until it has called `done`, on whatever thread. False if that took too long.
+asio::awaitable<bool> Admin::elsewhere(std::function<void(std::function<void()> done)> deed, Duration patience)
+{
     const auto done = std::make_shared<bool>(false); // of this thread
-    const auto wake = std::make_shared<asio::steady_timer>(context_, monitor_patience);
-    auto tell = [done, weak = std::weak_ptr(wake)] {
-        *done = true;
-        if (const auto timer = weak.lock()) timer->cancel();
-    };
-    auto work = [this, deed = std::move(deed), tell = std::move(tell)]() mutable {
-        deed();
-        asio::post(context_, std::move(tell));
-    };
-    asio::post(monitor_.context(), std::move(work));
+    const auto wake = std::make_shared<asio::steady_timer>(context_, patience);
+    deed([this, done, weak = std::weak_ptr(wake)] {
+        asio::post(context_, [done, weak] {
+            *done = true;
+            if (const auto timer = weak.lock()) timer->cancel();
+        });
+    });
     co_await wake->async_wait(no_throw);
     co_return *done;
 }
@@ -499,6 +570,21 @@ boost::system::result<Maintenance, http::Problem> read_announcement(std::string_
     return announced;
 }
 
+std::string backend_names(const Topology& topology)
+{
+    std::string names;
+    for (const BackendIndex b : topology.present_backends)
+        names += (names.empty() ? "" : ", ") + topology.backends[b].name;
+    return names;
+}
+
+std::string pool_names(const Topology& topology)
+{
+    std::string names;
+    for (const PoolIndex p : topology.present_pools) names += (names.empty() ? "" : ", ") + topology.pools[p].name;
+    return names;
+}
+
 http::Response not_done(const http::Request& request)
 {
     auto response = http::problem(
@@ -512,10 +598,11 @@ http::Response not_done(const http::Request& request)
 asio::awaitable<http::Response> Admin::operate_backend(const http::Request& request, OperatorWord word)
 {
     const std::string& name = request.parameter("name");
-    const auto backend = find_backend(name);
+    const auto current = topology();
+    const auto backend = current->find_backend(name);
     if (!backend)
-        co_return http::problem(request, 404,
-                                fmt::format("there is no backend '{}', expected one of {}", name, backend_names()));
+        co_return http::problem(
+            request, 404, fmt::format("there is no backend '{}', expected one of {}", name, backend_names(*current)));
     std::vector<BackendIndex> backends{*backend};
     auto failure = co_await operate(request, std::move(backends), word);
     if (failure) co_return std::move(*failure);
@@ -525,11 +612,12 @@ asio::awaitable<http::Response> Admin::operate_backend(const http::Request& requ
 asio::awaitable<http::Response> Admin::operate_pool(const http::Request& request, OperatorWord word)
 {
     const std::string& name = request.parameter("pool");
-    const auto pool = find_pool(name);
+    const auto current = topology();
+    const auto pool = current->find_pool(name);
     if (!pool)
         co_return http::problem(request, 404,
-                                fmt::format("there is no pool '{}', expected one of {}", name, pool_names()));
-    std::vector<BackendIndex> backends = config_.pools[*pool].backends;
+                                fmt::format("there is no pool '{}', expected one of {}", name, pool_names(*current)));
+    std::vector<BackendIndex> backends = current->pools[*pool].backends;
     auto failure = co_await operate(request, std::move(backends), word);
     if (failure) co_return std::move(*failure);
     co_return http::json_response(200, report().pool(*pool));
@@ -545,7 +633,10 @@ asio::awaitable<std::optional<http::Response>> Admin::operate(const http::Reques
         if (!read) co_return http::problem(read.error(), request.id);
         announced = std::move(*read);
     }
-    std::function<void()> deed = [this, backends = std::move(backends), word, announced = std::move(announced)] {
+    std::function<void()> deed = [this, asked = topology(), backends = std::move(backends), word,
+                                  announced = std::move(announced)]() mutable {
+        const Topology& now = monitor_.failover().topology();
+        std::erase_if(backends, [&](BackendIndex b) { return !now.present(b) || !now.same_backend(*asked, b); });
         monitor_.operate(backends, word, announced);
     };
     const bool done = co_await on_monitor(std::move(deed));
@@ -558,13 +649,14 @@ boost::system::result<std::optional<BackendIndex>, http::Problem> Admin::failove
 {
     const auto body = http::parse_json(text);
     if (!body) return body.error();
-    const auto expected = fmt::format("expected one of {}, or null for the configured order", backend_names());
+    const auto current = topology();
+    const auto expected = fmt::format("expected one of {}, or null for the configured order", backend_names(*current));
     if (!body->is_object() || !body->contains("to")) return wrong_target(422, "the field 'to' is missing, " + expected);
     const http::Json& to = body->at("to");
     if (to.is_null()) return std::optional<BackendIndex>();
     if (!to.is_string()) return wrong_target(422, "the field 'to' is not a string, " + expected);
     const auto& name = to.get_ref<const std::string&>();
-    const auto target = find_backend(name);
+    const auto target = current->find_backend(name);
     if (!target) return wrong_target(422, fmt::format("the field 'to' names no backend: '{}', {}", name, expected));
     return target;
 }
@@ -584,14 +676,70 @@ asio::awaitable<http::Response> Admin::failover(const http::Request& request)
     co_return pools();
 }
 
+http::Response Admin::members(const http::Request& request)
+{
+    const std::string& name = request.parameter("pool");
+    const auto current = topology();
+    const auto pool = current->find_pool(name);
+    if (!pool)
+        return http::problem(request, 404,
+                             fmt::format("there is no pool '{}', expected one of {}", name, pool_names(*current)));
+    auto response = http::json_response(200, members_json(*current, *pool));
+    response.set(http::field::etag, tag_of(current->generation));
+    return response;
+}
+
+asio::awaitable<http::Response> Admin::set_members(const http::Request& request)
+{
+    const std::string& name = request.parameter("pool");
+    const auto current = topology();
+    if (!current->find_pool(name))
+        co_return http::problem(request, 404,
+                                fmt::format("there is no pool '{}', expected one of {}", name, pool_names(*current)));
+    const auto given = request.find(http::field::if_match);
+    const auto conditions = http::Preconditions::parse(
+        given != request.end() ? std::optional(std::string_view(given->value())) : std::nullopt, std::nullopt);
+    if (!conditions) co_return http::problem(conditions.error(), request.id);
+    const auto members = read_members(request.body());
+    if (!members) co_return http::problem(members.error(), request.id);
+
+    const auto report = std::make_shared<ChangeReport>(); // written before on_monitor() completes, read after
+    std::function<void()> deed = [this, name, members = *members, conditions = *conditions, report] {
+        *report = changes_.set_members(name, members, [&conditions](std::uint64_t generation) {
+            return conditions.if_match_holds(tag_of(generation));
+        });
+    };
+    const bool done = co_await on_monitor(std::move(deed));
+    if (!done) co_return not_done(request);
+    if (report->end != ChangeReport::End::done) co_return http::problem(to_problem(*report), request.id);
+    auto response = http::json_response(200, to_json(*report));
+    response.set(http::field::etag, tag_of(report->generation));
+    co_return response;
+}
+
+asio::awaitable<http::Response> Admin::reload(const http::Request& request)
+{
+    const auto report = std::make_shared<ChangeReport>();
+    std::function<void(std::function<void()>)> deed = [this, report](std::function<void()> done) {
+        reload_([report, done = std::move(done)](ChangeReport ended) {
+            *report = std::move(ended);
+            done();
+        });
+    };
+    const bool done = co_await elsewhere(std::move(deed), reload_patience);
+    if (!done) co_return not_done(request);
+    if (report->end != ChangeReport::End::done) co_return http::problem(to_problem(*report), request.id);
+    co_return http::json_response(200, to_json(*report));
+}
+
 http::Response Admin::pools() const
 {
     const Report known = report();
     const auto active = known.active();
     http::Json pools = http::Json::array();
-    for (std::size_t p = 0; p < config_.pools.size(); ++p) pools.push_back(known.pool(static_cast<PoolIndex>(p)));
+    for (const PoolIndex p : known.topology().present_pools) pools.push_back(known.pool(p));
     return http::json_response(
-        200, http::Json{{"active", active ? http::Json(config_.backends[*active].name) : http::Json()},
+        200, http::Json{{"active", active ? http::Json(known.topology().backends[*active].name) : http::Json()},
                         {"pools", std::move(pools)}});
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "balancer/config.hpp"
+#include "balancer/control/changes.hpp"
 #include "balancer/control/events.hpp"
 #include "balancer/control/monitor.hpp"
 #include "balancer/control/report.hpp"
@@ -43,9 +44,13 @@ namespace hotspare::balancer {
 
 class Admin {
 public:
-    /// Construct before Monitor::start(). All three must outlive the Admin; `counters` holds one entry per worker.
-    Admin(const Config& config, Monitor& monitor, std::vector<const WorkerCounters*> counters,
-          const DescriptorShares& shares);
+    /// Has the configuration read again, elsewhere; `done` is called with what came of it, on any thread.
+    using Reload = std::function<void(std::function<void(ChangeReport)> done)>;
+
+    /// Construct before Monitor::start(). All three must outlive the Admin; `counters` holds one entry per worker. Of
+    /// `config` only what cannot change while the balancer runs is looked at.
+    Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload,
+          std::vector<const WorkerCounters*> counters, const DescriptorShares& shares);
     /// Stops if that has not been done. Not while the monitor runs.
     ~Admin();
 
@@ -72,9 +77,11 @@ private:
     using Answer = http::Response (Admin::*)(const http::Request&);
     using Deed = asio::awaitable<http::Response> (Admin::*)(const http::Request&);
 
-    void add_page(Builtin builtin, Answer page);
-    void add(Builtin builtin, http::verb method, std::string path, Answer handler);
-    void add(Builtin builtin, http::verb method, std::string path, Deed handler);
+    using Routers = std::map<Builtin, http::Router>; ///< of what the workers have matched
+    void add_page(Routers& routers, Builtin builtin, Answer page);
+    void add(Routers& routers, http::verb method, std::string path, Answer handler);
+    void add(Routers& routers, http::verb method, std::string path, Deed handler);
+    std::shared_ptr<const Routers> routers();
     asio::awaitable<http::Response> answer(Builtin builtin, http::Request& request, std::shared_ptr<Visit> visit);
     asio::awaitable<void> end();
 
@@ -91,26 +98,29 @@ private:
     asio::awaitable<http::Response> pool_maintenance(const http::Request& request);
     asio::awaitable<http::Response> pool_enable(const http::Request& request);
     asio::awaitable<http::Response> failover(const http::Request& request);
+    http::Response members(const http::Request& request);
+    asio::awaitable<http::Response> set_members(const http::Request& request);
+    asio::awaitable<http::Response> reload(const http::Request& request);
 
     asio::awaitable<http::Response> operate_backend(const http::Request& request, OperatorWord word);
+    asio::awaitable<std::int64_t> until_drained(const http::Request& request, std::string name, Duration patience);
     asio::awaitable<http::Response> operate_pool(const http::Request& request, OperatorWord word);
     asio::awaitable<std::optional<http::Response>> operate(const http::Request& request,
                                                            std::vector<BackendIndex> backends, OperatorWord word);
     asio::awaitable<bool> on_monitor(std::function<void()> deed);
+    asio::awaitable<bool> elsewhere(std::function<void(std::function<void()> done)> deed, Duration patience);
     boost::system::result<std::optional<BackendIndex>, http::Problem> failover_target(std::string_view text) const;
     http::Response pools() const;
     Report report() const;
-    std::optional<BackendIndex> find_backend(std::string_view name) const;
-    std::optional<PoolIndex> find_pool(std::string_view name) const;
-    std::string backend_names() const;
-    std::string pool_names() const;
+    std::shared_ptr<const Topology> topology() const;
 
     const Config& config_;
     Monitor& monitor_;
+    Changes& changes_;
+    Reload reload_;
     std::vector<const WorkerCounters*> counters_;
     http::GuardSettings guard_;
-    const std::size_t most_visits_;           ///< connections that may ask for a page at once
-    std::map<Builtin, http::Router> routers_; ///< of what the workers have matched
+    const std::size_t most_visits_; ///< connections that may ask for a page at once
 
     // Before the event loop, whose last handlers give back what they hold.
     std::atomic<std::size_t> visits_{0}; ///< connections that ask for a page; streams are counted by feed_
@@ -122,8 +132,10 @@ private:
     TaskGroup ending_; ///< the one task that ends the rest
     http::Server server_;
     http::EventFeed feed_;
-    std::string metrics_;          ///< the latest text of /metrics ...
-    TimePoint metrics_good_until_; ///< ... which is given out until then
+    std::shared_ptr<const Routers> routers_; ///< a request keeps those that it began with
+    std::uint64_t routed_ = 0;               ///< generation that they were made for
+    std::string metrics_;                    ///< the latest text of /metrics ...
+    TimePoint metrics_good_until_;           ///< ... which is given out until then
 
     std::thread thread_;
 };

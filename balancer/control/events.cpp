@@ -8,11 +8,6 @@
 namespace hotspare::balancer {
 namespace {
 
-const std::string& name(const Config& config, BackendIndex backend)
-{
-    return config.backends[backend].name;
-}
-
 bool is_failover(Event::Kind kind)
 {
     return kind == Event::Kind::failover || kind == Event::Kind::failback;
@@ -20,22 +15,22 @@ bool is_failover(Event::Kind kind)
 
 } // namespace
 
-nlohmann::json to_json(const ReportedEvent& reported, const Config& config)
+nlohmann::json to_json(const ReportedEvent& reported)
 {
     const Event& event = reported.event;
     nlohmann::json json{{"event", to_string(event.kind)},
                         {"at", format_rfc3339(reported.at)},
                         {"cause", event.cause},
                         {"evidence", event.evidence}};
-    if (event.pool) json["pool"] = config.pools[*event.pool].name;
+    if (event.pool) json["pool"] = reported.pool;
     if (is_failover(event.kind)) {
-        json["from"] = name(config, *event.previous);
-        json["to"] = name(config, *event.backend);
+        json["from"] = reported.previous;
+        json["to"] = reported.backend;
         json["detection_ms"] = to_ms(event.detection);
         json["failover_ms"] = to_ms(reported.failover);
         return json;
     }
-    if (event.backend) json["backend"] = name(config, *event.backend);
+    if (event.backend) json["backend"] = reported.backend;
     if (event.kind == Event::Kind::transition) {
         json["from"] = to_string(event.from);
         json["to"] = to_string(event.to);
@@ -44,21 +39,21 @@ nlohmann::json to_json(const ReportedEvent& reported, const Config& config)
     return json;
 }
 
-std::string to_text(const ReportedEvent& reported, const Config& config)
+std::string to_text(const ReportedEvent& reported)
 {
     const Event& event = reported.event;
-    const std::string backend = event.backend ? name(config, *event.backend) : "";
-    const std::string pool = event.pool ? config.pools[*event.pool].name : "";
+    const std::string& backend = reported.backend;
+    const std::string& pool = reported.pool;
     switch (event.kind) {
     case Event::Kind::transition:
         return fmt::format("'{}' is {}, was {} ({})", backend, to_string(event.to), to_string(event.from),
                            event.evidence);
     case Event::Kind::failover:
         return fmt::format("failover of pool '{}' from '{}' to '{}': detected in {:.1f} ms, done after {:.1f} ms ({})",
-                           pool, name(config, *event.previous), backend, to_ms(event.detection),
-                           to_ms(reported.failover), event.evidence);
+                           pool, reported.previous, backend, to_ms(event.detection), to_ms(reported.failover),
+                           event.evidence);
     case Event::Kind::failback:
-        return fmt::format("failback of pool '{}' from '{}' to '{}' ({})", pool, name(config, *event.previous), backend,
+        return fmt::format("failback of pool '{}' from '{}' to '{}' ({})", pool, reported.previous, backend,
                            event.evidence);
     case Event::Kind::outage: return fmt::format("outage of pool '{}': {}", pool, event.evidence);
     case Event::Kind::outage_over: return fmt::format("outage of pool '{}' is over: {}", pool, event.evidence);
@@ -72,6 +67,7 @@ std::string to_text(const ReportedEvent& reported, const Config& config)
         if (!event.backend) return fmt::format("pool '{}': {}", pool, event.evidence);
         return fmt::format("'{}' is preferred in pool '{}' ({})", backend, pool, event.evidence);
     case Event::Kind::announcement: return fmt::format("'{}' is {} ({})", backend, to_string(event.to), event.evidence);
+    case Event::Kind::configuration: return fmt::format("the configuration changes: {}", event.evidence);
     case Event::Kind::clock_jump:
         return fmt::format("clock jump: {}; discarding the results of probes in flight, probing all backends again",
                            event.evidence);

@@ -1,12 +1,14 @@
 #include "balancer/control/monitor.hpp"
 
 #include "common/config.hpp"
+#include "common/http/address.hpp"
 #include "common/log.hpp"
 #include "common/machine_clocks.hpp"
 
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -52,12 +54,12 @@ std::string to_text(const probe::Verdict& verdict, const ProbeConfig& settings)
 log::Level level_of(const Event& event)
 {
     switch (event.kind) {
-    case Event::Kind::outage: return event.cause == "operator" ? log::Level::warn : log::Level::error;
+    case Event::Kind::outage: return is_planned(event) ? log::Level::warn : log::Level::error;
     case Event::Kind::transition:
         return event.to == Status::down || event.to == Status::unhealthy || event.to == Status::degraded
                    ? log::Level::warn
                    : log::Level::info;
-    case Event::Kind::failover: return event.cause == "operator" ? log::Level::info : log::Level::warn;
+    case Event::Kind::failover: return is_planned(event) ? log::Level::info : log::Level::warn;
     case Event::Kind::fail_open:
     case Event::Kind::quarantine:
     case Event::Kind::clock_jump: return log::Level::warn;
@@ -66,6 +68,7 @@ log::Level level_of(const Event& event)
     case Event::Kind::fail_open_over:
     case Event::Kind::quarantine_over:
     case Event::Kind::preference:
+    case Event::Kind::configuration:
     case Event::Kind::announcement: break;
     }
     return log::Level::info;
@@ -73,11 +76,13 @@ log::Level level_of(const Event& event)
 
 } // namespace
 
-Monitor::Monitor(const Config& config, std::vector<Addresses> addresses, std::uint32_t seed)
-    : config_(config), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
+Monitor::Monitor(std::shared_ptr<const Topology> topology, std::vector<Addresses> addresses, unsigned workers,
+                 std::uint32_t seed)
+    : releases_(workers), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
       work_(context_.get_executor()), tasks_(context_), ending_(context_), timer_(context_), resolver_(context_),
-      core_(config, seed), last_failover_(config.pools.size()), failover_time_(config.pools.size()),
-      started_(Clock::now()), wall_offset_(wall_less_steady()), suspended_(time_suspended()), snapshot_timer_(context_)
+      core_(std::move(topology), seed), last_failover_(core_.topology().pools.size()),
+      failover_time_(core_.topology().pools.size()), started_(Clock::now()), wall_offset_(wall_less_steady()),
+      suspended_(time_suspended()), snapshot_timer_(context_)
 {
     take_snapshot();
 }
@@ -156,6 +161,83 @@ void Monitor::take_evidence()
     react(core_.evidence(evidence, Clock::now()));
 }
 
+// ---------------------------------------------------------------------------------------------------------- topology
+
+void Monitor::release(unsigned worker, std::uint64_t generation, const SlotSet& slots)
+{
+    asio::post(context_, [this, worker, generation, slots] { releases_[worker] = {generation, slots}; });
+}
+
+/// Retired slots that no worker refers to: each has said so since they retired.
+SlotSet Monitor::released() const
+{
+    const Topology& topology = core_.topology();
+    SlotSet released;
+    const auto by_all = [this](const Slot& slot, auto listed) {
+        return slot.use == Slot::Use::retired &&
+               std::all_of(releases_.begin(), releases_.end(), [&](const Release& release) {
+                   return release.generation >= slot.since && listed(release.slots);
+               });
+    };
+    for (std::size_t b = 0; b < topology.backend_slots.size(); ++b)
+        released.backends[b] =
+            by_all(topology.backend_slots[b], [b](const SlotSet& slots) { return slots.backends[b]; });
+    for (std::size_t p = 0; p < topology.pool_slots.size(); ++p)
+        released.pools[p] = by_all(topology.pool_slots[p], [p](const SlotSet& slots) { return slots.pools[p]; });
+    return released;
+}
+
+boost::system::result<TopologyChange, std::string> Monitor::change(const Config& wanted)
+{
+    auto change = next_topology(topology(), wanted, released());
+    if (change && change->topology != topology())
+        adopt(change->topology, fmt::format("{}", fmt::join(change->said, "; ")));
+    return change;
+}
+
+void Monitor::reloaded(bool done, std::string error)
+{
+    ++(done ? reloads_.done : reloads_.failed);
+    reloads_.last = Clock::now();
+    reloads_.error = std::move(error);
+    take_snapshot();
+}
+
+void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
+{
+    const auto before = this->topology();
+    addresses_.resize(topology->backends.size());
+    lookups_.resize(topology->backends.size());
+    last_failover_.resize(topology->pools.size());
+    failover_time_.resize(topology->pools.size());
+    for (std::size_t p = 0; p < topology->pools.size(); ++p) {
+        if (topology->same_pool(*before, static_cast<PoolIndex>(p))) continue;
+        last_failover_[p].reset();
+        failover_time_[p] = {};
+    }
+    std::vector<BackendIndex> added;
+    for (std::size_t b = 0; b < topology->backends.size(); ++b) {
+        const auto backend = static_cast<BackendIndex>(b);
+        if (topology->same_backend(*before, backend)) continue;
+        added.push_back(backend);
+        lookups_[b] = {};
+        addresses_[b].clear();
+        if (const auto address = http::literal_address(topology->backends[b].host, topology->backends[b].port))
+            addresses_[b].push_back(*address);
+    }
+    const TimePoint now = Clock::now();
+    auto reaction = core_.adopt(std::move(topology), now);
+    reaction.events.insert(reaction.events.begin(), {.kind = Event::Kind::configuration,
+                                                     .at = now,
+                                                     .cause = "configuration",
+                                                     .evidence = what.empty() ? "the order of backends" : what});
+    react(std::move(reaction));
+    for (const BackendIndex backend : added) {
+        publish_addresses(backend);
+        if (addresses_[backend].empty()) look_up(backend);
+    }
+}
+
 asio::awaitable<void> Monitor::end()
 {
     tasks_.cancel();
@@ -195,16 +277,19 @@ void Monitor::prefer_configured()
 /// Probes the backend and learns from that where it is. Throws what it cannot help.
 asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
 {
+    const auto topology = this->topology(); // may be another one when the answer comes
     const ProbeConfig& settings = core_.probe_config(backend);
-    const BackendConfig& target = config_.backends[backend];
+    const BackendConfig& target = topology->backends[backend];
     probe::Question question{.addresses = addresses_[backend],
                              .origin = {target.host, target.port},
                              .path = settings.path,
-                             .timeout = settings.timeout};
+                             .timeout = settings.timeout,
+                             .preamble = proxy_header(target.proxy_protocol, std::nullopt)};
     probe::Expectation expected{
         .statuses = settings.expect_status, .body = settings.expect_body, .json_field = settings.expect_json_field};
     auto result = co_await probe::ask(std::move(question), std::move(expected));
     if (result.end == probe::Result::End::cancelled) co_return result;
+    if (!core_.topology().same_backend(*topology, backend)) co_return result;
 
     Addresses& addresses = addresses_[backend]; // as they are now
     if (result.connected) {
@@ -229,14 +314,13 @@ void Monitor::look_up(BackendIndex backend)
 {
     Lookup& lookup = lookups_[backend];
     const TimePoint now = Clock::now();
-    if (stopping_ || lookup.running || now < lookup.next) return;
-    error_code not_an_address;
-    const BackendConfig& target = config_.backends[backend];
-    asio::ip::make_address(target.host, not_an_address);
-    if (!not_an_address) return;
+    if (stopping_ || lookup.running || now < lookup.next || !core_.topology().present(backend)) return;
+    const BackendConfig& target = core_.topology().backends[backend];
+    if (http::literal_address(target.host, target.port)) return;
     lookup.running = true;
-    resolver_.look_up(target.host, target.port,
-                      [this, backend](result<Addresses> found) { looked_up(backend, std::move(found)); });
+    resolver_.look_up(target.host, target.port, [this, backend, asked = topology()](result<Addresses> found) {
+        if (core_.topology().same_backend(*asked, backend)) looked_up(backend, std::move(found));
+    });
 }
 
 void Monitor::looked_up(BackendIndex backend, result<Addresses> found)
@@ -250,25 +334,28 @@ void Monitor::looked_up(BackendIndex backend, result<Addresses> found)
     Addresses& addresses = addresses_[backend];
     if (std::is_permutation(addresses.begin(), addresses.end(), found->begin(), found->end())) return;
     addresses = std::move(*found);
-    log::info("the name '{}' of backend '{}' resolves to {}", config_.backends[backend].host,
-              config_.backends[backend].name, to_text(addresses));
+    const BackendConfig& target = core_.topology().backends[backend];
+    log::info("the name '{}' of backend '{}' resolves to {}", target.host, target.name, to_text(addresses));
     publish_addresses(backend);
 }
 
 asio::awaitable<void> Monitor::probe(BackendIndex backend)
 {
     ProbeReport report{.backend = backend, .started = Clock::now()};
+    const auto topology = this->topology();
+    const BackendConfig& target = topology->backends[backend];
+    const ProbeConfig& settings = core_.probe_config(backend);
     std::optional<std::string> hindrance; // of our own: says nothing about the backend
     try {
         const auto result = co_await ask(backend);
         if (result.end == probe::Result::End::cancelled) co_return; // we are stopping
         report.latency = result.latency;
         report.outcome = result.verdict.outcome;
-        report.detail = to_text(result.verdict, core_.probe_config(backend));
+        report.detail = to_text(result.verdict, settings);
         if (result.end == probe::Result::End::hindered) hindrance = result.hindrance;
         if (addresses_[backend].empty())
-            report.detail = fmt::format("the name '{}' does not resolve{}", config_.backends[backend].host,
-                                        in_brackets(lookups_[backend].error));
+            report.detail =
+                fmt::format("the name '{}' does not resolve{}", target.host, in_brackets(lookups_[backend].error));
     } catch (const std::exception& e) {
         hindrance = e.what();
     }
@@ -277,7 +364,7 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
         react(core_.probe_finished(std::move(report), Clock::now()));
     } else if (!stopping_) {
         // The core waits for the end of every probe that it asked for: one that ended untold would be the last.
-        log::warn("cannot probe '{}': {}", config_.backends[backend].name, *hindrance);
+        log::warn("cannot probe '{}': {}", target.name, *hindrance);
         react(core_.probe_not_made(backend, report.started, Clock::now()));
     }
 }
@@ -303,12 +390,14 @@ void Monitor::check_clocks()
 void Monitor::react(Reaction reaction)
 {
     if (ended_) return;
+    // A worker that knows of a page asks for it at once: what the pages look at must know of it first.
+    if (reaction.routing && reaction.routing->topology != snapshot_->routing->topology) take_snapshot();
     if (reaction.routing)
         for (const Publish& publish : subscribers_) publish(reaction.routing);
     const TimePoint published = Clock::now();
 
     for (const BackendIndex backend : reaction.probe)
-        tasks_.spawn(fmt::format("probe of '{}'", config_.backends[backend].name), probe(backend));
+        tasks_.spawn(fmt::format("probe of '{}'", core_.topology().backends[backend].name), probe(backend));
 
     if (reaction.wake_at != timer_at_) {
         timer_at_ = reaction.wake_at;
@@ -321,14 +410,14 @@ void Monitor::react(Reaction reaction)
     // Last: whatever happens to the words, the heartbeat goes on.
     std::vector<ReportedEvent> events;
     for (Event& event : reaction.events) {
-        ReportedEvent reported{.event = std::move(event), .at = {}, .failover = {}};
+        ReportedEvent reported = named(std::move(event));
         const Event& e = reported.event;
         reported.at = wall(e.at);
         if (e.kind == Event::Kind::failover || e.kind == Event::Kind::failback)
             reported.failover = published - e.first_evidence;
-        log::event(level_of(e), to_text(reported, config_), to_json(reported, config_));
+        log::event(level_of(e), to_text(reported), to_json(reported));
         if (e.kind == Event::Kind::failover) {
-            if (e.cause != "operator") failover_time_[*e.pool] += reported.failover;
+            if (!is_planned(e)) failover_time_[*e.pool] += reported.failover;
             last_failover_[*e.pool] = reported;
         }
         events.push_back(std::move(reported));
@@ -336,6 +425,21 @@ void Monitor::react(Reaction reaction)
     show(reaction.routing || !events.empty());
     for (const ReportedEvent& event : events)
         for (const auto& tell : event_subscribers_) tell(event);
+}
+
+ReportedEvent Monitor::named(Event event) const
+{
+    ReportedEvent reported;
+    reported.event = std::move(event);
+    const Topology& topology = core_.topology();
+    const Event& e = reported.event;
+    if (e.backend) {
+        reported.backend = topology.backends[*e.backend].name;
+        reported.url = topology.backends[*e.backend].url;
+    }
+    if (e.previous) reported.previous = topology.backends[*e.previous].name;
+    if (e.pool) reported.pool = topology.pools[*e.pool].name;
+    return reported;
 }
 
 // ---------------------------------------------------------------------------------------------------------- snapshots
@@ -362,16 +466,17 @@ void Monitor::take_snapshot()
 {
     const TimePoint now = Clock::now();
     auto snapshot = std::make_shared<Snapshot>();
-    for (std::size_t b = 0; b < config_.backends.size(); ++b) {
+    for (std::size_t b = 0; b < core_.topology().backends.size(); ++b) {
         const auto index = static_cast<BackendIndex>(b);
         snapshot->backends.push_back({core_.backend(index), core_.flaps(index, now)});
     }
-    for (std::size_t p = 0; p < config_.pools.size(); ++p) {
+    for (std::size_t p = 0; p < core_.topology().pools.size(); ++p) {
         const auto index = static_cast<PoolIndex>(p);
         snapshot->pools.push_back(
             {core_.pool(index), core_.failback_at(index, now), last_failover_[p], failover_time_[p]});
     }
     snapshot->routing = core_.routing_in_force();
+    snapshot->reloads = reloads_;
     snapshot->started = started_;
     snapshot->wall_offset = wall_offset_;
     snapshot->lag = lag_;

@@ -39,9 +39,10 @@ class Monitor {
 public:
     using Publish = std::function<void(std::shared_ptr<const Routing>)>;
 
-    /// `addresses` are those of Config::backends, in their order, as far as they are known. `config` must outlive the
-    /// Monitor.
-    Monitor(const Config& config, std::vector<Addresses> addresses, std::uint32_t seed);
+    /// `addresses` are those of the topology's backends, by BackendIndex, as far as they are known. `workers`: how many
+    /// will say which slots they release.
+    Monitor(std::shared_ptr<const Topology> topology, std::vector<Addresses> addresses, unsigned workers,
+            std::uint32_t seed);
     /// Stops and joins if that has not been done.
     ~Monitor();
 
@@ -67,6 +68,9 @@ public:
     /// reports costs it no more than its own pace.
     void report(const std::vector<Evidence>& evidence);
 
+    /// What Worker::Hooks::release says. Any thread.
+    void release(unsigned worker, std::uint64_t generation, const SlotSet& slots);
+
     /// What is known, never null: up to date after every event and every word of an operator, else at most 100 ms old.
     std::shared_ptr<const Snapshot> snapshot() const;
 
@@ -74,6 +78,12 @@ public:
 
     asio::io_context& context() noexcept { return context_; }
     const Failover& failover() const noexcept { return core_; }
+
+    /// Makes the next generation, as next_topology() does, and publishes it.
+    boost::system::result<TopologyChange, std::string> change(const Config& wanted);
+
+    /// The configuration was read again; `error` says why that changed nothing.
+    void reloaded(bool done, std::string error);
 
     /// As Failover::operate().
     void operate(const std::vector<BackendIndex>& backends, OperatorWord word, const Maintenance& announced = {});
@@ -95,8 +105,11 @@ private:
     void show(bool changed);
     void take_snapshot();
     WallTime wall(TimePoint t) const noexcept;
+    std::shared_ptr<const Topology> topology() const noexcept { return core_.routing_in_force()->topology; }
+    SlotSet released() const;
+    void adopt(std::shared_ptr<const Topology> topology, std::string what);
+    ReportedEvent named(Event event) const;
 
-    const Config& config_;
     /// A backend's name is looked up again while nothing can be reached there, but not more often than this.
     static constexpr Duration lookup_interval = seconds(1);
     struct Lookup {
@@ -104,6 +117,14 @@ private:
         TimePoint next{};
         std::string error; ///< of the last one
     };
+
+    /// The latest word of a worker on the slots that it does not refer to.
+    struct Release {
+        std::uint64_t generation = 0;
+        SlotSet slots;
+    };
+    std::vector<Release> releases_; ///< by worker
+    Reloads reloads_;
 
     std::vector<Addresses> addresses_; ///< by backend
     std::vector<Lookup> lookups_;      ///< by backend

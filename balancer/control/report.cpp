@@ -62,13 +62,22 @@ json to_json(const std::optional<Maintenance>& maintenance)
             {"message", maintenance->message.empty() ? json() : json(maintenance->message)}};
 }
 
+/// A worker that does not know the slot yet has counted nothing there.
+template <class Cells, std::size_t Most> const Cells& cells(const CellTable<Cells, Most>& table, std::size_t slot)
+{
+    static const Cells none;
+    const Cells* const found = table.find(slot);
+    return found != nullptr ? *found : none;
+}
+
 struct RequestCounts {
     std::uint64_t total = 0;
     std::array<std::uint64_t, saved_reasons> saved{};
     std::array<std::uint64_t, lost_reasons> lost{};
 
-    void add(const PoolCounters& pool)
+    void add(const WorkerCounters& worker, PoolIndex index)
     {
+        const PoolCounters& pool = cells(worker.pools, index);
         total += pool.requests.value();
         for (std::size_t i = 0; i < saved.size(); ++i) saved[i] += pool.saved[i].value();
         for (std::size_t i = 0; i < lost.size(); ++i) lost[i] += pool.lost[i].value();
@@ -98,9 +107,8 @@ struct RequestCounts {
 
 std::optional<BackendIndex> Report::active() const
 {
-    if (config.pools.empty()) return std::nullopt;
-    for (std::size_t p = 0; p < config.pools.size(); ++p)
-        if (config.pools[p].policy == Policy::failover) return snapshot->pools[p].state.active;
+    for (const PoolIndex p : topology().present_pools)
+        if (topology().pools[p].policy == Policy::failover) return snapshot->pools[p].state.active;
     const Routing& routing = *snapshot->routing;
     if (routing.pools.empty()) return std::nullopt;
     for (const Tier tier : {Tier::serving, Tier::fallback})
@@ -111,7 +119,7 @@ std::optional<BackendIndex> Report::active() const
 
 bool Report::can_answer() const
 {
-    for (std::size_t p = 0; p < config.pools.size(); ++p)
+    for (const PoolIndex p : topology().present_pools)
         if (!snapshot->pools[p].state.can_answer) return false;
     return true;
 }
@@ -123,12 +131,12 @@ std::string Report::trouble() const
         return status == Status::unknown || status == Status::healthy || status == Status::degraded;
     };
     std::string text;
-    for (std::size_t p = 0; p < config.pools.size(); ++p) {
-        const PoolConfig& pool = config.pools[p];
+    for (const PoolIndex p : topology().present_pools) {
+        const PoolConfig& pool = topology().pools[p];
         const PoolState& state = snapshot->pools[p].state;
         if (state.fail_open || std::any_of(pool.backends.begin(), pool.backends.end(), works)) continue;
         if (!text.empty()) text += "; ";
-        if (config.pools.size() > 1) text += fmt::format("pool '{}': ", pool.name);
+        if (topology().present_pools.size() > 1) text += fmt::format("pool '{}': ", pool.name);
         text += state.can_answer ? "every backend answers with a failure" : "no backend can answer";
     }
     return text;
@@ -136,7 +144,7 @@ std::string Report::trouble() const
 
 std::size_t Report::usable(PoolIndex index) const
 {
-    const PoolConfig& pool = config.pools[index];
+    const PoolConfig& pool = topology().pools[index];
     const std::vector<std::optional<TimePoint>>& quarantine = snapshot->pools[index].state.quarantined_until;
     std::size_t count = 0;
     for (std::size_t i = 0; i < pool.backends.size(); ++i) {
@@ -149,14 +157,14 @@ std::size_t Report::usable(PoolIndex index) const
 
 bool Report::fails_open() const
 {
-    for (std::size_t p = 0; p < config.pools.size(); ++p)
+    for (const PoolIndex p : topology().present_pools)
         if (snapshot->pools[p].state.fail_open) return true;
     return false;
 }
 
 json Report::backend(BackendIndex index) const
 {
-    const BackendConfig& settings = config.backends[index];
+    const BackendConfig& settings = topology().backends[index];
     const BackendState& state = snapshot->backends[index].state;
     json last_probe;
     if (const auto& probe = state.last_probe)
@@ -166,7 +174,7 @@ json Report::backend(BackendIndex index) const
                       {"detail", probe->detail}};
     std::uint64_t probes = 0;
     for (const std::uint64_t n : state.probes) probes += n;
-    const auto own = [index](const WorkerCounters& w) -> const BackendCounters& { return w.backends[index]; };
+    const auto own = [index](const WorkerCounters& w) -> const BackendCounters& { return cells(w.backends, index); };
     return {
         {"name", settings.name},
         {"url", settings.url},
@@ -185,10 +193,10 @@ json Report::backend(BackendIndex index) const
 
 json Report::pool(PoolIndex index) const
 {
-    const PoolConfig& settings = config.pools[index];
+    const PoolConfig& settings = topology().pools[index];
     const PoolSnapshot& shown = snapshot->pools[index];
     const PoolState& state = shown.state;
-    const auto name = [this](std::optional<BackendIndex> b) { return b ? json(config.backends[*b].name) : json(); };
+    const auto name = [this](std::optional<BackendIndex> b) { return b ? json(topology().backends[*b].name) : json(); };
 
     json candidates = json::array(), maintenance;
     if (const Routing& routing = *snapshot->routing; !routing.pools.empty()) {
@@ -202,9 +210,10 @@ json Report::pool(PoolIndex index) const
         }
     }
     RequestCounts requests;
-    for (const WorkerCounters* worker : counters) requests.add(worker->pools[index]);
+    for (const WorkerCounters* worker : counters) requests.add(*worker, index);
     return {{"name", settings.name},
             {"policy", to_string(settings.policy)},
+            {"members_by", settings.by_request ? "request" : "configuration"},
             {"active", name(state.active)},
             {"preferred", name(state.preferred)},
             {"can_answer", state.can_answer},
@@ -213,7 +222,7 @@ json Report::pool(PoolIndex index) const
             {"failback_at", shown.failback_at ? json(format_rfc3339(snapshot->wall(*shown.failback_at))) : json()},
             {"failovers", state.failovers},
             {"failbacks", state.failbacks},
-            {"last_failover", shown.last_failover ? to_json(*shown.last_failover, config) : json()},
+            {"last_failover", shown.last_failover ? to_json(*shown.last_failover) : json()},
             {"candidates", std::move(candidates)},
             {"requests", requests.to_json()}};
 }
@@ -221,36 +230,42 @@ json Report::pool(PoolIndex index) const
 json Report::status() const
 {
     json backends = json::array(), pools = json::array();
-    for (std::size_t i = 0; i < config.backends.size(); ++i) backends.push_back(backend(static_cast<BackendIndex>(i)));
+    for (const BackendIndex b : topology().present_backends) backends.push_back(backend(b));
     std::uint64_t failovers = 0;
     const ReportedEvent* last = nullptr;
     RequestCounts requests;
-    for (std::size_t p = 0; p < config.pools.size(); ++p) {
-        const auto index = static_cast<PoolIndex>(p);
-        pools.push_back(pool(index));
+    for (const PoolIndex p : topology().present_pools) {
+        pools.push_back(pool(p));
         failovers += snapshot->pools[p].state.failovers;
         const auto& own = snapshot->pools[p].last_failover;
         if (own && (!last || own->event.at > last->event.at)) last = &*own;
-        for (const WorkerCounters* worker : counters) requests.add(worker->pools[p]);
+        for (const WorkerCounters* worker : counters) requests.add(*worker, p);
     }
     const auto current = active();
-    json result{{"service", "balancer"},
-                {"version", version()},
-                {"started", format_rfc3339(snapshot->wall(snapshot->started))},
-                {"uptime_s", std::floor(sec(Clock::now() - snapshot->started) * 10) / 10},
-                {"active", current ? json(config.backends[*current].name) : json()},
-                {"can_answer", can_answer()},
-                {"fail_open", fails_open()},
-                {"backends", std::move(backends)},
-                {"pools", std::move(pools)},
-                {"failovers", failovers},
-                {"last_failover", last ? to_json(*last, config) : json()},
-                {"requests", requests.to_json()},
-                {"routing_version", snapshot->routing->version},
-                {"workers", counters.size()},
-                {"connections", count(counters, [](const WorkerCounters& w) { return w.connections.value(); })}};
-    for (std::size_t i = 0; i < config.backends.size(); ++i)
-        result[config.backends[i].name + "_healthy"] = result["backends"][i]["healthy"];
+    json result{
+        {"service", "balancer"},
+        {"version", version()},
+        {"started", format_rfc3339(snapshot->wall(snapshot->started))},
+        {"uptime_s", std::floor(sec(Clock::now() - snapshot->started) * 10) / 10},
+        {"active", current ? json(topology().backends[*current].name) : json()},
+        {"can_answer", can_answer()},
+        {"fail_open", fails_open()},
+        {"backends", std::move(backends)},
+        {"pools", std::move(pools)},
+        {"failovers", failovers},
+        {"last_failover", last ? to_json(*last) : json()},
+        {"requests", requests.to_json()},
+        {"routing_version", snapshot->routing->version},
+        {"generation", topology().generation},
+        {"reload", snapshot->reloads.last
+                       ? json{{"at", format_rfc3339(snapshot->wall(*snapshot->reloads.last))},
+                              {"done", snapshot->reloads.error.empty()},
+                              {"error", snapshot->reloads.error.empty() ? json() : json(snapshot->reloads.error)}}
+                       : json()},
+        {"workers", counters.size()},
+        {"connections", count(counters, [](const WorkerCounters& w) { return w.connections.value(); })}};
+    for (const json& shown : result["backends"])
+        result[shown["name"].get<std::string>() + "_healthy"] = shown["healthy"];
     return result;
 }
 
@@ -258,38 +273,38 @@ std::string Report::metrics() const
 {
     metrics::Exposition out;
 
-    for (std::size_t p = 0; p < config.pools.size(); ++p) {
-        const std::string& pool_name = config.pools[p].name;
+    for (const PoolIndex p : topology().present_pools) {
+        const std::string& pool_name = topology().pools[p].name;
         const PoolState& state = snapshot->pools[p].state;
         const auto counter = [&](std::string_view name, std::string_view help, auto member) {
             out.counter(name, help, {{"pool", pool_name}},
-                        sum(counters, [&](const WorkerCounters& w) { return (w.pools[p].*member).value(); }));
+                        sum(counters, [&](const WorkerCounters& w) { return (cells(w.pools, p).*member).value(); }));
         };
         counter("hotspare_requests_total", "Requests received for the pool.", &PoolCounters::requests);
         for (std::size_t code = 0; code < code_classes.size(); ++code)
-            out.counter("hotspare_responses_total",
-                        "Responses to clients by status; none: the connection was closed instead.",
-                        {{"pool", pool_name}, {"code", code_classes[code]}},
-                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].responses[code].value(); }));
+            out.counter(
+                "hotspare_responses_total", "Responses to clients by status; none: the connection was closed instead.",
+                {{"pool", pool_name}, {"code", code_classes[code]}},
+                sum(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).responses[code].value(); }));
         for (std::size_t i = 0; i < saved_reasons; ++i)
             out.counter("hotspare_requests_saved_total",
                         "Requests answered only because of a retry, hedge, move or park.",
                         {{"pool", pool_name}, {"reason", to_string(static_cast<Saved>(i))}},
-                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].saved[i].value(); }));
+                        sum(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).saved[i].value(); }));
         for (std::size_t i = 0; i < lost_reasons; ++i)
             out.counter("hotspare_requests_lost_total", "Requests that the balancer had to fail.",
                         {{"pool", pool_name}, {"reason", to_string(static_cast<Lost>(i))}},
-                        sum(counters, [&](const WorkerCounters& w) { return w.pools[p].lost[i].value(); }));
+                        sum(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).lost[i].value(); }));
         counter("hotspare_retries_total", "Attempts after a failed one.", &PoolCounters::retries);
         counter("hotspare_hedges_total", "Second attempts beside a slow one.", &PoolCounters::hedges);
         counter("hotspare_moves_total", "Attempts given up because their backend went down.", &PoolCounters::moves);
         counter("hotspare_retry_budget_exhausted_total", "Retries and hedges that the retry budget did not allow.",
                 &PoolCounters::budget_exhausted);
         out.gauge("hotspare_requests_parked", "Requests that wait until a backend returns.", {{"pool", pool_name}},
-                  sum(counters, [&](const WorkerCounters& w) { return w.pools[p].parked.value(); }));
+                  sum(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).parked.value(); }));
         out.histogram("hotspare_request_duration_seconds", "Request header complete to response complete.",
                       {{"pool", pool_name}},
-                      merged(counters, [&](const WorkerCounters& w) { return w.pools[p].latency.snapshot(); }));
+                      merged(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).latency.snapshot(); }));
 
         out.counter("hotspare_failovers_total",
                     "Changes of the active backend because the one before failed; those by an operator not counted.",
@@ -305,24 +320,24 @@ std::string Report::metrics() const
         out.gauge("hotspare_pool_fail_open", "1 while the pool serves although every backend fails its probes.",
                   {{"pool", pool_name}}, state.fail_open ? 1 : 0);
         out.gauge("hotspare_pool_backends", "Backends of the pool, by whether they are usable: healthy or degraded.",
-                  {{"pool", pool_name}, {"usable", "yes"}}, static_cast<double>(usable(static_cast<PoolIndex>(p))));
+                  {{"pool", pool_name}, {"usable", "yes"}}, static_cast<double>(usable(p)));
         out.gauge("hotspare_pool_backends", "Backends of the pool, by whether they are usable: healthy or degraded.",
                   {{"pool", pool_name}, {"usable", "no"}},
-                  static_cast<double>(config.pools[p].backends.size() - usable(static_cast<PoolIndex>(p))));
-        for (const BackendIndex b : config.pools[p].backends)
+                  static_cast<double>(topology().pools[p].backends.size() - usable(p)));
+        for (const BackendIndex b : topology().pools[p].backends)
             out.gauge("hotspare_pool_member", "Always 1: the pool has the backend. Joins the pool to backend series.",
-                      {{"pool", pool_name}, {"backend", config.backends[b].name}}, 1);
-        if (config.pools[p].policy != Policy::failover) continue;
-        for (const BackendIndex b : config.pools[p].backends)
+                      {{"pool", pool_name}, {"backend", topology().backends[b].name}}, 1);
+        if (topology().pools[p].policy != Policy::failover) continue;
+        for (const BackendIndex b : topology().pools[p].backends)
             out.gauge("hotspare_pool_active", "1 for the backend that is active in the pool.",
-                      {{"pool", pool_name}, {"backend", config.backends[b].name}}, state.active == b ? 1 : 0);
+                      {{"pool", pool_name}, {"backend", topology().backends[b].name}}, state.active == b ? 1 : 0);
     }
 
-    for (std::size_t b = 0; b < config.backends.size(); ++b) {
-        const std::string& backend_name = config.backends[b].name;
+    for (const BackendIndex b : topology().present_backends) {
+        const std::string& backend_name = topology().backends[b].name;
         const BackendState& state = snapshot->backends[b].state;
         const auto cell = [&](auto member) {
-            return sum(counters, [&](const WorkerCounters& w) { return (w.backends[b].*member).value(); });
+            return sum(counters, [&](const WorkerCounters& w) { return (cells(w.backends, b).*member).value(); });
         };
         for (const Status status : all_statuses)
             out.gauge("hotspare_backend_status", "1 for the status that the backend has.",
@@ -339,12 +354,13 @@ std::string Report::metrics() const
             out.gauge("hotspare_probe_latency_seconds", "Duration of the latest probe.", {{"backend", backend_name}},
                       sec(state.last_probe->latency));
         for (std::size_t code = 0; code < code_classes.size(); ++code)
-            out.counter("hotspare_backend_responses_total", "Responses of the backend by status; none: no response.",
-                        {{"backend", backend_name}, {"code", code_classes[code]}},
-                        sum(counters, [&](const WorkerCounters& w) { return w.backends[b].responses[code].value(); }));
-        out.histogram("hotspare_backend_latency_seconds", "Request sent to response header.",
-                      {{"backend", backend_name}},
-                      merged(counters, [&](const WorkerCounters& w) { return w.backends[b].latency.snapshot(); }));
+            out.counter(
+                "hotspare_backend_responses_total", "Responses of the backend by status; none: no response.",
+                {{"backend", backend_name}, {"code", code_classes[code]}},
+                sum(counters, [&](const WorkerCounters& w) { return cells(w.backends, b).responses[code].value(); }));
+        out.histogram(
+            "hotspare_backend_latency_seconds", "Request sent to response header.", {{"backend", backend_name}},
+            merged(counters, [&](const WorkerCounters& w) { return cells(w.backends, b).latency.snapshot(); }));
         out.counter("hotspare_backend_connects_total", "Connections opened to the backend.",
                     {{"backend", backend_name}}, cell(&BackendCounters::connects));
         out.counter("hotspare_backend_connect_failures_total", "Connections that could not be opened.",
@@ -365,6 +381,11 @@ std::string Report::metrics() const
         out.counter("hotspare_connections_refused_total",
                     "Client connections closed at limits.connections or the limit of file descriptors.",
                     {{"worker", number}}, worker.connections_refused);
+        for (std::size_t reason = 0; reason < worker.bad_proxy_headers.size(); ++reason)
+            out.counter("hotspare_bad_proxy_headers_total",
+                        "Client connections closed for their PROXY header, by what was wrong with it.",
+                        {{"worker", number}, {"reason", to_string(static_cast<BadProxyHeader>(reason))}},
+                        worker.bad_proxy_headers[reason]);
         out.counter("hotspare_bad_requests_total", "Requests refused before they had a route.", {{"worker", number}},
                     worker.bad_requests);
         out.counter("hotspare_unrouted_requests_total", "Requests answered with 404 because no route takes their path.",
@@ -389,9 +410,17 @@ std::string Report::metrics() const
                 "Requests for a built-in page answered with 503 because too many came at once.", {},
                 static_cast<double>(pages.refused));
     out.gauge("hotspare_relay_memory_limit_bytes", "limits.relay_memory, for all workers together.", {},
-              static_cast<double>(config.limits.relay_memory));
+              static_cast<double>(relay_memory_limit));
     out.gauge("hotspare_routing_version", "Version of the routing in use.", {},
               static_cast<double>(snapshot->routing->version));
+    for (const auto& [result, count] :
+         {std::pair("done", snapshot->reloads.done), std::pair("failed", snapshot->reloads.failed)})
+        out.counter("hotspare_reloads_total", "Times that the configuration was read again, by whether it was valid.",
+                    {{"result", result}}, static_cast<double>(count));
+    out.gauge("hotspare_last_reload_successful", "0 if the configuration was invalid when it was read last.", {},
+              snapshot->reloads.error.empty() ? 1 : 0);
+    out.gauge("hotspare_topology_generation", "Counts the changes of backends, pools, routes and their settings.", {},
+              static_cast<double>(topology().generation));
     out.process(version());
     return out.text();
 }

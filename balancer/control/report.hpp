@@ -26,10 +26,13 @@ struct PageCounts {
 };
 
 struct Report {
-    const Config& config;
     const std::shared_ptr<const Snapshot> snapshot;
     const std::vector<const WorkerCounters*>& counters; ///< one per worker
     const PageCounts pages{};
+    const std::uint64_t relay_memory_limit = 0; ///< LimitConfig::relay_memory
+
+    /// What the report is about.
+    const Topology& topology() const noexcept { return *snapshot->routing->topology; }
 
     /// The backend that "the balancer" as a whole serves from: of the first pool with policy failover its active one,
     /// else the first one of the first pool that serves. Nothing if there is none.

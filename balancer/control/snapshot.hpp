@@ -25,10 +25,19 @@ struct PoolSnapshot {
     Duration failover_time{}; ///< first evidence -> new Routing handed to the workers, summed over all failovers
 };
 
+/// How often the configuration was read again.
+struct Reloads {
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+    std::optional<TimePoint> last{}; ///< when the latest one ended
+    std::string error{};             ///< of the latest one; empty = it was done
+};
+
 struct Snapshot {
     std::vector<BackendSnapshot> backends; ///< by BackendIndex
     std::vector<PoolSnapshot> pools;       ///< by PoolIndex
     std::shared_ptr<const Routing> routing;
+    Reloads reloads{};
     TimePoint started{};
     WallTime::duration wall_offset{}; ///< wall clock less steady clock
     Duration lag{};                   ///< how late the monitor's latest tick was

@@ -85,11 +85,13 @@ std::string describe(const HealthChange& change, const std::optional<ProbeReport
 }
 
 /// The pool that decides how a backend is judged: the first that names it.
-const PoolConfig& judging_pool(const Config& config, BackendIndex backend)
+const PoolConfig& judging_pool(const Topology& topology, BackendIndex backend)
 {
     static const PoolConfig defaults;
-    for (const PoolConfig& pool : config.pools)
+    for (const PoolIndex p : topology.present_pools) {
+        const PoolConfig& pool = topology.pools[p];
         if (std::find(pool.backends.begin(), pool.backends.end(), backend) != pool.backends.end()) return pool;
+    }
     return defaults;
 }
 
@@ -119,30 +121,93 @@ std::string_view to_string(Event::Kind kind) noexcept
     case Event::Kind::quarantine_over: return "quarantine_over";
     case Event::Kind::preference: return "preference";
     case Event::Kind::announcement: return "announcement";
+    case Event::Kind::configuration: return "configuration";
     case Event::Kind::clock_jump: return "clock_jump";
     }
     return "invalid";
 }
 
-Failover::Failover(const Config& config, std::uint32_t seed) : routing_(std::make_shared<Routing>()), random_(seed)
+Failover::Failover(std::shared_ptr<const Topology> topology, std::uint32_t seed) : random_(seed)
 {
-    for (std::size_t i = 0; i < config.backends.size(); ++i) {
-        const PoolConfig& pool = judging_pool(config, static_cast<BackendIndex>(i));
-        Backend backend{.config = &config.backends[i],
-                        .probe = &pool.probe,
-                        .detector = resilience::HealthDetector(health_settings(pool))};
-        backends_.push_back(std::move(backend));
-    }
-    for (const PoolConfig& pool : config.pools) {
-        Pool& added = pools_.emplace_back();
-        added.config = &pool;
-        for (std::size_t i = 0; i < pool.backends.size(); ++i) {
-            const BackendIndex backend = pool.backends[i];
-            const unsigned weight = i < pool.weights.size() ? pool.weights[i] : config.backends[backend].weight;
-            added.members.push_back({.backend = backend, .weight = weight, .failures = {}});
+    auto routing = std::make_shared<Routing>();
+    routing->topology = topology;
+    routing_ = std::move(routing);
+    install(std::move(topology), TimePoint{});
+}
+
+// ---------------------------------------------------------------------------------------------------------- topology
+
+Reaction Failover::adopt(std::shared_ptr<const Topology> topology, TimePoint now)
+{
+    Reaction reaction;
+    notice_jump(reaction, now);
+    install(std::move(topology), now);
+    return settle(std::move(reaction), now);
+}
+
+void Failover::install(std::shared_ptr<const Topology> topology, TimePoint now)
+{
+    topology_ = std::move(topology);
+    for (std::size_t i = 0; i < topology_->backends.size(); ++i) {
+        const auto settings = [&] { return health_settings(judging_pool(*topology_, static_cast<BackendIndex>(i))); };
+        if (i == backends_.size())
+            backends_.push_back({.config = nullptr, .probe = nullptr, .detector = resilience::HealthDetector({})});
+        Backend& backend = backends_[i];
+        const Slot before = std::exchange(backend.slot, topology_->backend_slots[i]);
+        if (backend.slot.taken != before.taken) {
+            backend = {.config = nullptr,
+                       .probe = nullptr,
+                       .detector = resilience::HealthDetector(settings()),
+                       .slot = backend.slot,
+                       .added = now,
+                       .next_probe = now};
+            backend.state.since = now;
+            for (Pool& pool : pools_)
+                if (pool.last_active == i) pool.last_active.reset();
+        } else if (present(backend)) {
+            backend.detector.set(settings());
+            if (before.use == Slot::Use::retired) { // nothing was asked meanwhile
+                backend.detector.forget_doubt();
+                backend.next_probe = now;
+            }
         }
-        added.state.quarantined_until.resize(pool.backends.size());
+        backend.config = &topology_->backends[i];
+        backend.probe = &judging_pool(*topology_, static_cast<BackendIndex>(i)).probe;
     }
+    pools_.resize(topology_->pools.size());
+    for (std::size_t p = 0; p < pools_.size(); ++p) install_pool(static_cast<PoolIndex>(p));
+}
+
+void Failover::install_pool(PoolIndex index)
+{
+    Pool& pool = pools_[index];
+    const PoolConfig& config = topology_->pools[index];
+    const Slot before = std::exchange(pool.slot, topology_->pool_slots[index]);
+    if (!present(pool) || before.taken != pool.slot.taken) pool = {.config = nullptr, .slot = pool.slot};
+    pool.config = &config;
+    if (!present(pool)) return;
+
+    std::vector<Member> members;
+    std::vector<std::optional<TimePoint>> quarantined_until;
+    for (std::size_t i = 0; i < config.backends.size(); ++i) {
+        const BackendIndex backend = config.backends[i];
+        Member member{.backend = backend, .weight = 1, .failures = {}};
+        quarantined_until.emplace_back();
+        for (std::size_t m = 0; m < pool.members.size(); ++m) {
+            if (pool.members[m].backend != backend) continue;
+            member = std::move(pool.members[m]);
+            quarantined_until.back() = pool.state.quarantined_until[m];
+        }
+        member.weight = i < config.weights.size() ? config.weights[i] : topology_->backends[backend].weight;
+        members.push_back(std::move(member));
+    }
+    pool.members = std::move(members);
+    pool.state.quarantined_until = std::move(quarantined_until);
+    const auto gone = [&config](std::optional<BackendIndex> backend) {
+        return backend && std::find(config.backends.begin(), config.backends.end(), *backend) == config.backends.end();
+    };
+    if (gone(pool.state.active)) pool.state.active.reset();
+    if (gone(pool.state.preferred)) pool.state.preferred.reset();
 }
 
 // ---------------------------------------------------------------------------------------------------- what is fed in
@@ -178,6 +243,11 @@ Reaction Failover::probe_finished(ProbeReport report, TimePoint now)
 
     const BackendIndex index = report.backend;
     Backend& backend = backends_[index];
+    if (report.started < backend.added) return settle(std::move(reaction), now);
+    if (!present(backend)) {
+        backend.probing = false;
+        return settle(std::move(reaction), now);
+    }
     ++backend.state.probes[static_cast<std::size_t>(report.outcome)];
     const resilience::ProbeResult result{report.started, report.latency, report.outcome};
     if (!backend.state.last_probe || backend.state.last_probe->started <= report.started)
@@ -197,7 +267,7 @@ Reaction Failover::probe_not_made(BackendIndex index, TimePoint started, TimePoi
     Reaction reaction;
     notice_jump(reaction, now);
     Backend& backend = backends_[index];
-    if (started >= jumped_at_) {
+    if (started >= jumped_at_ && started >= backend.added) {
         backend.probing = false;
         backend.next_probe = now + jittered(backend.probe->fast_interval, backend.probe->jitter);
     }
@@ -215,7 +285,7 @@ Reaction Failover::evidence(std::span<const Evidence> evidence, TimePoint now)
         count += e.count;
     };
     for (const Evidence& e : evidence) {
-        if (e.count == 0 || e.backend >= backends_.size()) continue;
+        if (e.count == 0 || e.backend >= backends_.size() || !present(backends_[e.backend])) continue;
         Backend& backend = backends_[e.backend];
         if (e.kind != EvidenceKind::success) backend.last_suspicion = std::max(backend.last_suspicion, e.last);
         if (jumped_at_ != TimePoint::min() && e.last <= jumped_at_ + jump_grace) continue;
@@ -362,7 +432,8 @@ void Failover::notice_jump(Reaction& reaction, TimePoint now)
 {
     if (wake_at_ == TimePoint::max()) return;
     Duration tolerance = smallest_jump;
-    for (const Backend& backend : backends_) tolerance = std::max(tolerance, 2 * backend.probe->interval);
+    for (const Backend& backend : backends_)
+        if (present(backend)) tolerance = std::max(tolerance, 2 * backend.probe->interval);
     if (now > wake_at_ + tolerance)
         jump(fmt::format("this process did not run for {:.1f} s", sec(now - wake_at_)), reaction, now);
 }
@@ -721,21 +792,25 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
     if (!pool.settled || !previous || previous == chosen) return;
 
     const Backend& left = backends_[*previous];
-    const auto position_of = [&pool](BackendIndex backend) {
-        const auto& backends = pool.config->backends;
-        return static_cast<std::size_t>(std::find(backends.begin(), backends.end(), backend) - backends.begin());
-    };
-    const auto position = position_of(*previous);
-    const auto order = by_preference(pool);
-    const auto preference = [&](std::size_t p) { return std::find(order.begin(), order.end(), p) - order.begin(); };
-    const bool is_preferred = preference(position_of(*chosen)) < preference(position);
     Event event{.kind = Event::Kind::failover,
                 .at = now,
                 .backend = chosen,
                 .previous = previous,
                 .pool = index,
                 .first_evidence = now};
-    if (by_operator || left.word) {
+    const auto position_of = [&pool](BackendIndex backend) {
+        const auto& backends = pool.config->backends;
+        return static_cast<std::size_t>(std::find(backends.begin(), backends.end(), backend) - backends.begin());
+    };
+    const auto position = position_of(*previous);
+    const bool removed = position == pool.members.size();
+    const auto order = by_preference(pool);
+    const auto preference = [&](std::size_t p) { return std::find(order.begin(), order.end(), p) - order.begin(); };
+    const bool is_preferred = !removed && preference(position_of(*chosen)) < preference(position);
+    if (removed && !by_operator) {
+        event.cause = "configuration";
+        event.evidence = fmt::format("'{}' was removed from the pool", left.config->name);
+    } else if (by_operator || left.word) {
         event.cause = "operator";
         event.evidence = left.word
                              ? fmt::format("'{}' is in status {}", left.config->name, to_string(left.state.status))
@@ -758,7 +833,7 @@ void Failover::activate(PoolIndex index, std::optional<BackendIndex> chosen, boo
         event.detection = left.worsening.detection;
         event.first_evidence = left.worsening.first_evidence;
     }
-    if (event.cause == "operator")
+    if (is_planned(event))
         ++pool.state.planned;
     else
         ++(event.kind == Event::Kind::failback ? pool.state.failbacks : pool.state.failovers);
@@ -826,13 +901,16 @@ PoolRoute Failover::place(PoolIndex index, Reaction& reaction, TimePoint now)
         pool.state.can_answer = can_answer;
         const bool taken_out = std::all_of(pool.members.begin(), pool.members.end(),
                                            [this](const Member& m) { return backends_[m.backend].word.has_value(); });
+        const bool empty = pool.members.empty();
         reaction.events.push_back({.kind = can_answer ? Event::Kind::outage_over : Event::Kind::outage,
                                    .at = now,
                                    .pool = index,
                                    .cause = can_answer  ? "recovered"
+                                            : empty     ? "configuration"
                                             : taken_out ? "operator"
                                                         : "no_backend",
                                    .evidence = can_answer  ? "a backend answers again"
+                                               : empty     ? "the pool has no backend"
                                                : taken_out ? "every backend is draining or in maintenance"
                                                            : "no backend can answer"});
     }
@@ -863,6 +941,7 @@ Reaction Failover::settle(Reaction reaction, TimePoint now)
     hurry_for_starved_pools(now);
 
     auto next = std::make_shared<Routing>();
+    next->topology = topology_;
     for (Backend& backend : backends_) {
         // Workers only ask for this when they have met a failure, so it changes only after one: else every heartbeat
         // would be a new Routing.
@@ -874,6 +953,11 @@ Reaction Failover::settle(Reaction reaction, TimePoint now)
     for (std::size_t p = 0; p < pools_.size(); ++p) {
         const auto index = static_cast<PoolIndex>(p);
         Pool& pool = pools_[p];
+        if (!present(pool)) {
+            const bool retired = pool.slot.use == Slot::Use::retired && p < routing_->pools.size();
+            next->pools.push_back(retired ? routing_->pools[p] : PoolRoute{});
+            continue;
+        }
         lift_quarantines(index, reaction, now);
         notice_fail_open(index, reaction, now);
         if (pool.config->policy == Policy::failover) {
@@ -887,7 +971,8 @@ Reaction Failover::settle(Reaction reaction, TimePoint now)
                 return backends_[m.backend].word || backends_[m.backend].detector.health() != Health::unknown;
             });
     }
-    if (next->backends != routing_->backends || next->pools != routing_->pools) {
+    if (next->topology != routing_->topology || next->backends != routing_->backends ||
+        next->pools != routing_->pools) {
         next->version = routing_->version + 1;
         routing_ = next;
         reaction.routing = std::move(next);
@@ -895,7 +980,7 @@ Reaction Failover::settle(Reaction reaction, TimePoint now)
 
     for (std::size_t i = 0; i < backends_.size(); ++i) {
         Backend& backend = backends_[i];
-        if (backend.probing || backend.next_probe > now) continue;
+        if (!present(backend) || backend.probing || backend.next_probe > now) continue;
         backend.probing = true;
         backend.probe_started = now;
         reaction.probe.push_back(static_cast<BackendIndex>(i));
@@ -912,6 +997,7 @@ TimePoint Failover::next_wake(TimePoint now) const
         if (t > now) wake = std::min(wake, t);
     };
     for (const Backend& backend : backends_) {
+        if (!present(backend)) continue;
         // While a probe is under way nothing is due; the time given is past its end, so that a jump would show.
         const ProbeConfig& probe = *backend.probe;
         at(backend.probing ? backend.probe_started + probe.timeout + probe.interval : backend.next_probe);

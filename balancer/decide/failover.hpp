@@ -34,6 +34,7 @@
 #include "balancer/config.hpp"
 #include "balancer/decide/maintenance.hpp"
 #include "balancer/decide/routing.hpp"
+#include "balancer/decide/topology.hpp"
 #include "common/resilience/health.hpp"
 
 #include <boost/system/result.hpp>
@@ -79,9 +80,10 @@ struct Event {
         fail_open_over,
         quarantine, ///< `backend` failed too often in `pool`
         quarantine_over,
-        preference,   ///< an operator prefers `backend` in `pool`, or takes the preference back
-        announcement, ///< an operator changes what is announced of `backend`, which is in maintenance already
-        clock_jump,   ///< this process was stopped
+        preference,    ///< an operator prefers `backend` in `pool`, or takes the preference back
+        announcement,  ///< an operator changes what is announced of `backend`, which is in maintenance already
+        configuration, ///< what there is has changed; said by the caller of adopt()
+        clock_jump,    ///< this process was stopped
     };
 
     Kind kind = Kind::transition;
@@ -97,6 +99,11 @@ struct Event {
     TimePoint first_evidence{}; ///< failover: the clock of "how long did it take" starts here
 };
 std::string_view to_string(Event::Kind) noexcept;
+/// Caused by people, not by a fault: an operator's word, or a change of the configuration.
+inline bool is_planned(const Event& event) noexcept
+{
+    return event.cause == "operator" || event.cause == "configuration";
+}
 
 /// What to do now.
 struct Reaction {
@@ -124,16 +131,16 @@ struct PoolState {
     std::optional<BackendIndex> preferred; ///< by an operator
     bool can_answer = true;                ///< some backend may be tried
     bool fail_open = false;
-    std::uint64_t failovers = 0; ///< those that an operator caused not counted
-    std::uint64_t planned = 0;   ///< changes of the active backend that an operator caused
+    std::uint64_t failovers = 0; ///< planned ones not counted
+    std::uint64_t planned = 0;   ///< changes of the active backend with is_planned()
     std::uint64_t failbacks = 0;
     std::vector<std::optional<TimePoint>> quarantined_until; ///< by position in PoolConfig::backends
 };
 
 class Failover {
 public:
-    /// `config` must outlive it. A backend in several pools is judged by the probe settings of the first that names it.
-    Failover(const Config& config, std::uint32_t seed);
+    /// A backend in several pools is judged by the probe settings of the first that names it.
+    Failover(std::shared_ptr<const Topology> topology, std::uint32_t seed);
 
     /// Begins: probes every backend. Call once, before anything else.
     Reaction start(TimePoint now);
@@ -144,6 +151,13 @@ public:
     Reaction evidence(std::span<const Evidence> evidence, TimePoint now);
     /// The machine was suspended and the steady clock with it, so that no call came late.
     Reaction clock_jumped(TimePoint now);
+
+    /// What there is has changed: `topology` was made from the one in force. Backends and pools that stay keep all that
+    /// is known of them, an operator's word included; those that are new are unknown, and probed at once; those that
+    /// are gone are not probed any more. A pool that is gone keeps its last PoolRoute, for the requests that began in
+    /// it.
+    Reaction adopt(std::shared_ptr<const Topology> topology, TimePoint now);
+    const Topology& topology() const noexcept { return *topology_; }
 
     /// The word holds for all of `backends` in one step: no Routing shows it of only some of them. `announced` goes
     /// with the word maintenance.
@@ -194,6 +208,8 @@ private:
         const BackendConfig* config;
         const ProbeConfig* probe;
         resilience::HealthDetector detector;
+        Slot slot{};
+        TimePoint added{}; ///< probes that started earlier were of the slot's backend before
         BackendState state{};
         std::optional<OperatorWord> word{}; ///< drain or maintenance
         bool probing = false;
@@ -219,12 +235,18 @@ private:
     };
 
     struct Pool {
-        const PoolConfig* config;
-        PoolState state;
-        std::vector<Member> members;
-        std::optional<BackendIndex> last_active; ///< survives an outage
+        const PoolConfig* config = nullptr;
+        Slot slot{};
+        PoolState state{};
+        std::vector<Member> members{};             ///< none unless the pool is present
+        std::optional<BackendIndex> last_active{}; ///< survives an outage
         bool settled = false; ///< every member has been probed: from now on changes are failovers, not the first choice
     };
+
+    void install(std::shared_ptr<const Topology> topology, TimePoint now);
+    void install_pool(PoolIndex index);
+    bool present(const Backend& backend) const noexcept { return backend.slot.use == Slot::Use::present; }
+    bool present(const Pool& pool) const noexcept { return pool.slot.use == Slot::Use::present; }
 
     void notice_jump(Reaction& reaction, TimePoint now);
     void jump(std::string evidence, Reaction& reaction, TimePoint now);
@@ -260,8 +282,9 @@ private:
     std::optional<Maintenance> maintenance_of(const Pool& pool) const;
     TimePoint next_wake(TimePoint now) const;
 
-    std::vector<Backend> backends_;
-    std::vector<Pool> pools_;
+    std::shared_ptr<const Topology> topology_;
+    std::vector<Backend> backends_;          ///< by BackendIndex
+    std::vector<Pool> pools_;                ///< by PoolIndex
     std::shared_ptr<const Routing> routing_; ///< the latest one published; never null
     std::minstd_rand random_;
     TimePoint wake_at_ = TimePoint::max();   ///< what the latest Reaction asked for

@@ -2,33 +2,53 @@
 
 #include "balancer/decide/attempt.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace hotspare::balancer {
 
-Placement::Placement(const Config& config, std::uint32_t seed)
-    : suspect_since_(config.backends.size(), TimePoint::min()), soft_in_a_row_(config.backends.size(), 0),
-      good_now_(config.backends.size(), ProbeConfig{}.fast_interval), random_(seed)
+Placement::Placement(std::shared_ptr<const Topology> topology, std::uint32_t seed) : random_(seed)
 {
-    for (std::size_t i = config.pools.size(); i-- > 0;) // backwards: the first pool that names a backend decides
-        for (const BackendIndex backend : config.pools[i].backends)
-            good_now_[backend] = config.pools[i].probe.fast_interval;
+    adopt({}, *topology);
     // Until the first Routing arrives every backend is unknown, and each of them may be tried.
     auto initial = std::make_shared<Routing>();
-    initial->backends.resize(config.backends.size());
-    for (const PoolConfig& pool : config.pools) {
+    initial->backends.resize(topology->backends.size());
+    for (const PoolConfig& pool : topology->pools) {
         PoolRoute route{.policy = pool.policy, .candidates = {}};
         for (BackendIndex backend : pool.backends) route.candidates.push_back({backend, Tier::fallback, 1});
         initial->pools.push_back(std::move(route));
-        credit_.emplace_back(pool.backends.size(), 0);
     }
+    initial->topology = std::move(topology);
     routing_ = std::move(initial);
+}
+
+void Placement::adopt(const Topology& before, const Topology& topology)
+{
+    const std::size_t backends = topology.backends.size();
+    suspect_since_.resize(backends);
+    soft_in_a_row_.resize(backends);
+    good_now_.assign(backends, ProbeConfig{}.fast_interval);
+    for (std::size_t b = 0; b < backends; ++b) {
+        if (topology.same_backend(before, static_cast<BackendIndex>(b))) continue;
+        suspect_since_[b] = TimePoint::min();
+        soft_in_a_row_[b] = 0;
+    }
+    credit_.resize(topology.pools.size());
+    for (std::size_t p = topology.pools.size(); p-- > 0;)
+        if (p >= before.pools.size() || before.pools[p].backends != topology.pools[p].backends)
+            credit_[p].assign(topology.pools[p].backends.size(), 0);
+    const auto& present = topology.present_pools;
+    for (auto p = present.rbegin(); p != present.rend(); ++p) // the first pool that names a backend decides
+        for (const BackendIndex backend : topology.pools[*p].backends)
+            good_now_[backend] = topology.pools[*p].probe.fast_interval;
 }
 
 std::vector<BackendIndex> Placement::update(std::shared_ptr<const Routing> routing)
 {
+    if (routing->topology && routing->topology != routing_->topology) adopt(*routing_->topology, *routing->topology);
     std::vector<BackendIndex> down;
-    for (std::size_t i = 0; i < routing->backends.size(); ++i)
+    for (std::size_t i = 0; i < std::min(routing->backends.size(), routing_->backends.size()); ++i)
         if (routing->backends[i].down_count > routing_->backends[i].down_count)
             down.push_back(static_cast<BackendIndex>(i));
     routing_ = std::move(routing);

@@ -4,8 +4,8 @@
 // backend over at once, until a probe that started after the refusal has succeeded.
 #pragma once
 
-#include "balancer/config.hpp"
 #include "balancer/decide/routing.hpp"
+#include "balancer/decide/topology.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -19,9 +19,9 @@ class AttemptLedger;
 
 class Placement {
 public:
-    Placement(const Config& config, std::uint32_t seed);
+    Placement(std::shared_ptr<const Topology> topology, std::uint32_t seed);
 
-    /// A new truth from the monitor. Returns the backends that went down since the last one.
+    /// A new truth from the monitor, maybe of another Topology. Returns the backends that went down since the last one.
     std::vector<BackendIndex> update(std::shared_ptr<const Routing> routing);
     const Routing& routing() const noexcept { return *routing_; }
 
@@ -55,8 +55,10 @@ private:
     /// Failing answers and lost races say less than a refusal: one may be chance, three in a row are not.
     static constexpr unsigned soft_failures = 3;
 
+    void adopt(const Topology& before, const Topology& topology);
+
     std::shared_ptr<const Routing> routing_;
-    std::vector<TimePoint> suspect_since_;
+    std::vector<TimePoint> suspect_since_; ///< by backend, as the next two
     std::vector<unsigned> soft_in_a_row_;
     std::vector<Duration> good_now_;        ///< how long a good probe stands, by backend: HealthSettings::good_now
     std::vector<std::vector<long>> credit_; ///< smooth weighted round robin, by pool and position

@@ -3,7 +3,7 @@
 // A route is a boundary: who may ask for what lies below /public must not reach /admin by asking for /public/../admin.
 // A path goes on as it was written, but only where it leads the same way however its dot segments are resolved.
 //
-// PURE. Built once from the configuration, immutable afterwards; shared by all workers.
+// PURE. Part of a Topology: immutable, shared by all workers.
 #pragma once
 
 #include "balancer/config.hpp"
@@ -26,7 +26,11 @@ std::string resolve_dot_segments(std::string_view path, Resolving how = Resolvin
 
 class RouteTable {
 public:
+    RouteTable() = default;
     explicit RouteTable(std::vector<RouteConfig> routes);
+
+    /// In the order in which they are matched.
+    const std::vector<RouteConfig>& routes() const noexcept { return routes_; }
 
     /// The route for a path (no query), or nullptr.
     const RouteConfig* match(std::string_view path) const noexcept;

@@ -8,14 +8,18 @@
 #include "common/clock.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 namespace hotspare::balancer {
 
-using BackendIndex = std::uint16_t; ///< position in Config::backends; stable for the life of the process
-using PoolIndex = std::uint16_t;    ///< position in Config::pools
+/// A slot of the Topology. In a Config, from which a Topology is made, the position in Config::backends or pools.
+using BackendIndex = std::uint16_t;
+using PoolIndex = std::uint16_t;
+
+struct Topology;
 
 /// The first five are observed, the last two are an operator's word.
 enum class Status : std::uint8_t { unknown, healthy, degraded, unhealthy, down, draining, maintenance };
@@ -65,8 +69,9 @@ struct PoolRoute {
 
 struct Routing {
     std::uint64_t version = 0;
-    std::vector<BackendRoute> backends; ///< by BackendIndex
-    std::vector<PoolRoute> pools;       ///< by PoolIndex
+    std::shared_ptr<const Topology> topology; ///< that it was made for
+    std::vector<BackendRoute> backends;       ///< by BackendIndex
+    std::vector<PoolRoute> pools;             ///< by PoolIndex
 };
 
 /// What a live request met at a backend, and what a request that has ended says of it (balancer/blame).

@@ -17,7 +17,7 @@ void Account::open(PoolIndex pool, std::string_view client_ip, std::string_view 
     bytes_in_ = bytes_out_ = 0;
     judges_ = true;
     plane_.counters.pools[pool_].requests.add();
-    if (plane_.access_log != nullptr || plane_.config.log_traffic) open_record(client_ip, method, target);
+    if (plane_.access_log != nullptr || plane_.log_traffic) open_record(client_ip, method, target);
 }
 
 void Account::open_unrouted(std::string_view client_ip, std::string_view method, std::string_view target, TimePoint now)
@@ -41,7 +41,7 @@ void Account::attempt_began(BackendIndex backend)
 {
     ++plane_.active[backend];
     plane_.counters.backends[backend].active.add();
-    if (plane_.config.log_traffic) plane_.tell_traffic(record_->method, record_->target, backend);
+    if (plane_.log_traffic) plane_.tell_traffic(record_->method, record_->target, backend);
 }
 
 void Account::attempt_ended(BackendIndex backend)

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace hotspare::balancer {
@@ -30,6 +31,9 @@ public:
               TimePoint now);
     /// One that belongs to no pool: it is answered here. Method and target are empty if its head could not be read.
     void open_unrouted(std::string_view client_ip, std::string_view method, std::string_view target, TimePoint now);
+
+    /// Of the request that was opened last; nothing if it belongs to none.
+    std::optional<PoolIndex> pool() const noexcept { return pool_ == no_pool ? std::nullopt : std::optional(pool_); }
 
     void received(std::size_t bytes) noexcept { bytes_in_ += bytes; } ///< of the request's body
     void delivered(std::size_t bytes) noexcept { bytes_out_ += bytes; }

@@ -20,28 +20,68 @@ std::uint64_t splitmix64(std::uint64_t& state) noexcept
 
 } // namespace
 
-DataPlane::DataPlane(Connector& connector, const Config& cfg, const RouteTable& route_table,
-                     std::vector<Addresses> addresses, WorkerCounters& worker_counters, AccessLog::Writer* log_writer,
-                     unsigned workers, std::uint32_t seed, Report report, std::function<void()> earlier_deadline)
-    : config(cfg), routes(route_table), counters(worker_counters), access_log(log_writer),
-      wheel(Clock::now(), std::move(earlier_deadline)), placement(cfg, seed),
-      upstreams(connector, cfg, std::move(addresses), wheel, worker_counters), active(cfg.backends.size(), 0),
-      relay_memory(cfg.limits.relay_memory, workers), report_(std::move(report)), tallies_(cfg.backends.size()),
-      lots_(cfg.pools.size())
+DataPlane::DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
+                     WorkerCounters& worker_counters, AccessLog::Writer* log_writer, Report report,
+                     std::function<void()> earlier_deadline)
+    : log_traffic(settings.log_traffic), proxy_protocol(settings.proxy_protocol), counters(worker_counters),
+      access_log(log_writer), wheel(Clock::now(), std::move(earlier_deadline)), placement(topology, settings.seed),
+      upstreams(connector, wheel, worker_counters), relay_memory(settings.relay_memory, settings.workers),
+      workers_(settings.workers), report_(std::move(report))
 {
-    for (const PoolConfig& pool : cfg.pools) {
-        // The kernel spreads connections over the workers, so each gets its share of what the whole process may retry.
-        budgets.emplace_back(pool.retry.budget_ratio, pool.retry.budget_per_second / workers);
-        hedge_delays.emplace_back(pool.retry.hedge_floor, pool.retry.hedge_factor);
-        // Without the scheme. The head is written before a backend is chosen: the preferred one stands for the pool.
-        authorities.push_back(cfg.backends[pool.backends.front()].url.substr(std::string_view("http://").size()));
-    }
+    adopt(std::move(topology));
     std::random_device entropy;
     for (auto& word : id_state_) word = (std::uint64_t{entropy()} << 32) | entropy();
     wheel.arm(*this, Clock::now() + report_interval);
 }
 
 DataPlane::~DataPlane() = default;
+
+std::vector<BackendIndex> DataPlane::update(std::shared_ptr<const Routing> routing)
+{
+    if (routing->topology && routing->topology.get() != &topology()) adopt(routing->topology);
+    auto down = placement.update(std::move(routing));
+    for (const BackendIndex backend : down) upstreams.drop(backend);
+    return down;
+}
+
+void DataPlane::adopt(std::shared_ptr<const Topology> next)
+{
+    static const Topology nothing;
+    const TopologyPin before = pin_;
+    const Topology& earlier = before ? before->topology() : nothing;
+    pin_ = std::make_unique<WorkerTopology>(next).release();
+
+    active.resize(next->backends.size());
+    tallies_.resize(next->backends.size());
+    for (std::size_t b = 0; b < next->backends.size(); ++b)
+        if (!next->same_backend(earlier, static_cast<BackendIndex>(b))) counters.backends.open(b);
+    upstreams.adopt(next);
+
+    lots_.resize(next->pools.size());
+    authorities.resize(next->pools.size());
+    for (std::size_t p = 0; p < next->pools.size(); ++p) {
+        const PoolConfig& pool = next->pools[p];
+        const bool same = next->same_pool(earlier, static_cast<PoolIndex>(p));
+        if (!same) counters.pools.open(p);
+        if (!same || earlier.pools[p].retry != pool.retry) {
+            // The kernel spreads connections over the workers: each gets its share of what the whole process may retry.
+            resilience::RetryBudget budget(pool.retry.budget_ratio, pool.retry.budget_per_second / workers_);
+            HedgeDelay delay(pool.retry.hedge_floor, pool.retry.hedge_factor);
+            if (p == budgets.size()) {
+                budgets.push_back(budget);
+                hedge_delays.push_back(delay);
+            } else {
+                budgets[p] = budget;
+                hedge_delays[p] = delay;
+            }
+        }
+        // Without the scheme. The head is written before a backend is chosen: the preferred one stands for the pool.
+        authorities[p] = pool.backends.empty()
+                             ? pool.name
+                             : next->backends[pool.backends.front()].url.substr(std::string_view("http://").size());
+    }
+    if (access_log != nullptr) access_log->use(next);
+}
 
 void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency)
 {
@@ -60,7 +100,8 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
 void DataPlane::tell_traffic(std::string_view method, std::string_view target, BackendIndex backend)
 {
     if (traffic_.size() < most_traffic_lines)
-        traffic_.push_back(fmt::format("Proxying request: {} {} -> {}", method, target, config.backends[backend].url));
+        traffic_.push_back(
+            fmt::format("Proxying request: {} {} -> {}", method, target, topology().backends[backend].url));
 }
 
 std::span<char> DataPlane::window()
@@ -91,9 +132,9 @@ bool DataPlane::park(PoolIndex pool, Parked& request, TimePoint now)
 {
     Lot& lot = lots_[pool];
     if (lot.waiting.empty()) lot.count = 0;
-    if (lot.count >= config.pools[pool].park.limit) {
+    if (lot.count >= topology().pools[pool].park.limit) {
         lot.count = lot.waiting.size();
-        if (lot.count >= config.pools[pool].park.limit) return false;
+        if (lot.count >= topology().pools[pool].park.limit) return false;
     }
     lot.waiting.push_back(request);
     ++lot.count;
@@ -124,7 +165,7 @@ void DataPlane::release_parked(TimePoint now)
             counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
             continue;
         }
-        const double rate = config.pools[p].park.release_per_second;
+        const double rate = topology().pools[p].park.release_per_second;
         const double earned = rate * std::chrono::duration<double>(now - lot.last).count();
         lot.allowance = std::min(lot.allowance + earned, std::max(1.0, rate * 0.01)); // at most 10 ms' worth at once
         lot.last = now;

@@ -12,15 +12,19 @@
 #include "balancer/decide/hedge_delay.hpp"
 #include "balancer/decide/placement.hpp"
 #include "balancer/decide/relay_memory.hpp"
-#include "balancer/decide/routes.hpp"
+#include "balancer/decide/topology.hpp"
 #include "balancer/serve/date_field.hpp"
 #include "balancer/serve/message_head.hpp"
 #include "balancer/serve/upstream.hpp"
 #include "common/resilience/budget.hpp"
 
 #include <boost/intrusive/list.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <array>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -54,18 +58,44 @@ protected:
     ~Stalled() = default;
 };
 
+/// A Topology as the requests of one worker hold it. They count themselves without a lock: the count of a shared_ptr
+/// would be one cache line for all workers.
+class WorkerTopology : public boost::intrusive_ref_counter<WorkerTopology, boost::thread_unsafe_counter> {
+public:
+    explicit WorkerTopology(std::shared_ptr<const Topology> topology) : topology_(std::move(topology)) {}
+    const Topology& topology() const noexcept { return *topology_; }
+
+private:
+    std::shared_ptr<const Topology> topology_;
+};
+using TopologyPin = boost::intrusive_ptr<const WorkerTopology>;
+
 class DataPlane final : private Deadline {
 public:
+    struct Settings {
+        unsigned workers = 1;
+        std::uint32_t seed = 1;
+        std::uint64_t relay_memory = 0; ///< LimitConfig::relay_memory
+        bool log_traffic = false;       ///< Config::log_traffic
+        bool proxy_protocol = false;    ///< Config::proxy_protocol
+    };
+
     /// Called with what the requests met: at once if it may mean that a backend is failing, else every 100 ms.
     using Report = std::function<void(std::vector<Evidence>)>;
 
-    DataPlane(Connector& connector, const Config& config, const RouteTable& routes, std::vector<Addresses> addresses,
-              WorkerCounters& counters, AccessLog::Writer* access_log, unsigned workers, std::uint32_t seed,
-              Report report, std::function<void()> earlier_deadline);
+    DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
+              WorkerCounters& counters, AccessLog::Writer* access_log, Report report,
+              std::function<void()> earlier_deadline);
     ~DataPlane();
 
-    const Config& config;
-    const RouteTable& routes;
+    const Topology& topology() const noexcept { return pin_->topology(); }
+    const TopologyPin& pin() const noexcept { return pin_; }
+    /// A new truth from the monitor, maybe of another Topology: what of it concerns the requests in progress is left to
+    /// the caller. Returns the backends that went down since the last one.
+    std::vector<BackendIndex> update(std::shared_ptr<const Routing> routing);
+
+    const bool log_traffic;
+    const bool proxy_protocol;
     WorkerCounters& counters;
     AccessLog::Writer* const access_log; ///< null = off
     DeadlineWheel wheel;
@@ -84,6 +114,9 @@ public:
     DateField date;
     /// The same for a piece of a body. It exists while there are large bodies.
     std::span<char> window();
+
+    /// Sends off what was observed up to now.
+    void flush();
 
     /// Records what an attempt met at a backend. `latency` only for answers.
     void observe(BackendIndex backend, EvidenceKind kind, TimePoint now, Duration latency = {});
@@ -129,17 +162,19 @@ private:
     static constexpr Duration stock_interval = seconds(1);
 
     void deadline_passed(TimePoint now) override;
-    void flush();
+    void adopt(std::shared_ptr<const Topology> topology);
     void shrink_stalled(TimePoint now);
     void shrink_stock(TimePoint now);
 
+    const unsigned workers_;
+    TopologyPin pin_;
     Report report_;
     std::vector<std::array<Tally, kinds>> tallies_; ///< by backend and kind, since the last report
     bool tallied_ = false;
     std::unique_ptr<char[]> window_;
     bool window_used_ = false; ///< since next_shrink_ was set
     std::vector<std::string> traffic_;
-    std::vector<Lot> lots_; ///< by pool
+    std::deque<Lot> lots_; ///< by pool
     boost::intrusive::list<Stalled, boost::intrusive::base_hook<Stalled>, boost::intrusive::constant_time_size<false>>
         stalled_;
     std::vector<std::unique_ptr<Exchange>> stock_; ///< the first ones have rested longest

@@ -76,6 +76,8 @@ void Exchange::reset() noexcept
     });
     scanner.reset();
     client_ = nullptr;
+    address_ = nullptr;
+    pin_.reset();
     rested = false;
     phase_ = Phase::idle;
 }
@@ -95,11 +97,13 @@ void Exchange::end_pause() noexcept
 
 // ---------------------------------------------------------------------------------------------------------- beginning
 
-void Exchange::begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddress& address, const RouteConfig& route,
                      const RequestHead& head, std::size_t head_size, TimePoint now)
 {
     client_ = &client;
+    address_ = &address;
     listener_ = &listener;
+    pin_ = plane_.pin();
     pool_ = route.pool;
     last_progress_ = now;
     parked_at_ = TimePoint{};
@@ -114,17 +118,18 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     expects_continue_ = head.expect_continue;
     ledger_.restart({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
                      .repeatable = head.idempotent() || head.idempotency_key || route.repeatable},
-                    plane_.config.pools[pool_].retry.attempts);
+                    pool().retry.attempts);
 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
 
     write_request(head,
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
-                   .client_ip = client_ip,
+                   .client_ip = address.sender(),
                    .request_id = request_id_,
-                   .forwarded = plane_.config.forwarded,
-                   .default_host = plane_.authorities[pool_]},
+                   .forwarded = topology().forwarded,
+                   .default_host = plane_.authorities[pool_],
+                   .trusted = address.trusted()},
                   request_.begin());
     request_.head_ends();
 
@@ -136,17 +141,19 @@ void Exchange::begin(Stream& client, StreamListener& listener, std::string_view 
     status_ = 0;
 
     plane_.budgets[pool_].deposit(now);
-    account_.open(pool_, client_ip, head.method_name, head.target, now);
+    account_.open(pool_, address.client(), head.method_name, head.target, now);
 
     client_in.consume(head_size); // from here on the head's views are dead
     scanner.reset();
     phase_ = Phase::placing;
 }
 
-void Exchange::answer_itself(Stream& client, std::string_view client_ip, const RequestHead* head, OwnAnswer answer,
+void Exchange::answer_itself(Stream& client, const ClientAddress& address, const RequestHead* head, OwnAnswer answer,
                              TimePoint now)
 {
     client_ = &client;
+    address_ = &address;
+    pin_ = plane_.pin();
     parked_at_ = TimePoint{};
     method_ = head != nullptr ? head->method : beast_http::verb::unknown;
     version_ = head != nullptr ? head->version : 11;
@@ -156,9 +163,9 @@ void Exchange::answer_itself(Stream& client, std::string_view client_ip, const R
                         false);
     ledger_.restart({}, 0);
     if (head != nullptr)
-        account_.open_unrouted(client_ip, head->method_name, head->target, now);
+        account_.open_unrouted(address.client(), head->method_name, head->target, now);
     else
-        account_.open_unrouted(client_ip, {}, {}, now);
+        account_.open_unrouted(address.sender(), {}, {}, now);
     std::array<char, 32> id;
     request_id_.assign(plane_.new_request_id(id));
     response_out_.clear();
@@ -207,7 +214,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
             if (!run_tunnel(now)) return pause();
             break;
         case Phase::answering:
-            if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+            if (now >= last_progress_ + topology().timeouts.body_idle) {
                 finish(Progress::abort, now);
                 break;
             }
@@ -270,10 +277,10 @@ TimePoint Exchange::next_deadline() const noexcept
             if (running() == 1) next = std::min(next, hedge_time(up));
             if (up.stream->connecting()) next = std::min(next, up.connect_deadline);
         }
-        return request_body_.complete() ? next : std::min(next, last_progress_ + plane_.config.timeouts.body_idle);
+        return request_body_.complete() ? next : std::min(next, last_progress_ + topology().timeouts.body_idle);
     }
-    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + plane_.config.timeouts.body_idle);
-    case Phase::answering: return last_progress_ + plane_.config.timeouts.body_idle;
+    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + topology().timeouts.body_idle);
+    case Phase::answering: return last_progress_ + topology().timeouts.body_idle;
     case Phase::tunnel: return tunnel_.deadline();
     default: return TimePoint::max();
     }
@@ -315,7 +322,7 @@ void Exchange::park(TimePoint now)
 {
     if (parked_at_ == TimePoint{}) parked_at_ = now;
     // All stays in the lot together count against one patience, or a flapping backend could hold a request for ever.
-    park_deadline_ = std::min(deadline_, parked_at_ + plane_.config.pools[pool_].park.timeout);
+    park_deadline_ = std::min(deadline_, parked_at_ + pool().park.timeout);
     released_ = false;
     phase_ = Phase::parked;
     if (!plane_.park(pool_, *this, now))
@@ -349,7 +356,14 @@ unsigned Exchange::running() const noexcept
 void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
     Upstream& up = *free_slot();
-    if (!fresh) up.stream = plane_.upstreams.take(backend);
+    // What the backend wants now, which it may not have wanted when the request began.
+    const ProxyVersion proxy_version = plane_.topology().backends[backend].proxy_protocol;
+    up.has_proxy_header = proxy_version != ProxyVersion::off;
+    up.proxy_header.clear();
+    if (up.has_proxy_header)
+        up.proxy_header = proxy_header(proxy_version, address_->connection(client_->local_endpoint()));
+    else if (!fresh)
+        up.stream = plane_.upstreams.take(backend);
     const bool reused = up.stream != nullptr;
     if (reused)
         up.stream->listen(listener_);
@@ -366,14 +380,14 @@ void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now
     up.scanner.reset();
     up.sent_at = now;
     up.hedge_at = now + plane_.hedge_delays[pool_].current();
-    up.connect_deadline = now + plane_.config.timeouts.connect;
+    up.connect_deadline = now + topology().timeouts.connect;
     account_.attempt_began(backend);
 }
 
 void Exchange::release(Upstream& up, Fate fate, TimePoint now)
 {
     account_.attempt_ended(up.backend);
-    if (fate == Fate::pooled)
+    if (fate == Fate::pooled && !up.has_proxy_header)
         plane_.upstreams.give_back(up.backend, std::move(up.stream), now);
     else
         up.stream->close(fate == Fate::reset);
@@ -401,11 +415,13 @@ void Exchange::take_request_bytes(TimePoint now)
     if (client_->has_broken()) return client_gone(now);
     BodyRelay::Step step;
     const RelayMemory& memory = plane_.relay_memory;
-    const std::size_t replayable = memory.replayable(plane_.config.pools[pool_].retry.replay_buffer);
+    const std::size_t replayable = memory.replayable(pool().retry.replay_buffer);
     if (request_.whole()) {
         step = request_body_.read(*client_, client_in, request_.bytes(), request_.room(replayable));
     } else if (up->send_failed) {
         return; // what it answered is still worth reading, the rest of the body is worth nothing
+    } else if (!up->proxy_header.empty()) {
+        return; // it goes first
     } else {
         step = request_body_.pass(*client_, client_in, *up->stream, request_.bytes(), plane_.window(),
                                   memory.most_waiting());
@@ -417,7 +433,7 @@ void Exchange::take_request_bytes(TimePoint now)
     case BodyRelay::End::cut: return client_gone(now);
     case BodyRelay::End::malformed: return refuse({400, "the chunked body is malformed"}, now);
     }
-    if (plane_.config.limits.body > 0 && request_body_.content_bytes() > plane_.config.limits.body)
+    if (topology().limits.body > 0 && request_body_.content_bytes() > topology().limits.body)
         return refuse({413, "the body is larger than the limit"}, now);
     if (request_body_.complete()) {
         client_->await_readable();
@@ -465,7 +481,7 @@ void Exchange::watch_client(TimePoint now)
         return;
     }
     if (!client_->readable()) return client_->await_readable();
-    if (client_in.size() >= plane_.config.limits.header) return; // it will be asked again when this request is done
+    if (client_in.size() >= topology().limits.header) return; // it will be asked again when this request is done
     const IoResult io = client_->read(client_in.prepare(read_ahead));
     switch (io.io) {
     case Io::done:
@@ -484,8 +500,25 @@ void Exchange::watch_client(TimePoint now)
     }
 }
 
+/// False while some of it is left. None of it is a byte of the request: a backend that has only this has seen nothing.
+bool Exchange::send_proxy_header(Upstream& up, TimePoint now)
+{
+    while (!up.send_failed && !up.proxy_header.empty()) {
+        const IoResult io = up.stream->write(up.proxy_header);
+        if (io.io == Io::blocked) return false;
+        if (io.io == Io::failed) {
+            up.send_failed = true;
+            return false;
+        }
+        up.proxy_header.erase(0, io.bytes);
+        up.sent_at = now;
+    }
+    return !up.send_failed;
+}
+
 void Exchange::send_request(Upstream& up, TimePoint now)
 {
+    if (!up.proxy_header.empty() && !send_proxy_header(up, now)) return;
     while (!up.send_failed && up.sent < request_.end()) {
         const IoResult io = up.stream->write(request_.from(up.sent));
         if (io.io == Io::blocked) return;
@@ -529,7 +562,7 @@ bool Exchange::wait_for_response(TimePoint now)
     if (!response_out_.empty() && !flush_response(now) && phase_ != Phase::waiting) return true;
 
     if (now >= deadline_) {
-        const Duration patience = plane_.config.pools[pool_].probe.timeout;
+        const Duration patience = pool().probe.timeout;
         for (Upstream& up : upstreams_) {
             if (!up.stream) continue;
             // One that was only asked a moment ago has not been silent, and a client that has closed its side may have
@@ -542,7 +575,7 @@ bool Exchange::wait_for_response(TimePoint now)
         fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
         return true;
     }
-    if (!request_body_.complete() && now >= last_progress_ + plane_.config.timeouts.body_idle) {
+    if (!request_body_.complete() && now >= last_progress_ + topology().timeouts.body_idle) {
         for (Upstream& up : upstreams_) {
             // A backend that does not take what is there is silent, not the client.
             if (!up.stream || up.stream->connecting() || (up.sent == request_.end() && !takes_nothing(up))) continue;
@@ -625,7 +658,7 @@ void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
     if (head.status == 101 && !upgrade_) return attempt_failed(up, Outcome::malformed, now);
     if (head.status == 408 && ledger_.may_be_stale(up.id)) return attempt_failed(up, Outcome::stale, now);
 
-    const PoolConfig& pool = plane_.config.pools[pool_];
+    const PoolConfig& pool = this->pool();
     const Duration latency = now - up.sent_at;
     account_.responded(up.backend, head.status, latency);
     const bool failing = pool.passive.failing_status.contains(head.status);
@@ -663,7 +696,7 @@ void Exchange::take_interim(Upstream& up, const ResponseHead& head)
         at_once = expects_continue_ && !request_body_.complete();
     }
     write_response(head,
-                   {.served_by = plane_.config.backends[up.backend].name,
+                   {.served_by = plane_.topology().backends[up.backend].name,
                     .request_id = request_id_,
                     .client_version = version_,
                     .keep_alive = true,
@@ -701,7 +734,7 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
         up.interim.clear();
     }
     write_response(head,
-                   {.served_by = plane_.config.backends[up.backend].name,
+                   {.served_by = plane_.topology().backends[up.backend].name,
                     .request_id = request_id_,
                     .client_version = version_,
                     .keep_alive = keep_alive_,
@@ -713,7 +746,7 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
     if (head.status == 101) {
         request_.discard();
         request_body_.begin(Framing::none, 0, false); // whatever follows belongs to the tunnel
-        tunnel_.begin(plane_.config.timeouts.tunnel_idle, now);
+        tunnel_.begin(topology().timeouts.tunnel_idle, now);
         phase_ = Phase::tunnel;
         return;
     }
@@ -737,7 +770,7 @@ void Exchange::hedge(TimePoint now)
     if (phase_ != Phase::waiting || running() != 1) return;
     Upstream& up = upstreams_[0].stream ? upstreams_[0] : upstreams_[1];
     if (now < hedge_time(up)) return;
-    const PoolConfig& pool = plane_.config.pools[pool_];
+    const PoolConfig& pool = this->pool();
     if (plane_.placement.alternative(pool_, ledger_)) {
         // Nothing was sent yet, so any request may go to another backend, at no cost.
         if (up.stream->connecting()) return attempt_failed(up, Outcome::connect_timeout, now);
@@ -781,7 +814,7 @@ bool Exchange::relay(TimePoint now)
         }
         if (moved_ >= fair_share) return false;
     } while (moved_ != before);
-    if (now >= last_progress_ + plane_.config.timeouts.body_idle) {
+    if (now >= last_progress_ + topology().timeouts.body_idle) {
         // The backend is to blame if it neither sends nor takes; not if the client does not take what is there for it,
         // or does not send what the backend waits for.
         const bool backend_owes =
@@ -945,6 +978,20 @@ bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint no
     return moved;
 }
 
+bool Exchange::topology_changed(TimePoint now)
+{
+    if (phase_ != Phase::tunnel || plane_.topology().present(winner_->backend)) return false;
+    tunnel_.end_by(now + plane_.topology().timeouts.tunnel_drain);
+    return true;
+}
+
+void Exchange::mark(SlotSet& used) const noexcept
+{
+    if (phase_ == Phase::idle) return;
+    for (const Attempt& attempt : ledger_.trail()) used.backends.set(attempt.backend);
+    if (const auto pool = account_.pool()) used.pools.set(*pool);
+}
+
 void Exchange::cancel_attempts(TimePoint now)
 {
     Parked::unlink();
@@ -1031,7 +1078,7 @@ std::string Exchange::describe_attempts() const
     std::string text;
     for (const Attempt& attempt : ledger_.trail()) {
         if (!text.empty()) text += ", ";
-        text += plane_.config.backends[attempt.backend].name;
+        text += plane_.topology().backends[attempt.backend].name;
         text += ' ';
         text += to_string(attempt.outcome);
     }

@@ -18,6 +18,7 @@
 #include "balancer/serve/account.hpp"
 #include "balancer/serve/body_relay.hpp"
 #include "balancer/serve/buffer.hpp"
+#include "balancer/serve/client_address.hpp"
 #include "balancer/serve/data_plane.hpp"
 #include "balancer/serve/message_head.hpp"
 #include "balancer/serve/own_answer.hpp"
@@ -51,12 +52,12 @@ public:
 
     /// Takes the request whose head was parsed from the first `head_size` bytes of client_in, which end the life of
     /// `head`'s views here. `listener` is told when an upstream connection is ready or the request may leave the
-    /// parking lot.
-    void begin(Stream& client, StreamListener& listener, std::string_view client_ip, const RouteConfig& route,
+    /// parking lot. `address` is the client's and stays so until the request has ended.
+    void begin(Stream& client, StreamListener& listener, const ClientAddress& address, const RouteConfig& route,
                const RequestHead& head, std::size_t head_size, TimePoint now);
 
     /// Answers without asking a backend. `head` is null if it could not be read.
-    void answer_itself(Stream& client, std::string_view client_ip, const RequestHead* head, OwnAnswer answer,
+    void answer_itself(Stream& client, const ClientAddress& address, const RequestHead* head, OwnAnswer answer,
                        TimePoint now);
 
     Progress advance(TimePoint now);
@@ -67,6 +68,12 @@ public:
     /// Backends that have just gone down: what waits for them and may be sent again moves on, and tunnels to them end,
     /// so that their clients connect again. True if something changed: call advance().
     bool backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+
+    /// What there is has changed: a tunnel to a backend that is gone ends in a while. True if next_deadline() changed.
+    bool topology_changed(TimePoint now);
+
+    /// Adds the slots that the request refers to.
+    void mark(SlotSet& used) const noexcept;
 
     /// The client has reset its connection: the response is not wanted any more.
     void client_gone(TimePoint now);
@@ -88,8 +95,10 @@ private:
         Stream::Ptr stream; ///< null: this slot is free
         AttemptLedger::Id id = 0;
         BackendIndex backend = 0;
-        std::uint32_t down_count = 0; ///< BackendRoute::down_count when the attempt began
-        std::uint64_t sent = 0;       ///< position in the request's bytes
+        std::uint32_t down_count = 0;  ///< BackendRoute::down_count when the attempt began
+        std::uint64_t sent = 0;        ///< position in the request's bytes
+        bool has_proxy_header = false; ///< its connection is this client's alone
+        std::string proxy_header;      ///< what of that was not written yet: no byte of the request goes before it
         bool send_failed = false;
         TimePoint sent_at{}; ///< the latest byte
         TimePoint hedge_at{};
@@ -132,6 +141,7 @@ private:
     void drop_request_bytes(TimePoint now);
     void watch_client(TimePoint now);
     void send_request(Upstream& up, TimePoint now);
+    bool send_proxy_header(Upstream& up, TimePoint now);
     bool all_sent(const Upstream& up) const noexcept;
 
     // The response's way to the client
@@ -162,8 +172,13 @@ private:
     void finish(Progress how, TimePoint now);
     std::string describe_attempts() const;
 
+    const Topology& topology() const noexcept { return pin_->topology(); }
+    const PoolConfig& pool() const noexcept { return topology().pools[pool_]; }
+
     DataPlane& plane_;
+    TopologyPin pin_; ///< of a request that has begun: what it began with
     Stream* client_ = nullptr;
+    const ClientAddress* address_ = nullptr;
     StreamListener* listener_ = nullptr;
     std::string scratch_;
 

@@ -91,11 +91,6 @@ bool is_forwarded_field(std::string_view name) noexcept
            equals_ignoring_case(name.substr(0, forwarded_prefix.size()), forwarded_prefix);
 }
 
-bool is_forwarded_for(const Field& field) noexcept
-{
-    return field.id == beast_http::field::unknown && equals_ignoring_case(field.name, "X-Forwarded-For");
-}
-
 void append_field(Buffer& out, std::string_view name, std::string_view value)
 {
     const auto room = out.prepare(name.size() + value.size() + 4);
@@ -116,6 +111,11 @@ void append_via(Buffer& out, unsigned version)
 }
 
 } // namespace
+
+bool is_forwarded_for(const Field& field) noexcept
+{
+    return field.id == beast_http::field::unknown && equals_ignoring_case(field.name, "X-Forwarded-For");
+}
 
 // ------------------------------------------------------------------------------------------------------------ fields
 
@@ -350,6 +350,31 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
 
 // ----------------------------------------------------------------------------------------------------------- writing
 
+namespace {
+
+/// The forwarding fields that are as they arrived.
+struct KeptFields {
+    bool proto = false;
+    bool host = false;
+};
+
+/// Writes what a trusted proxy says of the way to it, whatever Connection names: the proxy means it for the backend.
+/// Left to the caller are X-Forwarded-For and, if it is `extended`, Forwarded.
+KeptFields keep_forwarding_fields(const RequestHead& head, bool extended, Buffer& out)
+{
+    KeptFields kept;
+    for (const Field& f : head.fields) {
+        const bool forwarded = f.id == beast_http::field::forwarded && !extended;
+        if (f.value.empty() || is_forwarded_for(f) || (!forwarded && !is_forwarded_field(f.name))) continue;
+        kept.proto = kept.proto || equals_ignoring_case(f.name, "X-Forwarded-Proto");
+        kept.host = kept.host || equals_ignoring_case(f.name, "X-Forwarded-Host");
+        append_field(out, f.name, f.value);
+    }
+    return kept;
+}
+
+} // namespace
+
 void write_request(const RequestHead& head, const RequestExtras& extras, Buffer& out)
 {
     out.append(head.method_name);
@@ -371,9 +396,9 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
         append_field(out, f.name, f.value);
     }
 
-    // One field names the whole way, however many the client sent (RFC 9110 §5.3).
+    // One field names the whole way that can be believed, however many a trusted proxy sent (RFC 9110 §5.3).
     out.append("X-Forwarded-For: ");
-    if (head.forwarded_for) {
+    if (head.forwarded_for && extras.trusted) {
         for (const Field& f : head.fields) {
             if (f.value.empty() || !is_forwarded_for(f)) continue;
             out.append(f.value);
@@ -382,11 +407,20 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
     }
     out.append(extras.client_ip);
     out.append("\r\n");
-    out.append("X-Forwarded-Proto: http\r\n");
-    if (!head.host.empty()) append_field(out, "X-Forwarded-Host", head.host);
+    const KeptFields kept = extras.trusted ? keep_forwarding_fields(head, extras.forwarded, out) : KeptFields{};
+    if (!kept.proto) out.append("X-Forwarded-Proto: http\r\n");
+    if (!kept.host && !head.host.empty()) append_field(out, "X-Forwarded-Host", head.host);
     if (extras.forwarded) {
         const bool v6 = extras.client_ip.find(':') != std::string_view::npos;
-        out.append(v6 ? "Forwarded: for=\"[" : "Forwarded: for=");
+        out.append("Forwarded: ");
+        if (extras.trusted) {
+            for (const Field& f : head.fields) {
+                if (f.id != beast_http::field::forwarded || f.value.empty()) continue;
+                out.append(f.value);
+                out.append(", ");
+            }
+        }
+        out.append(v6 ? "for=\"[" : "for=");
         out.append(extras.client_ip);
         if (v6) out.append("]\"");
         if (!head.host.empty()) {

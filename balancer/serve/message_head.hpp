@@ -54,6 +54,9 @@ private:
     std::size_t count_ = 0;
 };
 
+/// Of a request.
+bool is_forwarded_for(const Field& field) noexcept;
+
 struct RequestHead {
     RequestHead() = default;
     RequestHead(const RequestHead&) = delete; // `target` may point into it
@@ -106,11 +109,12 @@ std::optional<std::string_view> parse_response(std::string_view head, bool to_he
 
 /// What the proxy adds to a request.
 struct RequestExtras {
-    std::string_view target; ///< after the route's rewrite
-    std::string_view client_ip;
+    std::string_view target;    ///< after the route's rewrite
+    std::string_view client_ip; ///< who has sent it to us
     std::string_view request_id;
     bool forwarded = false;          ///< also the Forwarded field of RFC 7239
     std::string_view default_host{}; ///< Host for a request that names none (HTTP/1.0): the backend's authority
+    bool trusted = false;            ///< what the sender says of its own client is kept
 };
 void write_request(const RequestHead& head, const RequestExtras& extras, Buffer& out);
 

@@ -39,7 +39,7 @@ TimePoint PageExchange::next_deadline() const noexcept
     switch (phase_) {
     case Phase::asking: return last_progress_ + longest_wait;
     case Phase::relaying:
-        return response_out_.empty() ? TimePoint::max() : last_progress_ + plane_.config.timeouts.body_idle;
+        return response_out_.empty() ? TimePoint::max() : last_progress_ + plane_.topology().timeouts.body_idle;
     case Phase::tunnel: return tunnel_.deadline();
     }
     return TimePoint::max();
@@ -139,7 +139,7 @@ bool PageExchange::take_head(TimePoint now)
     scanner_.reset();
     if (interim) return true;
     if (head.status == 101) {
-        tunnel_.begin(plane_.config.timeouts.tunnel_idle, now);
+        tunnel_.begin(plane_.topology().timeouts.tunnel_idle, now);
         phase_ = Phase::tunnel;
         return true;
     }
@@ -207,7 +207,7 @@ bool PageExchange::watch_client()
         client_.await_readable();
         return true;
     }
-    if (client_in_.size() >= plane_.config.limits.header) return true;
+    if (client_in_.size() >= plane_.topology().limits.header) return true;
     const IoResult io = client_.read(client_in_.prepare(read_ahead));
     switch (io.io) {
     case Io::done:

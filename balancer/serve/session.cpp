@@ -24,10 +24,11 @@ constexpr int most_turns = 16;
 
 } // namespace
 
-Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std::string client_ip)
-    : plane_(plane), owner_(owner), client_(std::move(client)), client_ip_(std::move(client_ip)),
-      deadline_(Clock::now() + plane.config.timeouts.client_idle)
+Session::Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, const IpEndpoint& peer)
+    : plane_(plane), owner_(owner), client_(std::move(client)), address_(peer), begins_(plane.proxy_protocol)
 {
+    const TimeoutConfig& timeouts = plane.topology().timeouts;
+    deadline_ = Clock::now() + (owes_proxy_header() ? timeouts.header : timeouts.client_idle);
     client_->listen(this);
     plane_.counters.connections.add();
 }
@@ -61,6 +62,16 @@ void Session::backends_down(const std::vector<BackendIndex>& down, TimePoint now
     if (exchange_->backends_down(down, now)) owner_.call_again(*this);
 }
 
+void Session::topology_changed(TimePoint now)
+{
+    if (state_ == State::exchanging && !page_ && exchange_->topology_changed(now)) owner_.call_again(*this);
+}
+
+void Session::mark(SlotSet& used) const noexcept
+{
+    if (exchange_) exchange_->mark(used);
+}
+
 void Session::drain(TimePoint now)
 {
     if (state_ == State::lingering) {
@@ -87,7 +98,7 @@ void Session::step(TimePoint now)
     try {
         run(now);
     } catch (const std::exception& error) {
-        log::error("a request of {} failed inside the balancer: {}", client_ip_, error.what());
+        log::error("a request of {} failed inside the balancer: {}", address_.sender(), error.what());
         reset_on_close_ = true;
         owner_.forget(*this);
     }
@@ -123,7 +134,7 @@ Session::Step Session::read_request(TimePoint now)
     const bool fresh = !exchange_;
     if (fresh) {
         if (!client_->readable()) {
-            if (now >= deadline_) return Step::over;
+            if (now >= deadline_) return owes_proxy_header() ? refuse(BadProxyHeader::missing) : Step::over;
             client_->await_readable();
             count_idle(true);
             return Step::wait;
@@ -140,7 +151,7 @@ Session::Step Session::read_request(TimePoint now)
         switch (io.io) {
         case Io::done:
             // The clock for the whole header runs from its first byte, so that a trickle cannot hold a connection.
-            if (in.empty()) deadline_ = now + plane_.config.timeouts.header;
+            if (in.empty()) deadline_ = now + plane_.topology().timeouts.header;
             in.commit(io.bytes);
             count_idle(false);
             break;
@@ -148,9 +159,10 @@ Session::Step Session::read_request(TimePoint now)
             if (in.empty()) {
                 plane_.give_back(std::move(exchange_));
                 count_idle(true);
-                if (now >= deadline_) return Step::over;
+                if (now >= deadline_) return owes_proxy_header() ? refuse(BadProxyHeader::missing) : Step::over;
             } else if (now >= deadline_) {
-                exchange_->answer_itself(*client_, client_ip_, nullptr,
+                if (owes_proxy_header()) return refuse(BadProxyHeader::missing);
+                exchange_->answer_itself(*client_, address_, nullptr,
                                          {408, "the request's header did not arrive in time"}, now);
                 state_ = State::exchanging;
                 return Step::again;
@@ -162,9 +174,50 @@ Session::Step Session::read_request(TimePoint now)
     }
 }
 
+/// Whether the connection must begin with a PROXY header that has not come yet.
+bool Session::owes_proxy_header() const noexcept
+{
+    return begins_ && contains(plane_.topology().trusted_proxies, address_.peer());
+}
+
+/// Closes without an answer: an answer would be to another protocol than the peer's.
+Session::Step Session::refuse(BadProxyHeader why) noexcept
+{
+    plane_.counters.bad_proxy_headers[static_cast<std::size_t>(why)].add();
+    return Step::over;
+}
+
+/// Before the first request. again: what was read is the beginning of that.
+Session::Step Session::take_proxy_header(TimePoint now)
+{
+    Buffer& in = exchange_->client_in;
+    const ProxyHeader header = read_proxy_header(in.text());
+    if (!owes_proxy_header()) {
+        // Its word does not count, and served as the peer's own request it would be someone else's.
+        if (header.begun) return refuse(BadProxyHeader::untrusted);
+        if (header.found == ProxyHeader::Found::incomplete) return Step::wait;
+        begins_ = false;
+        return Step::again;
+    }
+    switch (header.found) {
+    case ProxyHeader::Found::incomplete: return Step::wait;
+    case ProxyHeader::Found::none: return refuse(BadProxyHeader::missing);
+    case ProxyHeader::Found::malformed: return refuse(BadProxyHeader::malformed);
+    case ProxyHeader::Found::complete: break;
+    }
+    begins_ = false;
+    address_.take_proxy_header(header.connection);
+    in.consume(header.size);
+    // A proxy may connect long before its client has a request.
+    deadline_ = now + (in.empty() ? plane_.topology().timeouts.client_idle : plane_.topology().timeouts.header);
+    return in.empty() ? Step::wait : Step::again;
+}
+
 /// Looks for a complete head in what was read. wait: more is needed.
 Session::Step Session::take_request(TimePoint now)
 {
+    if (begins_)
+        if (const Step step = take_proxy_header(now); step != Step::again) return step;
     Exchange& x = *exchange_;
     // RFC 9112 §2.2: an empty line before a request is left over from a sloppy client's last body.
     while (x.client_in.text().starts_with("\r\n")) x.client_in.consume(2);
@@ -172,23 +225,24 @@ Session::Step Session::take_request(TimePoint now)
 
     const auto refuse = [&](const Rejection& why) {
         plane_.counters.bad_requests.add();
-        x.answer_itself(*client_, client_ip_, nullptr, {why.status, http::to_sentence(why)}, now);
+        x.answer_itself(*client_, address_, nullptr, {why.status, http::to_sentence(why)}, now);
         state_ = State::exchanging;
         return Step::again;
     };
 
-    switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.config.limits))) {
+    switch (x.scanner.scan(x.client_in.text(), head_limits(plane_.topology().limits))) {
     case HeadScanner::Found::incomplete: return Step::wait;
     case HeadScanner::Found::rejected: return refuse(x.scanner.rejection());
     case HeadScanner::Found::complete: break;
     }
     const std::size_t size = x.scanner.head_size();
     RequestHead& head = plane_.request_head;
-    if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.config.limits, head))
+    if (const auto rejection = parse_request(x.client_in.text().substr(0, size), plane_.topology().limits, head))
         return refuse(*rejection);
+    address_.begin_request(head, plane_.topology().trusted_proxies);
 
     const auto answer = [&](OwnAnswer own) {
-        x.answer_itself(*client_, client_ip_, &head, std::move(own), now);
+        x.answer_itself(*client_, address_, &head, std::move(own), now);
         x.client_in.consume(size);
         x.scanner.reset();
         state_ = State::exchanging;
@@ -201,8 +255,8 @@ Session::Step Session::take_request(TimePoint now)
                           : OwnAnswer{501, "the balancer does not answer TRACE itself"});
     // "OPTIONS *" asks about the server as a whole: the route of its root answers.
     const std::string_view path = head.target == "*" ? "/" : head.path();
-    const RouteConfig* const route = plane_.routes.match(path);
-    if (head.dotted && plane_.routes.leaves(route, path))
+    const RouteConfig* const route = plane_.topology().routes.match(path);
+    if (head.dotted && plane_.topology().routes.leaves(route, path))
         return answer({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) {
         plane_.counters.unrouted_requests.add();
@@ -214,7 +268,8 @@ Session::Step Session::take_request(TimePoint now)
         Stream::Ptr page = owner_.open_page({.descriptor = -1,
                                              .bytes = std::string(x.client_in.text().substr(0, size)),
                                              .builtin = route->builtin,
-                                             .client = client_ip_});
+                                             .client = address_.for_pages(),
+                                             .proxied = address_.has_proxy_header()});
         if (!page) return answer({503, "no descriptor is left to ask for a page"});
         page_ = std::make_unique<PageExchange>(plane_, *client_, x.client_in, std::move(page), *this, head, now);
         x.client_in.consume(size);
@@ -222,7 +277,7 @@ Session::Step Session::take_request(TimePoint now)
         state_ = State::exchanging;
         return Step::again;
     }
-    x.begin(*client_, *this, client_ip_, *route, head, size, now);
+    x.begin(*client_, *this, address_, *route, head, size, now);
     state_ = State::exchanging;
     return Step::again;
 }
@@ -251,7 +306,7 @@ void Session::finish_request(TimePoint now)
 {
     page_.reset();
     state_ = State::reading;
-    deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.config.timeouts.client_idle);
+    deadline_ = now + (plane_.draining ? drain_idle_grace : plane_.topology().timeouts.client_idle);
     if (exchange_->client_in.empty()) plane_.give_back(std::move(exchange_));
 }
 
@@ -275,8 +330,8 @@ Session::Step Session::linger(TimePoint now)
 void Session::extend_linger(TimePoint now)
 {
     // What follows a whole request is no upload: it gets the time of a header.
-    if (unread_ == 0) linger_until_ = std::min(linger_until_, now + plane_.config.timeouts.header);
-    deadline_ = std::min(linger_until_, now + (unread_ > 0 ? plane_.config.timeouts.body_idle : linger_time));
+    if (unread_ == 0) linger_until_ = std::min(linger_until_, now + plane_.topology().timeouts.header);
+    deadline_ = std::min(linger_until_, now + (unread_ > 0 ? plane_.topology().timeouts.body_idle : linger_time));
 }
 
 } // namespace hotspare::balancer

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "balancer/handover.hpp"
+#include "balancer/serve/client_address.hpp"
 #include "balancer/serve/data_plane.hpp"
 #include "balancer/serve/exchange.hpp"
 #include "balancer/serve/page_exchange.hpp"
@@ -15,7 +16,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include <memory>
-#include <string>
 
 namespace hotspare::balancer {
 
@@ -39,7 +39,7 @@ public:
     boost::intrusive::list_member_hook<> in_worker; ///< the Worker's list
     bool called_again = false;                      ///< the Worker's mark: its turn comes
 
-    Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, std::string client_ip);
+    Session(DataPlane& plane, SessionOwner& owner, Stream::Ptr client, const IpEndpoint& peer);
     ~Session();
 
     /// Does all that can be done now. May destroy the session.
@@ -47,6 +47,10 @@ public:
 
     /// Backends that have just gone down.
     void backends_down(const std::vector<BackendIndex>& down, TimePoint now);
+
+    /// As the functions of Exchange.
+    void topology_changed(TimePoint now);
+    void mark(SlotSet& used) const noexcept;
 
     /// The worker drains: an idle connection is given a moment for one last request.
     void drain(TimePoint now);
@@ -65,6 +69,9 @@ private:
     void run(TimePoint now);
     Step read_request(TimePoint now);
     Step take_request(TimePoint now);
+    Step take_proxy_header(TimePoint now);
+    Step refuse(BadProxyHeader why) noexcept;
+    bool owes_proxy_header() const noexcept;
     Step exchange(TimePoint now);
     Step linger(TimePoint now);
     void extend_linger(TimePoint now);
@@ -76,11 +83,12 @@ private:
     Stream::Ptr client_;
     std::unique_ptr<Exchange> exchange_;
     std::unique_ptr<PageExchange> page_; ///< while a page is asked for; exchange_ holds what was read then
-    std::string client_ip_;
+    ClientAddress address_;
     TimePoint deadline_{};
     TimePoint linger_until_{};
     std::uint64_t unread_ = 0; ///< bytes that an upload still owes while its connection lingers
     State state_ = State::reading;
+    bool begins_ = false; ///< it may begin with a PROXY header, which has not come
     bool idle_ = false;
     bool reset_on_close_ = false;
 };

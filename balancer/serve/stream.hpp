@@ -8,6 +8,7 @@
 // Thread: one worker. Owner: intrusive pointers (not atomic).
 #pragma once
 
+#include "balancer/decide/ip_address.hpp"
 #include "common/error.hpp"
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -15,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace hotspare::balancer {
@@ -89,6 +91,9 @@ public:
     virtual bool may_be_reused() { return is_quiet(); }
     /// Whether may_be_reused() would say so without asking anybody.
     virtual bool is_known_quiet() const { return false; }
+
+    /// Where the peer has connected to, if the stream knows.
+    virtual std::optional<IpEndpoint> local_endpoint() const { return std::nullopt; }
 
     /// No more writes: the peer sees the end behind what was written.
     virtual void shutdown_send() noexcept = 0;

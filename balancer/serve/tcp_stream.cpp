@@ -29,6 +29,13 @@ error_code last_error() noexcept
 
 } // namespace
 
+IpEndpoint ip_endpoint(const TcpStream::Endpoint& endpoint) noexcept
+{
+    const auto address = endpoint.address();
+    if (address.is_v4()) return {IpAddress::v4(address.to_v4().to_bytes()), endpoint.port()};
+    return {IpAddress::v6(address.to_v6().to_bytes()), endpoint.port()};
+}
+
 Stream::Ptr TcpStream::adopt(EventLoop& loop, Fd socket)
 {
     const boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
@@ -256,6 +263,15 @@ bool TcpStream::is_quiet()
 }
 
 // ------------------------------------------------------------------------------------------------------------- closing
+
+std::optional<IpEndpoint> TcpStream::local_endpoint() const
+{
+    Endpoint endpoint;
+    auto size = static_cast<socklen_t>(endpoint.capacity());
+    if (::getsockname(socket_.get(), endpoint.data(), &size) != 0) return std::nullopt;
+    endpoint.resize(size);
+    return ip_endpoint(endpoint);
+}
 
 void TcpStream::shutdown_send() noexcept
 {

@@ -10,10 +10,13 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 namespace hotspare::balancer {
+
+IpEndpoint ip_endpoint(const boost::asio::ip::tcp::endpoint& endpoint) noexcept;
 
 class TcpStream final : public Stream, private EventLoop::Watcher {
 public:
@@ -41,6 +44,7 @@ public:
     bool is_quiet() override;
     bool may_be_reused() override;
     bool is_known_quiet() const override;
+    std::optional<IpEndpoint> local_endpoint() const override;
     void shutdown_send() noexcept override;
     void close(bool reset = false) noexcept override;
 

@@ -12,6 +12,7 @@ void Tunnel::begin(Duration idle, TimePoint now)
     }
     idle_ = idle;
     last_progress_ = now;
+    limit_ = TimePoint::max();
 }
 
 Tunnel::State Tunnel::run(Side client, Side backend, const Share& share, std::size_t& moved, TimePoint now)

@@ -8,6 +8,7 @@
 #include "balancer/serve/stream.hpp"
 #include "common/clock.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,7 +25,7 @@ public:
         open,
         over,   ///< both sides have ended, and everything was passed on
         broken, ///< a side has broken off
-        silent, ///< neither side has moved for as long as it may
+        silent, ///< neither side has moved for as long as it may, or the time of end_by() has come
     };
 
     /// One end of it: what was read from it and not taken yet, and what waits for it.
@@ -46,7 +47,10 @@ public:
     /// Moves bytes until both sides block or `share` is used up; adds them to `moved`.
     State run(Side client, Side backend, const Share& share, std::size_t& moved, TimePoint now);
 
-    TimePoint deadline() const noexcept { return last_progress_ + patience(); }
+    /// However busy it is, it ends then.
+    void end_by(TimePoint limit) noexcept { limit_ = std::min(limit_, limit); }
+
+    TimePoint deadline() const noexcept { return std::min(limit_, last_progress_ + patience()); }
     TimePoint last_progress() const noexcept { return last_progress_; }
 
 private:
@@ -63,6 +67,7 @@ private:
     Direction down_{http::Sender::server};
     Duration idle_{};
     TimePoint last_progress_{};
+    TimePoint limit_ = TimePoint::max();
 };
 
 } // namespace hotspare::balancer

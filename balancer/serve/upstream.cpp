@@ -3,20 +3,35 @@
 #include <algorithm>
 
 namespace hotspare::balancer {
-namespace {
 
-} // namespace
-
-UpstreamPools::UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses,
-                             DeadlineWheel& wheel, WorkerCounters& counters)
-    : connector_(connector), config_(config), addresses_(std::move(addresses)), wheel_(wheel), counters_(counters),
-      idle_(config.backends.size())
+UpstreamPools::UpstreamPools(Connector& connector, DeadlineWheel& wheel, WorkerCounters& counters)
+    : connector_(connector), wheel_(wheel), counters_(counters)
 {
 }
 
 UpstreamPools::~UpstreamPools()
 {
     close_all();
+}
+
+void UpstreamPools::adopt(const std::shared_ptr<const Topology>& topology)
+{
+    addresses_.resize(topology->backends.size());
+    idle_.resize(topology->backends.size());
+    for (std::size_t b = 0; b < idle_.size(); ++b) {
+        const auto backend = static_cast<BackendIndex>(b);
+        if (!topology->same_backend(*topology_, backend)) addresses_[b].clear();
+        if (topology->present(backend) || idle_[b].empty()) continue;
+        for (Idle& entry : idle_[b]) entry.stream->close();
+        idle_[b].clear();
+        counters_.backends[b].idle.set(0);
+    }
+    topology_ = topology;
+}
+
+void UpstreamPools::set_addresses(BackendIndex backend, Addresses addresses)
+{
+    if (backend < addresses_.size()) addresses_[backend] = std::move(addresses);
 }
 
 Stream::Ptr UpstreamPools::take(BackendIndex backend)
@@ -49,7 +64,7 @@ Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listene
 void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now)
 {
     auto& idle = idle_[backend];
-    if (idle.size() >= config_.limits.upstream_idle_per_backend) {
+    if (idle.size() >= topology_->limits.upstream_idle_per_backend || !topology_->present(backend)) {
         stream->close();
         return;
     }
@@ -57,7 +72,7 @@ void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoin
     stream->await_readable();
     idle.push_back({std::move(stream), now});
     counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle.size()));
-    if (!armed()) wheel_.arm(*this, now + config_.timeouts.upstream_idle);
+    if (!armed()) wheel_.arm(*this, now + topology_->timeouts.upstream_idle);
 }
 
 void UpstreamPools::drop(BackendIndex backend)
@@ -101,14 +116,14 @@ void UpstreamPools::deadline_passed(TimePoint now)
     auto oldest = TimePoint::max();
     for (std::size_t b = 0; b < idle_.size(); ++b) {
         auto& idle = idle_[b];
-        const auto expired = [&](const Idle& entry) { return entry.since + config_.timeouts.upstream_idle <= now; };
+        const auto expired = [&](const Idle& entry) { return entry.since + topology_->timeouts.upstream_idle <= now; };
         const auto keep = std::find_if_not(idle.begin(), idle.end(), expired);
         std::for_each(idle.begin(), keep, [](Idle& entry) { entry.stream->close(); });
         idle.erase(idle.begin(), keep);
         counters_.backends[b].idle.set(static_cast<std::int64_t>(idle.size()));
         if (!idle.empty()) oldest = std::min(oldest, idle.front().since);
     }
-    if (oldest != TimePoint::max()) wheel_.arm(*this, oldest + config_.timeouts.upstream_idle);
+    if (oldest != TimePoint::max()) wheel_.arm(*this, oldest + topology_->timeouts.upstream_idle);
 }
 
 } // namespace hotspare::balancer

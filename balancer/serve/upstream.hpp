@@ -9,12 +9,13 @@
 // Thread: its worker's. Owner: the Worker.
 #pragma once
 
-#include "balancer/config.hpp"
 #include "balancer/counters.hpp"
 #include "balancer/decide/deadline_wheel.hpp"
+#include "balancer/decide/topology.hpp"
 #include "balancer/serve/stream.hpp"
 #include "common/http/resolver.hpp"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -34,12 +35,15 @@ protected:
 
 class UpstreamPools final : public StreamListener, public Deadline {
 public:
-    UpstreamPools(Connector& connector, const Config& config, std::vector<Addresses> addresses, DeadlineWheel& wheel,
-                  WorkerCounters& counters);
+    UpstreamPools(Connector& connector, DeadlineWheel& wheel, WorkerCounters& counters);
     ~UpstreamPools();
 
+    /// What there is has changed. Idle connections to what is gone are closed, others stay. A backend that is new has
+    /// no address until set_addresses().
+    void adopt(const std::shared_ptr<const Topology>& topology);
+
     /// Where new connections to `backend` go from now on.
-    void set_addresses(BackendIndex backend, Addresses addresses) { addresses_[backend] = std::move(addresses); }
+    void set_addresses(BackendIndex backend, Addresses addresses);
 
     /// An idle connection to `backend` that is open and has nothing to read, or null.
     Stream::Ptr take(BackendIndex backend);
@@ -64,10 +68,10 @@ private:
     void deadline_passed(TimePoint now) override;
 
     Connector& connector_;
-    const Config& config_;
-    std::vector<Addresses> addresses_; ///< by backend
     DeadlineWheel& wheel_;
     WorkerCounters& counters_;
+    std::shared_ptr<const Topology> topology_ = std::make_shared<const Topology>();
+    std::vector<Addresses> addresses_;    ///< by backend
     std::vector<std::vector<Idle>> idle_; ///< by backend, oldest first
 };
 

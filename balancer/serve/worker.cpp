@@ -1,7 +1,6 @@
 #include "balancer/serve/worker.hpp"
 
 #include "balancer/serve/tcp_stream.hpp"
-#include "common/http/address.hpp"
 #include "common/log.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -28,11 +27,11 @@ constexpr Duration accept_pause = milliseconds(50);
 
 } // namespace
 
-Worker::Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-               AccessLog* access_log, unsigned index, unsigned workers, Listener listener, Hooks hooks)
-    : config_(config), index_(index), hooks_(std::move(hooks)), room_(listener.room), counters_(config),
-      log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log) : nullptr),
-      plane_(*this, config, routes, addresses, counters_, log_writer_.get(), workers, index + 1, hooks_.report,
+Worker::Worker(const DataPlane::Settings& settings, unsigned index, std::shared_ptr<const Topology> topology,
+               AccessLog* access_log, Listener listener, Hooks hooks)
+    : index_(index), hooks_(std::move(hooks)), room_(listener.room),
+      log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log, topology) : nullptr),
+      plane_(*this, settings, std::move(topology), counters_, log_writer_.get(), hooks_.report,
              [this] { schedule_tick(); }),
       listener_(std::move(listener.socket)), inherited_(listener.inherited)
 {
@@ -59,10 +58,16 @@ void Worker::publish(std::shared_ptr<const Routing> routing)
 {
     loop_.post([this, routing = std::move(routing)]() mutable {
         const TimePoint now = Clock::now();
-        const auto down = plane_.placement.update(std::move(routing));
-        for (const BackendIndex backend : down) plane_.upstreams.drop(backend);
+        const auto generation = plane_.topology().generation;
+        const auto version = routing->version;
+        const auto down = plane_.update(std::move(routing));
+        counters_.routing_version.store(version, std::memory_order_release);
         if (!down.empty())
             for (Session& session : sessions_) session.backends_down(down, now);
+        if (plane_.topology().generation != generation) {
+            for (Session& session : sessions_) session.topology_changed(now);
+            release_slots();
+        }
         plane_.release_parked(now);
     });
 }
@@ -117,7 +122,7 @@ bool Worker::accept_some()
             continue; // ECONNABORTED and the like concern one connection, not the listener
         }
         peer.resize(size);
-        if (config_.limits.connections > 0 && sessions_.size() >= config_.limits.connections) {
+        if (plane_.topology().limits.connections > 0 && sessions_.size() >= plane_.topology().limits.connections) {
             counters_.connections_refused.add();
             continue; // closed by going out of scope
         }
@@ -126,8 +131,8 @@ bool Worker::accept_some()
         counters_.connections_accepted.add();
         Stream::Ptr client = TcpStream::adopt(loop_, std::move(socket));
         if (!client) return shortage("the kernel does not watch another socket");
-        auto session = std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client),
-                                                 http::plain_address(peer.address()).to_string());
+        auto session =
+            std::make_unique<Session>(plane_, static_cast<SessionOwner&>(*this), std::move(client), ip_endpoint(peer));
         sessions_.push_back(*session);
         session.release()->step(Clock::now());
     }
@@ -205,13 +210,45 @@ void Worker::tick()
     counters_.loop_lag_us.set(std::chrono::duration_cast<microseconds>(now - alarm_at_).count());
     plane_.wheel.advance(now);
     if (plane_.relay_memory.trim_due(now)) hooks_.trim();
-    if (config_.log_traffic)
+    if (plane_.log_traffic)
         if (auto lines = plane_.take_traffic(); !lines.empty()) hooks_.tell_traffic(std::move(lines));
+    if (slots_retiring_ && now >= next_release_) release_slots();
     if (now >= drain_deadline_) {
         while (!sessions_.empty()) forget(sessions_.front());
         check_drained();
     }
     schedule_tick();
+}
+
+// ------------------------------------------------------------------------------------------------------------ topology
+
+/// Looks for requests that refer to retired slots: a walk over all of them, but only after a change and while some do.
+/// To count references instead would cost every request.
+void Worker::release_slots()
+{
+    constexpr Duration interval = milliseconds(100);
+    next_release_ = Clock::now() + interval;
+    const Topology& topology = plane_.topology();
+    SlotSet used;
+    for (const Session& session : sessions_) session.mark(used);
+
+    SlotSet released;
+    slots_retiring_ = false;
+    for (std::size_t p = 0; p < topology.pools.size(); ++p) {
+        if (topology.pool_slots[p].use != Slot::Use::retired) continue;
+        released.pools.set(p, !used.pools[p]);
+        slots_retiring_ |= used.pools[p];
+        // Its requests may still be sent to what was in it.
+        if (used.pools[p])
+            for (const BackendIndex backend : topology.pools[p].backends) used.backends.set(backend);
+    }
+    for (std::size_t b = 0; b < topology.backends.size(); ++b) {
+        if (topology.backend_slots[b].use != Slot::Use::retired) continue;
+        released.backends.set(b, !used.backends[b]);
+        slots_retiring_ |= used.backends[b];
+    }
+    plane_.flush(); // what was met at a backend goes before the word that its slot is free
+    hooks_.release(topology.generation, released);
 }
 
 // ------------------------------------------------------------------------------------------------------------ draining

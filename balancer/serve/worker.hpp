@@ -28,6 +28,9 @@ public:
         std::function<void(Handover)> hand_over; ///< a request for a page; called on the worker's thread
         /// Lines for /logs, with Config::log_traffic; called on the worker's thread, about ten times a second.
         std::function<void(std::vector<std::string>)> tell_traffic;
+        /// Of the retired slots of this generation, those that no request of this worker refers to; called on the
+        /// worker's thread, with each generation and when there are more.
+        std::function<void(std::uint64_t generation, const SlotSet&)> release;
         std::function<void()> drained; ///< after drain(), when the last connection is gone
         std::function<void()> trim;    ///< the heap should give pages back; called on the worker's thread
     };
@@ -38,8 +41,8 @@ public:
         std::size_t room; ///< connections accepted from it at once, which is at least 1
     };
 
-    Worker(const Config& config, const RouteTable& routes, const std::vector<Addresses>& addresses,
-           AccessLog* access_log, unsigned index, unsigned workers, Listener listener, Hooks hooks);
+    Worker(const DataPlane::Settings& settings, unsigned index, std::shared_ptr<const Topology> topology,
+           AccessLog* access_log, Listener listener, Hooks hooks);
     ~Worker();
 
     void start();
@@ -80,10 +83,10 @@ private:
     void schedule_tick();
     void tick();
     void run_again();
+    void release_slots();
     void begin_drain(Duration limit);
     void check_drained();
 
-    const Config& config_;
     unsigned index_;
     Hooks hooks_;
     std::size_t room_; ///< connections that the limit of descriptors leaves to this worker's clients
@@ -102,6 +105,8 @@ private:
         sessions_;
     std::deque<Session*> again_; ///< whose turn comes after the sockets'
     bool again_deferred_ = false;
+    bool slots_retiring_ = false; ///< requests refer to retired slots
+    TimePoint next_release_{};
     bool drained_ = false;
     TimePoint drain_deadline_ = TimePoint::max();
     std::thread thread_;

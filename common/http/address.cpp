@@ -55,6 +55,14 @@ boost::asio::ip::address plain_address(const boost::asio::ip::address& address)
     return boost::asio::ip::address_v6(v6.to_bytes());
 }
 
+std::optional<tcp::endpoint> literal_address(const std::string& host, std::uint16_t port)
+{
+    error_code is_name;
+    const auto address = boost::asio::ip::make_address(host, is_name);
+    if (is_name) return std::nullopt;
+    return tcp::endpoint(address, port);
+}
+
 tcp::endpoint resolve(const std::string& host, std::uint16_t port, const std::string& source)
 {
     const auto found = look_up(host, port);

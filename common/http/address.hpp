@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ result<std::vector<boost::asio::ip::tcp::endpoint>> look_up(const std::string& h
 /// The address of a peer as its own machine would write it: IPv4 where it came as an IPv4-mapped IPv6 address (to a
 /// listener on ::), and without a zone, which means nothing elsewhere.
 boost::asio::ip::address plain_address(const boost::asio::ip::address& address);
+
+/// Of a host that is an address already; nothing if it is a name.
+std::optional<boost::asio::ip::tcp::endpoint> literal_address(const std::string& host, std::uint16_t port);
 
 /// Throws UsageError if the name does not resolve; its message begins with `source`, which is where the name was given
 /// (a flag, file:line:column).

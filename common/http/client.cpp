@@ -179,7 +179,7 @@ asio::awaitable<result<Response>> exchange(Line& line, Request& request, const F
     const auto cancellation = co_await asio::this_coro::cancellation_state;
     // A peer may answer and close before it has read the whole request (413, 503): the answer still counts, so a failed
     // write is only the result if there is nothing to read.
-    const auto message = serialize(request);
+    const auto message = std::string(options.preamble) + serialize(request);
     const auto [write_error, written] = co_await asio::async_write(line.socket, asio::buffer(message), no_throw);
     if (write_error && (line.deadline.passed() || cancellation.cancelled() != asio::cancellation_type::none))
         co_return write_error;

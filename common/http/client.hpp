@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hotspare::http {
@@ -20,6 +21,8 @@ namespace hotspare::http {
 struct FetchOptions {
     Duration deadline = seconds(5);       ///< connect + send + whole response
     std::uint64_t max_body = 1024 * 1024; ///< a larger response body fails with errc::too_large
+    /// Sent in front of the request, on a connection of its own: a PROXY header. Must outlive the call.
+    std::string_view preamble{};
 };
 
 /// A request with what every request needs: Host (from `endpoint` unless given), User-Agent, Content-Length.

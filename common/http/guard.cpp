@@ -142,7 +142,7 @@ std::optional<Problem> refuse(const Caller& caller, Access access, const GuardSe
             return Problem{403, "operators' requests are accepted from this machine only, over a loopback address"};
         if (caller.forwarded)
             return Problem{403, "operators' requests are not accepted through a proxy (the request has "
-                                "X-Forwarded-For, Forwarded or Via)"};
+                                "X-Forwarded-For, Forwarded or Via, or its connection a PROXY header)"};
     }
     if (auto problem = refuse_host(caller, access, settings)) return problem;
     if (access == Access::read) return std::nullopt;

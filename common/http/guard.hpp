@@ -30,7 +30,7 @@ struct Caller {
     std::string_view origin{};       ///< Origin
     std::string_view fetch_site{};   ///< Sec-Fetch-Site
     std::string_view content_type{}; ///< Content-Type
-    bool forwarded = false;          ///< has X-Forwarded-For, Forwarded or Via
+    bool forwarded = false; ///< has X-Forwarded-For, Forwarded or Via, or came over a connection with a PROXY header
     /// False if no page can have sent the request: it says `Connection: close` and has no Accept-Encoding. A browser
     /// sends keep-alive and Accept-Encoding, and a page can change neither (Fetch standard, forbidden request-headers).
     bool page_possible = true;

@@ -109,6 +109,7 @@ public:
     /// more.
     asio::awaitable<void> drain(Duration grace);
 
+    bool draining() const noexcept { return draining_; }
     std::size_t connections() const noexcept { return connections_.size(); }
 
 private:

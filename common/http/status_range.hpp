@@ -9,6 +9,7 @@ struct StatusRange {
     unsigned first = 200;
     unsigned last = 299; ///< included
     bool contains(unsigned status) const noexcept { return status >= first && status <= last; }
+    bool operator==(const StatusRange&) const = default;
 };
 
 } // namespace hotspare::http

@@ -41,7 +41,7 @@ asio::awaitable<Result> exchange(const Question& question, const Expectation& ex
         else
             request.insert(name, value);
     }
-    const http::FetchOptions options{.deadline = question.timeout};
+    const http::FetchOptions options{.deadline = question.timeout, .preamble = question.preamble};
     tcp::endpoint connected;
     const auto answer = co_await http::fetch(question.addresses, std::move(request), options, &connected);
 

@@ -33,6 +33,7 @@ struct Question {
     /// Header fields, sent as they are. A Host field takes the place of `origin`.
     std::vector<std::pair<std::string, std::string>> fields{};
     std::string body{};
+    std::string preamble{}; ///< bytes in front of the request, which the server takes for no part of it: a PROXY header
 };
 
 struct Result {

@@ -114,6 +114,8 @@ struct HealthChange {
 class HealthDetector {
 public:
     explicit HealthDetector(const HealthSettings& settings) : settings_(settings) {}
+    /// Other settings from now on; the verdict and what it rests on stay.
+    void set(const HealthSettings& settings) noexcept { settings_ = settings; }
 
     std::optional<HealthChange> probed(const ProbeResult& probe, TimePoint now);
     std::optional<HealthChange> observed(const LiveTraffic& traffic, TimePoint now);

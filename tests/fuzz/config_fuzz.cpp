@@ -5,6 +5,7 @@
 #include "tests/fuzz/check.hpp"
 
 #include "balancer/config_file.hpp"
+#include "balancer/decide/topology.hpp"
 
 #include <algorithm>
 #include <regex>
@@ -40,6 +41,37 @@ void check_refusal(const std::string& message)
                 "a refusal is one line of text", message);
 }
 
+/// What refers to something refers to what is there.
+void check_whole(const balancer::Topology& topology)
+{
+    for (const balancer::PoolIndex p : topology.present_pools)
+        for (const balancer::BackendIndex b : topology.pools[p].backends)
+            fuzz::check(topology.present(b), "a pool has only backends that are there");
+    for (const balancer::RouteConfig& route : topology.routes.routes())
+        fuzz::check(route.builtin != balancer::Builtin::none || topology.pool_present(route.pool),
+                    "a route leads to a pool that is there");
+}
+
+/// A balancer with another configuration reads this one, and then its own again.
+void check_reload(const balancer::Config& config)
+{
+    static const balancer::Config own = balancer::load_config("backends: [{name: a, url: 'http://127.0.0.1:1'},"
+                                                              " {name: b, url: 'http://127.0.0.1:2'}]\n");
+    const auto first = balancer::first_topology(own);
+    const auto change = balancer::next_topology(first, config, {});
+    if (!change) return; // more backends than there are slots beside those of `own`
+    check_whole(*change->topology);
+    fuzz::check(change->topology->present_backends.size() == config.backends.size() &&
+                    change->topology->present_pools.size() == config.pools.size(),
+                "everything is there after a reload");
+    fuzz::check(balancer::next_topology(change->topology, config, {})->said.empty(), "the same again changes nothing");
+    const auto back = balancer::next_topology(change->topology, own, {});
+    fuzz::check(back.has_value(), "there is a way back");
+    check_whole(*back->topology);
+    for (const balancer::BackendIndex b : {0, 1})
+        fuzz::check(back->topology->same_backend(*first, b), "a backend that comes back has its slot");
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
@@ -59,5 +91,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::check(refusals.empty(), "what is printed is accepted",
                 refusals.empty() ? "" : refusals.front() + "\n" + printed);
     fuzz::check(config::to_yaml(again) == printed, "what is printed reads back to the same", printed);
+    check_reload(config);
     return 0;
 }

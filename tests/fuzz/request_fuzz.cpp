@@ -124,6 +124,23 @@ void check_request(std::string_view bytes, const LimitConfig& limits)
         check(again.idempotency_key == head.idempotency_key,
               "a request is only repeated for its key if the backend sees the key", written);
     }
+
+    for (const bool forwarded : {false, true}) {
+        Buffer out;
+        write_request(head,
+                      {.target = head.target,
+                       .client_ip = client_ip,
+                       .request_id = "fuzz",
+                       .forwarded = forwarded,
+                       .trusted = true},
+                      out);
+        const std::string_view written = out.text();
+        check_written(read_plainly(written), head.framing, head.content_length, head.upgrade);
+        check_beast_agrees(written, head);
+        RequestHead again;
+        check(!parse_request(written, generous_limits(), again), "what a trusted proxy says we accept as we write it",
+              written);
+    }
 }
 
 } // namespace

@@ -28,10 +28,12 @@ using test::TempDir;
 
 class AccessLogFile : public testing::Test {
 protected:
-    AccessLogFile()
+    static std::shared_ptr<const Topology> one_backend()
     {
-        config_.backends.resize(1);
-        config_.pools.resize(1);
+        Config config;
+        config.backends.resize(1);
+        config.pools.resize(1);
+        return first_topology(config);
     }
 
     static AccessRecord record(std::size_t number, std::size_t target_size = 0)
@@ -66,14 +68,15 @@ protected:
 
     TempDir directory_;
     std::string path_ = (directory_.path() / "access.jsonl").string();
-    Config config_;
+    std::uint64_t backlog_ = LimitConfig{}.access_log_backlog;
+    std::shared_ptr<const Topology> topology_ = one_backend();
 };
 
 TEST_F(AccessLogFile, HoldsALineForEachRequest)
 {
     {
-        AccessLog log(path_, config_);
-        AccessLog::Writer writer(log);
+        AccessLog log(path_, backlog_);
+        AccessLog::Writer writer(log, topology_);
         for (std::size_t i = 0; i < 2000; ++i) writer.add(record(i));
         EXPECT_EQ(writer.flush(), 0U);
     }
@@ -82,8 +85,8 @@ TEST_F(AccessLogFile, HoldsALineForEachRequest)
 
 TEST_F(AccessLogFile, CountsEveryLineThatCannotBeWritten)
 {
-    AccessLog log("/dev/full", config_);
-    AccessLog::Writer one(log), other(log);
+    AccessLog log("/dev/full", backlog_);
+    AccessLog::Writer one(log, topology_), other(log, topology_);
     std::uint64_t lost_of_one = 0, lost_of_other = 0;
     for (std::size_t i = 0; i < 1000; ++i) one.add(record(i));
     for (std::size_t i = 0; i < 7; ++i) other.add(record(i));
@@ -101,8 +104,8 @@ TEST_F(AccessLogFile, LosesNoMoreThanAFullDiskTakes)
     std::uint64_t lost = 0;
     std::size_t before = 0;
     {
-        AccessLog log(path_, config_);
-        AccessLog::Writer writer(log);
+        AccessLog log(path_, backlog_);
+        AccessLog::Writer writer(log, topology_);
         {
             const FullDisk disk(10'000); // not at the end of a line
             for (std::size_t i = 0; i < 1000; ++i) writer.add(record(i));
@@ -127,7 +130,7 @@ TEST_F(AccessLogFile, LosesNoMoreThanAFullDiskTakes)
 
 TEST_F(AccessLogFile, BoundsItsBacklogInBytes)
 {
-    config_.limits.access_log_backlog = 1 << 20;
+    backlog_ = 1 << 20;
     ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
     const int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK);
     ASSERT_GE(reader, 0);
@@ -135,8 +138,8 @@ TEST_F(AccessLogFile, BoundsItsBacklogInBytes)
     constexpr std::size_t total = 4000;
     constexpr std::size_t size = 8000;
     {
-        AccessLog log(path_, config_);
-        AccessLog::Writer writer(log);
+        AccessLog log(path_, backlog_);
+        AccessLog::Writer writer(log, topology_);
         for (std::size_t i = 0; i < total; ++i) writer.add(record(i, size)); // 32 MB, and nothing is read
         lost += writer.flush();
         // The backlog, a batch, what the pipe takes and what is being written.
@@ -156,8 +159,8 @@ TEST_F(AccessLogFile, GoesOnInANewFileWhenItIsReopened)
 {
     const std::string rotated = path_ + ".1";
     {
-        AccessLog log(path_, config_);
-        AccessLog::Writer writer(log);
+        AccessLog log(path_, backlog_);
+        AccessLog::Writer writer(log, topology_);
         writer.add(record(1));
         writer.flush();
         ASSERT_TRUE(eventually([&] { return lines().ids.contains("1"); }));
@@ -178,8 +181,8 @@ TEST_F(AccessLogFile, StaysInTheOldFileWhenItCannotBeReopened)
     path_ = (folder / "access.jsonl").string();
     const auto moved = directory_.path() / "moved";
     {
-        AccessLog log(path_, config_);
-        AccessLog::Writer writer(log);
+        AccessLog log(path_, backlog_);
+        AccessLog::Writer writer(log, topology_);
         std::filesystem::rename(folder, moved);
         log.reopen();
         writer.add(record(1));

@@ -146,6 +146,10 @@ protected:
 
     void SetUp() override
     {
+        for (WorkerCounters* const worker : {&first, &second}) {
+            for (std::size_t b = 0; b < config.backends.size(); ++b) worker->backends.open(b);
+            for (std::size_t p = 0; p < config.pools.size(); ++p) worker->pools.open(p);
+        }
         monitor.start();
         admin.start();
         ASSERT_TRUE(eventually([&] {
@@ -170,9 +174,11 @@ protected:
 
     Origin primary{"primary"}, spare{"spare"};
     Config config;
-    WorkerCounters first{config}, second{config};
-    Monitor monitor{config, addresses(config), 1};
-    Admin admin{config, monitor, {&first, &second}, share_out(1 << 20)};
+    WorkerCounters first, second;
+    Monitor monitor{first_topology(config), addresses(config), 0, 1};
+    Changes changes{monitor, config};
+    const Admin::Reload reload = [](const std::function<void(ChangeReport)>& done) { done({.generation = 1}); };
+    Admin admin{config, monitor, changes, reload, {&first, &second}, share_out(1 << 20)};
     FrontDoor door{admin, config.routes};
 };
 
@@ -574,7 +580,7 @@ TEST_F(AdminTest, the_operator_finds_every_request_listed)
     const json listed = get("/admin").json();
     EXPECT_EQ(listed["backends"], (json{"primary", "spare"}));
     EXPECT_EQ(listed["pools"], json{"web"});
-    ASSERT_EQ(listed["requests"].size(), 6U);
+    ASSERT_EQ(listed["requests"].size(), 8U);
     for (const json& row : listed["requests"]) {
         std::string path = row["path"];
         if (const auto name = path.find("{name}"); name != path.npos) path.replace(name, 6, "spare");
@@ -582,7 +588,9 @@ TEST_F(AdminTest, the_operator_finds_every_request_listed)
         json body = row["body"];
         if (body.contains("to")) body["to"] = "primary";
         if (body.contains("until")) body["until"] = "2200-01-01T00:00:00Z";
-        EXPECT_EQ(post(path, body.is_null() ? "" : body.dump()).status(), 200) << path;
+        if (body.contains("backends")) body = {{"backends", get(path).json()["backends"]}};
+        const std::string text = body.is_null() ? "" : body.dump();
+        EXPECT_EQ(test::request(door.port(), row["method"].get<std::string>(), path, {}, text).status(), 200) << path;
     }
     EXPECT_EQ(test::request(door.port(), "GET", "/admin", {{"Via", "1.1 edge"}}).status(), 403);
 }

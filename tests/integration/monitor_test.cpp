@@ -61,7 +61,7 @@ class Watched {
 public:
     explicit Watched(const Config& settings) : Watched(settings, addresses(settings)) {}
     Watched(Config settings, std::vector<Addresses> addresses)
-        : config(std::move(settings)), monitor(config, std::move(addresses), 1)
+        : config(std::move(settings)), monitor(first_topology(config), std::move(addresses), 0, 1)
     {
         monitor.subscribe([this](std::shared_ptr<const Routing> routing) {
             const std::lock_guard lock(mutex_);
@@ -96,7 +96,7 @@ public:
     Status status(BackendIndex backend)
     {
         const Routing r = routing();
-        return r.backends.empty() ? Status::unknown : r.backends[backend].status;
+        return backend < r.backends.size() ? r.backends[backend].status : Status::unknown;
     }
     bool serves(BackendIndex backend)
     {
@@ -347,7 +347,12 @@ TEST(Monitor, goes_on_probing_a_backend_that_could_not_be_asked)
     Watched w(config, Watched::addresses(config_of({{"primary", a.port()}, {"spare", b.port()}})));
     ASSERT_TRUE(eventually([&] { return w.serves(spare); }));
     EXPECT_EQ(w.status(primary), Status::unknown) << "nothing was learned about it";
-    w.ask([&] { return w.config.backends[primary].host = "127.0.0.1", true; });
+    // What hinders it goes away. A real change would make another backend of it.
+    w.ask([&] {
+        const Topology& topology = w.monitor.failover().topology();
+        const_cast<std::string&>(topology.backends[primary].host) = "127.0.0.1";
+        return true;
+    });
     EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
 }
 
@@ -390,9 +395,20 @@ TEST(Monitor, looks_a_name_up_again_while_its_backend_is_down)
     EXPECT_TRUE(eventually([&] {
         return w.evidence(primary).find("the name 'nowhere.invalid' does not resolve") != std::string::npos;
     })) << w.evidence(primary);
-    w.ask([&] { return w.config.backends[primary].host = "localhost", true; }); // as if it had been entered
-    EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
-    EXPECT_FALSE(w.addresses_of(primary).empty());
+}
+
+TEST(Monitor, looks_up_the_name_of_a_backend_that_is_added)
+{
+    Origin a("primary");
+    Config config = config_of({{"primary", a.port()}});
+    Watched w(config, {Addresses{}});
+    Config wanted = config;
+    wanted.backends[primary].name = "named";
+    wanted.backends[primary].host = "localhost";
+    w.ask([&] { return w.monitor.change(wanted).has_value(); });
+    constexpr BackendIndex named = 1;
+    EXPECT_TRUE(eventually([&] { return w.status(named) == Status::healthy; }));
+    EXPECT_FALSE(w.addresses_of(named).empty());
 }
 
 TEST(Monitor, stops_at_once_with_probes_under_way)

@@ -104,6 +104,20 @@ asio::awaitable<void> store_connect(std::vector<tcp::endpoint> addresses, Durati
     out = co_await connect(std::move(addresses), timeout);
 }
 
+TEST(Probe, SendsAPreambleInFrontOfTheRequest)
+{
+    std::string asked;
+    {
+        OneShotPeer peer(good, Peer::hold);
+        const auto result = ended({.addresses = {local(peer.port())},
+                                   .origin = {"a.example", 80},
+                                   .preamble = std::string("PROXY UNKNOWN\r\n\0", 16)});
+        EXPECT_EQ(result.verdict.outcome, ProbeOutcome::ok);
+        asked = peer.received();
+    }
+    EXPECT_TRUE(asked.starts_with(std::string("PROXY UNKNOWN\r\n\0GET /health HTTP/1.1\r\n", 38))) << asked;
+}
+
 TEST(Probe, ConnectsToTheFirstAddressThatTakesIt)
 {
     const auto connected = [](std::vector<tcp::endpoint> addresses, std::size_t descriptors = 0) {

@@ -68,10 +68,15 @@ Balancer::Balancer(const Backends& backends, std::vector<std::string> more_flags
 
 Balancer Balancer::configured(const std::string& yaml)
 {
-    const TempDir directory; // it is read once, at the start
+    const TempDir directory; // it is read at the start; the test does not ask for more
     const auto file = (directory.path() / "balancer.yaml").string();
     std::ofstream(file) << yaml;
-    std::vector<std::string> flags{"--config", file, "--listen", "127.0.0.1:0", "--workers", "2"};
+    return from_file(file);
+}
+
+Balancer Balancer::from_file(const std::string& path)
+{
+    std::vector<std::string> flags{"--config", path, "--listen", "127.0.0.1:0", "--workers", "2"};
     return Balancer(std::make_unique<Process>(binary("balancer"), std::move(flags)));
 }
 

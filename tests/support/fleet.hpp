@@ -57,6 +57,8 @@ public:
                       Process::Options options = {});
     /// The same with a configuration file of these lines.
     static Balancer configured(const std::string& yaml);
+    /// The same with a file that the test keeps and changes.
+    static Balancer from_file(const std::string& path);
 
     std::uint16_t port() const noexcept { return port_; }
     Process& process() { return *process_; }

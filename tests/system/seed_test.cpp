@@ -202,7 +202,8 @@ TEST(SeedStart, HangupAndUserSignalsEndNoProgram)
         primary.process().signal(signal);
     }
     EXPECT_TRUE(eventually([&] {
-        return balancer.process().err().find("SIGHUP is ignored") != std::string::npos &&
+        return balancer.process().err().find("reload failed, nothing has changed") != std::string::npos &&
+               primary.process().err().find("SIGHUP is ignored") != std::string::npos &&
                primary.process().err().find("SIGUSR1 is ignored") != std::string::npos;
     }));
     EXPECT_EQ(test::request(balancer.port(), "GET", "/data").status(), 200);

@@ -147,6 +147,60 @@ TEST(BalancerConfig, two_backends_are_enough)
     EXPECT_EQ(route_for(config, "/admin")->prefix, "/admin");
 }
 
+TEST(BalancerConfig, trusted_proxies_are_addresses_and_networks)
+{
+    const auto config =
+        load_config(std::string(two_backends) +
+                    "trusted_proxies: [10.0.0.0/8, 192.0.2.1, '2001:db8::/32', '::ffff:172.16.0.0/108']\n"
+                    "proxy_protocol: true\n");
+    std::vector<std::string> read;
+    for (const auto& network : config.trusted_proxies) read.push_back(network.to_string());
+    EXPECT_EQ(read, (std::vector<std::string>{"10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "172.16.0.0/12"}));
+    EXPECT_TRUE(config.proxy_protocol);
+    EXPECT_TRUE(load_config(two_backends).trusted_proxies.empty());
+    EXPECT_FALSE(load_config(two_backends).proxy_protocol);
+
+    EXPECT_EQ(error_of("trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]\n"),
+              "f.yaml:1:31: trusted_proxies[1]: '10.0.0.1/8' is not valid, expected 10.0.0.0/8, whose bits behind the "
+              "prefix are 0, or 10.0.0.1 for the one address");
+    EXPECT_EQ(
+        error_of("trusted_proxies: [lb.example]\n"),
+        "f.yaml:1:19: trusted_proxies[0]: 'lb.example' is not valid, expected an IP address, or a network such as "
+        "10.0.0.0/8 or 2001:db8::/32");
+    EXPECT_EQ(error_of(std::string("trusted_proxies: [") +
+                       [] {
+                           std::string many;
+                           for (int i = 0; i <= 1000; ++i) many += "::1, ";
+                           return many;
+                       }() +
+                       "]\n")
+                  .find("f.yaml:1:18: trusted_proxies: the list is not allowed, expected at most 1000"),
+              0U);
+
+    EXPECT_TRUE(load(two_backends, {}, {{"proxy-protocol", {"true"}}}).proxy_protocol);
+}
+
+TEST(BalancerConfig, a_proxy_protocol_without_trusted_proxies_is_warned_of)
+{
+    EXPECT_EQ(
+        warnings_of(std::string(two_backends) + "proxy_protocol: true\n"),
+        std::vector<std::string>{"f.yaml:5:17: proxy_protocol: no client may send a PROXY header: trusted_proxies "
+                                 "is empty"});
+}
+
+TEST(BalancerConfig, a_backend_says_which_proxy_header_it_expects)
+{
+    const auto config =
+        load_config("backends:\n  - {name: a, url: http://h:1, proxy_protocol: v2}\n"
+                    "  - {name: b, url: http://h:2, proxy_protocol: v1}\n"
+                    "  - {name: c, url: http://h:3, proxy_protocol: off}\n  - {name: d, url: http://h:4}\n");
+    std::vector<ProxyVersion> versions;
+    for (const auto& backend : config.backends) versions.push_back(backend.proxy_protocol);
+    EXPECT_EQ(versions, (std::vector{ProxyVersion::v2, ProxyVersion::v1, ProxyVersion::off, ProxyVersion::off}));
+    EXPECT_NE(error_of("backends:\n  - {name: a, url: http://h:1, proxy_protocol: v3}\n").find("f.yaml:2:48: "),
+              std::string::npos);
+}
+
 TEST(BalancerConfig, the_flag_for_the_probe_path_is_for_every_pool)
 {
     const auto file = "backends: [{name: a, url: 'http://x'}, {name: b, url: 'http://y'}]\n"

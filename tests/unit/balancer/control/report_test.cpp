@@ -25,12 +25,19 @@ struct TwoPools : ::testing::Test {
         snapshot.pools.resize(2);
         for (std::size_t p = 0; p < 2; ++p)
             snapshot.pools[p].state.quarantined_until.resize(config.pools[p].backends.size());
-        snapshot.routing = std::make_shared<Routing>();
+        topology = first_topology(config);
+        route({});
     }
 
-    Report report() const { return {config, std::make_shared<const Snapshot>(snapshot), counters}; }
+    void route(Routing routing)
+    {
+        routing.topology = topology;
+        snapshot.routing = std::make_shared<const Routing>(std::move(routing));
+    }
+    Report report() const { return {std::make_shared<const Snapshot>(snapshot), counters}; }
 
     Config config;
+    std::shared_ptr<const Topology> topology;
     Snapshot snapshot;
     std::vector<const WorkerCounters*> counters;
 };
@@ -58,10 +65,10 @@ TEST_F(TwoPools, SayWhatWasAnnouncedOfTheirMaintenance)
 {
     using nlohmann::json;
     for (const BackendIndex backend : {0, 1, 2}) EXPECT_EQ(report().backend(backend)["maintenance"], json());
-    auto routing = std::make_shared<Routing>();
-    routing->pools.resize(2);
-    routing->pools[1].maintenance = Maintenance{.until = WallTime(seconds(90)), .message = "new disks"};
-    snapshot.routing = routing;
+    Routing routing;
+    routing.pools.resize(2);
+    routing.pools[1].maintenance = Maintenance{.until = WallTime(seconds(90)), .message = "new disks"};
+    route(std::move(routing));
     snapshot.backends[0].state.maintenance = Maintenance{};
     EXPECT_EQ(report().pool(0)["maintenance"], json());
     EXPECT_EQ(report().pool(1)["maintenance"], (json{{"until", "1970-01-01T00:01:30.000Z"}, {"message", "new disks"}}));

@@ -793,10 +793,78 @@ TEST(Failover, a_day_of_heartbeats_changes_nothing)
 
 // --------------------------------------------------------------------------------------------------- random sequences
 
+// ---------------------------------------------------------------------------------------------------------- topology
+
+constexpr unsigned only_primary = 1, only_spare = 2, both = 3, first_three = 7, slots_are_free = 0x20;
+
+TEST(Failover, a_probe_of_what_was_removed_says_nothing_of_what_has_its_slot_now)
+{
+    World w(config_of(1));
+    w.modes[0] = Mode::hang;
+    w.start();
+    w.run(milliseconds(50));
+    w.reconfigure(0);
+    w.reconfigure(only_spare | slots_are_free);
+    ASSERT_EQ(w.core.topology().find_backend("spare"), 0);
+    w.run(seconds(1));
+    EXPECT_EQ(w.status(0), Status::healthy);
+    EXPECT_EQ(w.core.backend(0).probes[static_cast<std::size_t>(ProbeOutcome::timed_out)], 0U);
+    EXPECT_TRUE(w.violations.empty()) << w.violations.front();
+}
+
+TEST(Failover, quarantine_outlives_a_change_of_the_other_members)
+{
+    Config config = config_of(2);
+    config.pools[0].quarantine = {.failure_limit = 3, .failure_window = seconds(10), .cooldown = seconds(15)};
+    World w(config);
+    w.start();
+    w.run(seconds(1));
+    for (int i = 0; i < 3; ++i) w.report(0, EvidenceKind::diverted);
+    ASSERT_TRUE(w.core.pool(0).quarantined_until[0].has_value());
+    w.reconfigure(first_three);
+    EXPECT_TRUE(w.core.pool(0).quarantined_until[0].has_value());
+    EXPECT_FALSE(w.core.pool(0).quarantined_until[2].has_value());
+    w.run(seconds(1));
+    EXPECT_EQ(w.active(), 1);
+}
+
+TEST(Failover, what_comes_back_is_probed_at_once)
+{
+    Config config = config_of(2);
+    config.pools[0].probe.interval = std::chrono::hours(1);
+    World w(config);
+    w.start();
+    w.run(seconds(1));
+    w.reconfigure(only_spare);
+    w.run(seconds(1));
+    w.modes[0] = Mode::refuse;
+    const TimePoint back = w.now;
+    w.reconfigure(both);
+    w.run(milliseconds(1));
+    ASSERT_TRUE(w.core.backend(0).last_probe);
+    EXPECT_GE(w.core.backend(0).last_probe->started, back);
+}
+
+TEST(Failover, the_active_backend_is_left_without_a_fault_when_it_is_removed)
+{
+    World w(config_of(2));
+    w.start();
+    w.run(seconds(1));
+    ASSERT_EQ(w.active(), 0);
+    w.reconfigure(only_spare);
+    EXPECT_EQ(w.active(), 1);
+    EXPECT_EQ(w.last(Kind::failover).cause, "configuration");
+    EXPECT_EQ(w.core.pool(0).failovers, 0U);
+    EXPECT_EQ(w.core.pool(0).planned, 1U);
+    w.reconfigure(only_primary);
+    EXPECT_EQ(w.active(), 0) << "it was healthy when it was removed, and is until it is known to be otherwise";
+}
+
 rc::Gen<Step> any_step()
 {
     using What = Step::What;
     return rc::gen::build<Step>(rc::gen::set(&Step::what, rc::gen::weightedElement<What>({{8, What::pause},
+                                                                                          {1, What::members},
                                                                                           {6, What::mode},
                                                                                           {4, What::traffic},
                                                                                           {3, What::evidence},

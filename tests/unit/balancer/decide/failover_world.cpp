@@ -28,7 +28,7 @@ std::ostream& operator<<(std::ostream& out, Tier tier)
 }
 std::ostream& operator<<(std::ostream& out, const Step& step)
 {
-    static const char* const names[] = {"pause", "mode", "traffic", "evidence", "word", "prefer", "freeze"};
+    static const char* const names[] = {"pause", "mode", "traffic", "evidence", "word", "prefer", "freeze", "members"};
     return out << names[static_cast<std::size_t>(step.what)] << "(" << step.backend << ", " << step.value << ")";
 }
 
@@ -51,10 +51,68 @@ Config config_of(std::size_t backends, Policy policy)
 }
 
 World::World(Config settings, std::uint32_t seed)
-    : config(std::move(settings)), core(config, seed), modes(config.backends.size(), Mode::good),
-      last_failure_(config.backends.size()), last_break_(config.backends.size()), last_good_(config.backends.size()),
-      good_in_a_row_(config.backends.size()), obeyed_(config.pools.size())
+    : config(std::move(settings)), core(first_topology(config), seed), modes(config.backends.size(), Mode::good),
+      obeyed_(config.pools.size())
 {
+    make_room();
+}
+
+void World::make_room()
+{
+    const std::size_t backends = topology().backends.size();
+    modes.resize(backends, Mode::good);
+    last_failure_.resize(backends);
+    last_break_.resize(backends);
+    last_good_.resize(backends);
+    good_in_a_row_.resize(backends);
+    added_.resize(backends);
+}
+
+void World::reconfigure(unsigned members)
+{
+    const Config all = config_of(4, config.pools[0].policy);
+    Config wanted = config;
+    wanted.backends.clear();
+    wanted.pools[0].backends.clear();
+    wanted.pools[0].weights.clear();
+    for (unsigned turn = 0; turn < 4; ++turn) {
+        const unsigned i = (members & 0x10) != 0 ? 3 - turn : turn;
+        if ((members >> i & 1) == 0) continue;
+        wanted.pools[0].backends.push_back(static_cast<BackendIndex>(wanted.backends.size()));
+        wanted.pools[0].weights.push_back(1);
+        wanted.backends.push_back(all.backends[i]);
+    }
+    SlotSet released;
+    if ((members & 0x20) != 0) released.backends.set();
+    const auto before = core.routing_in_force()->topology;
+    const auto change = next_topology(before, wanted, released);
+    if (!change) throw std::logic_error(change.error());
+    const Topology& next = *change->topology;
+    std::vector<std::pair<std::string, Status>> kept;
+    for (const BackendIndex b : next.present_backends)
+        if (before->present(b) && next.same_backend(*before, b)) kept.emplace_back(next.backends[b].name, status(b));
+
+    Reaction reaction = core.adopt(change->topology, now);
+    make_room();
+    for (std::size_t i = 0; i < next.backends.size(); ++i) {
+        const auto b = static_cast<BackendIndex>(i);
+        if (next.same_backend(*before, b)) continue;
+        modes[i] = Mode::good;
+        last_failure_[i] = last_break_[i] = last_good_[i] = TimePoint{};
+        good_in_a_row_[i] = 0;
+        added_[i] = now;
+        suspected_.erase(b);
+    }
+    for (auto& preferred : obeyed_)
+        if (preferred && !next.present(*preferred)) preferred.reset();
+    for (const auto& [name, status] : kept) {
+        const auto transition = [&](const Event& e) {
+            return e.kind == Kind::transition && e.backend == next.find_backend(name);
+        };
+        if (std::none_of(reaction.events.begin(), reaction.events.end(), transition))
+            require(this->status(*next.find_backend(name)) == status, name + " has another status though it stays");
+    }
+    take(std::move(reaction));
 }
 
 // ------------------------------------------------------------------------------------------------------ what happens
@@ -87,7 +145,10 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit)
 
 void World::apply(const Step& step)
 {
-    const auto b = static_cast<BackendIndex>(step.backend % config.backends.size());
+    if (step.what == Step::What::members) return reconfigure(step.value);
+    const auto& present = topology().present_backends;
+    if (present.empty() && step.what != Step::What::pause && step.what != Step::What::freeze) return;
+    const BackendIndex b = present.empty() ? BackendIndex{0} : present[step.backend % present.size()];
     switch (step.what) {
     case Step::What::pause: run(milliseconds(step.value)); break;
     case Step::What::mode: modes[b] = static_cast<Mode>(step.value % static_cast<unsigned>(Mode::count_)); break;
@@ -107,6 +168,7 @@ void World::apply(const Step& step)
         }
         break;
     case Step::What::freeze: freeze(milliseconds(step.value * 3)); break;
+    case Step::What::members:
     case Step::What::count_: break;
     }
 }
@@ -170,6 +232,9 @@ void World::begin_probe(BackendIndex b)
 
 void World::finish(const ProbeReport& report)
 {
+    // Of another backend, or of one that is gone: says nothing.
+    if (report.started < added_[report.backend] || !topology().present(report.backend))
+        return take(core.probe_finished(report, now));
     ++probes_done;
     unsigned& good = good_in_a_row_[report.backend];
     good = report.outcome == ProbeOutcome::ok ? good + 1 : 0;
@@ -193,18 +258,24 @@ void World::take(Reaction reaction)
             jumped_at_ = now;
             for (auto& [at, report] : probes_) stale_.push_back(report.started);
         }
-    for (BackendIndex b : reaction.probe) begin_probe(b);
+    for (BackendIndex b : reaction.probe) {
+        require(topology().present(b), name(b) + " is probed though it is gone");
+        begin_probe(b);
+    }
     wake_ = reaction.wake_at;
     require(wake_ > now, "asks to be called again at a time that has passed");
     if (reaction.routing) {
         require(reaction.routing->version == versions_ + 1, "versions do not go up one by one");
         versions_ = reaction.routing->version;
-        require(!routing || reaction.routing->backends != routing->backends ||
-                    reaction.routing->pools != routing->pools,
+        require(reaction.routing->topology.get() == &topology(), "publishes a routing for another topology");
+        require(!routing || reaction.routing->topology != routing->topology ||
+                    reaction.routing->backends != routing->backends || reaction.routing->pools != routing->pools,
                 "publishes a routing that does not differ");
         routing = reaction.routing;
     }
     for (Event& event : reaction.events) {
+        for (const auto& told : {event.backend, event.previous})
+            require(!told || !name(*told).empty(), "tells of a backend that has no name any more");
         if (event.kind == Kind::preference) obeyed_[*event.pool] = event.backend;
         if (event.kind == Kind::transition && event.from != Status::unknown && event.to == Status::healthy)
             recoveries.push_back({*event.backend, good_in_a_row_[*event.backend]});
@@ -227,7 +298,7 @@ void World::forget_lost_preferences()
 
 bool World::in_quarantine(PoolIndex p, BackendIndex b) const
 {
-    const auto& members = config.pools[p].backends;
+    const auto& members = topology().pools[p].backends;
     for (std::size_t i = 0; i < members.size(); ++i)
         if (members[i] == b) return core.pool(p).quarantined_until[i].has_value();
     return false;
@@ -256,6 +327,7 @@ std::string World::broken_invariant() const
         unsigned serving = 0;
         bool answers = false;
         for (const Candidate& c : route.candidates) {
+            if (!topology().present(c.backend)) return name(c.backend) + " is a candidate though it is gone";
             const auto other_is_healthy = [&] {
                 return std::any_of(route.candidates.begin(), route.candidates.end(), [&](const Candidate& o) {
                     return o.backend != c.backend && status(o.backend) == Status::healthy && !failed(o.backend) &&
@@ -270,7 +342,7 @@ std::string World::broken_invariant() const
             if (c.tier != Tier::serving) continue;
             ++serving;
             if (failed(c.backend) && other_is_healthy())
-                return "serves from " + config.backends[c.backend].name + " whose last evidence is a failure";
+                return "serves from " + name(c.backend) + " whose last evidence is a failure";
             if (status(c.backend) == Status::unknown) return "serves from an unknown backend";
             if (route.policy == Policy::failover && &c != &route.candidates.front())
                 return "the server is not the first";
@@ -285,36 +357,35 @@ std::string World::broken_invariant() const
         if (route.policy != Policy::failover) continue;
         if (serving > 1) return "two backends serve under policy failover";
         if (obeyed_[p] && state.active != obeyed_[p])
-            return "an operator prefers " + config.backends[*obeyed_[p]].name + ", which works but is not active";
+            return "an operator prefers " + name(*obeyed_[p]) + ", which works but is not active";
         const bool all_known = std::none_of(route.candidates.begin(), route.candidates.end(),
                                             [&](const Candidate& c) { return status(c.backend) == Status::unknown; });
         if (answers && all_known && !state.active) return "a backend answers, but none is active";
         if (answers && !state.can_answer) return "a backend answers, but the pool says it cannot";
     }
-    for (std::size_t b = 0; b < config.backends.size(); ++b) {
+    for (const BackendIndex b : topology().present_backends) {
         // A worker passes the backend over since `suspected_`; it must learn of the probe that cleared it.
-        const auto it = suspected_.find(static_cast<BackendIndex>(b));
+        const auto it = suspected_.find(b);
         if (it != suspected_.end() && last_good_[b] > it->second &&
             routing->backends[b].good_probe_started <= it->second)
-            return "workers were not told that a probe has cleared " + config.backends[b].name;
+            return "workers were not told that a probe has cleared " + name(b);
     }
     return {};
 }
 
 void World::recover()
 {
-    for (std::size_t b = 0; b < modes.size(); ++b) {
+    const auto& present = topology().present_backends;
+    if (present.empty()) return;
+    for (const BackendIndex b : present) {
         modes[b] = Mode::good;
-        const auto index = static_cast<BackendIndex>(b);
-        if (status(index) == Status::draining || status(index) == Status::maintenance)
-            take(core.operate(index, OperatorWord::enable, now));
+        if (status(b) == Status::draining || status(b) == Status::maintenance)
+            take(core.operate(b, OperatorWord::enable, now));
     }
     take(core.prefer_configured(now));
     // `rise` at its longest: it doubles with each flap.
     run(seconds(7));
-    for (std::size_t b = 0; b < modes.size(); ++b)
-        require(status(static_cast<BackendIndex>(b)) == Status::healthy,
-                config.backends[b].name + " is not healthy again");
+    for (const BackendIndex b : present) require(status(b) == Status::healthy, name(b) + " is not healthy again");
     require(core.pool(0).can_answer, "cannot answer although every backend works");
     require(!core.pool(0).fail_open, "still fails open although every backend works");
     // The longest hold-down.
@@ -323,11 +394,11 @@ void World::recover()
         require(server().has_value(), "no backend serves although every backend works");
         require(server() == active(), "the active backend does not serve although every backend works");
         if (config.pools[0].failback.mode == FailbackMode::automatic)
-            require(active() == BackendIndex{0}, "the primary is not active again after its damping time");
+            require(active() == topology().pools[0].backends.front(),
+                    "the primary is not active again after its damping time");
     } else {
-        for (std::size_t b = 0; b < modes.size(); ++b)
-            require(tier(static_cast<BackendIndex>(b)) == Tier::serving,
-                    config.backends[b].name + " does not serve although every backend works");
+        for (const BackendIndex b : present)
+            require(tier(b) == Tier::serving, name(b) + " does not serve although every backend works");
     }
 }
 
@@ -368,6 +439,7 @@ Tier World::tier(BackendIndex b, PoolIndex p) const
 
 std::optional<BackendIndex> World::server(PoolIndex p) const
 {
+    if (routing->pools[p].candidates.empty()) return std::nullopt;
     const Candidate& first = routing->pools[p].candidates.front();
     return first.tier == Tier::serving ? std::optional(first.backend) : std::nullopt;
 }

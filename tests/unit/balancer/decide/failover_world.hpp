@@ -17,6 +17,7 @@
 //  - Workers that pass a backend over are told of the probe that cleared it.
 //  - A Routing is published when it differs from the one before and only then, with the next version; the core always
 //    wants to be called again, later.
+//  - Nothing is probed or gets requests that is not in the configuration; what stays in it keeps its status.
 //  - recover(): after all faults, all backends are healthy soon, and the preferred backend is active again after its
 //    damping time.
 #pragma once
@@ -57,6 +58,7 @@ struct Step {
         word,     ///< an operator's, about `backend`
         prefer,   ///< an operator prefers `backend`, or takes preferences back
         freeze,   ///< this process is stopped for 3 * `value` milliseconds
+        members,  ///< the configuration changes: see World::reconfigure()
         count_
     };
     What what = What::pause;
@@ -74,7 +76,7 @@ struct Recovery {
 class World {
 public:
     explicit World(Config settings, std::uint32_t seed = 1);
-    World(const World&) = delete; // the core refers to `config`
+    World(const World&) = delete;
     World& operator=(const World&) = delete;
 
     void start() { take(core.start(now)); }
@@ -86,6 +88,10 @@ public:
     void freeze(Duration span) { now += span; }
 
     void apply(const Step& step);
+    /// From now on there are only those of the backends whose bit is set in `members` (all four at most, maybe none),
+    /// in the order of their numbers or, with bit 4, the other way round. Bit 5: what was removed before has no slot
+    /// any more.
+    void reconfigure(unsigned members);
     void report(BackendIndex backend, EvidenceKind kind, std::uint32_t count = 1, Duration latency = milliseconds(1));
     /// What live requests would meet at a backend in its present mode.
     void request(BackendIndex backend);
@@ -107,7 +113,7 @@ public:
     Tier tier(BackendIndex b, PoolIndex p = 0) const;
     std::optional<BackendIndex> server(PoolIndex p = 0) const;
 
-    Config config;
+    Config config; ///< as it was first
     Failover core;
     TimePoint now = TimePoint{} + std::chrono::hours(1);
     std::vector<Mode> modes;
@@ -120,6 +126,9 @@ public:
 private:
     void require(bool holds, std::string what);
     std::string broken_invariant() const;
+    const Topology& topology() const { return core.topology(); }
+    const std::string& name(BackendIndex b) const { return topology().backends[b].name; }
+    void make_room();
     bool in_quarantine(PoolIndex p, BackendIndex b) const;
     void forget_lost_preferences();
     void begin_probe(BackendIndex b);
@@ -130,6 +139,7 @@ private:
     std::uint64_t versions_ = 0;
     std::vector<TimePoint> last_failure_, last_break_, last_good_; ///< what an observer would say, by backend
     std::vector<unsigned> good_in_a_row_;                          ///< probes, by backend
+    std::vector<TimePoint> added_;                                 ///< when the slot was taken, by backend
     std::map<BackendIndex, TimePoint> suspected_;
     std::vector<TimePoint> stale_;
     std::optional<TimePoint> jumped_at_;

@@ -22,7 +22,7 @@ struct PlacementTest : ::testing::Test {
         c.pools.push_back(pool);
         return c;
     }();
-    Placement placement{config, 7};
+    Placement placement{first_topology(config), 7};
     AttemptLedger ledger{RequestFacts{}};
     std::vector<unsigned> active{0, 0, 0};
 
@@ -177,6 +177,31 @@ TEST_F(PlacementTest, ReportsTheBackendsThatWentDown)
     EXPECT_EQ(placement.update(routing), std::vector<BackendIndex>{2});
     auto same = std::make_shared<Routing>(*routing);
     EXPECT_TRUE(placement.update(same).empty());
+}
+
+TEST_F(PlacementTest, WhatTakesASlotIsNotSuspectedForWhatHadItBefore)
+{
+    for (std::size_t i = 0; i < config.backends.size(); ++i) config.backends[i].name = std::string(1, char('a' + i));
+    const auto first = first_topology(config);
+    Placement here(first, 7);
+    here.observe(0, EvidenceKind::refused, now);
+    here.observe(1, EvidenceKind::refused, now);
+    ASSERT_TRUE(here.suspect(0));
+    Config wanted = config;
+    wanted.backends.erase(wanted.backends.begin());
+    wanted.pools[0].backends = {0, 1};
+    const auto without = next_topology(first, wanted, {})->topology;
+    wanted.backends.push_back(config.backends[0]);
+    wanted.backends.back().name = "new";
+    SlotSet released;
+    released.backends.set();
+    const auto topology = next_topology(without, wanted, released)->topology;
+    ASSERT_EQ(topology->find_backend("new"), 0);
+    auto routing = route(Policy::failover, {}, TimePoint::min());
+    routing->topology = topology;
+    here.update(routing);
+    EXPECT_FALSE(here.suspect(0));
+    EXPECT_TRUE(here.suspect(1)) << "this one is still there";
 }
 
 } // namespace

@@ -10,7 +10,7 @@ namespace {
 
 std::int64_t parked(const ExchangeWorld& world)
 {
-    return world.counters.pools[0].parked.value();
+    return world.counters.pools.find(0)->parked.value();
 }
 
 TEST(ExchangePark, ARequestWaitsUntilABackendReturns)

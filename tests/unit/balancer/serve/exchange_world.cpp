@@ -22,16 +22,10 @@ namespace {
 const std::vector<std::string> saved_names{"retry", "hedge", "move", "park"};
 const std::vector<std::string> lost_names{"no_backend", "not_replayable", "budget", "deadline", "truncated"};
 
-std::vector<Addresses> addresses_of(const Config& config)
+/// The port says which backend it is: connect() is told no more.
+Addresses address_of(std::size_t backend)
 {
-    std::vector<Addresses> all;
-    for (std::size_t i = 0; i < config.backends.size(); ++i) {
-        // The port says which backend it is: connect() is told no more.
-        Addresses one;
-        one.emplace_back(boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(i + 1));
-        all.push_back(std::move(one));
-    }
-    return all;
+    return {{boost::asio::ip::address_v4::loopback(), static_cast<std::uint16_t>(backend + 1)}};
 }
 
 std::string joined(const std::vector<std::string>& parts, std::string_view separator)
@@ -48,13 +42,13 @@ std::string joined(const std::vector<std::string>& parts, std::string_view separ
 
 /// The access log, read back through a pipe: a read waits for the thread that formats, and nothing has to sleep.
 struct ExchangeWorld::Log {
-    explicit Log(const Config& config)
+    explicit Log(const std::shared_ptr<const Topology>& topology)
     {
         const std::string path = (dir.path() / "log").string();
         if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("cannot make a pipe");
         reader = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-        log = std::make_unique<AccessLog>(path, config);
-        writer = std::make_unique<AccessLog::Writer>(*log);
+        log = std::make_unique<AccessLog>(path, LimitConfig{}.access_log_backlog);
+        writer = std::make_unique<AccessLog::Writer>(*log, topology);
     }
     ~Log()
     {
@@ -149,14 +143,17 @@ std::string chunk(std::string_view content)
 // ------------------------------------------------------------------------------------------------- beginning and end
 
 ExchangeWorld::ExchangeWorld(Config settings, Reading reading, Logging logging)
-    : config(std::move(settings)), reading_(reading), routes_(config.routes),
-      log_(logging == Logging::on ? std::make_unique<Log>(config) : nullptr),
-      doors_(config.backends.size(), Door::open), counters(config),
+    : config(std::move(settings)), reading_(reading), topology_(first_topology(config)),
+      log_(logging == Logging::on ? std::make_unique<Log>(topology_) : nullptr),
+      doors_(config.backends.size(), Door::open),
       plane(
-          static_cast<Connector&>(*this), config, routes_, addresses_of(config), counters,
-          log_ ? log_->writer.get() : nullptr, 1, 1,
+          static_cast<Connector&>(*this),
+          {.relay_memory = config.limits.relay_memory, .proxy_protocol = config.proxy_protocol}, topology_, counters,
+          log_ ? log_->writer.get() : nullptr,
           [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
 {
+    for (std::size_t i = 0; i < config.backends.size(); ++i)
+        plane.upstreams.set_addresses(static_cast<BackendIndex>(i), address_of(i));
     routing.version = 1;
     routing.backends.assign(config.backends.size(),
                             {.status = Status::healthy, .good_probe_started = a_moment_ago(), .down_count = 0});
@@ -194,14 +191,15 @@ const std::vector<std::string>& ExchangeWorld::settle()
     while (!sessions_.empty()) forget(*sessions_.back());
 
     plane.release_parked(now());
-    for (std::size_t i = 0; i < config.backends.size(); ++i) {
-        require(plane.active[i] == 0, config.backends[i].name + " counts requests as active");
-        require(counters.backends[i].active.value() == 0, config.backends[i].name + ": the gauge of requests is not 0");
+    for (std::size_t i = 0; i < topology_->backends.size(); ++i) {
+        require(plane.active[i] == 0, name_of(i) + " counts requests as active");
+        require(counters.backends[i].active.value() == 0, name_of(i) + ": the gauge of requests is not 0");
     }
     require(counters.connections.value() == 0, "the gauge of connections is not 0");
     require(counters.connections_idle.value() == 0, "the gauge of idle connections is not 0");
     require(plane.relay_memory.held() == 0, fmt::format("{} bytes count as held", plane.relay_memory.held()));
-    for (const PoolCounters& pool : counters.pools) {
+    for (std::size_t p = 0; p < topology_->pools.size(); ++p) {
+        const PoolCounters& pool = *counters.pools.find(p);
         std::uint64_t ended = 0;
         for (const auto& kind : pool.responses) ended += kind.value();
         require(pool.requests.value() == ended, fmt::format("{} requests and {} ends", pool.requests.value(), ended));
@@ -214,7 +212,7 @@ const std::vector<std::string>& ExchangeWorld::settle()
     }
     for (const auto& client : clients_) require(!client->open(), client->name() + " was not closed");
     for (const Page& asked : pages_) require(!asked.stream->open(), asked.stream->name() + " was not closed");
-    std::vector<std::int64_t> pooled(config.backends.size(), 0);
+    std::vector<std::int64_t> pooled(topology_->backends.size(), 0);
     for (const auto& [backend, stream] : upstreams_) {
         const std::string end = fate(*stream);
         require(end != "open", stream->name() + " is neither closed nor in the pool");
@@ -223,7 +221,7 @@ const std::vector<std::string>& ExchangeWorld::settle()
     }
     for (std::size_t i = 0; i < pooled.size(); ++i)
         require(counters.backends[i].idle.value() == pooled[i],
-                config.backends[i].name + ": the gauge of idle connections is wrong");
+                name_of(i) + ": the gauge of idle connections is wrong");
     return violations;
 }
 
@@ -233,7 +231,8 @@ const std::vector<std::string>& ExchangeWorld::settle()
 ScriptedStream& ExchangeWorld::connect_client()
 {
     clients_.push_back(ScriptedStream::accepted(fmt::format("client {}", clients_.size()), violations, reading_));
-    auto session = std::make_unique<Session>(plane, static_cast<SessionOwner&>(*this), clients_.back(), "192.0.2.1");
+    auto session = std::make_unique<Session>(plane, static_cast<SessionOwner&>(*this), clients_.back(),
+                                             IpEndpoint{IpAddress::parse(peer).value(), 4711});
     sessions_.push_back(std::move(session));
     sessions_.back()->step(now());
     run();
@@ -303,7 +302,7 @@ ScriptedStream& ExchangeWorld::connection(BackendIndex backend, std::size_t numb
 {
     for (const Upstream& up : upstreams_)
         if (up.backend == backend && number-- == 0) return *up.stream;
-    throw std::logic_error("no such connection to backend " + config.backends.at(backend).name);
+    throw std::logic_error("no such connection to backend " + name_of(backend));
 }
 
 ScriptedStream& ExchangeWorld::at(BackendIndex backend)
@@ -353,8 +352,7 @@ std::string ExchangeWorld::fate(const ScriptedStream& stream) const
 std::string ExchangeWorld::fates() const
 {
     std::vector<std::string> parts;
-    for (const auto& [backend, stream] : upstreams_)
-        parts.push_back(config.backends[backend].name + ' ' + fate(*stream));
+    for (const auto& [backend, stream] : upstreams_) parts.push_back(name_of(backend) + ' ' + fate(*stream));
     return joined(parts, ", ");
 }
 
@@ -381,12 +379,49 @@ void ExchangeWorld::warm(BackendIndex backend)
 void ExchangeWorld::publish()
 {
     ++routing.version;
-    const auto down = plane.placement.update(std::make_shared<const Routing>(routing));
-    for (const BackendIndex backend : down) plane.upstreams.drop(backend);
+    routing.topology = topology_;
+    const auto generation = plane.topology().generation;
+    const auto down = plane.update(std::make_shared<const Routing>(routing));
     if (!down.empty())
         for (const auto& session : sessions_) session->backends_down(down, now());
+    if (plane.topology().generation != generation)
+        for (const auto& session : sessions_) session->topology_changed(now());
     plane.release_parked(now());
     run();
+}
+
+std::string ExchangeWorld::name_of(std::size_t backend) const
+{
+    return topology_->backends[backend].name;
+}
+
+void ExchangeWorld::reconfigure(const Config& wanted)
+{
+    const auto change = next_topology(topology_, wanted, unused());
+    if (!change) throw std::runtime_error(change.error());
+    const auto before = std::exchange(topology_, change->topology);
+    routing.backends.resize(topology_->backends.size());
+    doors_.resize(topology_->backends.size(), Door::open);
+    for (std::size_t i = 0; i < topology_->backends.size(); ++i)
+        if (!topology_->same_backend(*before, static_cast<BackendIndex>(i)))
+            routing.backends[i] = {.status = Status::healthy, .good_probe_started = a_moment_ago(), .down_count = 0};
+    routing.pools.resize(topology_->pools.size());
+    for (std::size_t p = 0; p < topology_->pools.size(); ++p) {
+        if (!topology_->pool_present(static_cast<PoolIndex>(p))) continue;
+        routing.pools[p] = {.policy = topology_->pools[p].policy, .candidates = {}};
+        for (const BackendIndex backend : topology_->pools[p].backends)
+            routing.pools[p].candidates.push_back({backend, Tier::serving, 1});
+    }
+    publish();
+    for (std::size_t i = 0; i < topology_->backends.size(); ++i)
+        plane.upstreams.set_addresses(static_cast<BackendIndex>(i), address_of(i));
+}
+
+SlotSet ExchangeWorld::unused() const
+{
+    SlotSet used;
+    for (const auto& session : sessions_) session->mark(used);
+    return {.backends = ~used.backends, .pools = ~used.pools};
 }
 
 void ExchangeWorld::goes_down(BackendIndex backend)
@@ -481,14 +516,15 @@ void ExchangeWorld::jump(Duration span)
 std::string ExchangeWorld::trail()
 {
     std::uint64_t ended = 0;
-    for (const PoolCounters& pool : counters.pools)
-        for (const auto& kind : pool.responses) ended += kind.value();
+    for (std::size_t p = 0; p < topology_->pools.size(); ++p)
+        for (const auto& kind : counters.pools.find(p)->responses) ended += kind.value();
     if (trails_ >= ended) return "no request has ended";
     ++trails_;
     const std::string line = log_->next_line();
     const auto record = nlohmann::json::parse(line);
     logged = {.status = record["status"],
               .complete = record["complete"],
+              .client = record["client"],
               .bytes_in = record["bytes_in"],
               .bytes_out = record["bytes_out"]};
     std::vector<std::string> parts;
@@ -502,15 +538,15 @@ std::string ExchangeWorld::evidence()
 {
     pass(milliseconds(101));
     std::vector<std::string> parts;
-    for (std::size_t backend = 0; backend < config.backends.size(); ++backend) {
+    for (std::size_t backend = 0; backend < topology_->backends.size(); ++backend) {
         for (auto kind = EvidenceKind::success; kind <= EvidenceKind::uncompared;
              kind = static_cast<EvidenceKind>(static_cast<int>(kind) + 1)) {
             unsigned count = 0;
             for (const Evidence& one : evidence_)
                 if (one.backend == backend && one.kind == kind) count += one.count;
             if (count == 0) continue;
-            parts.push_back(fmt::format("{} {}{}", config.backends[backend].name, to_string(kind),
-                                        count > 1 ? fmt::format(" x{}", count) : ""));
+            parts.push_back(
+                fmt::format("{} {}{}", name_of(backend), to_string(kind), count > 1 ? fmt::format(" x{}", count) : ""));
         }
     }
     evidence_.clear();
@@ -519,7 +555,7 @@ std::string ExchangeWorld::evidence()
 
 std::vector<std::pair<std::string, std::uint64_t>> ExchangeWorld::all_counts() const
 {
-    const PoolCounters& pool = counters.pools[0];
+    const PoolCounters& pool = *counters.pools.find(0);
     std::vector<std::pair<std::string, std::uint64_t>> all{{"requests", pool.requests.value()}};
     for (std::size_t i = 0; i < pool.responses.size(); ++i)
         all.emplace_back(i == 0 ? "aborted" : fmt::format("{}xx", i), pool.responses[i].value());
@@ -584,8 +620,7 @@ Stream::Ptr ExchangeWorld::connect(const Addresses& addresses, StreamListener& l
 {
     const auto backend = static_cast<BackendIndex>(addresses.front().port() - 1);
     auto stream = ScriptedStream::connecting_to(
-        fmt::format("connection {} to {}", connections(backend), config.backends[backend].name), violations, reading_,
-        listener);
+        fmt::format("connection {} to {}", connections(backend), name_of(backend)), violations, reading_, listener);
     switch (doors_[backend]) {
     case Door::open: stream->accepts(); break;
     case Door::refusing: stream->fails_to_connect(boost::asio::error::connection_refused); break;

@@ -66,6 +66,8 @@ public:
 
     // Clients
 
+    /// IP address of the clients that connect from now on; their port is 4711.
+    std::string peer = "192.0.2.1";
     /// One more connection; the first one is client().
     ScriptedStream& connect_client();
     ScriptedStream& client(std::size_t number = 0) { return *clients_.at(number); }
@@ -122,6 +124,9 @@ public:
     void comes_back(BackendIndex backend);                     ///< after a good probe that started a moment ago
     void publish();
     Routing routing;
+    /// Another configuration: everything in it is healthy and serves. Slots that nothing uses are free.
+    void reconfigure(const Config& wanted);
+    SlotSet unused() const; ///< slots that no request refers to
 
     // Time
 
@@ -142,6 +147,7 @@ public:
     struct Logged {
         unsigned status = 0;
         bool complete = false;
+        std::string client{};
         std::uint64_t bytes_in = 0;
         std::uint64_t bytes_out = 0;
     } logged;
@@ -169,6 +175,7 @@ private:
     /// A probe that is good by now started before what is happening now.
     TimePoint a_moment_ago() const noexcept { return now() - microseconds(1); }
     std::string fate(const ScriptedStream& stream) const;
+    std::string name_of(std::size_t backend) const;
     void require(bool holds, std::string what);
     std::vector<std::pair<std::string, std::uint64_t>> all_counts() const;
 
@@ -180,7 +187,7 @@ private:
     const Reading reading_;
     bool settled_ = false;
     std::uint64_t trails_ = 0; ///< given out by trail()
-    RouteTable routes_;
+    std::shared_ptr<const Topology> topology_;
     std::unique_ptr<Log> log_;
     std::vector<Door> doors_;
     std::vector<Evidence> evidence_;

@@ -1,0 +1,143 @@
+#include "balancer/control/change_requests.hpp"
+
+#include "common/config.hpp"
+#include "common/http/message.hpp"
+#include "common/text.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t most_weight = 1000;
+constexpr std::int64_t most_order = 1'000'000;
+
+struct Member {
+    BackendConfig backend;
+    std::int64_t order = 0;
+};
+
+http::Problem wrong(const std::string& field, std::string_view what)
+{
+    return {422, fmt::format("the field '{}' {}", field, what), {{"field", field}}};
+}
+
+bool is_number(const json& value, std::int64_t least, std::int64_t most)
+{
+    return value.is_number_integer() && value >= least && value <= most;
+}
+
+boost::system::result<Member, http::Problem> read_member(const json& value, const std::string& place)
+{
+    if (!value.is_object()) return wrong(place, "is not an object with 'name' and 'url'");
+    Member member;
+    for (const auto& [key, content] : value.items()) {
+        const std::string field = place + "." + shortened(key, 64);
+        if (key == "name") {
+            if (!content.is_string() || !config::is_name(content.get_ref<const std::string&>()))
+                return wrong(field, fmt::format("is not {}", config::a_name));
+            member.backend.name = content.get<std::string>();
+        } else if (key == "url") {
+            if (!content.is_string() || !config::is_http_origin(content.get_ref<const std::string&>()))
+                return wrong(field, fmt::format("is not {}", config::an_http_origin));
+            member.backend.url = content.get<std::string>();
+        } else if (key == "weight") {
+            if (!is_number(content, 1, most_weight))
+                return wrong(field, fmt::format("is not a whole number from 1 to {}", most_weight));
+            member.backend.weight = content.get<unsigned>();
+        } else if (key == "order") {
+            if (!is_number(content, -most_order, most_order))
+                return wrong(field, fmt::format("is not a whole number from {} to {}", -most_order, most_order));
+            member.order = content.get<std::int64_t>();
+        } else {
+            return wrong(field, "is unknown, expected 'name', 'url', 'weight' and 'order'");
+        }
+    }
+    if (member.backend.name.empty()) return wrong(place + ".name", "is missing");
+    if (member.backend.url.empty()) return wrong(place + ".url", "is missing");
+    auto address = config::parse_http_origin(member.backend.url).value();
+    member.backend.host = std::move(address.host);
+    member.backend.port = address.port;
+    member.backend.source = fmt::format("a request's {}.url", place);
+    return member;
+}
+
+} // namespace
+
+boost::system::result<std::vector<BackendConfig>, http::Problem> read_members(std::string_view text)
+{
+    const auto body = http::parse_json(text);
+    if (!body) return body.error();
+    if (!body->is_object()) return http::Problem{422, "the body is not an object with 'backends'"};
+    for (const auto& [key, value] : body->items())
+        if (key != "backends") return wrong(shortened(key, 64), "is unknown, expected 'backends'");
+    const auto list = body->find("backends");
+    if (list == body->end()) return wrong("backends", "is missing");
+    if (!list->is_array()) return wrong("backends", "is not a list");
+    if (list->size() > most_backends) return wrong("backends", fmt::format("has more than {} entries", most_backends));
+
+    std::vector<Member> members;
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        const std::string place = fmt::format("backends[{}]", i);
+        auto member = read_member((*list)[i], place);
+        if (!member) return std::move(member.error());
+        if (!names.insert(member->backend.name).second)
+            return wrong(place + ".name", fmt::format("is '{}', as that of another one", member->backend.name));
+        members.push_back(std::move(*member));
+    }
+    std::stable_sort(members.begin(), members.end(),
+                     [](const Member& a, const Member& b) { return a.order < b.order; });
+    std::vector<BackendConfig> ordered;
+    for (Member& member : members) ordered.push_back(std::move(member.backend));
+    return ordered;
+}
+
+json members_json(const Topology& topology, PoolIndex index)
+{
+    const PoolConfig& pool = topology.pools[index];
+    json backends = json::array();
+    for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+        const BackendConfig& backend = topology.backends[pool.backends[i]];
+        backends.push_back({{"name", backend.name},
+                            {"url", backend.url},
+                            {"weight", i < pool.weights.size() ? pool.weights[i] : backend.weight}});
+    }
+    return {{"pool", pool.name},
+            {"generation", topology.generation},
+            {"source", pool.by_request ? "request" : "configuration"},
+            {"backends", std::move(backends)}};
+}
+
+json to_json(const ChangeReport& report)
+{
+    return {{"generation", report.generation},
+            {"changed", report.said},
+            {"needs_restart", report.needs_restart},
+            {"replaced", report.replaced}};
+}
+
+http::Problem to_problem(const ChangeReport& report)
+{
+    const unsigned status = report.end == ChangeReport::End::invalid   ? 422
+                            : report.end == ChangeReport::End::changed ? 412
+                                                                       : 409;
+    return {status,
+            fmt::format("nothing has changed: {}", fmt::join(report.errors, "; ")),
+            {{"generation", report.generation}}};
+}
+
+std::string tag_of(std::uint64_t generation)
+{
+    return fmt::format("\"{}\"", generation);
+}
+
+} // namespace hotspare::balancer

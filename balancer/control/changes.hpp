@@ -1,0 +1,40 @@
+// Changes of the configuration while the balancer runs: the file read again, or an operator's request. Whole or not at
+// all: what is wrong with a change is found before anything of it takes effect.
+//
+// Thread: the monitor's, but the constructor. Owner: main.
+#pragma once
+
+#include "balancer/control/change_report.hpp"
+#include "balancer/control/monitor.hpp"
+#include "balancer/decide/wanted.hpp"
+
+#include <boost/system/result.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace hotspare::balancer {
+
+class Changes {
+public:
+    /// `running`: the configuration that the monitor's first topology was made from.
+    Changes(Monitor& monitor, Config running);
+
+    /// The configuration was read again, or could not be: the errors say why.
+    ChangeReport reload(boost::system::result<Config, std::vector<std::string>> read);
+
+    /// As Wanted::set_members(), if `expected` says so of the generation in force.
+    ChangeReport set_members(const std::string& pool, std::vector<BackendConfig> members,
+                             const std::function<bool(std::uint64_t generation)>& expected);
+
+private:
+    ChangeReport put_in_force(Wanted wanted);
+
+    Monitor& monitor_;
+    const Config running_; ///< of what cannot change
+    Wanted wanted_;
+};
+
+} // namespace hotspare::balancer

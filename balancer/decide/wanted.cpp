@@ -1,0 +1,139 @@
+#include "balancer/decide/wanted.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace hotspare::balancer {
+namespace {
+
+bool says_the_same(const std::vector<BackendConfig>& a, const std::vector<BackendConfig>& b)
+{
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const BackendConfig& x, const BackendConfig& y) {
+        return x.name == y.name && x.url == y.url && x.weight == y.weight;
+    });
+}
+
+const PoolConfig* find_pool(const Config& config, std::string_view name)
+{
+    const auto it = std::find_if(config.pools.begin(), config.pools.end(),
+                                 [name](const PoolConfig& pool) { return pool.name == name; });
+    return it != config.pools.end() ? &*it : nullptr;
+}
+
+/// What a server expects in front of its connections does not depend on who has named it: a request, which does not
+/// say, means the server that the configuration knows.
+ProxyVersion proxy_protocol_of(const Config& configuration, const BackendConfig& member)
+{
+    const auto known =
+        std::find_if(configuration.backends.begin(), configuration.backends.end(), [&](const BackendConfig& backend) {
+            return backend.name == member.name && backend.host == member.host && backend.port == member.port;
+        });
+    return known != configuration.backends.end() ? known->proxy_protocol : member.proxy_protocol;
+}
+
+} // namespace
+
+/// With the weights that they have in it.
+std::vector<BackendConfig> Wanted::members_of(const Config& config, const PoolConfig& pool)
+{
+    std::vector<BackendConfig> members;
+    for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+        members.push_back(config.backends[pool.backends[i]]);
+        if (i < pool.weights.size()) members.back().weight = pool.weights[i];
+    }
+    return members;
+}
+
+std::vector<std::string> Wanted::read_again(Config configuration)
+{
+    configuration_ = std::move(configuration);
+    std::vector<std::string> over;
+    for (auto it = requests_.begin(); it != requests_.end();) {
+        const PoolConfig* const pool = find_pool(configuration_, it->first);
+        if (pool != nullptr && says_the_same(members_of(configuration_, *pool), it->second.instead_of)) {
+            ++it;
+            continue;
+        }
+        over.push_back(it->first);
+        it = requests_.erase(it);
+    }
+    return over;
+}
+
+void Wanted::set_members(const std::string& pool, std::vector<BackendConfig> members)
+{
+    requests_[pool] = {.instead_of = members_of(configuration_, *find_pool(configuration_, pool)),
+                       .members = std::move(members)};
+}
+
+boost::system::result<Config, std::string> Wanted::combined() const
+{
+    Config all = configuration_;
+    if (requests_.empty()) return all;
+    all.backends.clear();
+
+    /// Adds the backend unless it is there; nothing if its name stands for another address.
+    const auto add = [&all](const BackendConfig& backend) -> std::optional<BackendIndex> {
+        const auto same = std::find_if(all.backends.begin(), all.backends.end(),
+                                       [&](const BackendConfig& other) { return other.name == backend.name; });
+        if (same != all.backends.end() && same->url != backend.url) return std::nullopt;
+        const auto index = static_cast<BackendIndex>(same - all.backends.begin());
+        if (same == all.backends.end()) all.backends.push_back(backend);
+        return index;
+    };
+    // In the configuration's order as far as it goes; what no pool of it names was probed before, and still is.
+    for (std::size_t b = 0; b < configuration_.backends.size(); ++b) {
+        bool replaced = false, kept = false;
+        for (const PoolConfig& pool : configuration_.pools) {
+            const bool names = std::find(pool.backends.begin(), pool.backends.end(), b) != pool.backends.end();
+            (requests_.contains(pool.name) ? replaced : kept) |= names;
+        }
+        if (kept || !replaced) add(configuration_.backends[b]);
+    }
+    for (PoolConfig& pool : all.pools) {
+        const auto request = requests_.find(pool.name);
+        const auto members = request != requests_.end() ? request->second.members : members_of(configuration_, pool);
+        pool.by_request = request != requests_.end();
+        pool.backends.clear();
+        pool.weights.clear();
+        for (BackendConfig member : members) {
+            member.proxy_protocol = proxy_protocol_of(configuration_, member);
+            const auto index = add(member);
+            if (!index)
+                return {boost::system::in_place_error,
+                        fmt::format("the backend '{}' has another address in another pool than {}", member.name,
+                                    member.url)};
+            pool.backends.push_back(*index);
+            pool.weights.push_back(member.weight);
+        }
+    }
+    if (all.backends.size() > most_backends)
+        return {boost::system::in_place_error, fmt::format("{} backends in all pools together, expected at most {}",
+                                                           all.backends.size(), most_backends)};
+    return all;
+}
+
+std::vector<std::string> needs_restart(const Config& running, const Config& wanted)
+{
+    std::vector<std::string> names;
+    const auto compare = [&names](const char* name, const auto& a, const auto& b) {
+        if (a != b) names.emplace_back(name);
+    };
+    compare("listen", std::pair(running.listen_host, running.listen_port),
+            std::pair(wanted.listen_host, wanted.listen_port));
+    compare("workers", running.workers, wanted.workers);
+    compare("proxy_protocol", running.proxy_protocol, wanted.proxy_protocol);
+    compare("access_log", running.access_log, wanted.access_log);
+    compare("log_traffic", running.log_traffic, wanted.log_traffic);
+    compare("admin", running.admin, wanted.admin);
+    compare("admin_hosts", running.admin_hosts, wanted.admin_hosts);
+    compare("admin_origins", running.admin_origins, wanted.admin_origins);
+    compare("limits.relay_memory", running.limits.relay_memory, wanted.limits.relay_memory);
+    compare("limits.access_log_backlog", running.limits.access_log_backlog, wanted.limits.access_log_backlog);
+    return names;
+}
+
+} // namespace hotspare::balancer

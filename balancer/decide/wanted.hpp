@@ -1,0 +1,51 @@
+// What the balancer is asked to be: the configuration as it was read last, and what operators' requests have changed of
+// it since. A request outlives a configuration that is read again, unless that says something else of the same pool
+// than it did when the request came.
+//
+// PURE. Thread: the monitor's. Owner: Changes.
+#pragma once
+
+#include "balancer/config.hpp"
+
+#include <boost/system/result.hpp>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hotspare::balancer {
+
+class Wanted {
+public:
+    explicit Wanted(Config configuration) : configuration_(std::move(configuration)) {}
+
+    const Config& configuration() const noexcept { return configuration_; }
+
+    /// The configuration was read again. Returns the names of the pools whose members are no longer those of a request.
+    std::vector<std::string> read_again(Config configuration);
+
+    /// `members` instead of what the pool's members are, in the order of preference. `pool` must be one of
+    /// configuration(); every member has a name, an address, and a weight.
+    void set_members(const std::string& pool, std::vector<BackendConfig> members);
+
+    /// Both together. A backend that is in the configuration only as a member that a request has replaced is left out.
+    /// Fails, with a sentence, if two pools say different addresses of one name, or there are too many backends.
+    boost::system::result<Config, std::string> combined() const;
+
+private:
+    struct Request {
+        std::vector<BackendConfig> instead_of; ///< the members by the configuration
+        std::vector<BackendConfig> members;
+    };
+
+    static std::vector<BackendConfig> members_of(const Config& config, const PoolConfig& pool);
+
+    Config configuration_;
+    std::map<std::string, Request, std::less<>> requests_; ///< by the pool's name
+};
+
+/// Names of the settings in which `wanted` differs from `running` that take effect only at a restart.
+std::vector<std::string> needs_restart(const Config& running, const Config& wanted);
+
+} // namespace hotspare::balancer

@@ -1,0 +1,132 @@
+#include "balancer/decide/wanted.hpp"
+
+#include "balancer/config_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace hotspare::balancer {
+namespace {
+
+constexpr const char* two_pools = R"(
+backends:
+  - {name: a, url: "http://10.0.0.1:80"}
+  - {name: b, url: "http://10.0.0.2:80"}
+  - {name: c, url: "http://10.0.0.3:80"}
+pools:
+  - {name: web, backends: [a, b]}
+  - {name: api, backends: [b, c]}
+)";
+
+BackendConfig member(const std::string& name, const std::string& host, unsigned weight = 1)
+{
+    BackendConfig backend;
+    backend.name = name;
+    backend.host = host;
+    backend.url = "http://" + host + ":80";
+    backend.weight = weight;
+    return backend;
+}
+
+/// "web: x y(3)": each pool with its members.
+std::string shown(const Config& config)
+{
+    std::string text;
+    for (const PoolConfig& pool : config.pools) {
+        text += (text.empty() ? "" : "; ") + pool.name + (pool.by_request ? "!:" : ":");
+        for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+            text += ' ' + config.backends[pool.backends[i]].name;
+            if (pool.weights[i] != 1) text += '(' + std::to_string(pool.weights[i]) + ')';
+        }
+    }
+    text += " |";
+    for (const BackendConfig& backend : config.backends) text += ' ' + backend.name;
+    return text;
+}
+
+TEST(Wanted, IsTheConfigurationAsLongAsNothingElseIsAskedFor)
+{
+    EXPECT_EQ(shown(*Wanted(load_config(two_pools)).combined()), "web: a b; api: b c | a b c");
+}
+
+TEST(Wanted, ARequestReplacesTheMembersOfItsPoolAlone)
+{
+    Wanted wanted(load_config(two_pools));
+    wanted.set_members("web", {member("x", "10.0.0.9", 3), member("b", "10.0.0.2")});
+    EXPECT_EQ(shown(*wanted.combined()), "web!: x(3) b; api: b c | b c x") << "a was a member of that pool only";
+    wanted.set_members("web", {});
+    EXPECT_EQ(shown(*wanted.combined()), "web!:; api: b c | b c");
+}
+
+// A request does not say it, and the server would refuse every connection.
+TEST(Wanted, AServerThatTheConfigurationKnowsKeepsItsProxyProtocol)
+{
+    Config config = load_config(two_pools);
+    config.backends[1].proxy_protocol = ProxyVersion::v2;
+    Wanted wanted(config);
+    wanted.set_members("web", {member("b", "10.0.0.2"), member("x", "10.0.0.9")});
+    const auto all = wanted.combined();
+    for (const BackendConfig& backend : all->backends)
+        EXPECT_EQ(backend.proxy_protocol, backend.name == "b" ? ProxyVersion::v2 : ProxyVersion::off) << backend.name;
+}
+
+TEST(Wanted, ARequestOutlivesAConfigurationThatSaysTheSameOfItsPool)
+{
+    Wanted wanted(load_config(two_pools));
+    wanted.set_members("web", {member("x", "10.0.0.9")});
+    std::string elsewhere = two_pools;
+    elsewhere.replace(elsewhere.find("[b, c]"), 6, "[c]");
+    EXPECT_TRUE(wanted.read_again(load_config(elsewhere)).empty());
+    EXPECT_EQ(shown(*wanted.combined()), "web!: x; api: c | c x");
+}
+
+TEST(Wanted, AConfigurationThatSaysSomethingElseOfItsPoolReplacesTheRequest)
+{
+    for (const auto& [what, with] : std::vector<std::pair<std::string, std::string>>{
+             {"[a, b]", "[b, a]"}, {"10.0.0.1:80", "10.0.0.1:81"}, {"name: web", "name: site"}}) {
+        Wanted wanted(load_config(two_pools));
+        wanted.set_members("web", {member("x", "10.0.0.9")});
+        std::string other = two_pools;
+        other.replace(other.find(what), what.size(), with);
+        EXPECT_EQ(wanted.read_again(load_config(other)), (std::vector<std::string>{"web"})) << with;
+        EXPECT_EQ(shown(*wanted.combined()).find('x'), std::string::npos) << with;
+    }
+}
+
+TEST(Wanted, OneNameHasOneAddress)
+{
+    Wanted wanted(load_config(two_pools));
+    wanted.set_members("web", {member("c", "10.0.0.99")});
+    const auto all = wanted.combined();
+    ASSERT_FALSE(all);
+    EXPECT_EQ(all.error(), "the backend 'c' has another address in another pool than http://10.0.0.99:80");
+}
+
+TEST(Wanted, TooManyBackendsTogetherAreRefused)
+{
+    Wanted wanted(load_config(two_pools));
+    std::vector<BackendConfig> many;
+    for (std::size_t i = 0; i < most_backends; ++i) many.push_back(member("m" + std::to_string(i), "10.0.0.9"));
+    wanted.set_members("web", many);
+    EXPECT_EQ(wanted.combined().error(), "258 backends in all pools together, expected at most 256");
+}
+
+TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)
+{
+    const Config running = load_config(two_pools);
+    EXPECT_TRUE(needs_restart(running, running).empty());
+    Config other = running;
+    other.listen_port = 1;
+    other.workers = 7;
+    other.proxy_protocol = true;
+    other.trusted_proxies = {*Network::parse("10.0.0.0/8")};
+    other.admin = true;
+    other.timeouts.request = seconds(3);
+    EXPECT_EQ(needs_restart(running, other),
+              (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin"}));
+}
+
+} // namespace
+} // namespace hotspare::balancer

@@ -11,6 +11,7 @@
 #include "balancer/decide/ip_address.hpp"
 #include "common/error.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
@@ -60,6 +61,9 @@ public:
     /// A new connection is connecting() until the listener is told; connect_error() says then how that ended.
     bool connecting() const noexcept { return connecting_; }
     const error_code& connect_error() const noexcept { return connect_error_; }
+
+    /// Where a connection that was made leads; unspecified of one that was accepted, or whose peer has no address.
+    const boost::asio::ip::tcp::endpoint& peer() const noexcept { return peer_; }
 
     virtual IoResult read(std::span<char> into) = 0;
     virtual IoResult write(std::span<const char> from) = 0;
@@ -112,6 +116,7 @@ protected:
 
     StreamListener* listener_ = nullptr;
     error_code connect_error_;
+    boost::asio::ip::tcp::endpoint peer_;
     bool connecting_ = false;
     bool readable_ = true;
     bool writable_ = true;

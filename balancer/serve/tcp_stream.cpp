@@ -68,6 +68,7 @@ TcpStream::~TcpStream()
 
 void TcpStream::connect_to(const Endpoint& address)
 {
+    peer_ = address;
     socket_ = Fd(::socket(address.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
     if (!socket_) return connected_later(last_error()); // EMFILE and the like
     const int started = ::connect(socket_.get(), address.data(), static_cast<socklen_t>(address.size()));

@@ -31,7 +31,20 @@ void UpstreamPools::adopt(const std::shared_ptr<const Topology>& topology)
 
 void UpstreamPools::set_addresses(BackendIndex backend, Addresses addresses)
 {
-    if (backend < addresses_.size()) addresses_[backend] = std::move(addresses);
+    if (backend >= addresses_.size()) return;
+    addresses_[backend] = std::move(addresses);
+    const auto gone = std::erase_if(idle_[backend], [&](const Idle& entry) {
+        if (leads_to(backend, *entry.stream)) return false;
+        entry.stream->close();
+        return true;
+    });
+    if (gone > 0) counters_.backends[backend].idle.set(static_cast<std::int64_t>(idle_[backend].size()));
+}
+
+bool UpstreamPools::leads_to(BackendIndex backend, const Stream& stream) const noexcept
+{
+    const auto& addresses = addresses_[backend];
+    return stream.peer().port() == 0 || std::find(addresses.begin(), addresses.end(), stream.peer()) != addresses.end();
 }
 
 Stream::Ptr UpstreamPools::take(BackendIndex backend)
@@ -64,7 +77,8 @@ Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listene
 void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now)
 {
     auto& idle = idle_[backend];
-    if (idle.size() >= topology_->limits.upstream_idle_per_backend || !topology_->present(backend)) {
+    if (idle.size() >= topology_->limits.upstream_idle_per_backend || !topology_->present(backend) ||
+        !leads_to(backend, *stream)) {
         stream->close();
         return;
     }

@@ -13,7 +13,7 @@
 #include "balancer/decide/deadline_wheel.hpp"
 #include "balancer/decide/topology.hpp"
 #include "balancer/serve/stream.hpp"
-#include "common/http/resolver.hpp"
+#include "common/http/address.hpp"
 
 #include <memory>
 #include <utility>
@@ -42,7 +42,8 @@ public:
     /// no address until set_addresses().
     void adopt(const std::shared_ptr<const Topology>& topology);
 
-    /// Where new connections to `backend` go from now on.
+    /// Where new connections to `backend` go from now on. Idle ones that lead elsewhere are closed, and so are those
+    /// that are given back later.
     void set_addresses(BackendIndex backend, Addresses addresses);
 
     /// An idle connection to `backend` that is open and has nothing to read, or null.
@@ -64,6 +65,7 @@ private:
         TimePoint since;
     };
 
+    bool leads_to(BackendIndex backend, const Stream& stream) const noexcept;
     void stream_ready(Stream& stream) override;
     void deadline_passed(TimePoint now) override;
 

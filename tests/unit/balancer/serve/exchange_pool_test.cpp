@@ -1,6 +1,7 @@
 // Connections from the pool: which are used, what their end means, and which go back.
 #include "tests/unit/balancer/serve/exchange_world.hpp"
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/system/errc.hpp>
 #include <gtest/gtest.h>
 
@@ -33,6 +34,25 @@ TEST(ExchangePool, TheNextRequestTakesTheSameConnection)
     EXPECT_EQ(world.trail(), "a* answered");
     EXPECT_EQ(world.fates(), "a pooled");
     EXPECT_EQ(world.saw(), "200 hello");
+}
+
+TEST(ExchangePool, ConnectionsToAnAddressThatTheBackendHasNoMoreAreNotUsedAgain)
+{
+    const auto at = [](const char* address) {
+        return boost::asio::ip::tcp::endpoint(boost::asio::ip::make_address(address), a + 1);
+    };
+    ExchangeWorld world;
+    world.plane.upstreams.set_addresses(a, {at("10.0.0.1")});
+    world.warm(a);
+    world.plane.upstreams.set_addresses(a, {at("10.0.0.2"), at("10.0.0.1")});
+    EXPECT_EQ(world.fates(), "a pooled") << "its address is still there";
+    world.plane.upstreams.set_addresses(a, {at("10.0.0.2")});
+    EXPECT_EQ(world.fates(), "a closed");
+    world.client_sends(get());
+    world.plane.upstreams.set_addresses(a, {at("10.0.0.3")});
+    world.answer(a, ok());
+    EXPECT_EQ(world.saw(), "200 hello") << "a request that has begun ends where it is";
+    EXPECT_EQ(world.fates(), "a closed, a closed");
 }
 
 TEST(ExchangePool, AConnectionThatEndsWhileItRestsIsClosed)

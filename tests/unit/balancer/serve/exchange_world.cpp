@@ -621,6 +621,7 @@ Stream::Ptr ExchangeWorld::connect(const Addresses& addresses, StreamListener& l
     const auto backend = static_cast<BackendIndex>(addresses.front().port() - 1);
     auto stream = ScriptedStream::connecting_to(
         fmt::format("connection {} to {}", connections(backend), name_of(backend)), violations, reading_, listener);
+    stream->is_at(addresses.front());
     switch (doors_[backend]) {
     case Door::open: stream->accepts(); break;
     case Door::refusing: stream->fails_to_connect(boost::asio::error::connection_refused); break;

@@ -39,6 +39,7 @@ public:
 
     // What the peer does
 
+    void is_at(const boost::asio::ip::tcp::endpoint& address) { peer_ = address; }
     void accepts(); ///< the connection is made
     void fails_to_connect(const error_code& why);
     void sends(std::string_view bytes); ///< as one piece

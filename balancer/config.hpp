@@ -27,6 +27,13 @@ constexpr unsigned most_attempts = 16;
 
 using http::StatusRange;
 
+/// What the addresses of a backend's name are.
+enum class Resolve : std::uint8_t {
+    any,  ///< ways to one server, each as good as another
+    each, ///< one server each
+    srv,  ///< the name is that of a service (RFC 2782), each of whose records is one server
+};
+
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {
     std::string name;
@@ -35,6 +42,11 @@ struct BackendConfig {
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
     ProxyVersion proxy_protocol = ProxyVersion::off; ///< in front of each connection to it
+    Resolve resolve = Resolve::any;
+    Duration resolve_interval{}; ///< between two lookups of the name; 0 = by its TTL
+    /// Of `host`, where each of its addresses is a backend of its own: this one's.
+    std::string address{};
+    std::string service{}; ///< the one whose SRV record this backend is
     /// Where `url` was given (file:line:column, flag or variable), for errors found only at start.
     std::string source{};
 };
@@ -201,6 +213,7 @@ struct Config {
     std::vector<std::string> admin_hosts;
     std::vector<std::string> admin_origins;
     std::vector<std::string> default_pages; ///< paths of built-in pages that no route asked for
+    std::vector<std::string> resolvers;     ///< name servers, as http::Resolver::Settings::servers
     std::vector<BackendConfig> backends;
     std::vector<PoolConfig> pools;
     std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = all paths to the first pool

@@ -32,6 +32,14 @@ template <> struct EnumNames<balancer::ProxyVersion> {
     };
 };
 
+template <> struct EnumNames<balancer::Resolve> {
+    static constexpr std::array names{
+        std::pair{"any"sv, balancer::Resolve::any},
+        std::pair{"each"sv, balancer::Resolve::each},
+        std::pair{"srv"sv, balancer::Resolve::srv},
+    };
+};
+
 template <> struct EnumNames<balancer::FailbackMode> {
     static constexpr std::array names{
         std::pair{"auto"sv, balancer::FailbackMode::automatic},
@@ -130,6 +138,20 @@ bool are_origins(const std::vector<std::string>& list)
 }
 constexpr auto an_origin_list = "http://HOST[:PORT] or https://HOST[:PORT] in lower case, without a path";
 
+bool are_name_servers(const std::vector<std::string>& list)
+{
+    return list.size() <= 16 && std::all_of(list.begin(), list.end(), [](const std::string& server) {
+               boost::system::error_code error;
+               boost::asio::ip::make_address(server, error);
+               if (!error) return true;
+               const auto with_port = config::parse_host_port(server);
+               if (!with_port || with_port->port == 0) return false;
+               boost::asio::ip::make_address(with_port->host, error);
+               return !error;
+           });
+}
+constexpr auto a_name_server_list = "at most 16 entries ADDRESS or ADDRESS:PORT, IPv6 addresses as [ADDRESS]:PORT";
+
 template <class T> bool is_not_empty(const std::vector<T>& list)
 {
     return !list.empty();
@@ -155,6 +177,13 @@ static void fields(config::Fields& field, BackendConfig& c)
     field("proxy_protocol", c.proxy_protocol,
           "version of the PROXY header that the server expects in front of each connection; its connections then carry "
           "one request each");
+    field("resolve", c.resolve,
+          "any: all addresses of the host name belong to one server, the next one is tried when one fails; each: every "
+          "address is a backend of its own, NAME-1, NAME-2 ...; srv: the host name is that of a service such as "
+          "_http._tcp.example.com, and every SRV record is a backend of its own");
+    field("resolve_interval", c.resolve_interval,
+          "time between two lookups of the host name; 0s = by the TTL of the answer, 1s to 1h",
+          {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, ProbeConfig& c)
@@ -346,6 +375,10 @@ void fields(config::Fields& field, ConfigFile& c)
           "origins of web pages, such as https://console.example:8443, that may use /admin /events /logs, besides the "
           "balancer's own",
           {are_origins, an_origin_list});
+    field("resolvers", c.resolvers,
+          "name servers that the host names of backends are looked up at, ADDRESS[:PORT]; empty = those of "
+          "/etc/resolv.conf",
+          {are_name_servers, a_name_server_list});
     field("backends", c.backends, "servers that requests are passed to", {is_backend_list, a_backend_list});
     field("pools", c.pools, "groups of backends; empty = one pool named default with all backends",
           {is_pool_list, "at most 256 pools"});
@@ -563,7 +596,22 @@ private:
             backend.host = std::move(address.host);
             backend.port = address.port;
             backend.source = places_.of(fmt::format("backends[{}].url", i));
+            attempt([&] { names(backend, i); });
         }
+    }
+
+    void names(const BackendConfig& backend, std::size_t index) const
+    {
+        const auto path = fmt::format("backends[{}]", index);
+        if (backend.resolve_interval > Duration::zero() && backend.resolve_interval < seconds(1))
+            fail(path + ".resolve_interval", "is less than 1s, expected 0s or at least 1s");
+        if (backend.resolve == Resolve::any) return;
+        boost::system::error_code is_name;
+        boost::asio::ip::make_address(backend.host, is_name);
+        if (!is_name)
+            fail(path + ".resolve", fmt::format("the host of '{}' is an address, expected a name", backend.url));
+        if (backend.resolve == Resolve::srv && backend.port != 80)
+            fail(path + ".resolve", fmt::format("'{}' has a port, expected none: an SRV record names it", backend.url));
     }
 
     void pools()
@@ -720,6 +768,7 @@ Config to_config(const ConfigFile& file)
     out.admin_hosts = file.admin_hosts;
     out.admin_origins = file.admin_origins;
     out.default_pages = file.default_pages;
+    out.resolvers = file.resolvers;
     out.backends = file.backends;
     out.timeouts = file.timeouts;
     out.limits = file.limits;

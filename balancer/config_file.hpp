@@ -50,6 +50,7 @@ struct ConfigFile {
     bool admin = false;
     std::vector<std::string> admin_hosts;
     std::vector<std::string> admin_origins;
+    std::vector<std::string> resolvers;
     std::vector<BackendConfig> backends;
     std::vector<PoolSettings> pools;
     std::vector<RouteSettings> routes;

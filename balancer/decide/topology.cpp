@@ -22,7 +22,7 @@ std::optional<std::uint16_t> find_present(const std::vector<Config>& configs, co
 
 bool is_same(const BackendConfig& a, const BackendConfig& b)
 {
-    return a.name == b.name && a.host == b.host && a.port == b.port;
+    return a.name == b.name && a.host == b.host && a.port == b.port && a.address == b.address;
 }
 
 bool is_same(const PoolConfig& a, const PoolConfig& b)
@@ -123,6 +123,9 @@ void tell_backends(const Topology& before, const Topology& after, std::vector<st
                                ? fmt::format("backend '{}': no PROXY header", now.name)
                                : fmt::format("backend '{}': PROXY header of version {}", now.name,
                                              now.proxy_protocol == ProxyVersion::v1 ? 1 : 2));
+        if (earlier == b && (before.backends[b].resolve != now.resolve ||
+                 before.backends[b].resolve_interval != now.resolve_interval))
+            said.push_back(fmt::format("backend '{}': lookup of its name changed", now.name));
     }
     for (const BackendIndex b : before.present_backends)
         if (!after.find_backend(before.backends[b].name))

@@ -12,7 +12,7 @@ namespace {
 bool says_the_same(const std::vector<BackendConfig>& a, const std::vector<BackendConfig>& b)
 {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const BackendConfig& x, const BackendConfig& y) {
-        return x.name == y.name && x.url == y.url && x.weight == y.weight;
+        return x.name == y.name && x.url == y.url && x.weight == y.weight && x.resolve == y.resolve;
     });
 }
 
@@ -131,6 +131,7 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
     compare("admin", running.admin, wanted.admin);
     compare("admin_hosts", running.admin_hosts, wanted.admin_hosts);
     compare("admin_origins", running.admin_origins, wanted.admin_origins);
+    compare("resolvers", running.resolvers, wanted.resolvers);
     compare("limits.relay_memory", running.limits.relay_memory, wanted.limits.relay_memory);
     compare("limits.access_log_backlog", running.limits.access_log_backlog, wanted.limits.access_log_backlog);
     return names;

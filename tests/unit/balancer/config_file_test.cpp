@@ -93,6 +93,38 @@ TEST(BalancerConfig, what_has_no_effect_is_warned_of)
     EXPECT_TRUE(warnings_of(backends + "pools:\n  - {name: one, policy: random}\n").empty());
 }
 
+TEST(BalancerConfig, names_may_stand_for_several_backends)
+{
+    const Config config = load_config(R"(
+resolvers: ["127.0.0.1:5353", "10.0.0.1", "fd00::1", "[fd00::1]:53"]
+backends:
+  - {name: a, url: "http://a.example:8080", resolve: each, resolve_interval: 5s}
+  - {name: b, url: "http://_http._tcp.example", resolve: srv}
+  - {name: c, url: "http://c.example"}
+)");
+    EXPECT_EQ(config.resolvers.size(), 4U);
+    EXPECT_EQ(config.backends[0].resolve, Resolve::each);
+    EXPECT_EQ(config.backends[0].resolve_interval, seconds(5));
+    EXPECT_EQ(config.backends[1].resolve, Resolve::srv);
+    EXPECT_EQ(config.backends[2].resolve, Resolve::any);
+    EXPECT_EQ(config.backends[2].resolve_interval, Duration::zero());
+}
+
+TEST(BalancerConfig, what_cannot_be_looked_up_is_refused)
+{
+    const auto backend = [](const std::string& rest) { return error_of("backends: [{name: a, url: " + rest + "}]"); };
+    EXPECT_EQ(backend("\"http://10.0.0.1:80\", resolve: each"),
+              "f.yaml:1:53: backends[0].resolve: the host of 'http://10.0.0.1:80' is an address, expected a name");
+    EXPECT_EQ(backend("\"http://_http._tcp.example:8080\", resolve: srv"),
+              "f.yaml:1:65: backends[0].resolve: 'http://_http._tcp.example:8080' has a port, expected none: an SRV "
+              "record names it");
+    EXPECT_EQ(backend("\"http://a.example\", resolve_interval: 20ms"),
+              "f.yaml:1:60: backends[0].resolve_interval: is less than 1s, expected 0s or at least 1s");
+    for (const std::string server : {"ns.example", "127.0.0.1:0", "127.0.0.1:", ""})
+        EXPECT_NE(error_of("resolvers: [\"" + server + "\"]" + two_backends).find("resolvers"), std::string::npos)
+            << server;
+}
+
 TEST(BalancerConfig, nothing_is_warned_of_that_print_config_wrote)
 {
     ConfigFile file;

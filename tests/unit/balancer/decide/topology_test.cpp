@@ -172,6 +172,19 @@ TEST(Topology, WhoIsTrustedAndWhoIsSentAProxyHeaderCanChange)
                                         "trusted proxies changed: 0 addresses and networks now"}));
 }
 
+TEST(Topology, AnotherWayToLookUpANameIsAChangeAndAnotherAddressAnotherBackend)
+{
+    auto config = config_of({"a", "b"});
+    const auto first = first_topology(config);
+    config.backends[0].resolve_interval = seconds(5);
+    const auto second = next_topology(first, config, {});
+    EXPECT_EQ(second->said, (std::vector<std::string>{"backend 'a': lookup of its name changed"}));
+    EXPECT_TRUE(second->topology->same_backend(*first, 0));
+    config.backends[0].address = "10.0.0.7";
+    const auto third = next_topology(second->topology, config, {});
+    EXPECT_EQ(*third->topology->find_backend("a"), 2U);
+}
+
 TEST(Topology, TheOrderAloneIsAChange)
 {
     const auto first = first_topology(config_of({"a", "b"}));

@@ -124,8 +124,9 @@ TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)
     other.trusted_proxies = {*Network::parse("10.0.0.0/8")};
     other.admin = true;
     other.timeouts.request = seconds(3);
+    other.resolvers = {"10.0.0.53"};
     EXPECT_EQ(needs_restart(running, other),
-              (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin"}));
+              (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin", "resolvers"}));
 }
 
 } // namespace

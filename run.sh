@@ -16,7 +16,7 @@ OFFSET=0
 # The Debian 12 packages of each task; nothing else is ever installed or fetched.
 PACKAGES_BUILD=(g++ cmake ninja-build ccache mold libboost1.81-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
     libyaml-cpp-dev libcli11-dev libsqlite3-dev libpq-dev libhiredis-dev libical-dev libcurl4-openssl-dev
-    libsodium-dev prometheus-cpp-dev libgtest-dev librapidcheck-dev)
+    libc-ares-dev libsodium-dev prometheus-cpp-dev libgtest-dev librapidcheck-dev)
 PACKAGES_RUN=(curl iproute2)
 PACKAGES_BENCH=(wrk python3)
 PACKAGES_COUNT=(linux-perf strace valgrind)

@@ -74,18 +74,19 @@ void serve(App& app, const Config& config)
 {
     ::mallopt(M_MMAP_THRESHOLD, mapped_size);
     const unsigned wanted = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
-    const auto addresses = resolve_backends(config);
+    Expansion expansion;
+    const auto backends = resolve_backends(config, expansion);
     Listeners listeners = open_listeners(config, wanted);
     const auto count = static_cast<unsigned>(listeners.sockets.size());
-    const auto topology = first_topology(config);
+    const auto topology = first_topology(backends.config);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) {
         access_log.emplace(config.access_log, config.limits.access_log_backlog);
         app.on_reopen([&] { access_log->reopen(); });
     }
 
-    Monitor monitor(topology, addresses, count, std::random_device{}());
-    Changes changes(monitor, config);
+    Monitor monitor(topology, backends.addresses, count, std::random_device{}(), config.resolvers);
+    Changes changes(monitor, config, std::move(expansion));
     // The file is read on the main thread, which has nothing else to do; what follows from it is the monitor's.
     const Admin::Reload reload = [&](std::function<void(ChangeReport)> done) {
         asio::post(app.io(), [&, done = std::move(done)] {
@@ -130,8 +131,8 @@ void serve(App& app, const Config& config)
                                                       .inherited = listeners.inherited,
                                                       .room = std::max<std::size_t>(1, shares.clients / count)},
                                      std::move(hooks)));
-        for (std::size_t b = 0; b < addresses.size(); ++b)
-            workers.back()->readdress(static_cast<BackendIndex>(b), addresses[b]);
+        for (std::size_t b = 0; b < backends.addresses.size(); ++b)
+            workers.back()->readdress(static_cast<BackendIndex>(b), backends.addresses[b]);
         counters.push_back(&workers.back()->counters());
         monitor.subscribe([worker = workers.back().get()](std::shared_ptr<const Routing> routing) {
             worker->publish(std::move(routing));

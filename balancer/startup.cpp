@@ -1,5 +1,6 @@
 #include "balancer/startup.hpp"
 
+#include "balancer/places.hpp"
 #include "common/config.hpp"
 #include "common/error.hpp"
 #include "common/http/address.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 
 namespace hotspare::balancer {
@@ -24,32 +26,67 @@ namespace asio = boost::asio;
 
 } // namespace
 
-std::vector<Addresses> resolve_backends(const Config& config)
+ResolvedBackends resolve_backends(const Config& config, Expansion& expansion)
 {
     constexpr Duration patience = seconds(2);
     asio::io_context context(1);
     const auto open = asio::make_work_guard(context);
-    std::vector<result<Addresses>> found(config.backends.size(), result<Addresses>(error_code(asio::error::timed_out)));
-    std::size_t missing = config.backends.size();
-    http::Resolver resolver(context);
-    for (std::size_t i = 0; i < config.backends.size(); ++i)
-        resolver.look_up(config.backends[i].host, config.backends[i].port, [&found, &missing, i](auto answer) {
-            found[i] = std::move(answer);
-            --missing;
-        });
+    http::Resolver resolver(context, {.servers = config.resolvers});
     const auto until = Clock::now() + patience;
-    while (missing > 0 && context.run_one_until(until) > 0) {
-    }
+    std::size_t missing = 0;
+    const auto await_answers = [&] {
+        while (missing > 0 && context.run_one_until(until) > 0) {
+        }
+    };
+    std::map<NameQuery, result<Addresses>> found;
+    const auto look_up = [&](const NameQuery& name) {
+        if (!found.emplace(name, error_code(asio::error::timed_out)).second) return;
+        ++missing;
+        if (name.service)
+            resolver.look_up_service(name.host, [&, name](const result<http::ServiceAnswer>& answer) {
+                --missing;
+                if (answer) expansion.answered(name, places_of(*answer));
+                found.at(name) = answer ? result<Addresses>(Addresses{}) : result<Addresses>(answer.error());
+            });
+        else
+            resolver.look_up(name.host, name.port, [&, name](const result<http::NameAnswer>& answer) {
+                --missing;
+                if (answer) expansion.answered(name, places_of(name, *answer));
+                found.at(name) = answer ? result<Addresses>(answer->addresses) : result<Addresses>(answer.error());
+            });
+    };
+    const auto own_address = [](const BackendConfig& backend) {
+        return http::literal_address(backend.address.empty() ? backend.host : backend.address, backend.port);
+    };
 
-    std::vector<Addresses> addresses;
-    for (std::size_t i = 0; i < config.backends.size(); ++i) {
-        const BackendConfig& backend = config.backends[i];
-        addresses.push_back(found[i] ? std::move(*found[i]) : Addresses{});
-        if (!found[i])
-            log::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
-                      backend.source, backend.host, backend.name, found[i].error().message());
+    expansion.follow(config);
+    for (const BackendConfig& backend : config.backends)
+        if (!own_address(backend)) look_up(query_of(backend));
+    await_answers();
+
+    ResolvedBackends all{.config = expansion.expanded(config)};
+    if (all.config.backends.size() > most_backends) {
+        log::error("the names of backends stand for {} backends, expected at most {}; those that stand for several are "
+                   "down until they are fewer",
+                   all.config.backends.size(), most_backends);
+        all.config = config;
     }
-    return addresses;
+    for (const BackendConfig& backend : all.config.backends) // the targets of SRV records
+        if (!own_address(backend)) look_up(query_of(backend));
+    await_answers();
+
+    for (const BackendConfig& backend : all.config.backends) {
+        if (const auto address = own_address(backend)) {
+            all.addresses.push_back({*address});
+            continue;
+        }
+        auto& answer = found.at(query_of(backend));
+        all.addresses.push_back(answer && backend.resolve == Resolve::any ? *answer : Addresses{});
+        if (!answer)
+            log::warn("{}: the name '{}' of backend '{}' does not resolve ({}); the backend is down until it does",
+                      backend.source, backend.host, backend.name, answer.error().message());
+    }
+    return all;
 }
 
 Listeners open_listeners(const Config& config, unsigned count)

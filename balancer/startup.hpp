@@ -5,7 +5,8 @@
 #pragma once
 
 #include "balancer/config.hpp"
-#include "common/http/resolver.hpp"
+#include "balancer/decide/names.hpp"
+#include "common/http/address.hpp"
 #include "common/socket.hpp"
 
 #include <cstdint>
@@ -15,9 +16,13 @@ namespace hotspare::balancer {
 
 using http::Addresses;
 
-/// The addresses of each backend, by BackendIndex. A name that does not resolve, or not within 2 s, is warned of and
-/// has none: its backend is down until the monitor finds it.
-std::vector<Addresses> resolve_backends(const Config& config);
+struct ResolvedBackends {
+    Config config;                      ///< with the backends that names stand for
+    std::vector<Addresses> addresses{}; ///< of each, by BackendIndex
+};
+/// Waits up to 2 s for all answers. A name that does not resolve is warned of and has no address: its backend is down
+/// until the monitor finds it. `expansion` follows `config` then, and has its answers.
+ResolvedBackends resolve_backends(const Config& config, Expansion& expansion);
 
 /// Listening sockets on one port, one per worker; the kernel spreads connections over them (SO_REUSEPORT).
 struct Listeners {

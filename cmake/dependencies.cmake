@@ -26,6 +26,13 @@ mark_as_advanced(SODIUM_INCLUDE_DIR SODIUM_LIBRARY)
 add_library(libsodium UNKNOWN IMPORTED)
 set_target_properties(libsodium PROPERTIES
   IMPORTED_LOCATION "${SODIUM_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${SODIUM_INCLUDE_DIR}")
+# Debian 12's c-ares (1.18) comes without a CMake package.
+find_path(CARES_INCLUDE_DIR ares.h REQUIRED)
+find_library(CARES_LIBRARY cares REQUIRED)
+mark_as_advanced(CARES_INCLUDE_DIR CARES_LIBRARY)
+add_library(libcares UNKNOWN IMPORTED)
+set_target_properties(libcares PROPERTIES
+  IMPORTED_LOCATION "${CARES_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${CARES_INCLUDE_DIR}")
 # Debian 12's hiredis (0.14) comes without a CMake package.
 find_path(HIREDIS_INCLUDE_DIR hiredis/hiredis.h REQUIRED)
 find_library(HIREDIS_LIBRARY hiredis REQUIRED)

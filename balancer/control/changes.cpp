@@ -1,5 +1,6 @@
 #include "balancer/control/changes.hpp"
 
+#include "balancer/places.hpp"
 #include "common/log.hpp"
 
 #include <fmt/format.h>
@@ -9,8 +10,15 @@
 
 namespace hotspare::balancer {
 
-Changes::Changes(Monitor& monitor, Config running) : monitor_(monitor), running_(running), wanted_(std::move(running))
+Changes::Changes(Monitor& monitor, Config running, Expansion expansion)
+    : monitor_(monitor), running_(running), wanted_(std::move(running)), expansion_(std::move(expansion))
 {
+    monitor_.subscribe_names(
+        {.addresses = [this](const NameQuery& name,
+                             const http::NameAnswer& found) { heard(name, places_of(name, found), found.complete); },
+         .records = [this](const NameQuery& name,
+                           const http::ServiceAnswer& found) { heard(name, places_of(found), true); }});
+    look_up(running_);
 }
 
 ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::string>> read)
@@ -72,10 +80,38 @@ ChangeReport Changes::put_in_force(Wanted wanted)
     };
     const auto config = wanted.combined();
     if (!config) return refused(config.error());
-    auto change = monitor_.change(*config);
+    Expansion expansion = expansion_;
+    const Config expanded = expansion.expanded(*config);
+    if (expanded.backends.size() > most_backends)
+        return refused(fmt::format("the names of backends stand for {} backends, expected at most {}",
+                                   expanded.backends.size(), most_backends));
+    auto change = monitor_.change(expanded);
     if (!change) return refused(std::move(change.error()));
     wanted_ = std::move(wanted);
+    expansion_ = std::move(expansion);
+    look_up(*config);
     return {.generation = change->topology->generation, .said = std::move(change->said)};
+}
+
+/// The names of `config` that stand for several backends, from now on.
+void Changes::look_up(const Config& config)
+{
+    expansion_.follow(config);
+    std::vector<NameWatch::Name> names;
+    for (const BackendConfig& backend : config.backends)
+        if (backend.resolve != Resolve::any) names.push_back({query_of(backend), backend.resolve_interval});
+    monitor_.expand_names(std::move(names));
+}
+
+void Changes::heard(const NameQuery& name, std::vector<Place> places, bool complete)
+{
+    if (!expansion_.names().contains(name)) return;
+    if (!expansion_.answered(name, std::move(places), complete) && !expansion_waits_) return;
+    const ChangeReport report = put_in_force(wanted_);
+    expansion_waits_ = report.end != ChangeReport::End::done;
+    if (expansion_waits_)
+        log::error("what the name '{}' stands for has changed, its backends have not: {}", name.host,
+                   fmt::join(report.errors, "; "));
 }
 
 } // namespace hotspare::balancer

@@ -6,6 +6,7 @@
 
 #include "balancer/control/change_report.hpp"
 #include "balancer/control/monitor.hpp"
+#include "balancer/decide/names.hpp"
 #include "balancer/decide/wanted.hpp"
 
 #include <boost/system/result.hpp>
@@ -19,8 +20,9 @@ namespace hotspare::balancer {
 
 class Changes {
 public:
-    /// `running`: the configuration that the monitor's first topology was made from.
-    Changes(Monitor& monitor, Config running);
+    /// `running`: the configuration that the monitor's first topology was made from, by `expansion`. From then on what
+    /// its names stand for follows the answers that the monitor gets.
+    Changes(Monitor& monitor, Config running, Expansion expansion);
 
     /// The configuration was read again, or could not be: the errors say why.
     ChangeReport reload(boost::system::result<Config, std::vector<std::string>> read);
@@ -31,10 +33,14 @@ public:
 
 private:
     ChangeReport put_in_force(Wanted wanted);
+    void look_up(const Config& config);
+    void heard(const NameQuery& name, std::vector<Place> places, bool complete);
 
     Monitor& monitor_;
     const Config running_; ///< of what cannot change
     Wanted wanted_;
+    Expansion expansion_;
+    bool expansion_waits_ = false; ///< an answer could not be put in force: the next one is, even if it is the same
 };
 
 } // namespace hotspare::balancer

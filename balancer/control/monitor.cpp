@@ -35,6 +35,12 @@ std::string to_text(const Addresses& addresses)
     return text;
 }
 
+/// Where the backend is, if that is no matter of names.
+std::optional<asio::ip::tcp::endpoint> own_address(const BackendConfig& backend)
+{
+    return http::literal_address(backend.address.empty() ? backend.host : backend.address, backend.port);
+}
+
 std::string in_brackets(const std::string& reason)
 {
     return reason.empty() ? "" : fmt::format(" ({})", reason);
@@ -77,9 +83,15 @@ log::Level level_of(const Event& event)
 } // namespace
 
 Monitor::Monitor(std::shared_ptr<const Topology> topology, std::vector<Addresses> addresses, unsigned workers,
-                 std::uint32_t seed)
-    : releases_(workers), addresses_(std::move(addresses)), lookups_(addresses_.size()), context_(1),
-      work_(context_.get_executor()), tasks_(context_), ending_(context_), timer_(context_), resolver_(context_),
+                 std::uint32_t seed, std::vector<std::string> resolvers)
+    : releases_(workers), addresses_(std::move(addresses)), context_(1), work_(context_.get_executor()),
+      tasks_(context_), ending_(context_), timer_(context_),
+      names_(context_, {.servers = std::move(resolvers)}, seed,
+             {.addresses = [this](const NameQuery& name, const http::NameAnswer& found) { looked_up(name, found); },
+              .records =
+                  [this](const NameQuery& name, const http::ServiceAnswer& found) {
+                      if (!stopping_ && name_subscriber_.records) name_subscriber_.records(name, found);
+                  }}),
       core_(std::move(topology), seed), last_failover_(core_.topology().pools.size()),
       failover_time_(core_.topology().pools.size()), started_(Clock::now()), wall_offset_(wall_less_steady()),
       suspended_(time_suspended()), snapshot_timer_(context_)
@@ -108,12 +120,19 @@ void Monitor::subscribe_events(std::function<void(const ReportedEvent&)> tell)
     event_subscribers_.push_back(std::move(tell));
 }
 
+void Monitor::subscribe_names(NameWatch::Hearing hearing)
+{
+    name_subscriber_ = std::move(hearing);
+}
+
 void Monitor::start()
 {
     thread_ = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "monitor");
         started_ = Clock::now();
         react(core_.start(started_));
+        watching_ = true;
+        watch_names();
         context_.run();
     });
 }
@@ -207,7 +226,6 @@ void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
 {
     const auto before = this->topology();
     addresses_.resize(topology->backends.size());
-    lookups_.resize(topology->backends.size());
     last_failover_.resize(topology->pools.size());
     failover_time_.resize(topology->pools.size());
     for (std::size_t p = 0; p < topology->pools.size(); ++p) {
@@ -220,10 +238,12 @@ void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
         const auto backend = static_cast<BackendIndex>(b);
         if (topology->same_backend(*before, backend)) continue;
         added.push_back(backend);
-        lookups_[b] = {};
+        const BackendConfig& config = topology->backends[b];
         addresses_[b].clear();
-        if (const auto address = http::literal_address(topology->backends[b].host, topology->backends[b].port))
+        if (const auto address = own_address(config))
             addresses_[b].push_back(*address);
+        else if (config.resolve == Resolve::any)
+            addresses_[b] = names_.known(query_of(config));
     }
     const TimePoint now = Clock::now();
     auto reaction = core_.adopt(std::move(topology), now);
@@ -232,10 +252,14 @@ void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
                                                      .cause = "configuration",
                                                      .evidence = what.empty() ? "the order of backends" : what});
     react(std::move(reaction));
-    for (const BackendIndex backend : added) {
-        publish_addresses(backend);
-        if (addresses_[backend].empty()) look_up(backend);
-    }
+    for (const BackendIndex backend : added) publish_addresses(backend);
+    watch_names();
+}
+
+void Monitor::expand_names(std::vector<NameWatch::Name> names)
+{
+    expanded_names_ = std::move(names);
+    if (watching_) watch_names();
 }
 
 asio::awaitable<void> Monitor::end()
@@ -245,6 +269,7 @@ asio::awaitable<void> Monitor::end()
     ended_ = true; // evidence may still arrive: it must not arm the timer again
     timer_.cancel();
     snapshot_timer_.cancel();
+    names_.stop();
     work_.reset();
 }
 
@@ -312,31 +337,38 @@ void Monitor::publish_addresses(BackendIndex backend)
 /// Nothing could be connected to where the backend was: its name may lead elsewhere by now.
 void Monitor::look_up(BackendIndex backend)
 {
-    Lookup& lookup = lookups_[backend];
-    const TimePoint now = Clock::now();
-    if (stopping_ || lookup.running || now < lookup.next || !core_.topology().present(backend)) return;
-    const BackendConfig& target = core_.topology().backends[backend];
-    if (http::literal_address(target.host, target.port)) return;
-    lookup.running = true;
-    resolver_.look_up(target.host, target.port, [this, backend, asked = topology()](result<Addresses> found) {
-        if (core_.topology().same_backend(*asked, backend)) looked_up(backend, std::move(found));
-    });
+    if (stopping_ || !core_.topology().present(backend)) return;
+    const BackendConfig& config = core_.topology().backends[backend];
+    names_.doubt(query_of(config));
+    if (!config.service.empty()) names_.doubt({.host = config.service, .service = true});
 }
 
-void Monitor::looked_up(BackendIndex backend, result<Addresses> found)
+/// The names of all backends that are not at one address for good.
+void Monitor::watch_names()
 {
-    Lookup& lookup = lookups_[backend];
-    lookup.running = false;
-    lookup.next = Clock::now() + lookup_interval;
-    lookup.error = found ? "" : found.error().message();
-    // A name server that is gone takes nothing away that was known.
-    if (!found || stopping_) return;
-    Addresses& addresses = addresses_[backend];
-    if (std::is_permutation(addresses.begin(), addresses.end(), found->begin(), found->end())) return;
-    addresses = std::move(*found);
-    const BackendConfig& target = core_.topology().backends[backend];
-    log::info("the name '{}' of backend '{}' resolves to {}", target.host, target.name, to_text(addresses));
-    publish_addresses(backend);
+    if (stopping_) return;
+    auto names = expanded_names_;
+    const Topology& topology = core_.topology();
+    for (const BackendIndex backend : topology.present_backends) {
+        const BackendConfig& config = topology.backends[backend];
+        if (!own_address(config)) names.push_back({query_of(config), config.resolve_interval});
+    }
+    names_.watch(names);
+}
+
+void Monitor::looked_up(const NameQuery& name, const http::NameAnswer& found)
+{
+    if (stopping_) return;
+    if (name_subscriber_.addresses) name_subscriber_.addresses(name, found);
+    const auto topology = this->topology();
+    for (const BackendIndex backend : topology->present_backends) {
+        const BackendConfig& config = topology->backends[backend];
+        if (config.resolve != Resolve::any || own_address(config) || query_of(config) != name) continue;
+        if (!take_over(addresses_[backend], found.addresses, found.complete)) continue;
+        log::info("the name '{}' of backend '{}' resolves to {}", config.host, config.name,
+                  to_text(addresses_[backend]));
+        publish_addresses(backend);
+    }
 }
 
 asio::awaitable<void> Monitor::probe(BackendIndex backend)
@@ -354,8 +386,8 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
         report.detail = to_text(result.verdict, settings);
         if (result.end == probe::Result::End::hindered) hindrance = result.hindrance;
         if (addresses_[backend].empty())
-            report.detail =
-                fmt::format("the name '{}' does not resolve{}", target.host, in_brackets(lookups_[backend].error));
+            report.detail = fmt::format("the name '{}' does not resolve{}", target.host,
+                                        in_brackets(names_.error(query_of(target))));
     } catch (const std::exception& e) {
         hindrance = e.what();
     }

@@ -9,9 +9,9 @@
 
 #include "balancer/config.hpp"
 #include "balancer/control/events.hpp"
+#include "balancer/control/name_watch.hpp"
 #include "balancer/control/snapshot.hpp"
 #include "balancer/decide/failover.hpp"
-#include "common/http/resolver.hpp"
 #include "common/probe/probe.hpp"
 #include "common/task_group.hpp"
 
@@ -33,16 +33,14 @@
 
 namespace hotspare::balancer {
 
-using http::Addresses;
-
 class Monitor {
 public:
     using Publish = std::function<void(std::shared_ptr<const Routing>)>;
 
     /// `addresses` are those of the topology's backends, by BackendIndex, as far as they are known. `workers`: how many
-    /// will say which slots they release.
+    /// will say which slots they release. `resolvers`: as in Config.
     Monitor(std::shared_ptr<const Topology> topology, std::vector<Addresses> addresses, unsigned workers,
-            std::uint32_t seed);
+            std::uint32_t seed, std::vector<std::string> resolvers = {});
     /// Stops and joins if that has not been done.
     ~Monitor();
 
@@ -58,6 +56,10 @@ public:
     /// `tell` gets every event, on the monitor's thread, once snapshot() shows what it tells of. It must not block or
     /// throw.
     void subscribe_events(std::function<void(const ReportedEvent&)> tell);
+
+    /// Each answer to a name that expand_names() was given is told first to `hearing`, on the monitor's thread, which
+    /// may change() then.
+    void subscribe_names(NameWatch::Hearing hearing);
 
     void start();
     /// Begins the end and returns at once. May be repeated.
@@ -82,6 +84,9 @@ public:
     /// Makes the next generation, as next_topology() does, and publishes it.
     boost::system::result<TopologyChange, std::string> change(const Config& wanted);
 
+    /// Looks these names up beside those of the backends. Also before start().
+    void expand_names(std::vector<NameWatch::Name> names);
+
     /// The configuration was read again; `error` says why that changed nothing.
     void reloaded(bool done, std::string error);
 
@@ -96,7 +101,8 @@ private:
     asio::awaitable<void> probe(BackendIndex backend);
     asio::awaitable<probe::Result> ask(BackendIndex backend);
     void look_up(BackendIndex backend);
-    void looked_up(BackendIndex backend, result<Addresses> found);
+    void looked_up(const NameQuery& name, const http::NameAnswer& found);
+    void watch_names();
     void publish_addresses(BackendIndex backend);
     void tick();
     void take_evidence();
@@ -110,14 +116,6 @@ private:
     void adopt(std::shared_ptr<const Topology> topology, std::string what);
     ReportedEvent named(Event event) const;
 
-    /// A backend's name is looked up again while nothing can be reached there, but not more often than this.
-    static constexpr Duration lookup_interval = seconds(1);
-    struct Lookup {
-        bool running = false;
-        TimePoint next{};
-        std::string error; ///< of the last one
-    };
-
     /// The latest word of a worker on the slots that it does not refer to.
     struct Release {
         std::uint64_t generation = 0;
@@ -126,8 +124,10 @@ private:
     std::vector<Release> releases_; ///< by worker
     Reloads reloads_;
 
-    std::vector<Addresses> addresses_; ///< by backend
-    std::vector<Lookup> lookups_;      ///< by backend
+    std::vector<Addresses> addresses_;            ///< by backend
+    std::vector<NameWatch::Name> expanded_names_; ///< of expand_names()
+    NameWatch::Hearing name_subscriber_;
+    bool watching_ = false; ///< names, from start() on
     std::vector<Publish> subscribers_;
     std::vector<std::function<void(BackendIndex, const Addresses&)>> address_subscribers_;
     std::vector<std::function<void(const ReportedEvent&)>> event_subscribers_;
@@ -137,7 +137,7 @@ private:
     TaskGroup tasks_;  ///< probes
     TaskGroup ending_; ///< the one task that ends them
     asio::steady_timer timer_;
-    http::Resolver resolver_;
+    NameWatch names_;
     TimePoint timer_at_ = TimePoint::max();
 
     Failover core_;

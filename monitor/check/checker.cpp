@@ -95,6 +95,7 @@ asio::awaitable<void> Checker::end()
 {
     checks_.cancel();
     co_await checks_.join();
+    names_.stop();
 }
 
 // --- Checking --------------------------------------------------------------------------------------------------------

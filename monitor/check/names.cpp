@@ -13,7 +13,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t most_lookups = 8; ///< at a time: each has a thread
 constexpr Duration lookup_interval = seconds(1);
 
 } // namespace
@@ -54,7 +53,7 @@ asio::awaitable<result<http::Addresses>> Names::find(Id id, TimePoint until)
     Name& name = *names_[id];
     if (!name.addresses.empty()) co_return name.addresses;
     const auto cancellation = co_await asio::this_coro::cancellation_state;
-    enqueue(id);
+    look_up(id);
     while (name.looking) {
         co_await name.waiting.wait(until);
         if (cancellation.cancelled() != asio::cancellation_type::none) co_return error_code(errc::cancelled);
@@ -67,42 +66,34 @@ asio::awaitable<result<http::Addresses>> Names::find(Id id, TimePoint until)
 void Names::doubt(Id id)
 {
     const Name& name = *names_[id];
-    if (!name.is_address && Clock::now() >= name.next) enqueue(id);
+    if (!name.is_address && Clock::now() >= name.next) look_up(id);
 }
 
-void Names::enqueue(Id id)
+void Names::look_up(Id id)
 {
     Name& name = *names_[id];
-    if (std::exchange(name.looking, true)) return;
-    waiting_.push_back(id);
-    start_some();
+    if (stopped_ || std::exchange(name.looking, true)) return;
+    resolver_.look_up(name.origin.host, name.origin.port,
+                      [this, id](result<http::NameAnswer> answer) { found(id, std::move(answer)); });
 }
 
-void Names::start_some()
-{
-    while (running_ < most_lookups && !waiting_.empty()) {
-        const Id id = waiting_.front();
-        waiting_.pop_front();
-        ++running_;
-        const auto& origin = names_[id]->origin;
-        resolver_.look_up(origin.host, origin.port,
-                          [this, id](result<http::Addresses> addresses) { found(id, std::move(addresses)); });
-    }
-}
-
-void Names::found(Id id, result<http::Addresses> addresses)
+void Names::found(Id id, result<http::NameAnswer> answer)
 {
     Name& name = *names_[id];
-    --running_;
     name.looking = false;
     name.next = Clock::now() + lookup_interval;
     // A name server that is gone takes nothing away that was known.
-    if (addresses)
-        name.addresses = std::move(*addresses);
-    else
-        name.error = addresses.error();
+    if (!answer)
+        name.error = answer.error();
+    else if (answer->complete || name.addresses.empty())
+        name.addresses = std::move(answer->addresses);
     name.waiting.wake_all();
-    start_some();
+}
+
+void Names::stop()
+{
+    stopped_ = true;
+    resolver_.cancel();
 }
 
 bool says_no_such_name(const error_code& error) noexcept

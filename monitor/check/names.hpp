@@ -1,6 +1,5 @@
 // The addresses of the targets' names. A name is looked up when it is first needed, and again after a check could not
-// connect; meanwhile, and when the name server is gone, the addresses that are known are used. Names are looked up
-// beside the event loop, a few at a time.
+// connect; meanwhile, and when the name server is gone, the addresses that are known are used.
 //
 // Thread: the io_context's. Owner: the checker, whose coroutines must have ended before it is destroyed.
 #pragma once
@@ -15,7 +14,6 @@
 #include <boost/asio/io_context.hpp>
 
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -41,18 +39,19 @@ public:
     /// No connection could be made: the name is looked up again, but not more often than once a second.
     void doubt(Id name);
 
+    /// No lookup keeps the event loop running from now on. A find() that waits for one does so until its end.
+    void stop();
+
 private:
     struct Name;
 
-    void enqueue(Id name);
-    void start_some();
-    void found(Id name, result<http::Addresses> addresses);
+    void look_up(Id name);
+    void found(Id name, result<http::NameAnswer> answer);
 
     boost::asio::io_context& context_;
     http::Resolver resolver_;
     std::vector<std::unique_ptr<Name>> names_;
-    std::deque<Id> waiting_;
-    std::size_t running_ = 0;
+    bool stopped_ = false;
 };
 
 /// Whether the failure of a lookup says that the name leads nowhere, and not that it could not be looked up.

@@ -176,7 +176,7 @@ protected:
     Config config;
     WorkerCounters first, second;
     Monitor monitor{first_topology(config), addresses(config), 0, 1};
-    Changes changes{monitor, config};
+    Changes changes{monitor, config, {}};
     const Admin::Reload reload = [](const std::function<void(ChangeReport)>& done) { done({.generation = 1}); };
     Admin admin{config, monitor, changes, reload, {&first, &second}, share_out(1 << 20)};
     FrontDoor door{admin, config.routes};

@@ -1,5 +1,9 @@
 #include "balancer/control/monitor.hpp"
 
+#include "balancer/config_file.hpp"
+#include "balancer/control/changes.hpp"
+#include "balancer/startup.hpp"
+#include "tests/support/dns_server.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/gate.hpp"
 #include "tests/support/origin.hpp"
@@ -60,8 +64,8 @@ Config config_of(const std::vector<Target>& targets)
 class Watched {
 public:
     explicit Watched(const Config& settings) : Watched(settings, addresses(settings)) {}
-    Watched(Config settings, std::vector<Addresses> addresses)
-        : config(std::move(settings)), monitor(first_topology(config), std::move(addresses), 0, 1)
+    Watched(Config settings, std::vector<Addresses> addresses, bool start = true)
+        : config(std::move(settings)), monitor(first_topology(config), std::move(addresses), 0, 1, config.resolvers)
     {
         monitor.subscribe([this](std::shared_ptr<const Routing> routing) {
             const std::lock_guard lock(mutex_);
@@ -73,7 +77,7 @@ public:
             const std::lock_guard lock(mutex_);
             told_[backend] = found;
         });
-        monitor.start();
+        if (start) monitor.start();
     }
 
     /// What the workers were told; empty if nothing.
@@ -385,16 +389,28 @@ TEST(Monitor, finds_the_address_that_works_and_tells_where_it_is)
     }));
 }
 
+/// One backend by a name, which is looked up at `names`.
+Config named_config(const Origin& origin, const test::DnsServer& names)
+{
+    Config config = config_of({{"primary", origin.port()}});
+    config.backends[primary].host = "web.example.";
+    config.resolvers = {names.address()};
+    return config;
+}
+
 TEST(Monitor, looks_a_name_up_again_while_its_backend_is_down)
 {
     Origin a("primary");
-    Config config = config_of({{"primary", a.port()}});
-    config.backends[primary].host = "nowhere.invalid";
-    Watched w(config, {Addresses{}});
+    test::DnsServer names;
+    Watched w(named_config(a, names), {Addresses{}});
     ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::down; }));
     EXPECT_TRUE(eventually([&] {
-        return w.evidence(primary).find("the name 'nowhere.invalid' does not resolve") != std::string::npos;
+        return w.evidence(primary).find("the name 'web.example.' does not resolve (Host not found") !=
+               std::string::npos;
     })) << w.evidence(primary);
+    names.a("web.example", {"127.0.0.1"});
+    EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    EXPECT_FALSE(w.addresses_of(primary).empty());
 }
 
 TEST(Monitor, looks_up_the_name_of_a_backend_that_is_added)
@@ -409,6 +425,160 @@ TEST(Monitor, looks_up_the_name_of_a_backend_that_is_added)
     constexpr BackendIndex named = 1;
     EXPECT_TRUE(eventually([&] { return w.status(named) == Status::healthy; }));
     EXPECT_FALSE(w.addresses_of(named).empty());
+}
+
+TEST(Monitor, looks_a_name_up_again_when_its_ttl_is_over)
+{
+    Origin a("primary");
+    test::DnsServer names;
+    names.a("web.example", {"127.0.0.1"}, seconds(1));
+    Watched w(named_config(a, names), {Addresses{}});
+    const auto there = [&](const char* address) {
+        return asio::ip::tcp::endpoint(asio::ip::make_address(address), a.port());
+    };
+    ASSERT_TRUE(eventually([&] { return w.addresses_of(primary) == Addresses{there("127.0.0.1")}; }));
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    names.a("web.example", {"127.0.0.9", "127.0.0.1"}, seconds(1));
+    EXPECT_TRUE(eventually([&] {
+        return w.addresses_of(primary) == Addresses{there("127.0.0.1"), there("127.0.0.9")};
+    })) << "though nothing had failed; what works stays in front";
+    EXPECT_EQ(w.status(primary), Status::healthy);
+}
+
+TEST(Monitor, looks_a_name_up_again_after_the_interval_that_is_set)
+{
+    Origin a("primary");
+    test::DnsServer names;
+    names.a("web.example", {"127.0.0.1"}, seconds(3600));
+    Config config = named_config(a, names);
+    Watched w(config, {Addresses{}});
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    config.backends[primary].resolve_interval = seconds(1);
+    ASSERT_TRUE(w.ask([&] { return w.monitor.change(config).has_value(); }));
+    names.a("web.example", {"127.0.0.9"}, seconds(3600));
+    EXPECT_TRUE(eventually([&] {
+        const auto now = w.addresses_of(primary);
+        return now.size() == 1 && now.front().address().to_string() == "127.0.0.9";
+    }));
+}
+
+TEST(Monitor, keeps_the_addresses_that_are_known_while_no_name_server_answers)
+{
+    Origin a("primary");
+    test::DnsServer names;
+    names.a("web.example", {"127.0.0.1"}, seconds(1));
+    Watched w(named_config(a, names), {Addresses{}});
+    ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));
+    const auto known = w.addresses_of(primary);
+    names.set(test::DnsServer::Mood::servfail);
+    const auto asked = names.asked("web.example");
+    ASSERT_TRUE(eventually([&] { return names.asked("web.example") > asked + 8; })); // more than one lookup
+    EXPECT_EQ(w.addresses_of(primary), known);
+    EXPECT_EQ(w.status(primary), Status::healthy);
+}
+
+TEST(Monitor, stops_at_once_with_a_lookup_under_way)
+{
+    Origin a("primary");
+    test::DnsServer names;
+    names.set(test::DnsServer::Mood::silent);
+    Watched w(named_config(a, names), {Addresses{}});
+    ASSERT_TRUE(eventually([&] { return names.asked("web.example") > 0; }));
+    const auto start = Clock::now();
+    w.monitor.stop();
+    w.monitor.join();
+    EXPECT_LT(Clock::now() - start, seconds(3)) << "a lookup may take five";
+}
+
+/// `yaml`, whose names are looked up at `names`, with the balancer's own way of following them.
+class Following {
+public:
+    Following(const std::string& yaml, const test::DnsServer& names)
+        : config_([&] {
+              Config config = load_config(yaml);
+              config.resolvers = {names.address()};
+              return config;
+          }()),
+          resolved_(resolve_backends(config_, expansion_)), watched(resolved_.config, resolved_.addresses, false),
+          changes_(watched.monitor, config_, expansion_)
+    {
+        watched.monitor.start();
+    }
+    ~Following()
+    {
+        watched.monitor.stop();
+        watched.monitor.join();
+    }
+
+    /// "web-1=healthy web-2=down": those that are present, in the configuration's order.
+    std::string backends()
+    {
+        const auto routing = watched.routing();
+        std::string text;
+        if (!routing.topology) return text;
+        for (const BackendIndex b : routing.topology->present_backends)
+            text += (text.empty() ? "" : " ") + routing.topology->backends[b].name + '=' +
+                    std::string(to_string(routing.backends[b].status));
+        return text;
+    }
+
+private:
+    Config config_;
+    Expansion expansion_;
+    ResolvedBackends resolved_;
+
+public:
+    Watched watched;
+
+private:
+    Changes changes_;
+};
+
+TEST(Monitor, makes_each_address_of_a_name_a_backend_while_it_is_in_the_answer)
+{
+    Origin a("a");
+    test::DnsServer names;
+    names.a("web.example", {"127.0.0.1"}, seconds(1));
+    Following f("backends: [{name: web, url: \"http://web.example.:" + std::to_string(a.port()) +
+                    "\", resolve: each}]\npools: [{name: default, probe: {fast_interval: 20ms}}]",
+                names);
+    ASSERT_TRUE(eventually([&] { return f.backends() == "web-1=healthy"; })) << f.backends();
+    names.a("web.example", {"127.0.0.1", "127.0.0.2"}, seconds(1));
+    ASSERT_TRUE(eventually([&] { return f.backends() == "web-1=healthy web-2=down"; })) << "nothing listens there";
+    names.a("web.example", {"127.0.0.2"}, seconds(1));
+    ASSERT_TRUE(eventually([&] { return f.backends() == "web-2=down"; })) << f.backends();
+    names.set(test::DnsServer::Mood::servfail);
+    const auto asked = names.asked("web.example");
+    ASSERT_TRUE(eventually([&] { return names.asked("web.example") > asked + 8; }));
+    EXPECT_EQ(f.backends(), "web-2=down") << "a name server that fails takes nothing away";
+    names.set(test::DnsServer::Mood::answers);
+    names.a("web.example", {"127.0.0.1"}, seconds(1));
+    EXPECT_TRUE(eventually([&] { return f.backends() == "web-1=healthy"; })) << f.backends();
+}
+
+TEST(Monitor, makes_each_record_of_a_service_a_backend)
+{
+    Origin a("a"), b("b");
+    test::DnsServer names;
+    Following f("backends: [{name: web, url: \"http://_http._tcp.example.\", resolve: srv}]\n"
+                "pools: [{name: default, probe: {fast_interval: 20ms}}]",
+                names);
+    ASSERT_TRUE(eventually([&] { return f.backends() == "web=down"; })) << f.backends();
+    EXPECT_TRUE(eventually([&] {
+        return f.watched.evidence(primary).find("the name '_http._tcp.example.' does not resolve") != std::string::npos;
+    })) << f.watched.evidence(primary);
+    names.a("one.example", {"127.0.0.1"}, seconds(1));
+    names.srv("_http._tcp.example",
+              {{.priority = 2, .weight = 1, .port = a.port(), .target = "one.example."},
+               {.priority = 1, .weight = 1, .port = b.port(), .target = "one.example."}},
+              seconds(1));
+    ASSERT_TRUE(eventually([&] {
+        const auto now = f.backends();
+        return now == "web-1=healthy web-2=healthy" || now == "web-2=healthy web-1=healthy";
+    })) << f.backends();
+    const auto routing = f.watched.routing();
+    const auto& first = routing.topology->backends[routing.topology->present_backends.front()];
+    EXPECT_EQ(first.port, b.port()) << "its priority is the lower number";
 }
 
 TEST(Monitor, stops_at_once_with_probes_under_way)

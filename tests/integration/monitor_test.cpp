@@ -405,8 +405,7 @@ TEST(Monitor, looks_a_name_up_again_while_its_backend_is_down)
     Watched w(named_config(a, names), {Addresses{}});
     ASSERT_TRUE(eventually([&] { return w.status(primary) == Status::down; }));
     EXPECT_TRUE(eventually([&] {
-        return w.evidence(primary).find("the name 'web.example.' does not resolve (Host not found") !=
-               std::string::npos;
+        return w.evidence(primary).find("the name 'web.example.' does not resolve") != std::string::npos;
     })) << w.evidence(primary);
     names.a("web.example", {"127.0.0.1"});
     EXPECT_TRUE(eventually([&] { return w.status(primary) == Status::healthy; }));

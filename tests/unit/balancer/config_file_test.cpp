@@ -114,12 +114,12 @@ TEST(BalancerConfig, what_cannot_be_looked_up_is_refused)
 {
     const auto backend = [](const std::string& rest) { return error_of("backends: [{name: a, url: " + rest + "}]"); };
     EXPECT_EQ(backend("\"http://10.0.0.1:80\", resolve: each"),
-              "f.yaml:1:53: backends[0].resolve: the host of 'http://10.0.0.1:80' is an address, expected a name");
+              "f.yaml:1:58: backends[0].resolve: the host of 'http://10.0.0.1:80' is an address, expected a name");
     EXPECT_EQ(backend("\"http://_http._tcp.example:8080\", resolve: srv"),
-              "f.yaml:1:65: backends[0].resolve: 'http://_http._tcp.example:8080' has a port, expected none: an SRV "
+              "f.yaml:1:70: backends[0].resolve: 'http://_http._tcp.example:8080' has a port, expected none: an SRV "
               "record names it");
     EXPECT_EQ(backend("\"http://a.example\", resolve_interval: 20ms"),
-              "f.yaml:1:60: backends[0].resolve_interval: is less than 1s, expected 0s or at least 1s");
+              "f.yaml:1:65: backends[0].resolve_interval: is less than 1s, expected 0s or at least 1s");
     for (const std::string server : {"ns.example", "127.0.0.1:0", "127.0.0.1:", ""})
         EXPECT_NE(error_of("resolvers: [\"" + server + "\"]" + two_backends).find("resolvers"), std::string::npos)
             << server;

@@ -123,8 +123,8 @@ void tell_backends(const Topology& before, const Topology& after, std::vector<st
                                ? fmt::format("backend '{}': no PROXY header", now.name)
                                : fmt::format("backend '{}': PROXY header of version {}", now.name,
                                              now.proxy_protocol == ProxyVersion::v1 ? 1 : 2));
-        if (earlier == b && (before.backends[b].resolve != now.resolve ||
-                 before.backends[b].resolve_interval != now.resolve_interval))
+        if (earlier == b &&
+            (before.backends[b].resolve != now.resolve || before.backends[b].resolve_interval != now.resolve_interval))
             said.push_back(fmt::format("backend '{}': lookup of its name changed", now.name));
     }
     for (const BackendIndex b : before.present_backends)

@@ -45,13 +45,8 @@ void check_fields_survive(const PlainHead& client, const PlainHead& backend, con
           "a client cannot say whom it speaks for");
     check(got == wanted, "end-to-end fields arrive as they were sent, in their order");
 
-    std::string hops;
-    for (const std::string_view value : client.values_of("X-Forwarded-For"))
-        if (!value.empty()) hops += std::string(value) + ", ";
-    hops += client_ip;
     const auto sent = backend.values_of("X-Forwarded-For");
-    check(sent.size() == 1 && sent[0] == hops, "X-Forwarded-For names every hop that the client named, then the client",
-          hops);
+    check(sent.size() == 1 && sent[0] == client_ip, "X-Forwarded-For names the client alone");
     check(backend.count("X-Request-Id") == 1 && backend.count("X-Forwarded-Proto") == 1 &&
               backend.count("X-Forwarded-Host") == (head.host.empty() ? 0U : 1U),
           "what the proxy sets is there once");

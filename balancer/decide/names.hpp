@@ -74,7 +74,7 @@ struct NameQuery {
     std::uint16_t port = 0; ///< of a service: 0
     bool service = false;
 
-    auto operator<=>(const NameQuery&) const = default;
+    auto operator<=>(const NameQuery&) const = default; // NOLINT(modernize-use-nullptr): the 0 of its own comparison
 };
 
 /// Of the backend's name, also where it is an address.

@@ -39,9 +39,10 @@ void Placement::adopt(const Topology& before, const Topology& topology)
         if (p >= before.pools.size() || before.pools[p].backends != topology.pools[p].backends)
             credit_[p].assign(topology.pools[p].backends.size(), 0);
     const auto& present = topology.present_pools;
-    for (auto p = present.rbegin(); p != present.rend(); ++p) // the first pool that names a backend decides
-        for (const BackendIndex backend : topology.pools[*p].backends)
-            good_now_[backend] = topology.pools[*p].probe.fast_interval;
+    for (std::size_t i = present.size(); i-- > 0;) { // backwards: the first pool that names a backend decides
+        const PoolConfig& pool = topology.pools[present[i]];
+        for (const BackendIndex backend : pool.backends) good_now_[backend] = pool.probe.fast_interval;
+    }
 }
 
 std::vector<BackendIndex> Placement::update(std::shared_ptr<const Routing> routing)

@@ -165,7 +165,8 @@ std::string proxy_header(ProxyVersion version, const std::optional<ProxiedConnec
     }
     std::string out(signature);
     if (!connection) return out.append("\x20\x00\x00\x00"sv);
-    out.append(v4 ? "\x21\x11"sv : "\x21\x21"sv);
+    out += '\x21';
+    out += v4 ? '\x11' : '\x21';
     append_number(out, v4 ? v4_block : v6_block);
     append_address(out, connection->source.address, v4);
     append_address(out, connection->destination.address, v4);

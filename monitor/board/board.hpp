@@ -205,7 +205,7 @@ private:
         Record record; ///< without announced windows
         RolledUntil rolled;
         std::vector<Rollup> days;
-        std::vector<Rollup> months;
+        std::vector<Rollup> months{};
         std::map<Instant, std::size_t> incidents_of_months{}; ///< by their begin
         std::optional<Observed> latest{};
         std::string degraded_cause{}; ///< of the latest check that found it degraded

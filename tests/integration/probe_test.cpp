@@ -171,7 +171,9 @@ TEST(Probe, NamesEveryOutcome)
         EXPECT_EQ(result.verdict.outcome, outcome) << answer.substr(0, 40) << result.verdict.detail;
         EXPECT_FALSE(result.verdict.detail.empty());
         EXPECT_EQ(result.connected, local(peer.port()));
-        if (!detail.empty()) EXPECT_EQ(result.verdict.detail, detail);
+        if (!detail.empty()) {
+            EXPECT_EQ(result.verdict.detail, detail);
+        }
     }
 }
 

@@ -105,12 +105,13 @@ void World::reconfigure(unsigned members)
     }
     for (auto& preferred : obeyed_)
         if (preferred && !next.present(*preferred)) preferred.reset();
-    for (const auto& [name, status] : kept) {
-        const auto transition = [&](const Event& e) {
-            return e.kind == Kind::transition && e.backend == next.find_backend(name);
+    for (const auto& [name, earlier] : kept) {
+        const auto backend = next.find_backend(name);
+        const auto transition = [backend](const Event& e) {
+            return e.kind == Kind::transition && e.backend == backend;
         };
         if (std::none_of(reaction.events.begin(), reaction.events.end(), transition))
-            require(this->status(*next.find_backend(name)) == status, name + " has another status though it stays");
+            require(status(*backend) == earlier, name + " has another status though it stays");
     }
     take(std::move(reaction));
 }

@@ -81,8 +81,8 @@ struct alignas(64) WorkerCounters {
     metrics::Gauge connections, connections_idle;
     metrics::Counter access_log_dropped;
     metrics::Gauge relay_memory; ///< bytes, ten times a second
-    /// Of the Routing in use. Set after it is: whoever reads it and then Gauge `active` misses no request that was
-    /// placed by an older one.
+    /// Of the Routing in use, set after the worker has taken it over. A reader that loads this first and then
+    /// BackendCounters::active counts every request that an older Routing has placed.
     std::atomic<std::uint64_t> routing_version{0};
     metrics::Gauge loop_lag_us; ///< how late the worker's coarse timer ran, last observation
     CellTable<BackendCounters, most_backends> backends;

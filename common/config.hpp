@@ -62,12 +62,12 @@ std::string in_quotes(std::string_view text);
 /// A URL as it may stand in a message: whatever it is, what stands before its last '@' may be a password.
 std::string without_password(std::string_view text);
 
-/// What of a text nobody may read who can read messages, logs or the output of --print-config.
+/// Which part of a value is left out of messages, logs and the output of --print-config.
 enum class Secret : std::uint8_t {
     no,
     whole,   ///< all of it: a token, a hash of a password
     url,     ///< of a URL what stands before its '@' and behind its '?'
-    url_path ///< of a URL also its path, as that of a webhook, which lets everyone post who knows it
+    url_path ///< of a URL also its path: that of a webhook is a credential
 };
 
 /// The text with a placeholder, `***`, for what is secret. Nothing stays nothing.

@@ -91,7 +91,7 @@ boost::system::result<std::vector<BackendConfig>, http::Problem> read_members(st
         auto member = read_member((*list)[i], place);
         if (!member) return std::move(member.error());
         if (!names.insert(member->backend.name).second)
-            return wrong(place + ".name", fmt::format("is '{}', as that of another one", member->backend.name));
+            return wrong(place + ".name", fmt::format("is a duplicate name: '{}'", member->backend.name));
         members.push_back(std::move(*member));
     }
     std::stable_sort(members.begin(), members.end(),

@@ -46,8 +46,7 @@ ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::stri
                                                 ? "nothing has changed"
                                                 : fmt::format("generation {} is in force", report.generation));
     if (!report.replaced.empty())
-        log::warn("the configuration says something else of the pools {} than before: it replaces the members that a "
-                  "request had set",
+        log::warn("the members of the pools {} have changed in the configuration and replace those set by request",
                   fmt::join(report.replaced, ", "));
     if (!report.needs_restart.empty())
         log::warn("these settings take effect at a restart only: {}", fmt::join(report.needs_restart, ", "));

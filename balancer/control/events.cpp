@@ -67,7 +67,7 @@ std::string to_text(const ReportedEvent& reported)
         if (!event.backend) return fmt::format("pool '{}': {}", pool, event.evidence);
         return fmt::format("'{}' is preferred in pool '{}' ({})", backend, pool, event.evidence);
     case Event::Kind::announcement: return fmt::format("'{}' is {} ({})", backend, to_string(event.to), event.evidence);
-    case Event::Kind::configuration: return fmt::format("the configuration changes: {}", event.evidence);
+    case Event::Kind::configuration: return fmt::format("configuration changed: {}", event.evidence);
     case Event::Kind::clock_jump:
         return fmt::format("clock jump: {}; discarding the results of probes in flight, probing all backends again",
                            event.evidence);

@@ -2,8 +2,8 @@
 // connection it is (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt; the sections named here are its own).
 //
 // Reading is over the bytes that have come so far and keeps no state; a header is short. TLVs are skipped, also the
-// checksum CRC32C (§2.2.3), which a receiver may ignore: TCP has its own. Whose header is believed is its caller's
-// matter (§2 forbids to guess), see decide/trusted.
+// checksum CRC32C (§2.2.3), which a receiver may ignore: TCP has its own. The caller decides
+// which peers may send a header (§2 forbids guessing), see decide/trusted.
 //
 // PURE. Any thread.
 #pragma once

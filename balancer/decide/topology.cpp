@@ -210,8 +210,7 @@ boost::system::result<TopologyChange, std::string> next_topology(const std::shar
     vacate(next->pools, next->pool_slots, released.pools);
 
     const auto too_many = [](std::string_view what, std::size_t count, std::size_t most) {
-        return fmt::format("{} {} and those removed before that requests still use are more than {}: try again when "
-                           "these requests have ended",
+        return fmt::format("{} {} do not fit into {} slots while removed ones have requests in flight: try again later",
                            count, what, most);
     };
     auto backends = take_slots(wanted.backends, next->generation, most_backends, next->backends, next->backend_slots);

@@ -34,7 +34,7 @@ namespace asio = boost::asio;
 constexpr Duration first_timeout = milliseconds(500);
 constexpr int tries = 4;
 /// What the address family that is missing gets once the other one is there. Some name servers never answer for IPv6.
-/// RFC 8305 §3 has 50 ms, but nobody waits for this answer as for a page.
+/// RFC 8305 §3 recommends 50 ms for a connection that a person waits for; a lookup in the background can take longer.
 constexpr Duration resolution_delay = milliseconds(500);
 
 struct DnsCategory final : boost::system::error_category {

@@ -67,8 +67,8 @@ struct Watched {
 
 /// Every rollout may give new names to the backends of a balancer.
 struct BackendLimits {
-    /// For how long one is watched that the balancer names no more: it may come back from a restart or a rollback, and
-    /// whoever looks for a failure of yesterday finds it.
+    /// How long a backend is kept after the balancer last named it: it may come back after a restart or a rollback, and
+    /// its failures of the last day stay visible.
     Duration kept = std::chrono::hours(24);
     /// For each balancer: those that its status may name, and as many that it named before. To make room for a new one
     /// that which is missing longest is forgotten at once; if none is missing, the new one is not watched.

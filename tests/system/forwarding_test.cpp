@@ -151,7 +151,7 @@ TEST_F(ForwardingTest, RefusesProxyHeadersOfOthersAndServesThem)
     EXPECT_TRUE(eventually([&] { return refused() == 2; })) << refused();
 }
 
-TEST_F(ForwardingTest, MakesNobodyAnOperatorByAHeader)
+TEST_F(ForwardingTest, AHeaderGivesNoOperatorsRights)
 {
     const std::string operate = format_request("POST", "/admin/backends/origin/drain");
     {

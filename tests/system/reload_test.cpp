@@ -35,7 +35,7 @@ std::string file_of(const std::vector<const Origin*>& origins, const std::string
     return yaml + more;
 }
 
-/// A balancer over `primary` and `spare` whose file can be written again; `third` is there for whoever names it.
+/// A balancer over `primary` and `spare` whose file can be written again; `third` listens and is in no file yet.
 class ReloadTest : public testing::Test {
 protected:
     void SetUp() override
@@ -95,7 +95,7 @@ TEST_F(ReloadTest, AHangupReadsTheFileAgain)
     EXPECT_EQ(balancer_.status()["generation"], 2);
     EXPECT_TRUE(eventually([&] {
         const std::string log = balancer_.process().err();
-        return log.find("the configuration changes: backend 'third' added") != std::string::npos &&
+        return log.find("configuration changed: backend 'third' added") != std::string::npos &&
                log.find("configuration reloaded: generation 2 is in force") != std::string::npos;
     }));
 }
@@ -291,6 +291,45 @@ TEST_F(ReloadTest, ADrainCanBeWaitedFor)
     EXPECT_EQ(patient.json()["status"], "draining");
     for (const char* wrong : {"soon", "-1s", "11h", ""})
         EXPECT_EQ(post(port(), std::string("/admin/backends/primary/drain?wait=") + wrong).status(), 422) << wrong;
+}
+
+TEST_F(ReloadTest, ARequestKeepsTheNameOfItsBackendHoweverMuchChangesMeanwhile)
+{
+    const std::string log = (directory_.path() / "access.jsonl").string();
+    const std::string more = "access_log: " + log + "\n";
+    const std::string path = (directory_.path() / "logging.yaml").string();
+    const auto read = [&](const std::vector<const Origin*>& origins) {
+        std::ofstream(path) << file_of(origins, more);
+        return path;
+    };
+    Balancer balancer = Balancer::from_file(read({&primary_, &spare_}));
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy") && balancer.wait_for("spare", "healthy"));
+    std::promise<void> release, begun;
+    primary_.script([&, released = release.get_future().share()](const Message&) {
+        begun.set_value();
+        released.wait();
+        return Reply::text("at last");
+    });
+    std::thread slow([&] { EXPECT_EQ(post(balancer.port(), "/slow").status(), 200); });
+    begun.get_future().wait();
+    // The second change comes when the workers have answered the first: what takes a slot must not get that of primary.
+    read({&spare_});
+    ASSERT_EQ(post(balancer.port(), "/admin/reload").status(), 200);
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_EQ(get(balancer.port(), "/x").message.header("X-Served-By"), "spare");
+        read(i % 2 == 0 ? std::vector<const Origin*>{&spare_, &third_} : std::vector<const Origin*>{&spare_});
+        ASSERT_EQ(post(balancer.port(), "/admin/reload").status(), 200);
+    }
+    release.set_value();
+    slow.join();
+    EXPECT_TRUE(eventually([&] {
+        std::ifstream lines(log);
+        for (std::string line; std::getline(lines, line);) {
+            const Json record = Json::parse(line, nullptr, false);
+            if (record.is_object() && record["target"] == "/slow") return record["served_by"] == "primary";
+        }
+        return false;
+    }));
 }
 
 TEST_F(ReloadTest, APoolWithoutBackendsAnswersUntilItHasSome)

@@ -203,8 +203,8 @@ TEST(Topology, IsRefusedWhileRemovedBackendsHoldTheSlots)
     const auto first = first_topology(config_of(old));
     const auto refused = next_topology(first, config_of(fresh), {});
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error(), "256 backends and those removed before that requests still use are more than 256: try "
-                               "again when these requests have ended");
+    EXPECT_EQ(refused.error(), "256 backends do not fit into 256 slots while removed ones have requests in flight: "
+                               "try again later");
     const auto less = next_topology(first, config_of({old[0]}), {})->topology;
     EXPECT_TRUE(next_topology(less, config_of(fresh), everything()).has_error())
         << "one of them retires only with this change";

@@ -18,7 +18,9 @@ target_compile_options(hotspare_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough
   -fno-plt
   # GCC 12 reports moved-from std::variant members of coroutine frames as uninitialised at -O2 (GCC bug 105562 and kin).
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+  # It sees a coroutine frame's operator new inlined and its operator delete not, and takes them for a mismatched pair.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 if(HOTSPARE_WERROR)
   target_compile_options(hotspare_options INTERFACE -Werror)
 endif()
@@ -28,6 +30,9 @@ if(HOTSPARE_SANITIZE)
   add_compile_options(-fsanitize=${HOTSPARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HOTSPARE_SANITIZE})
   add_compile_definitions(HOTSPARE_SANITIZED=1)
+  if(CMAKE_UNITY_BUILD) # the other builds warn, of the same sources; this one, of many in one, wrongly
+    add_compile_options(-w)
+  endif()
   if(HOTSPARE_SANITIZE MATCHES "undefined")
     # GCC's check of an object's type needs a pipe to look at memory. Where descriptors have run out, which a balancer
     # must survive, it takes every object for a broken one.

@@ -1,5 +1,7 @@
 #include "common/error.hpp"
 
+#include <cerrno>
+
 #include <utility>
 
 namespace hotspare {
@@ -43,6 +45,11 @@ const boost::system::error_category& hotspare_category() noexcept
 {
     static const Category category;
     return category;
+}
+
+error_code last_system_error() noexcept
+{
+    return {errno, boost::system::system_category()};
 }
 
 bool is_own_shortage(const error_code& error) noexcept

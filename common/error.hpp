@@ -40,6 +40,9 @@ inline error_code make_error_code(errc e) noexcept
 /// about the peer.
 bool is_own_shortage(const error_code& error) noexcept;
 
+/// What `errno` says.
+error_code last_system_error() noexcept;
+
 /// Bad flags or bad configuration: run_app prints each message on a line of its own and exits with 2.
 struct UsageError : std::runtime_error {
     explicit UsageError(const std::string& message) : UsageError(std::vector{message}) {}

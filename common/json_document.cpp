@@ -106,6 +106,14 @@ Json read_json_document(std::string_view text, std::optional<MalformedJson>* wro
     return Json::parse(text, nullptr, false);
 }
 
+const Json& member_of(const Json& object, const char* name)
+{
+    static const Json none;
+    if (!object.is_object()) return none;
+    const auto found = object.find(name);
+    return found != object.end() ? *found : none;
+}
+
 std::string json_text(const Json& json, int indent)
 {
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);

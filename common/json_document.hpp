@@ -36,6 +36,9 @@ std::optional<MalformedJson> check_json_document(std::string_view text);
 /// The document; a discarded value (is_discarded()) if check_json_document() refuses it, and then `wrong` tells why.
 nlohmann::json read_json_document(std::string_view text, std::optional<MalformedJson>* wrong = nullptr);
 
+/// The member of an object; null if `object` is none, or has no such member.
+const nlohmann::json& member_of(const nlohmann::json& object, const char* name);
+
 /// One line without an end, or lines that are indented by `indent` spaces. Bytes that are no UTF-8 become U+FFFD, as
 /// what a client sent may come back in a document of ours and must not turn it into an exception.
 std::string json_text(const nlohmann::json& json, int indent = -1);

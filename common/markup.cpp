@@ -1,5 +1,6 @@
 #include "common/markup.hpp"
 
+#include "common/format.hpp"
 #include "common/text.hpp"
 
 #include <cstdint>
@@ -63,6 +64,13 @@ std::string shorten(std::string_view text, std::size_t columns)
     for (std::size_t count = 0; end < text.size(); ++end)
         if ((static_cast<unsigned char>(text[end]) & 0xC0U) != 0x80 && ++count == columns) break;
     return std::string(text.substr(0, end)) + "\xE2\x80\xA6";
+}
+
+std::string section(std::string_view id, std::string_view title, const std::string& content)
+{
+    std::string out;
+    append(out, "<section aria-labelledby=\"{0}\">\n<h2 id=\"{0}\">{1}</h2>\n{2}</section>\n", id, title, content);
+    return out;
 }
 
 } // namespace hotspare

@@ -26,4 +26,7 @@ std::size_t columns_of(std::string_view text) noexcept;
 /// At most `columns` (not 0) of them, the last one an ellipsis if something had to go.
 std::string shorten(std::string_view text, std::size_t columns);
 
+/// A section of a page, whose heading names it. `title` and `content` are markup.
+std::string section(std::string_view id, std::string_view title, const std::string& content);
+
 } // namespace hotspare

@@ -1,12 +1,11 @@
 #include "common/task_group.hpp"
 
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <cstdlib>
 
@@ -70,7 +69,7 @@ void TaskGroup::cancel()
 
 asio::awaitable<void> TaskGroup::join()
 {
-    while (!tasks_.empty()) co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+    while (!tasks_.empty()) co_await idle_.async_wait(no_throw);
 }
 
 void TaskGroup::finish(std::list<Task>::iterator task, std::exception_ptr error)

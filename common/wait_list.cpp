@@ -1,9 +1,9 @@
 #include "common/wait_list.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "common/no_throw.hpp"
+
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace hotspare {
 
@@ -17,7 +17,7 @@ boost::asio::awaitable<void> WaitList::wait(TimePoint until)
     Waiter waiter{boost::asio::steady_timer(context_, until)};
     const auto place = waiting_.insert(waiting_.end(), &waiter);
     co_await boost::asio::this_coro::throw_if_cancelled(false); // the entry must be erased in any case
-    co_await waiter.timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    co_await waiter.timer.async_wait(no_throw);
     if (waiter.listed) waiting_.erase(place);
     co_await boost::asio::this_coro::throw_if_cancelled(true);
 }

@@ -3,6 +3,7 @@
 #include "experiment/judge/audit.hpp"
 #include "experiment/judge/compare.hpp"
 #include "experiment/judge/verdict.hpp"
+#include "experiment/progress.hpp"
 #include "experiment/report/summary.hpp"
 
 #include <fmt/format.h>
@@ -15,8 +16,6 @@ namespace hotspare::experiment {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr unsigned columns = 80;
 
 Journal open_journal(const std::string& file_or_folder)
 {
@@ -44,7 +43,8 @@ int compare(const std::string& a, const std::string& b)
     if (first.plan.text != second.plan.text)
         fmt::print("The two followed different plans; what differs may be owed to that.\n\n");
 
-    fmt::print("{}", comparison_table("A", "B", compare(a_runs, b_runs), columns, ::isatty(STDOUT_FILENO) == 1));
+    fmt::print("{}",
+               comparison_table("A", "B", compare(a_runs, b_runs), terminal_columns, ::isatty(STDOUT_FILENO) == 1));
     return 0;
 }
 

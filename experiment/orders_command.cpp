@@ -8,6 +8,7 @@
 #include "experiment/orders/run.hpp"
 #include "experiment/orders/summary.hpp"
 #include "experiment/orders/testbed.hpp"
+#include "experiment/progress.hpp"
 #include "experiment/scratch.hpp"
 
 #include <fmt/format.h>
@@ -22,8 +23,6 @@ namespace hotspare::experiment {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr unsigned columns = 80;
 
 constexpr Duration steady_time = seconds(20); ///< for what we started to be called healthy before anything is done
 constexpr Duration running_time = seconds(5); ///< the same for what runs already
@@ -62,7 +61,7 @@ int conclude(Recorder& recorder)
 {
     const auto& history = recorder.finish();
     const auto judgement = judge(history);
-    fmt::print("\n{}", summary(history, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
+    fmt::print("\n{}", summary(history, judgement, terminal_columns, ::isatty(STDOUT_FILENO) == 1));
     if (!recorder.file().empty()) fmt::print("\nhistory: {}\n", recorder.file().string());
     return exit_code(judgement.verdict);
 }
@@ -115,7 +114,7 @@ int orders(const OrdersOptions& options, const Places& places, const Interrupted
                        .mode = options.mode,
                        .id_prefix = id_prefix,
                        .steady_within = is_ours ? steady_time : running_time,
-                       .columns = columns},
+                       .columns = terminal_columns},
                       recorder, interrupted);
         run.run();
     }
@@ -134,7 +133,7 @@ int check_orders(std::istream& in, const std::string& file)
     fmt::print("{}: {} orders, {}, at {}\n\n", printable(file), history.orders,
                history.mode ? fmt::format("{} {}", external_service, to_string(*history.mode)) : "other faults",
                printable(history.target));
-    fmt::print("{}", summary(history, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
+    fmt::print("{}", summary(history, judgement, terminal_columns, ::isatty(STDOUT_FILENO) == 1));
     return exit_code(judgement.verdict);
 }
 

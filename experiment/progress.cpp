@@ -12,7 +12,6 @@
 namespace hotspare::experiment {
 namespace {
 
-constexpr std::size_t columns = 80;
 constexpr std::size_t bar_columns = 20;
 
 double to_seconds(Nanos at)
@@ -63,7 +62,7 @@ void Progress::update(const Snapshot& snapshot)
                             bar_columns - full, std::max(to_seconds(snapshot.at), 0.), whole, snapshot.rate,
                             snapshot.failed, snapshot.served_by.empty() ? "-" : snapshot.served_by);
     if (!snapshot.faults.empty()) text += "  " + snapshot.faults;
-    fmt::print("\r\x1b[K{}", shorten(printable(text), columns - 1));
+    fmt::print("\r\x1b[K{}", shorten(printable(text), terminal_columns - 1));
     std::fflush(stdout);
     drawn_ = true;
 }
@@ -72,7 +71,7 @@ void Progress::line(Nanos at, const std::string& text)
 {
     if (quiet_) return;
     clear();
-    fmt::print("{:>9.3f} s  {}\n", to_seconds(at), shorten(printable(text), columns - 13));
+    fmt::print("{:>9.3f} s  {}\n", to_seconds(at), shorten(printable(text), terminal_columns - 13));
     std::fflush(stdout);
 }
 

@@ -11,6 +11,9 @@
 
 namespace hotspare::experiment {
 
+/// Of a line of what is printed.
+inline constexpr unsigned terminal_columns = 80;
+
 class Progress {
 public:
     /// `quiet`: nothing but one line per run.

@@ -24,8 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned columns = 80;
-
 void override_plan(Plan& plan, const RunOptions& options)
 {
     if (!options.rate && !options.duration) return;
@@ -139,7 +137,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
             }
             samples.add(journal, run);
             progress.end(outcome_of_run(plan, run));
-            if (options.repeat == 1) fmt::print("\n{}", timeline(plan, run, target.backends, columns));
+            if (options.repeat == 1) fmt::print("\n{}", timeline(plan, run, target.backends, terminal_columns));
             journal.runs.push_back(std::move(run));
         });
     } catch (const std::exception& error) {
@@ -152,7 +150,7 @@ int run(const RunOptions& options, const Places& places, const Interrupted& inte
     if (journal.runs.empty()) return exit_code(Verdict::aborted);
 
     const auto judgement = judge(journal, journal.repeat);
-    fmt::print("\n{}", summary(journal, judgement, columns, ::isatty(STDOUT_FILENO) == 1));
+    fmt::print("\n{}", summary(journal, judgement, terminal_columns, ::isatty(STDOUT_FILENO) == 1));
     if (!options.out.empty()) {
         write_file(options.out / "report.html", html_report(journal, judgement));
         write_file(options.out / "result.json", json_text(result_json(journal, judgement), 2) + "\n");

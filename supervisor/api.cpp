@@ -1,8 +1,8 @@
 #include "supervisor/api.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "common/no_throw.hpp"
+
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -18,7 +18,6 @@
 namespace hotspare::supervisor {
 namespace {
 
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr Duration accept_pause = milliseconds(100);
 constexpr Duration longest_answer = seconds(5); ///< once all daemons have ended
 

@@ -3,6 +3,7 @@
 #include "common/deadline.hpp"
 #include "common/http/client.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/listening_ports.hpp"
 #include "common/process/output_file.hpp"
@@ -10,9 +11,7 @@
 #include "common/process/watch.hpp"
 #include "common/time.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -28,7 +27,6 @@
 namespace hotspare::supervisor {
 namespace {
 
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr Duration look_again = milliseconds(25); ///< from one question whether a daemon is ready to the next
 constexpr Duration answer_time = seconds(1);
 constexpr int bad_usage = 2; ///< the exit code that every daemon of the suite gives it

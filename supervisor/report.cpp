@@ -11,7 +11,7 @@
 namespace hotspare::supervisor {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 std::string why_down(const DaemonStatus& status)
 {
@@ -58,10 +58,10 @@ std::string to_text(const DaemonStatus& status)
     return text;
 }
 
-Json to_json(const DaemonStatus& status)
+OrderedJson to_json(const DaemonStatus& status)
 {
-    Json out = {{"name", status.name}, {"state", to_string(status.state)}};
-    out["pid"] = status.pid != 0 ? Json(status.pid) : Json(nullptr);
+    OrderedJson out = {{"name", status.name}, {"state", to_string(status.state)}};
+    out["pid"] = status.pid != 0 ? OrderedJson(status.pid) : OrderedJson(nullptr);
     out["adopted"] = status.adopted;
     out["ports"] = status.ports;
     out["restarts"] = status.restarts;

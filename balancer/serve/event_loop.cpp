@@ -6,15 +6,6 @@
 #include <utility>
 
 namespace hotspare::balancer {
-namespace {
-
-error_code last_error() noexcept
-{
-    return {errno, boost::system::system_category()};
-}
-
-} // namespace
-
 EventLoop::EventLoop() : epoll_(make_epoll())
 {
     hotspare::watch(epoll_, EPOLL_CTL_ADD, wake_up_.fd(), EPOLLIN, 0); // no watcher
@@ -25,7 +16,7 @@ error_code EventLoop::add(int descriptor, Watcher& watcher, std::uint32_t events
     epoll_event event{};
     event.events = events;
     event.data.ptr = &watcher;
-    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event) == 0 ? error_code() : last_error();
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event) == 0 ? error_code() : last_system_error();
 }
 
 error_code EventLoop::watch(int descriptor, Watcher& watcher) noexcept

@@ -1,5 +1,7 @@
 #include "balancer/serve/tcp_stream.hpp"
 
+#include "common/error.hpp"
+
 #include <boost/asio/error.hpp>
 
 #include <netinet/in.h>
@@ -20,11 +22,6 @@ constexpr Duration fresh_enough = microseconds(200);
 bool would_block() noexcept
 {
     return errno == EAGAIN || errno == EWOULDBLOCK;
-}
-
-error_code last_error() noexcept
-{
-    return {errno, boost::system::system_category()};
 }
 
 } // namespace
@@ -70,9 +67,9 @@ void TcpStream::connect_to(const Endpoint& address)
 {
     peer_ = address;
     socket_ = Fd(::socket(address.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    if (!socket_) return connected_later(last_error()); // EMFILE and the like
+    if (!socket_) return connected_later(last_system_error()); // EMFILE and the like
     const int started = ::connect(socket_.get(), address.data(), static_cast<socklen_t>(address.size()));
-    if (started != 0 && errno != EINPROGRESS) return connected_later(last_error());
+    if (started != 0 && errno != EINPROGRESS) return connected_later(last_system_error());
     // Not before connect(): a socket without a connection counts as hung up. After it, all that happens is told.
     if (const error_code ec = loop_.watch(socket_.get(), *this)) connected_later(ec);
 }

@@ -4,11 +4,10 @@
 #include "common/backend/fault_request.hpp"
 #include "common/deadline.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
@@ -27,8 +26,6 @@ using OrderedJson = nlohmann::ordered_json;
 using http::Request;
 using http::Response;
 using http::verb;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// For what a fault writes to a socket by itself.
 constexpr Duration write_time = seconds(10);

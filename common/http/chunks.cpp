@@ -11,11 +11,6 @@ namespace {
 /// A chunk's header or a trailer section this long has no honest use.
 constexpr std::size_t longest_line = 8 * 1024;
 
-constexpr bool is_blank(char c) noexcept
-{
-    return c == ' ' || c == '\t';
-}
-
 /// The value of a hexadecimal digit, or 16.
 constexpr unsigned hex_value(char c) noexcept
 {

@@ -3,10 +3,9 @@
 #include "common/deadline.hpp"
 #include "common/http/chunks.hpp"
 #include "common/http/head_parts.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
@@ -18,8 +17,6 @@
 
 namespace hotspare::http {
 namespace {
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 std::string to_string(const tcp::endpoint& endpoint)
 {
@@ -100,7 +97,7 @@ asio::awaitable<error_code> fill(Line& line)
     co_return error;
 }
 
-beast::string_view to_beast(std::string_view text)
+beast::string_view beast_view(std::string_view text)
 {
     return {text.data(), text.size()};
 }
@@ -110,8 +107,8 @@ Response to_response(const ResponseParts& parts)
     Response response;
     response.version(10 + parts.line.minor);
     response.result(parts.line.status);
-    response.reason(to_beast(parts.line.reason));
-    for (const auto& field : parts.fields) response.insert(to_beast(field.name), to_beast(field.value));
+    response.reason(beast_view(parts.line.reason));
+    for (const auto& field : parts.fields) response.insert(beast_view(field.name), beast_view(field.value));
     return response;
 }
 

@@ -5,12 +5,11 @@
 #include "common/http/grammar.hpp"
 #include "common/http/head_parts.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/time.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <fmt/format.h>
@@ -27,8 +26,6 @@ namespace hotspare::http {
 namespace {
 
 namespace websocket = beast::websocket;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t read_size = 16 * 1024;
 

@@ -27,6 +27,12 @@ inline bool is_kind(char c, unsigned kind) noexcept
     return (char_kinds[static_cast<unsigned char>(c)] & kind) != 0;
 }
 
+/// OWS of RFC 9110 §5.6.3.
+constexpr bool is_blank(char c) noexcept
+{
+    return c == ' ' || c == '\t';
+}
+
 /// A method, a field name, a coding (RFC 9110 §5.6.2).
 bool is_token(std::string_view text) noexcept;
 

@@ -16,11 +16,6 @@ constexpr bool is_digit(char c) noexcept
     return c >= '0' && c <= '9';
 }
 
-constexpr bool is_blank(char c) noexcept
-{
-    return c == ' ' || c == '\t';
-}
-
 constexpr std::string_view obs_fold = "a header field is continued on a second line (obs-fold)";
 
 /// Takes "\r\n", and "\n" of a server, off `head`.

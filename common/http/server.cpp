@@ -2,10 +2,8 @@
 
 #include "common/http/connection.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/process/listen_sockets.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -19,8 +17,6 @@
 
 namespace hotspare::http {
 namespace {
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// Pause before the next accept when the process or the system is out of descriptors or memory.
 constexpr Duration accept_pause = milliseconds(100);

@@ -1,7 +1,6 @@
 #include "common/http/stream.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "common/no_throw.hpp"
 
 #include <utility>
 
@@ -39,7 +38,7 @@ asio::awaitable<std::optional<std::string>> Outbox::next(Duration heartbeat)
 {
     if (messages_.empty() && !closed_) {
         wake_.expires_after(heartbeat);
-        co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+        co_await wake_.async_wait(no_throw);
     }
     if (messages_.empty()) {
         if (closed_) co_return std::nullopt;

@@ -1,10 +1,10 @@
 // The part of Connection that speaks WebSocket, by itself because Beast's takes longer to compile than all the rest.
 #include "common/http/connection.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "common/no_throw.hpp"
+
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -15,8 +15,6 @@ namespace {
 namespace websocket = beast::websocket;
 /// Without permessage-deflate (RFC 7692), whose window would cost every client more memory than its backlog.
 using WebSocketStream = websocket::stream<tcp::socket&, false>;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t longest_message = 64 * 1024;
 

@@ -3,10 +3,9 @@
 #include "common/deadline.hpp"
 #include "common/http/client.hpp"
 #include "common/http/grammar.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -64,7 +63,7 @@ asio::awaitable<error_code> connect_to(tcp::endpoint address, Duration timeout)
     tcp::socket socket(executor);
     Deadline deadline(socket);
     deadline.arm(timeout);
-    const auto [error] = co_await socket.async_connect(address, asio::as_tuple(asio::use_awaitable));
+    const auto [error] = co_await socket.async_connect(address, no_throw);
     if (cancellation.cancelled() != asio::cancellation_type::none) co_return errc::cancelled;
     if (error && deadline.passed()) co_return errc::timed_out;
     co_return error;

@@ -17,11 +17,6 @@
 namespace hotspare::process {
 namespace {
 
-error_code last_error()
-{
-    return {errno, boost::system::system_category()};
-}
-
 std::string boot_id()
 {
     std::ifstream in("/proc/sys/kernel/random/boot_id");
@@ -97,14 +92,14 @@ result<void> replace_file(const std::filesystem::path& file, std::string_view te
     auto beside = file;
     beside += ".new";
     const Fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!fd) return last_error();
+    if (!fd) return last_system_error();
     while (!text.empty()) {
         const auto n = ::write(fd.get(), text.data(), text.size());
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return last_error();
+        if (n < 0) return last_system_error();
         text.remove_prefix(static_cast<std::size_t>(n));
     }
-    if (::rename(beside.c_str(), file.c_str()) != 0) return last_error();
+    if (::rename(beside.c_str(), file.c_str()) != 0) return last_system_error();
     return {};
 }
 

@@ -28,11 +28,6 @@ constexpr int most_descriptors = 1024;
 constexpr int most_searched = first_descriptor + 64;
 constexpr int longest_queue = 65535; ///< the kernel takes net.core.somaxconn if that is less
 
-error_code last_error()
-{
-    return {errno, boost::system::system_category()};
-}
-
 struct Address {
     sockaddr_storage storage{};
     socklen_t size = 0;
@@ -61,7 +56,7 @@ result<Fd> open_one(const Address& address, bool share)
     if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (share && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         ::bind(fd.get(), address.get(), address.size) != 0)
-        return last_error();
+        return last_system_error();
     return fd;
 }
 
@@ -113,7 +108,7 @@ result<std::vector<Fd>> open_listeners(const config::HostPort& address, std::siz
     while (out.size() < count) {
         auto fd = open_one(*to, count > 1);
         if (!fd) return fd.error();
-        if (::listen(fd->get(), longest_queue) != 0) return last_error();
+        if (::listen(fd->get(), longest_queue) != 0) return last_system_error();
         if (out.empty()) to = parse({address.host, bound_to(fd->get()).port}); // the others share what port 0 became
         out.push_back(std::move(*fd));
     }

@@ -12,11 +12,6 @@
 namespace hotspare::process {
 namespace {
 
-error_code last_error()
-{
-    return {errno, boost::system::system_category()};
-}
-
 constexpr int append_flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
 
 } // namespace
@@ -24,7 +19,7 @@ constexpr int append_flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
 result<Fd> open_output(const std::filesystem::path& file)
 {
     Fd fd(::open(file.c_str(), append_flags, 0600));
-    if (!fd) return last_error();
+    if (!fd) return last_system_error();
     return fd;
 }
 
@@ -32,33 +27,33 @@ result<void> rotate_output(const std::filesystem::path& file, std::uint64_t limi
 {
     const Fd from(::open(file.c_str(), O_RDWR | O_CLOEXEC));
     struct stat now {};
-    if (!from || ::fstat(from.get(), &now) != 0) return last_error();
+    if (!from || ::fstat(from.get(), &now) != 0) return last_system_error();
     if (static_cast<std::uint64_t>(now.st_size) <= limit) return {};
     auto aside = file;
     aside += ".1";
     auto beside = file;
     beside += ".1.new";
     const Fd to(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!to) return last_error();
+    if (!to) return last_system_error();
     std::array<char, 64 * 1024> buffer{};
     for (;;) {
         const auto n = ::read(from.get(), buffer.data(), buffer.size());
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return last_error();
+        if (n < 0) return last_system_error();
         if (n == 0) break; // all that is there by now
         for (ssize_t done = 0; done < n;) {
             const auto w = ::write(to.get(), buffer.data() + done, static_cast<std::size_t>(n - done));
             if (w < 0 && errno != EINTR) {
                 // A full disk: an empty file is worth more than an old one.
                 static_cast<void>(!::ftruncate(from.get(), 0));
-                const auto why = last_error();
+                const auto why = last_system_error();
                 ::unlink(beside.c_str());
                 return why;
             }
             if (w > 0) done += w;
         }
     }
-    if (::ftruncate(from.get(), 0) != 0 || ::rename(beside.c_str(), aside.c_str()) != 0) return last_error();
+    if (::ftruncate(from.get(), 0) != 0 || ::rename(beside.c_str(), aside.c_str()) != 0) return last_system_error();
     return {};
 }
 

@@ -27,11 +27,6 @@ constexpr int first_handed_down = 3; ///< sd_listen_fds(3): SD_LISTEN_FDS_START
 constexpr std::string_view pid_variable = "LISTEN_PID=";
 constexpr std::size_t pid_digits = 10;
 
-error_code last_error()
-{
-    return {errno, boost::system::system_category()};
-}
-
 struct Pipe {
     Fd read, write;
 };
@@ -39,7 +34,7 @@ struct Pipe {
 result<Pipe> make_pipe()
 {
     std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return last_error();
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return last_system_error();
     return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -156,7 +151,7 @@ result<Process> spawn(const Command& command, const Recorded& recorded)
     auto failed = make_pipe();
     if (!failed) return failed.error();
     const Fd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!nothing) return last_error();
+    if (!nothing) return last_system_error();
 
     std::vector<std::string> words{command.program.string()};
     words.insert(words.end(), command.arguments.begin(), command.arguments.end());
@@ -205,14 +200,14 @@ result<Process> spawn(const Command& command, const Recorded& recorded)
         return why;
     };
     Fd pidfd(::pidfd_open(pid, 0));
-    if (!pidfd) return give_up(last_error());
+    if (!pidfd) return give_up(last_system_error());
     const auto identity = identity_of(pid);
     if (!identity) return give_up(errc::not_found);
     if (recorded)
         if (const auto done = recorded(*identity); !done) return give_up(done.error());
 
     failed->write.reset();
-    if (::write(go->write.get(), "g", 1) != 1) return give_up(last_error());
+    if (::write(go->write.get(), "g", 1) != 1) return give_up(last_system_error());
     int why = 0;
     ssize_t n = 0;
     do {

@@ -1,9 +1,9 @@
 #include "common/process/watch.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "common/no_throw.hpp"
+
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 
@@ -20,7 +20,6 @@ asio::awaitable<result<void>> end_of(const Process& process)
     if (copy < 0) co_return error_code(errno, boost::system::system_category());
     const auto executor = co_await asio::this_coro::executor;
     asio::posix::stream_descriptor descriptor(executor, copy);
-    constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
     const auto [error] = co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, no_throw);
     if (error == asio::error::operation_aborted) co_return error_code(errc::cancelled);
     if (error) co_return error;

@@ -7,15 +7,11 @@
 namespace hotspare::resilience {
 namespace {
 
-constexpr Duration longest_wait = std::chrono::hours(24);
-
-void require(bool holds, const char* what)
-{
-    if (!holds) throw std::invalid_argument(std::string("circuit breaker: ") + what);
-}
-
 const BreakerSettings& checked(const BreakerSettings& s)
 {
+    const auto require = [](bool holds, const char* what) {
+        if (!holds) throw std::invalid_argument(std::string("circuit breaker: ") + what);
+    };
     const auto share = [](double rate) { return rate > 0 && rate <= 1; }; // false for NaN
     if (s.window == WindowKind::count) {
         require(s.window_calls >= 1 && s.window_calls <= 100'000, "window_calls must be from 1 to 100000");
@@ -23,7 +19,7 @@ const BreakerSettings& checked(const BreakerSettings& s)
     } else {
         require(s.window_slots >= 1 && s.window_slots <= 1'000, "window_slots must be from 1 to 1000");
         require(s.window_time / s.window_slots >= milliseconds(1), "window_time must be at least 1 ms per slot");
-        require(s.window_time <= longest_wait, "window_time must be at most 24 h");
+        require(s.window_time <= std::chrono::hours(24), "window_time must be at most 24 h");
     }
     require(s.minimum_calls >= 1, "minimum_calls must be at least 1");
     require(share(s.failure_rate), "failure_rate must be above 0 and at most 1");
@@ -33,10 +29,10 @@ const BreakerSettings& checked(const BreakerSettings& s)
     require(s.open_time >= milliseconds(1), "open_time must be at least 1 ms");
     require(s.open_time_multiplier >= 1 && s.open_time_multiplier <= 100, "open_time_multiplier must be from 1 to 100");
     require(s.max_open_time >= s.open_time, "max_open_time must not be below open_time");
-    require(s.max_open_time <= longest_wait, "max_open_time must be at most 24 h");
+    require(s.max_open_time <= std::chrono::hours(24), "max_open_time must be at most 24 h");
     require(s.jitter >= 0 && s.jitter < 1, "jitter must be from 0 to below 1");
     require(s.permit_lifetime >= milliseconds(1), "permit_lifetime must be at least 1 ms");
-    require(s.permit_lifetime <= longest_wait, "permit_lifetime must be at most 24 h");
+    require(s.permit_lifetime <= std::chrono::hours(24), "permit_lifetime must be at most 24 h");
     return s;
 }
 

@@ -4,17 +4,11 @@
 #include <stdexcept>
 
 namespace hotspare::resilience {
-namespace {
-
-void require(bool satisfied, const char* what)
-{
-    if (!satisfied) throw std::invalid_argument(what);
-}
-
-} // namespace
-
 RestartPolicy::RestartPolicy(const RestartSettings& settings, std::uint64_t seed) : settings_(settings), random_(seed)
 {
+    const auto require = [](bool holds, const char* what) {
+        if (!holds) throw std::invalid_argument(what);
+    };
     require(settings.first_pause >= milliseconds(1), "first_pause: expected at least 1ms");
     require(settings.longest_pause >= settings.first_pause, "longest_pause: expected at least first_pause");
     require(settings.longest_pause <= std::chrono::hours(24), "longest_pause: expected at most 24h");

@@ -10,13 +10,6 @@
 namespace hotspare::resilience {
 namespace {
 
-constexpr Duration longest_wait = std::chrono::hours(24);
-
-void require(bool holds, const char* what)
-{
-    if (!holds) throw std::invalid_argument(std::string("retry: ") + what);
-}
-
 bool is_digit(char c) noexcept
 {
     return c >= '0' && c <= '9';
@@ -37,13 +30,16 @@ std::string_view to_string(GiveUp reason) noexcept
 
 RetryPolicy::RetryPolicy(const RetrySettings& settings) : settings_(settings)
 {
+    const auto require = [](bool holds, const char* what) {
+        if (!holds) throw std::invalid_argument(std::string("retry: ") + what);
+    };
     require(settings.attempts >= 1, "attempts must be at least 1");
     require(settings.base_delay >= Duration::zero(), "base_delay must not be negative");
     require(settings.multiplier >= 1 && settings.multiplier <= 100, "multiplier must be from 1 to 100");
     require(settings.max_delay >= settings.base_delay, "max_delay must not be below base_delay");
-    require(settings.max_delay <= longest_wait, "max_delay must be at most 24 h");
+    require(settings.max_delay <= std::chrono::hours(24), "max_delay must be at most 24 h");
     require(settings.max_retry_after >= Duration::zero(), "max_retry_after must not be negative");
-    require(settings.max_retry_after <= longest_wait, "max_retry_after must be at most 24 h");
+    require(settings.max_retry_after <= std::chrono::hours(24), "max_retry_after must be at most 24 h");
 }
 
 RetryDecision RetryPolicy::decide(const FailedAttempt& failed, RetryBudget& budget) const

@@ -3,10 +3,9 @@
 #include "common/config.hpp"
 #include "common/http/address.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -23,8 +22,6 @@
 
 namespace hotspare::storage::postgres {
 namespace {
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// Between two attempts to connect: a server that starts is met soon, one that is away is not hammered.
 constexpr Duration connect_pause = milliseconds(100);

@@ -3,11 +3,10 @@
 #include "common/config.hpp"
 #include "common/http/address.hpp"
 #include "common/http/message.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <fmt/format.h>
@@ -25,7 +24,6 @@ namespace {
 
 using tcp = asio::ip::tcp;
 
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint16_t default_port = 6379;
 constexpr std::size_t input_size = 64 * 1024;
 constexpr std::string_view scheme = "redis://";

@@ -25,7 +25,7 @@ namespace hotspare::experiment {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr Duration ready_time = seconds(15);
 constexpr unsigned balancer_workers = 2;
@@ -91,7 +91,7 @@ std::string version_of(const fs::path& program, const std::vector<std::string>& 
     return line;
 }
 
-Json machine()
+OrderedJson machine()
 {
     utsname name{};
     ::uname(&name);

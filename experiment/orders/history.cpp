@@ -15,7 +15,7 @@
 namespace hotspare::experiment {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::uint32_t format_version = 1;
 
@@ -33,17 +33,17 @@ std::optional<E> word_in(const std::array<std::string_view, n>& words, std::stri
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
-void write(std::ostream& out, const Json& line)
+void write(std::ostream& out, const OrderedJson& line)
 {
     out << json_text(line) << '\n';
 }
 
-void add_text(Json& line, const char* key, const std::string& text)
+void add_text(OrderedJson& line, const char* key, const std::string& text)
 {
     if (!text.empty()) line[key] = text;
 }
 
-void add_content(Json& line, const OrderContent& what)
+void add_content(OrderedJson& line, const OrderContent& what)
 {
     line["order_id"] = what.order_id;
     line["product"] = what.product;
@@ -70,7 +70,7 @@ OrdersHistory read_start(JsonLine& line)
     OrdersHistory history;
     if (line.has("mode")) history.mode = line.word("mode", &failure_mode_of);
     history.orders = line.number<std::uint64_t>("orders");
-    const Json& rate = line.any("rate");
+    const OrderedJson& rate = line.any("rate");
     if (!rate.is_number() || !(rate.get<double>() > 0)) line.fail("'rate' is not a number above 0");
     history.rate = rate.get<double>();
     history.seed = line.number<std::uint64_t>("seed");
@@ -107,19 +107,19 @@ CreateRecord read_create(JsonLine& line)
     return create;
 }
 
-bool is_text(const Json& object, const char* key)
+bool is_text(const OrderedJson& object, const char* key)
 {
     const auto found = object.find(key);
     return found != object.end() && found->is_string();
 }
 
-bool is_whole(const Json& object, const char* key)
+bool is_whole(const OrderedJson& object, const char* key)
 {
     const auto found = object.find(key);
     return found != object.end() && found->is_number_integer();
 }
 
-std::optional<OrderContent> content_in(const Json& object)
+std::optional<OrderContent> content_in(const OrderedJson& object)
 {
     if (!object.is_object() || !is_text(object, "order_id") || !is_text(object, "product") ||
         !is_whole(object, "quantity"))
@@ -129,11 +129,11 @@ std::optional<OrderContent> content_in(const Json& object)
                         .quantity = object["quantity"].get<std::int64_t>()};
 }
 
-std::optional<std::vector<TimelineEvent>> timeline_in(const Json& list)
+std::optional<std::vector<TimelineEvent>> timeline_in(const OrderedJson& list)
 {
     if (!list.is_array()) return std::nullopt;
     std::vector<TimelineEvent> timeline;
-    for (const Json& entry : list) {
+    for (const OrderedJson& entry : list) {
         if (!entry.is_object() || !is_text(entry, "at") || !is_text(entry, "event") || !is_whole(entry, "epoch"))
             return std::nullopt;
         timeline.push_back({.at = entry["at"].get<std::string>(),
@@ -253,7 +253,7 @@ CreateOutcome judge_create(Outcome outcome, unsigned status) noexcept
 
 void write_header(std::ostream& out, const OrdersHistory& history)
 {
-    Json line{{"type", "orders"}, {"format", format_version}};
+    OrderedJson line{{"type", "orders"}, {"format", format_version}};
     if (history.mode) line["mode"] = to_string(*history.mode);
     line["orders"] = history.orders;
     line["rate"] = history.rate;
@@ -281,7 +281,7 @@ void write_drained(std::ostream& out, Nanos at)
 
 void write_line(std::ostream& out, const CreateRecord& create)
 {
-    Json line{{"type", "create"}};
+    OrderedJson line{{"type", "create"}};
     add_content(line, create.what);
     line["due"] = create.due.count();
     line["invoked"] = create.invoked.count();
@@ -302,7 +302,7 @@ void write_line(std::ostream& out, const Sighting& sighting)
 
 void write_line(std::ostream& out, const ListedOrder& listed)
 {
-    Json line{{"type", "listed"}};
+    OrderedJson line{{"type", "listed"}};
     add_content(line, listed.what);
     line["status"] = listed.status;
     write(out, line);
@@ -310,15 +310,15 @@ void write_line(std::ostream& out, const ListedOrder& listed)
 
 void write_line(std::ostream& out, const OrderRecord& order)
 {
-    Json line{{"type", "order"}};
+    OrderedJson line{{"type", "order"}};
     add_content(line, order.what);
     line["status"] = order.status;
     add_text(line, "reason", order.reason);
     line["epoch"] = order.epoch;
     line["attempts"] = order.attempts;
-    auto& timeline = line["timeline"] = Json::array();
+    auto& timeline = line["timeline"] = OrderedJson::array();
     for (const TimelineEvent& event : order.timeline) {
-        Json entry{{"at", event.at}, {"event", event.event}, {"epoch", event.epoch}};
+        OrderedJson entry{{"at", event.at}, {"event", event.event}, {"epoch", event.epoch}};
         add_text(entry, "detail", event.detail);
         timeline.push_back(std::move(entry));
     }
@@ -328,7 +328,7 @@ void write_line(std::ostream& out, const OrderRecord& order)
 void write_line(std::ostream& out, const EffectRecord& effect)
 {
     write(out, {{"type", "effect"},
-                {"key", effect.key ? Json(*effect.key) : Json()},
+                {"key", effect.key ? OrderedJson(*effect.key) : OrderedJson()},
                 {"order_id", effect.order_id},
                 {"verdict", effect.verdict},
                 {"at_ms", effect.at_ms},
@@ -337,15 +337,15 @@ void write_line(std::ostream& out, const EffectRecord& effect)
 
 void write_end(std::ostream& out, const OrdersHistory& history)
 {
-    Json line{{"type", "end"},
-              {"faults", history.faults.size()},
-              {"heals", history.heals.size()},
-              {"creates", history.creates.size()},
-              {"healths", history.healths.size()},
-              {"listed", history.listed.size()},
-              {"orders", history.present.size()},
-              {"effects", history.effects.size()},
-              {"counted", history.counted}};
+    OrderedJson line{{"type", "end"},
+                     {"faults", history.faults.size()},
+                     {"heals", history.heals.size()},
+                     {"creates", history.creates.size()},
+                     {"healths", history.healths.size()},
+                     {"listed", history.listed.size()},
+                     {"orders", history.present.size()},
+                     {"effects", history.effects.size()},
+                     {"counted", history.counted}};
     add_text(line, "invalid", history.invalid);
     add_text(line, "aborted", history.aborted);
     write(out, line);
@@ -394,7 +394,7 @@ OrdersHistory read_history(std::istream& in, const std::string& file)
     return *std::move(history);
 }
 
-std::optional<OrderRecord> order_in(const Json& answer)
+std::optional<OrderRecord> order_in(const OrderedJson& answer)
 {
     auto what = content_in(answer);
     if (!what || !is_text(answer, "status") || !is_whole(answer, "epoch") || !is_whole(answer, "attempts") ||
@@ -410,11 +410,11 @@ std::optional<OrderRecord> order_in(const Json& answer)
                        .timeline = *std::move(timeline)};
 }
 
-std::optional<OrdersPage> page_in(const Json& answer)
+std::optional<OrdersPage> page_in(const OrderedJson& answer)
 {
     if (!answer.is_object() || !answer.contains("orders") || !answer["orders"].is_array()) return std::nullopt;
     OrdersPage page;
-    for (const Json& entry : answer["orders"]) {
+    for (const OrderedJson& entry : answer["orders"]) {
         auto what = content_in(entry);
         if (!what || !is_text(entry, "status")) return std::nullopt;
         page.orders.push_back({.what = *std::move(what), .status = entry["status"].get<std::string>()});

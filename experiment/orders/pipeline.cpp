@@ -11,7 +11,7 @@
 namespace hotspare::experiment {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr Duration ask_time = seconds(2);
 constexpr int most_reads = 5; ///< of one order or page, while there is no answer
@@ -28,12 +28,12 @@ std::string segment(std::string_view text)
     return out;
 }
 
-Json parse(const http::Response& answer)
+OrderedJson parse(const http::Response& answer)
 {
     return read_json_document(answer.body());
 }
 
-std::string unwell(const Json& services)
+std::string unwell(const OrderedJson& services)
 {
     for (const auto& [name, service] : services.items())
         if (service.is_object() && service.value("status", "") != "healthy")
@@ -50,7 +50,8 @@ Pipeline::Pipeline(const config::HostPort& gateway, const config::HostPort& vali
 
 std::string Pipeline::set_mode(FailureMode mode)
 {
-    const auto answer = validator_.post("/set_failure_mode", json_text(Json{{"mode", to_string(mode)}}), ask_time);
+    const auto answer =
+        validator_.post("/set_failure_mode", json_text(OrderedJson{{"mode", to_string(mode)}}), ask_time);
     if (!answer) return answer.error().message();
     if (answer->result_int() != 200)
         return fmt::format("status {}: {}", answer->result_int(), answer->body().substr(0, 200));

@@ -16,7 +16,7 @@
 namespace hotspare::experiment {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr Duration look_pause = milliseconds(50);
 constexpr Duration after_creation = seconds(2); ///< the fault lasts at least so much longer than the load
@@ -155,7 +155,8 @@ LoadPlan OrdersRun::load_plan() const
         LoadRequest out;
         out.method = "POST";
         out.path = "/create_order";
-        out.body = json_text(Json{{"order_id", LoadRequest::id_here}, {"product", product}, {"quantity", quantity}});
+        out.body =
+            json_text(OrderedJson{{"order_id", LoadRequest::id_here}, {"product", product}, {"quantity", quantity}});
         out.numbered = true;
         out.expect_body = fmt::format("\"{}\"", LoadRequest::id_here);
         return out;

@@ -20,7 +20,7 @@
 namespace hotspare::experiment {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::uint32_t format_version = 1;
 
@@ -40,37 +40,37 @@ std::optional<E> word_in(const std::array<std::string_view, n>& names, std::stri
 
 std::string quoted(const std::string& text)
 {
-    return json_text(Json(text));
+    return json_text(OrderedJson(text));
 }
 
-void add_text(Json& line, const char* key, const std::string& text)
+void add_text(OrderedJson& line, const char* key, const std::string& text)
 {
     if (!text.empty()) line[key] = text;
 }
 
-Json to_json(const ProbeRecord& probe)
+OrderedJson to_json(const ProbeRecord& probe)
 {
-    Json line{{"type", "probe"},        {"probe", probe.probe},       {"stage", to_string(probe.stage)},
-              {"at", probe.at.count()}, {"took", probe.took.count()}, {"passed", probe.passed}};
+    OrderedJson line{{"type", "probe"},        {"probe", probe.probe},       {"stage", to_string(probe.stage)},
+                     {"at", probe.at.count()}, {"took", probe.took.count()}, {"passed", probe.passed}};
     add_text(line, "detail", probe.detail);
     return line;
 }
 
-Json to_json(const FaultRecord& fault)
+OrderedJson to_json(const FaultRecord& fault)
 {
-    Json line{{"type", "fault"},
-              {"step", fault.step},
-              {"triggered", fault.triggered.count()},
-              {"confirmed", fault.confirmed.count()},
-              {"effective", fault.effective}};
+    OrderedJson line{{"type", "fault"},
+                     {"step", fault.step},
+                     {"triggered", fault.triggered.count()},
+                     {"confirmed", fault.confirmed.count()},
+                     {"effective", fault.effective}};
     add_text(line, "evidence", fault.evidence);
     if (fault.undone) line["undone"] = fault.undone->count();
     return line;
 }
 
-Json to_json(const EventRecord& event)
+OrderedJson to_json(const EventRecord& event)
 {
-    Json line{{"type", "event"}, {"at", event.at.count()}};
+    OrderedJson line{{"type", "event"}, {"at", event.at.count()}};
     add_text(line, "id", event.id);
     line["kind"] = event.kind;
     add_text(line, "backend", event.backend);
@@ -93,7 +93,7 @@ void write(std::ostream& out, const Sample& sample)
     for (std::size_t i = 0; i < sample.trail.size(); ++i) {
         const Hop& hop = sample.trail[i];
         append(line, R"({}[{},{},{},{}{}])", i == 0 ? R"(,"via":[)" : ",", quoted(hop.backend), quoted(hop.outcome),
-               json_text(Json(hop.ms)), hop.status, hop.hedge ? R"(,"hedge")" : "");
+               json_text(OrderedJson(hop.ms)), hop.status, hop.hedge ? R"(,"hedge")" : "");
     }
     append(line, "{}}}\n", sample.trail.empty() ? "" : "]");
     out.write(line.data(), static_cast<std::streamsize>(line.size()));
@@ -105,10 +105,10 @@ std::vector<Hop> read_trail(JsonLine& line, const char* key)
 {
     std::vector<Hop> result;
     if (!line.has(key)) return result;
-    const Json& list = line.any(key);
+    const OrderedJson& list = line.any(key);
     const auto malformed = [&] { line.fail(fmt::format("'{}' is not a list of attempts", key)); };
     if (!list.is_array() || list.empty()) malformed();
-    for (const Json& entry : list) {
+    for (const OrderedJson& entry : list) {
         if (!entry.is_array() || entry.size() < 4 || entry.size() > 5 || !entry[0].is_string() ||
             !entry[1].is_string() || !entry[2].is_number() || !entry[3].is_number_unsigned() ||
             entry[3].get<std::uint64_t>() > 999 || (entry.size() == 5 && entry[4] != "hedge"))
@@ -133,13 +133,13 @@ Journal read_experiment(JsonLine& line)
     journal.seed = line.number<std::uint64_t>("seed");
     journal.repeat = line.number<std::uint32_t>("repeat");
     journal.target = line.text("target");
-    const Json& backends = line.any("backends");
+    const OrderedJson& backends = line.any("backends");
     if (!backends.is_array()) line.fail("'backends' is not a list");
-    for (const Json& backend : backends) {
+    for (const OrderedJson& backend : backends) {
         if (!backend.is_string()) line.fail("'backends' is not a list of names");
         journal.backends.push_back(backend.get<std::string>());
     }
-    if (const Json& environment = line.any("environment"); !environment.is_null())
+    if (const OrderedJson& environment = line.any("environment"); !environment.is_null())
         journal.environment = json_text(environment);
     line.complete();
     try {
@@ -289,25 +289,25 @@ std::optional<Stage> stage_of(std::string_view word) noexcept
 
 void write_header(std::ostream& out, const Journal& journal)
 {
-    out << json_text(Json{{"type", "experiment"},
-                          {"format", format_version},
-                          {"name", journal.plan.name},
-                          {"plan", journal.plan.text},
-                          {"seed", journal.seed},
-                          {"repeat", journal.repeat},
-                          {"target", journal.target},
-                          {"backends", journal.backends},
-                          {"environment", json_value(journal.environment)}})
+    out << json_text(OrderedJson{{"type", "experiment"},
+                                 {"format", format_version},
+                                 {"name", journal.plan.name},
+                                 {"plan", journal.plan.text},
+                                 {"seed", journal.seed},
+                                 {"repeat", journal.repeat},
+                                 {"target", journal.target},
+                                 {"backends", journal.backends},
+                                 {"environment", json_value(journal.environment)}})
         << '\n';
 }
 
 void write_run(std::ostream& out, const Run& run)
 {
-    out << json_text(Json{{"type", "run"},
-                          {"number", run.number},
-                          {"seed", run.seed},
-                          {"started", run.started},
-                          {"counted", run.counted}})
+    out << json_text(OrderedJson{{"type", "run"},
+                                 {"number", run.number},
+                                 {"seed", run.seed},
+                                 {"started", run.started},
+                                 {"counted", run.counted}})
         << '\n';
     for (const ProbeRecord& probe : run.probes) out << json_text(to_json(probe)) << '\n';
     for (const FaultRecord& fault : run.faults) out << json_text(to_json(fault)) << '\n';
@@ -316,13 +316,13 @@ void write_run(std::ostream& out, const Run& run)
     for (const Execution& execution : run.executions)
         out << fmt::format("{{\"type\":\"execution\",\"i\":{},\"backend\":{},\"times\":{}}}\n", execution.index,
                            quoted(execution.backend), execution.times);
-    Json end{{"type", "end"},
-             {"run", run.number},
-             {"probes", run.probes.size()},
-             {"faults", run.faults.size()},
-             {"events", run.events.size()},
-             {"samples", run.samples.size()},
-             {"executions", run.executions.size()}};
+    OrderedJson end{{"type", "end"},
+                    {"run", run.number},
+                    {"probes", run.probes.size()},
+                    {"faults", run.faults.size()},
+                    {"events", run.events.size()},
+                    {"samples", run.samples.size()},
+                    {"executions", run.executions.size()}};
     add_text(end, "invalid", run.invalid);
     add_text(end, "aborted", run.aborted);
     out << json_text(end) << '\n';

@@ -14,7 +14,7 @@
 namespace hotspare::experiment {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 std::string_view name_of(Unit unit) noexcept
 {
@@ -27,11 +27,11 @@ std::string_view name_of(Unit unit) noexcept
 }
 
 /// {PHASE: {MEASURE: value(measure, phase)}} of all measures that exist.
-template <class Value> Json by_phase(Value value)
+template <class Value> OrderedJson by_phase(Value value)
 {
-    Json result = Json::object();
+    OrderedJson result = OrderedJson::object();
     for (const Phase phase : phases) {
-        Json values = Json::object();
+        OrderedJson values = OrderedJson::object();
         for (std::size_t i = 0; i < measure_count; ++i) {
             const auto measure = static_cast<Measure>(i);
             if (phase == Phase::all || has_phases(measure))
@@ -42,9 +42,9 @@ template <class Value> Json by_phase(Value value)
     return result;
 }
 
-template <class T> Json or_null(const std::optional<T>& value)
+template <class T> OrderedJson or_null(const std::optional<T>& value)
 {
-    return value ? Json(*value) : Json();
+    return value ? OrderedJson(*value) : OrderedJson();
 }
 
 std::optional<double> to_ms(const std::optional<Nanos>& time)
@@ -53,24 +53,24 @@ std::optional<double> to_ms(const std::optional<Nanos>& time)
     return static_cast<double>(time->count()) / 1e6;
 }
 
-Json fault_json(const Plan& plan, const FaultRecord& fault)
+OrderedJson fault_json(const Plan& plan, const FaultRecord& fault)
 {
     const Step* const step = fault.step < plan.method.size() ? &plan.method[fault.step] : nullptr;
     return {{"step", fault.step},
-            {"fault", step ? Json(valid_utf8(describe(*step))) : Json()},
-            {"on", step ? Json(valid_utf8(step->on)) : Json()},
+            {"fault", step ? OrderedJson(valid_utf8(describe(*step))) : OrderedJson()},
+            {"on", step ? OrderedJson(valid_utf8(step->on)) : OrderedJson()},
             {"effective", fault.effective},
             {"evidence", valid_utf8(fault.evidence)},
             {"triggered_ms", or_null(to_ms(fault.triggered))},
-            {"confirmed_ms", fault.effective ? or_null(to_ms(fault.confirmed)) : Json()},
+            {"confirmed_ms", fault.effective ? or_null(to_ms(fault.confirmed)) : OrderedJson()},
             {"undone_ms", or_null(to_ms(fault.undone))}};
 }
 
-Json run_json(const Plan& plan, const Run& run)
+OrderedJson run_json(const Plan& plan, const Run& run)
 {
     const Measures measures = measure(plan, run);
     const std::string invalid = why_invalid(plan, run, measures);
-    Json faults = Json::array();
+    OrderedJson faults = OrderedJson::array();
     for (const FaultRecord& fault : run.faults) faults.push_back(fault_json(plan, fault));
     return {{"number", run.number},
             {"seed", run.seed},
@@ -121,7 +121,7 @@ double seconds_of(const Journal& journal)
 nlohmann::ordered_json result_json(const Journal& journal, const Judgement& judgement)
 {
     const Plan& plan = journal.plan;
-    Json findings = Json::array();
+    OrderedJson findings = OrderedJson::array();
     for (const Finding& finding : judgement.findings)
         findings.push_back({{"what", valid_utf8(finding.what)},
                             {"limit", valid_utf8(finding.limit)},
@@ -130,7 +130,7 @@ nlohmann::ordered_json result_json(const Journal& journal, const Judgement& judg
                             {"held", finding.held},
                             {"held_in", finding.held_in},
                             {"runs", finding.runs}});
-    const auto spread_json = [&](Measure measure, Phase phase) -> Json {
+    const auto spread_json = [&](Measure measure, Phase phase) -> OrderedJson {
         const auto values = spread(judgement.runs, measure, phase);
         if (!values) return {};
         return {{"unit", name_of(unit_of(measure))},
@@ -139,7 +139,7 @@ nlohmann::ordered_json result_json(const Journal& journal, const Judgement& judg
                 {"max", values->max},
                 {"runs", values->runs}};
     };
-    Json runs = Json::array();
+    OrderedJson runs = OrderedJson::array();
     for (const Run& run : journal.runs) runs.push_back(run_json(plan, run));
     return {{"format", "hotspare-experiment-result-1"},
             {"name", valid_utf8(plan.name)},

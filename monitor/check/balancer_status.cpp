@@ -18,15 +18,7 @@ using nlohmann::json;
 constexpr std::size_t longest_cause = 200;
 constexpr double longest_latency_ms = 1e9;
 
-/// Null where there is no such member.
-const json& member(const json& object, const char* key)
-{
-    static const json none;
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return object.is_object() && found != object.end() ? *found : none;
-}
-
-std::string text_of(const json& value)
+std::string cause_of(const json& value)
 {
     return value.is_string() ? shortened(printable(value.get<std::string>()), longest_cause) : std::string();
 }
@@ -39,7 +31,7 @@ bool is_true(const json& value)
 BackendStatus backend_of(const json& entry, std::string name)
 {
     BackendStatus backend{.name = std::move(name)};
-    const auto word = text_of(member(entry, "status"));
+    const auto word = cause_of(member_of(entry, "status"));
     if (word == "healthy")
         backend.state = State::up;
     else if (word == "degraded")
@@ -48,8 +40,8 @@ BackendStatus backend_of(const json& entry, std::string name)
         backend.state = State::down;
     backend.unhealthy = word == "unhealthy";
 
-    const json& probe = member(entry, "last_probe");
-    const json& latency = member(probe, "latency_ms");
+    const json& probe = member_of(entry, "last_probe");
+    const json& latency = member_of(probe, "latency_ms");
     if (latency.is_number() && latency.get<double>() >= 0 && latency.get<double>() < longest_latency_ms)
         backend.latency =
             std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(latency.get<double>()));
@@ -59,8 +51,8 @@ BackendStatus backend_of(const json& entry, std::string name)
         backend.cause = fmt::format("the balancer says '{}'", word.empty() ? "nothing" : word);
         return backend;
     }
-    const auto detail = text_of(member(probe, "detail"));
-    const auto evidence = text_of(member(entry, "evidence"));
+    const auto detail = cause_of(member_of(probe, "detail"));
+    const auto evidence = cause_of(member_of(entry, "evidence"));
     backend.cause = fmt::format("{} for the balancer", word);
     if (!evidence.empty() || !detail.empty()) backend.cause += ": " + (evidence.empty() ? detail : evidence);
     return backend;
@@ -71,8 +63,8 @@ BackendStatus backend_of(const json& entry, std::string name)
 boost::system::result<BalancerStatus, std::string> read_balancer_status(std::string_view text)
 {
     const json document = read_json_document(text);
-    const json& backends = member(document, "backends");
-    if (document.is_discarded() || !backends.is_array() || !member(document, "can_answer").is_boolean())
+    const json& backends = member_of(document, "backends");
+    if (document.is_discarded() || !backends.is_array() || !member_of(document, "can_answer").is_boolean())
         return std::string("its answer is not the status of a balancer");
     if (backends.size() > most_balancer_backends)
         return fmt::format("its status has more than {} backends", most_balancer_backends);
@@ -80,16 +72,16 @@ boost::system::result<BalancerStatus, std::string> read_balancer_status(std::str
     BalancerStatus status;
     std::set<std::string> names;
     for (const json& entry : backends) {
-        const json& name = member(entry, "name");
+        const json& name = member_of(entry, "name");
         const auto word = name.is_string() ? name.get<std::string>() : std::string();
         if (!config::is_name(word) || !names.insert(word).second)
             return std::string("its status has a backend without a name of its own");
         status.backends.push_back(backend_of(entry, word));
     }
-    if (!is_true(member(document, "can_answer"))) {
+    if (!is_true(member_of(document, "can_answer"))) {
         status.state = State::down;
         status.cause = "no backend can answer";
-    } else if (is_true(member(document, "fail_open"))) {
+    } else if (is_true(member_of(document, "fail_open"))) {
         status.state = State::degraded;
         status.cause = "serves from backends that fail their probes";
     }

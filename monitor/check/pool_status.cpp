@@ -14,16 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Null where there is no such member.
-const json& member(const json& object, const char* key)
-{
-    static const json none;
-    if (!object.is_object()) return none;
-    const auto found = object.find(key);
-    return found != object.end() ? *found : none;
-}
-
-std::string text_of(const json& value)
+std::string string_of(const json& value)
 {
     return value.is_string() ? value.get<std::string>() : std::string();
 }
@@ -31,8 +22,8 @@ std::string text_of(const json& value)
 std::optional<PoolAnnouncement> announcement_of(const json& maintenance)
 {
     if (!maintenance.is_object()) return std::nullopt;
-    PoolAnnouncement announcement{.message = text_of(member(maintenance, "message"))};
-    if (const auto until = parse_rfc3339(text_of(member(maintenance, "until")))) announcement.until = *until;
+    PoolAnnouncement announcement{.message = string_of(member_of(maintenance, "message"))};
+    if (const auto until = parse_rfc3339(string_of(member_of(maintenance, "until")))) announcement.until = *until;
     return announcement;
 }
 
@@ -41,28 +32,28 @@ std::optional<PoolAnnouncement> announcement_of(const json& maintenance)
 boost::system::result<PoolStatus, std::string> read_pool_status(std::string_view text)
 {
     const json document = read_json_document(text);
-    const json& backends = member(document, "backends");
-    const json& pools = member(document, "pools");
+    const json& backends = member_of(document, "backends");
+    const json& pools = member_of(document, "pools");
     PoolStatus status;
-    status.run = text_of(member(document, "started"));
+    status.run = string_of(member_of(document, "started"));
     if (document.is_discarded() || !backends.is_array() || !pools.is_array() || status.run.empty())
         return std::string("its answer is not the status of a balancer");
     for (const json& entry : backends) {
-        const auto word = text_of(member(entry, "status"));
-        PoolStatus::Backend backend{.name = text_of(member(entry, "name")),
+        const auto word = string_of(member_of(entry, "status"));
+        PoolStatus::Backend backend{.name = string_of(member_of(entry, "name")),
                                     .out = word == "draining" || word == "maintenance"};
         if (backend.name.empty() || word.empty())
             return std::string("its status has a backend without a name or state");
-        if (word == "maintenance") backend.announcement = announcement_of(member(entry, "maintenance"));
+        if (word == "maintenance") backend.announcement = announcement_of(member_of(entry, "maintenance"));
         status.backends.push_back(std::move(backend));
     }
     for (const json& entry : pools) {
-        PoolStatus::Pool pool{.name = text_of(member(entry, "name"))};
-        const json& candidates = member(entry, "candidates");
+        PoolStatus::Pool pool{.name = string_of(member_of(entry, "name"))};
+        const json& candidates = member_of(entry, "candidates");
         if (pool.name.empty() || !candidates.is_array())
             return std::string("its status has a pool without a name or candidates");
         for (const json& candidate : candidates) {
-            auto name = text_of(member(candidate, "backend"));
+            auto name = string_of(member_of(candidate, "backend"));
             if (name.empty()) return std::string("its status has a candidate without a name");
             pool.backends.push_back(std::move(name));
         }

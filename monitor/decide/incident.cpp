@@ -6,7 +6,6 @@
 namespace hotspare::monitor {
 namespace {
 
-constexpr std::size_t longest_message = 16 * 1024;
 constexpr std::size_t longest_author = 200;
 constexpr std::size_t most_updates = 200;
 

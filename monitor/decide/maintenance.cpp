@@ -13,8 +13,6 @@ namespace {
 using std::chrono::hours;
 
 constexpr std::size_t longest_title = 200;
-constexpr std::size_t longest_message = 16 * 1024;
-constexpr std::size_t longest_shown_name = 64;
 constexpr milliseconds banner_before = hours(48);
 
 bool share_a_component(const std::vector<std::string>& a, const std::vector<std::string>& b)
@@ -54,8 +52,7 @@ std::optional<Refusal> Maintenance::refuse_plan(const WindowPlan& plan) const
     if (auto wrong = refuse_text("message", plan.message, TextKind::paragraph, longest_message, true)) return wrong;
     for (auto name = plan.components.begin(); name != plan.components.end(); ++name) {
         if (settings_.components.end() == std::find(settings_.components.begin(), settings_.components.end(), *name))
-            return Refusal{"components", fmt::format("components names '{}', which is no target",
-                                                     shortened(printable(*name), longest_shown_name))};
+            return Refusal{"components", fmt::format("components names '{}', which is no target", shown_name(*name))};
         if (std::find(plan.components.begin(), name, *name) != name)
             return Refusal{"components", fmt::format("components names {} twice", *name)};
     }

@@ -25,4 +25,9 @@ std::optional<Refusal> refuse_text(std::string_view field, std::string_view text
     return std::nullopt;
 }
 
+std::string shown_name(std::string_view name)
+{
+    return shortened(printable(name), 64);
+}
+
 } // namespace hotspare::monitor

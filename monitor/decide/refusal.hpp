@@ -27,9 +27,15 @@ enum class TextKind : unsigned char {
     paragraph, ///< line breaks and tabs are welcome
 };
 
+/// Of a message of an operator, in bytes.
+inline constexpr std::size_t longest_message = 16 * 1024;
+
 /// Why a text of an operator is not accepted: it is no UTF-8, longer than so many bytes, holds characters that its kind
 /// does not, or nothing that a reader could see although it is `required`.
 std::optional<Refusal> refuse_text(std::string_view field, std::string_view text, TextKind kind, std::size_t most_bytes,
                                    bool required);
+
+/// A name that a client wrote, as a refusal shows it: printable, and cut behind 64 bytes.
+std::string shown_name(std::string_view name);
 
 } // namespace hotspare::monitor

@@ -2,6 +2,7 @@
 
 #include "common/json_document.hpp"
 #include "monitor/history/fields.hpp"
+#include "monitor/history/schema.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -34,10 +35,7 @@ using Json = nlohmann::json;
 
 constexpr unsigned most_unsigned = std::numeric_limits<std::int32_t>::max();
 
-std::int64_t ms(Instant at)
-{
-    return at.time_since_epoch().count();
-}
+using schema::ms;
 
 Json to_json(const Span& span);
 Json to_json(const IncidentUpdate& update);

@@ -15,7 +15,7 @@
 namespace hotspare::monitor {
 namespace {
 
-constexpr int refresh_seconds = 5;
+constexpr int refreshed_every = 5;        ///< in seconds
 constexpr std::size_t most_columns = 300; ///< of a cause or a detail
 /// From there on the milliseconds of a duration are of no interest.
 constexpr double long_ms = 10'000;
@@ -63,13 +63,6 @@ std::string milliseconds_text(double ms)
         append(out, "{:.1f} ms", ms);
     else
         append(out, "{:.0f} ms", ms);
-    return out;
-}
-
-std::string section(std::string_view id, std::string_view title, const std::string& content)
-{
-    std::string out;
-    append(out, "<section aria-labelledby=\"{0}\">\n<h2 id=\"{0}\">{1}</h2>\n{2}</section>\n", id, title, content);
     return out;
 }
 
@@ -129,7 +122,7 @@ std::string head(const DashboardView& view)
     const std::string line = text_of(headline(view));
     std::string out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n";
-    if (view.refreshes) append(out, "<meta http-equiv=\"refresh\" content=\"{}\"/>\n", refresh_seconds);
+    if (view.refreshes) append(out, "<meta http-equiv=\"refresh\" content=\"{}\"/>\n", refreshed_every);
     append(out, "<title>{}: {}</title>\n<style>", line, title);
     out += dashboard_style();
     const Sign sign = sign_of(view);

@@ -1,6 +1,7 @@
 #include "monitor/pages/health_status.hpp"
 
 #include "common/json_document.hpp"
+#include "monitor/pages/json_parts.hpp"
 #include "monitor/pages/wording.hpp"
 
 #include <fmt/format.h>
@@ -13,12 +14,7 @@ namespace hotspare::monitor {
 namespace {
 
 using resilience::Health;
-using Json = nlohmann::ordered_json;
-
-Json text_or_null(const std::string& text)
-{
-    return text.empty() ? Json() : Json(text);
-}
+using OrderedJson = nlohmann::ordered_json;
 
 } // namespace
 
@@ -40,15 +36,16 @@ std::string health_status_json(std::span<const TargetHealth> targets, Instant no
     std::string services; // an ordered object looks through its members for each one that is added
     for (const TargetHealth& target : targets) {
         all.push_back(target.health);
-        Json service{
+        OrderedJson service{
             {"status", to_string(target.health)},
-            {"response_time", target.latency ? Json(static_cast<double>(target.latency->count()) / 1e6) : Json()},
+            {"response_time",
+             target.latency ? OrderedJson(static_cast<double>(target.latency->count()) / 1e6) : OrderedJson()},
             {"since", machine_time(target.since)},
-            {"cause", target.health == Health::healthy ? Json("answers in time") : text_or_null(target.cause)},
+            {"cause", target.health == Health::healthy ? OrderedJson("answers in time") : text_or_null(target.cause)},
             {"last_error", text_or_null(target.last_error)},
             {"url", text_or_null(target.url)}};
         if (target.paused) service["paused"] = *target.paused;
-        services.append(services.empty() ? "" : ",").append(json_text(Json(target.name))).append(":");
+        services.append(services.empty() ? "" : ",").append(json_text(OrderedJson(target.name))).append(":");
         services += json_text(service);
     }
     return fmt::format(R"({{"timestamp":"{}","overall":"{}","services":{{{}}}}})", machine_time(now),

@@ -8,23 +8,23 @@
 
 namespace hotspare::monitor {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json share_json(milliseconds part, milliseconds whole)
+OrderedJson share_json(milliseconds part, milliseconds whole)
 {
     const auto ppm = share_ppm(part, whole);
-    return ppm ? Json(*ppm / 1e6) : Json();
+    return ppm ? OrderedJson(*ppm / 1e6) : OrderedJson();
 }
 
-Json text_or_null(const std::string& text)
+OrderedJson text_or_null(const std::string& text)
 {
-    return text.empty() ? Json() : Json(text);
+    return text.empty() ? OrderedJson() : OrderedJson(text);
 }
 
-Json window_document(const Window& window, std::span<const Span> upcoming)
+OrderedJson window_document(const Window& window, std::span<const Span> upcoming)
 {
     const WindowPlan& plan = window.plan;
-    Json next = Json::array();
+    OrderedJson next = OrderedJson::array();
     for (const Span& span : upcoming)
         next.push_back({{"start_time", machine_time(span.begin)}, {"end_time", machine_time(span.end)}});
     return {{"id", window.id},

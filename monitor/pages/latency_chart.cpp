@@ -12,7 +12,7 @@ namespace {
 /// Of the plot, in thousandths of the picture: room above for the greatest label, below for the times.
 constexpr int left = 12, right = 988, top = 110, bottom = 830, times_at = 985;
 
-std::string clock_text(Instant at)
+std::string label_time(Instant at)
 {
     const std::chrono::hh_mm_ss time(std::chrono::floor<seconds>(at - std::chrono::floor<std::chrono::days>(at)));
     std::string out;
@@ -69,7 +69,7 @@ void axis_line(std::string& out, const Scale& scale, double ms)
 
 void time_label(std::string& out, std::string_view x, std::string_view anchor, Instant at)
 {
-    append(out, "<text x=\"{}\" y=\"{}%\" text-anchor=\"{}\">{}</text>\n", x, times_at / 10.0, anchor, clock_text(at));
+    append(out, "<text x=\"{}\" y=\"{}%\" text-anchor=\"{}\">{}</text>\n", x, times_at / 10.0, anchor, label_time(at));
 }
 
 /// The line through the checks that had an answer; one without breaks it.
@@ -126,7 +126,7 @@ std::string latency_text(std::span<const LatencyPoint> points)
     if (points.empty()) return "No checks yet.";
     std::string out;
     append(out, "{} {} from {} to {}.", points.size(), points.size() == 1 ? "check" : "checks",
-           clock_text(points.front().at), clock_text(points.back().at));
+           label_time(points.front().at), label_time(points.back().at));
     if (const auto all = latencies(points); !all.empty())
         append(out, " Latency: least {:.1f} ms, median {:.1f} ms, greatest {:.1f} ms.", all.front(),
                all[(all.size() - 1) / 2], all.back());

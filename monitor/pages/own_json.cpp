@@ -13,22 +13,22 @@
 namespace hotspare::monitor {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json rate_json(const std::optional<double>& rate)
+OrderedJson rate_json(const std::optional<double>& rate)
 {
     if (!rate || !std::isfinite(*rate)) return nullptr;
     return std::round(*rate * 1e6) / 1e6;
 }
 
-Json window_json(const PublicWindow& shown)
+OrderedJson window_json(const PublicWindow& shown)
 {
-    Json document = window_document(shown.window, shown.next);
+    OrderedJson document = window_document(shown.window, shown.next);
     document["title"] = title_of(shown.window);
     return document;
 }
 
-Json milliseconds_json(milliseconds up, milliseconds degraded, milliseconds down, milliseconds unknown)
+OrderedJson milliseconds_json(milliseconds up, milliseconds degraded, milliseconds down, milliseconds unknown)
 {
     return {{"up", up.count()}, {"degraded", degraded.count()}, {"down", down.count()}, {"unknown", unknown.count()}};
 }
@@ -38,7 +38,7 @@ Json milliseconds_json(milliseconds up, milliseconds degraded, milliseconds down
 std::string maintenance_json(const View& view)
 {
     const Window* active = nullptr;
-    Json upcoming = Json::array();
+    OrderedJson upcoming = OrderedJson::array();
     for (const PublicWindow* shown : windows_where(view, false)) {
         const Window& window = shown->window;
         if (window.state == WindowState::scheduled)
@@ -46,7 +46,7 @@ std::string maintenance_json(const View& view)
         else if (active == nullptr || window.plan.end > active->plan.end)
             active = &window;
     }
-    Json document{{"active", active != nullptr}};
+    OrderedJson document{{"active", active != nullptr}};
     if (active != nullptr) {
         // The customer's pages look for this sentence, whatever kind of maintenance it is.
         document["message"] = "Scheduled maintenance in progress";
@@ -65,11 +65,11 @@ std::string maintenance_json(const View& view)
 std::string uptime_json(const MonthReport& report)
 {
     const Tally& t = report.tally;
-    Json times = milliseconds_json(t.up, t.degraded, t.down, t.unknown);
+    OrderedJson times = milliseconds_json(t.up, t.degraded, t.down, t.unknown);
     times["maintenance"] = milliseconds_json(t.window_up, t.window_degraded, t.window_down, t.window_unknown);
     times["total"] = t.total().count();
 
-    Json rates = Json::array();
+    OrderedJson rates = OrderedJson::array();
     for (std::size_t i = 0; i < burn_alerts.size(); ++i) {
         const BurnAlert& alert = burn_alerts[i];
         const Burn& burn = report.burns[i];
@@ -81,19 +81,19 @@ std::string uptime_json(const MonthReport& report)
                          {"severity", alert.page ? "page" : "ticket"},
                          {"firing", burn.firing}});
     }
-    const Json document{{"target", report.target},
-                        {"month", month_text(report.month)},
-                        {"complete", report.complete},
-                        {"raw", share_json(t.good(), t.known())},
-                        {"sla", share_json(t.up + t.degraded, t.counted())},
-                        {"milliseconds", std::move(times)},
-                        {"incidents", report.incidents},
-                        {"objective", report.objective.ppm / 1e6},
-                        {"error_budget",
-                         {{"allowed_ms", report.budget.allowed.count()},
-                          {"spent_ms", report.budget.spent.count()},
-                          {"left_ms", report.budget.left.count()}}},
-                        {"burn_rates", std::move(rates)}};
+    const OrderedJson document{{"target", report.target},
+                               {"month", month_text(report.month)},
+                               {"complete", report.complete},
+                               {"raw", share_json(t.good(), t.known())},
+                               {"sla", share_json(t.up + t.degraded, t.counted())},
+                               {"milliseconds", std::move(times)},
+                               {"incidents", report.incidents},
+                               {"objective", report.objective.ppm / 1e6},
+                               {"error_budget",
+                                {{"allowed_ms", report.budget.allowed.count()},
+                                 {"spent_ms", report.budget.spent.count()},
+                                 {"left_ms", report.budget.left.count()}}},
+                               {"burn_rates", std::move(rates)}};
     return json_text(document);
 }
 

@@ -11,28 +11,28 @@
 namespace hotspare::monitor {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json time_json(const std::optional<Instant>& at)
+OrderedJson time_json(const std::optional<Instant>& at)
 {
-    return at ? Json(machine_time(*at)) : Json();
+    return at ? OrderedJson(machine_time(*at)) : OrderedJson();
 }
 
 /// An end, which may be still to come.
-Json end_json(Instant at)
+OrderedJson end_json(Instant at)
 {
-    return at == forever ? Json() : Json(machine_time(at));
+    return at == forever ? OrderedJson() : OrderedJson(machine_time(at));
 }
 
-Json latency_json(const std::optional<microseconds>& latency)
+OrderedJson latency_json(const std::optional<microseconds>& latency)
 {
-    return latency ? Json(to_ms(*latency)) : Json();
+    return latency ? OrderedJson(to_ms(*latency)) : OrderedJson();
 }
 
 /// What every list of incidents tells of one.
-Json incident_document(const Incident& incident, const std::string& target, Instant now)
+OrderedJson incident_document(const Incident& incident, const std::string& target, Instant now)
 {
-    Json outages = Json::array(), updates = Json::array();
+    OrderedJson outages = OrderedJson::array(), updates = OrderedJson::array();
     for (const Span& outage : incident.outages)
         outages.push_back({{"from", machine_time(outage.begin)}, {"until", end_json(outage.end)}});
     for (std::size_t i = incident.updates.size(); i-- > 0;) {
@@ -46,8 +46,8 @@ Json incident_document(const Incident& incident, const std::string& target, Inst
             {"status", to_string(incident.status)},
             {"cause", incident.cause},
             {"maintenance", incident.maintenance},
-            {"start_time", known ? Json(machine_time(incident.since())) : Json()},
-            {"end_time", known ? end_json(incident.outages.back().end) : Json()},
+            {"start_time", known ? OrderedJson(machine_time(incident.since())) : OrderedJson()},
+            {"end_time", known ? end_json(incident.outages.back().end) : OrderedJson()},
             {"duration_ms", known ? incident.duration(now).count() : 0},
             {"outages", std::move(outages)},
             {"updates", std::move(updates)}};
@@ -66,7 +66,7 @@ std::string_view word_of(Overall overall) noexcept
     return {};
 }
 
-Json component_document(const Component& component, Instant now)
+OrderedJson component_document(const Component& component, Instant now)
 {
     const Tally total = shown_total(component, now);
     return {{"id", component.id},
@@ -83,12 +83,13 @@ Json component_document(const Component& component, Instant now)
 
 /// The document of a page: its rows under `name`, and where the next page begins.
 template <class Row, class ToJson, class Before>
-Json page_document(Json document, std::string_view name, const Page<Row>& page, ToJson to_json, Before before)
+OrderedJson page_document(OrderedJson document, std::string_view name, const Page<Row>& page, ToJson to_json,
+                          Before before)
 {
-    Json rows = Json::array();
+    OrderedJson rows = OrderedJson::array();
     for (const Row& row : page.rows) rows.push_back(to_json(row));
     document[std::string(name)] = std::move(rows);
-    document["next"] = page.more && !page.rows.empty() ? Json(before(page.rows.back())) : Json();
+    document["next"] = page.more && !page.rows.empty() ? OrderedJson(before(page.rows.back())) : OrderedJson();
     return document;
 }
 
@@ -101,7 +102,7 @@ std::string window_json(const Window& window, std::span<const Span> upcoming)
 
 std::string targets_json(std::span<const TargetRecord> targets)
 {
-    Json list = Json::array();
+    OrderedJson list = OrderedJson::array();
     for (const TargetRecord& target : targets)
         list.push_back({{"name", target.name},
                         {"kind", target.kind},
@@ -112,7 +113,7 @@ std::string targets_json(std::span<const TargetRecord> targets)
                         {"checked_at", time_json(target.checked_at)},
                         {"latency_ms", latency_json(target.latency)},
                         {"watched_since", machine_time(target.watched_since)}});
-    Json document;
+    OrderedJson document;
     document["targets"] = std::move(list);
     return json_text(document);
 }
@@ -120,23 +121,24 @@ std::string targets_json(std::span<const TargetRecord> targets)
 std::string incident_page_json(const Page<StoredIncident>& page, const NameOfTarget& name_of, Instant now)
 {
     const auto to_json = [&](const StoredIncident& stored) {
-        Json row;
+        OrderedJson row;
         row["id"] = stored.id;
         row.update(incident_document(stored.incident, name_of(stored.target), now));
         return row;
     };
-    return json_text(page_document(Json::object(), "incidents", page, to_json, [](const auto& row) { return row.id; }));
+    return json_text(
+        page_document(OrderedJson::object(), "incidents", page, to_json, [](const auto& row) { return row.id; }));
 }
 
 std::string samples_json(std::string_view target, const Page<StoredSample>& page)
 {
     const auto to_json = [](const StoredSample& sample) {
-        return Json{{"time", machine_time(sample.at)},
-                    {"state", to_string(sample.state)},
-                    {"latency_ms", latency_json(sample.latency)},
-                    {"cause", text_or_null(sample.cause)}};
+        return OrderedJson{{"time", machine_time(sample.at)},
+                           {"state", to_string(sample.state)},
+                           {"latency_ms", latency_json(sample.latency)},
+                           {"cause", text_or_null(sample.cause)}};
     };
-    Json document;
+    OrderedJson document;
     document["target"] = target;
     return json_text(page_document(std::move(document), "samples", page, to_json,
                                    [](const auto& row) { return machine_time(row.at); }));
@@ -146,21 +148,21 @@ std::string audit_json(const Page<ChainedEntry>& page)
 {
     const auto to_json = [](const ChainedEntry& chained) {
         const AuditEntry& entry = chained.entry;
-        return Json{{"number", entry.number}, {"time", machine_time(entry.at)},
-                    {"user", entry.user},     {"address", entry.address},
-                    {"action", entry.action}, {"target", entry.target},
-                    {"detail", entry.detail}, {"hash", chained.hash}};
+        return OrderedJson{{"number", entry.number}, {"time", machine_time(entry.at)},
+                           {"user", entry.user},     {"address", entry.address},
+                           {"action", entry.action}, {"target", entry.target},
+                           {"detail", entry.detail}, {"hash", chained.hash}};
     };
-    return json_text(
-        page_document(Json::object(), "entries", page, to_json, [](const auto& row) { return row.entry.number; }));
+    return json_text(page_document(OrderedJson::object(), "entries", page, to_json,
+                                   [](const auto& row) { return row.entry.number; }));
 }
 
 std::string own_status_json(const View& view)
 {
-    Json components = Json::array(), incidents = Json::array(), windows = Json::array();
+    OrderedJson components = OrderedJson::array(), incidents = OrderedJson::array(), windows = OrderedJson::array();
     for (const Component& component : view.components) components.push_back(component_document(component, view.now));
     for (const PublicIncident* shown : incidents_where(view, true)) {
-        Json row;
+        OrderedJson row;
         row["id"] = id_of(*shown);
         row.update(incident_document(shown->incident, shown->component, view.now));
         incidents.push_back(std::move(row));
@@ -168,13 +170,13 @@ std::string own_status_json(const View& view)
     for (const PublicWindow* shown : windows_where(view, false))
         windows.push_back(window_document(shown->window, shown->next));
     const Overall state = overall(view);
-    const Json document{{"title", view.title},
-                        {"time", machine_time(view.now)},
-                        {"overall", word_of(state)},
-                        {"description", sentence(state)},
-                        {"components", std::move(components)},
-                        {"incidents", std::move(incidents)},
-                        {"maintenance", std::move(windows)}};
+    const OrderedJson document{{"title", view.title},
+                               {"time", machine_time(view.now)},
+                               {"overall", word_of(state)},
+                               {"description", sentence(state)},
+                               {"components", std::move(components)},
+                               {"incidents", std::move(incidents)},
+                               {"maintenance", std::move(windows)}};
     return json_text(document);
 }
 

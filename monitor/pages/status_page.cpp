@@ -31,14 +31,6 @@ std::string span_element(const Span& span)
     return out;
 }
 
-/// A section whose heading names it.
-std::string section(std::string_view id, std::string_view title, const std::string& content)
-{
-    std::string out;
-    append(out, "<section aria-labelledby=\"{0}\">\n<h2 id=\"{0}\">{1}</h2>\n{2}</section>\n", id, title, content);
-    return out;
-}
-
 std::string incident_card(const View& view, const PublicIncident& shown, std::string_view heading)
 {
     const Incident& incident = shown.incident;

@@ -12,9 +12,9 @@
 namespace hotspare::monitor {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json page_json(const View& view)
+OrderedJson page_json(const View& view)
 {
     return {{"id", host_of(view.base_url)},
             {"name", view.title},
@@ -36,13 +36,13 @@ std::string_view indicator_of(Overall overall) noexcept
     return {};
 }
 
-Json overall_json(const View& view)
+OrderedJson overall_json(const View& view)
 {
     const Overall state = overall(view);
     return {{"indicator", indicator_of(state)}, {"description", sentence(state)}};
 }
 
-Json component_status(const Component& component)
+OrderedJson component_status(const Component& component)
 {
     if (component.maintenance) return "under_maintenance";
     switch (component.state) {
@@ -54,7 +54,7 @@ Json component_status(const Component& component)
     return nullptr;
 }
 
-Json component_json(const View& view, std::size_t index)
+OrderedJson component_json(const View& view, std::size_t index)
 {
     const Component& component = view.components[index];
     return {{"id", component.id},
@@ -73,16 +73,16 @@ Json component_json(const View& view, std::size_t index)
 }
 
 /// Of the components that exist.
-template <class Wanted> Json components_where(const View& view, Wanted wanted)
+template <class Wanted> OrderedJson components_where(const View& view, Wanted wanted)
 {
-    Json components = Json::array();
+    OrderedJson components = OrderedJson::array();
     for (std::size_t i = 0; i < view.components.size(); ++i)
         if (wanted(view.components[i])) components.push_back(component_json(view, i));
     return components;
 }
 
-Json update_json(const std::string& owner, std::string_view id, std::string_view status, std::string_view body,
-                 Instant at)
+OrderedJson update_json(const std::string& owner, std::string_view id, std::string_view status, std::string_view body,
+                        Instant at)
 {
     const std::string time = machine_time(at);
     return {{"id", owner + "-" + std::string(id)},
@@ -98,16 +98,16 @@ Json update_json(const std::string& owner, std::string_view id, std::string_view
             {"tweet_id", nullptr}};
 }
 
-Json link_json(const View& view, const std::string& id)
+OrderedJson link_json(const View& view, const std::string& id)
 {
     return view.base_url + "/status-page#" + id;
 }
 
-Json incident_json(const View& view, const PublicIncident& shown)
+OrderedJson incident_json(const View& view, const PublicIncident& shown)
 {
     const Incident& incident = shown.incident;
     const std::string id = id_of(shown);
-    Json updates = Json::array(), monitoring_at, resolved_at;
+    OrderedJson updates = OrderedJson::array(), monitoring_at, resolved_at;
     for (const HistoryLine& line : history_of(view, shown)) {
         updates.push_back(update_json(id, line.id, to_string(line.status), line.text, line.at));
         if (line.status == IncidentStatus::monitoring) monitoring_at = machine_time(line.at); // in the end the first
@@ -129,11 +129,11 @@ Json incident_json(const View& view, const PublicIncident& shown)
             {"reminder_intervals", nullptr}};
 }
 
-Json maintenance_updates(const Window& window, const PublicWindow& shown)
+OrderedJson maintenance_updates(const Window& window, const PublicWindow& shown)
 {
     const std::string id = id_of(window);
     const WindowPlan& plan = window.plan;
-    Json updates = Json::array(); // the latest first
+    OrderedJson updates = OrderedJson::array(); // the latest first
     if (window.state == WindowState::cancelled)
         updates.push_back(
             update_json(id, "cancelled", "completed", "The maintenance was cancelled.", updated_at(shown)));
@@ -145,12 +145,12 @@ Json maintenance_updates(const Window& window, const PublicWindow& shown)
     return updates;
 }
 
-Json maintenance_json(const View& view, const PublicWindow& shown)
+OrderedJson maintenance_json(const View& view, const PublicWindow& shown)
 {
     const Window& window = shown.window;
     const WindowPlan& plan = window.plan;
     const bool started = window.state == WindowState::in_progress || window.state == WindowState::completed;
-    Json resolved_at;
+    OrderedJson resolved_at;
     if (window.state == WindowState::completed) resolved_at = machine_time(plan.end);
     if (window.state == WindowState::cancelled) resolved_at = machine_time(updated_at(shown));
     const std::string id = id_of(window);
@@ -163,7 +163,7 @@ Json maintenance_json(const View& view, const PublicWindow& shown)
             {"resolved_at", resolved_at},
             {"impact", to_string(plan.impact)},
             {"shortlink", link_json(view, id)},
-            {"started_at", started ? Json(machine_time(plan.start)) : Json()},
+            {"started_at", started ? OrderedJson(machine_time(plan.start)) : OrderedJson()},
             {"page_id", host_of(view.base_url)},
             {"incident_updates", maintenance_updates(window, shown)},
             {"components", components_where(view, [&](const Component& c) { return is_about(plan.components, c.id); })},
@@ -172,13 +172,13 @@ Json maintenance_json(const View& view, const PublicWindow& shown)
             {"scheduled_until", machine_time(plan.end)}};
 }
 
-void list_incidents(Json& list, const View& view, bool open)
+void list_incidents(OrderedJson& list, const View& view, bool open)
 {
     for (const PublicIncident* incident : incidents_where(view, open))
         if (list.size() < most_listed) list.push_back(incident_json(view, *incident));
 }
 
-void list_maintenances(Json& list, const View& view, bool over)
+void list_maintenances(OrderedJson& list, const View& view, bool over)
 {
     for (const PublicWindow* window : windows_where(view, over))
         if (list.size() < most_listed) list.push_back(maintenance_json(view, *window));
@@ -188,36 +188,36 @@ void list_maintenances(Json& list, const View& view, bool over)
 
 std::string summary_json(const View& view)
 {
-    Json incidents = Json::array(), maintenances = Json::array();
+    OrderedJson incidents = OrderedJson::array(), maintenances = OrderedJson::array();
     list_incidents(incidents, view, true);
     list_maintenances(maintenances, view, false);
-    const Json document{{"page", page_json(view)},
-                        {"components", components_where(view, [](const Component&) { return true; })},
-                        {"incidents", std::move(incidents)},
-                        {"scheduled_maintenances", std::move(maintenances)},
-                        {"status", overall_json(view)}};
+    const OrderedJson document{{"page", page_json(view)},
+                               {"components", components_where(view, [](const Component&) { return true; })},
+                               {"incidents", std::move(incidents)},
+                               {"scheduled_maintenances", std::move(maintenances)},
+                               {"status", overall_json(view)}};
     return json_text(document);
 }
 
 std::string status_json(const View& view)
 {
-    return json_text(Json{{"page", page_json(view)}, {"status", overall_json(view)}});
+    return json_text(OrderedJson{{"page", page_json(view)}, {"status", overall_json(view)}});
 }
 
 std::string incidents_json(const View& view)
 {
-    Json incidents = Json::array();
+    OrderedJson incidents = OrderedJson::array();
     list_incidents(incidents, view, true);
     list_incidents(incidents, view, false);
-    return json_text(Json{{"page", page_json(view)}, {"incidents", std::move(incidents)}});
+    return json_text(OrderedJson{{"page", page_json(view)}, {"incidents", std::move(incidents)}});
 }
 
 std::string scheduled_maintenances_json(const View& view)
 {
-    Json maintenances = Json::array();
+    OrderedJson maintenances = OrderedJson::array();
     list_maintenances(maintenances, view, false);
     list_maintenances(maintenances, view, true);
-    return json_text(Json{{"page", page_json(view)}, {"scheduled_maintenances", std::move(maintenances)}});
+    return json_text(OrderedJson{{"page", page_json(view)}, {"scheduled_maintenances", std::move(maintenances)}});
 }
 
 } // namespace hotspare::monitor

@@ -15,7 +15,6 @@
 namespace hotspare::monitor {
 namespace {
 
-constexpr std::size_t longest_shown_name = 64;
 /// As the audit log keeps them, the mark of a text that was cut included.
 constexpr std::size_t longest_word = longest_audit_word + 3;
 constexpr std::size_t offset_at = 19; ///< in YYYY-MM-DDThh:mm:ss+hh:mm
@@ -29,7 +28,7 @@ public:
             const std::string& name = one->first;
             const auto same = [&name](const auto& other) { return other.first == name; };
             if (std::ranges::find(known, name) == known.end()) {
-                const std::string shown = shortened(printable(name), longest_shown_name);
+                const std::string shown = shown_name(name);
                 refusal = Refusal{shown, fmt::format("{} is not a parameter of this page, which has {}",
                                                      shown.empty() ? "the empty name" : shown, fmt::join(known, ", "))};
             } else if (std::any_of(parameters.begin(), one, same)) {

@@ -14,7 +14,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t longest_shown_name = 64;
 constexpr std::size_t second_at = 17; ///< in YYYY-MM-DDThh:mm:ss
 
 std::string kind_of(const Json& value)
@@ -54,7 +53,7 @@ Members::Members(const Json& document, std::initializer_list<std::string_view> k
     for (const auto& [name, ignored] : document.items()) {
         if (std::ranges::find(known, name) != known.end()) continue;
         // A client's own text, which may be of any length and hold anything.
-        const std::string shown = shortened(printable(name), longest_shown_name);
+        const std::string shown = shown_name(name);
         refusal_ = Refusal{shown, fmt::format("{} is not a member of the document, which has {}",
                                               shown.empty() ? "the empty name" : shown, fmt::join(known, ", "))};
         return;

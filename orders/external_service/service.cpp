@@ -2,13 +2,11 @@
 
 #include "common/http/caller.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 #include "orders/external_service/failure_mode.hpp"
 #include "orders/external_service/validation.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,8 +26,6 @@ using http::Request;
 using http::Response;
 using http::verb;
 using OrderedJson = nlohmann::ordered_json;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// How soon a listener that could not be reopened is tried again.
 constexpr Duration reopen_pause = milliseconds(500);

@@ -2,10 +2,9 @@
 
 #include "common/json_document.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -20,8 +19,6 @@ namespace {
 using Json = nlohmann::json;
 using storage::postgres::Command;
 using storage::postgres::Rows;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// Between two tries whose connections were lost in the middle.
 constexpr Duration pause_after_failure = milliseconds(10);

@@ -27,7 +27,7 @@ constexpr Duration redis_timeout = seconds(1);
 /// How long Redis keeps a request for entries; longer than that it is not waited for.
 constexpr Duration block = seconds(1);
 /// After a failure of the connection that waits.
-constexpr Duration pause_after_failure = milliseconds(200);
+constexpr Duration redis_pause = milliseconds(200);
 /// While Redis cannot be used: how often a worker that waits looks into the store.
 constexpr Duration recheck = milliseconds(200);
 /// What has been due for less is probably on its way through the stream.
@@ -159,7 +159,7 @@ asio::awaitable<void> RedisQueue::listen()
             ping.push_back({"PING"});
             const auto pong = co_await reader_.run(std::move(ping), redis_timeout);
             reader_works_ = pong ? note(*pong) : note(reader_, pong.error());
-            if (!reader_works_) co_await listener_.wait(Clock::now() + pause_after_failure);
+            if (!reader_works_) co_await listener_.wait(Clock::now() + redis_pause);
             continue;
         }
         if (idle_.size() == 0 || !ready_.empty()) {
@@ -172,7 +172,7 @@ asio::awaitable<void> RedisQueue::listen()
         const auto replies = co_await reader_.run(std::move(commands), block + redis_timeout);
         if (!replies) {
             reader_works_ = note(reader_, replies.error());
-            co_await listener_.wait(Clock::now() + pause_after_failure);
+            co_await listener_.wait(Clock::now() + redis_pause);
             continue;
         }
         const auto& reply = replies->at(0);
@@ -180,7 +180,7 @@ asio::awaitable<void> RedisQueue::listen()
             // The first time, and after a FLUSHALL, which a waiting request hears of, until a sweep has made the group.
             const bool no_group = reply.text.starts_with("NOGROUP") || reply.text.starts_with("UNBLOCKED");
             if (!no_group) reader_works_ = note(*replies);
-            co_await listener_.wait(Clock::now() + pause_after_failure);
+            co_await listener_.wait(Clock::now() + redis_pause);
             continue;
         }
         reader_works_ = true;
@@ -242,7 +242,7 @@ asio::awaitable<void> RedisQueue::maintain()
         }
         if (!works) {
             outbox_.clear();
-            sweep_at = Clock::now() + pause_after_failure;
+            sweep_at = Clock::now() + redis_pause;
         }
         if (outbox_.empty() || !works) co_await maintenance_.wait(sweep_at);
     }

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t longest_reason = 500;
 constexpr Duration longest_age = std::chrono::hours(24) * 366 * 100;
 
-struct WrongField {
+struct WrongMember {
     std::string name, expected;
 };
 
@@ -21,7 +21,7 @@ WallTime ago(const nlohmann::json& value, const std::string& name, WallTime now)
 {
     const auto age = value.is_string() ? config::parse_duration(value.get_ref<const std::string&>())
                                        : config::Parsed<Duration>(config::ParseError{});
-    if (!age || *age < Duration::zero() || *age > longest_age) throw WrongField{name, "a duration such as 30s or 2h"};
+    if (!age || *age < Duration::zero() || *age > longest_age) throw WrongMember{name, "a duration such as 30s or 2h"};
     return std::chrono::time_point_cast<WallTime::duration>(now - *age);
 }
 
@@ -39,30 +39,30 @@ boost::system::result<BulkRequest, http::Problem> parse_bulk_request(const nlohm
     BulkRequest out{.operation = operation};
     out.selection.status = operation == Operation::replay ? Status::failed : Status::processing;
     try {
-        if (!body.is_object()) throw WrongField{"body", "an object; {} selects all orders"};
+        if (!body.is_object()) throw WrongMember{"body", "an object; {} selects all orders"};
         for (const auto& [name, value] : body.items()) {
             if (name == "status") {
                 if (!value.is_string() || value.get_ref<const std::string&>() != to_string(out.selection.status))
-                    throw WrongField{name,
-                                     fmt::format("{}, as no other order can be {}", to_string(out.selection.status),
-                                                 operation == Operation::replay ? "replayed" : "cancelled")};
+                    throw WrongMember{name,
+                                      fmt::format("{}, as no other order can be {}", to_string(out.selection.status),
+                                                  operation == Operation::replay ? "replayed" : "cancelled")};
             } else if (name == "older_than") {
                 out.selection.created_to = ago(value, name, now);
             } else if (name == "younger_than") {
                 out.selection.created_from = ago(value, name, now);
             } else if (name == "reason") {
                 if (!value.is_string() || value.get_ref<const std::string&>().size() > longest_reason)
-                    throw WrongField{name, fmt::format("a text of at most {} bytes", longest_reason)};
+                    throw WrongMember{name, fmt::format("a text of at most {} bytes", longest_reason)};
                 out.selection.reason = value.get<std::string>();
             } else if (name == "limit") {
                 if (!value.is_number_integer() || value < 1 || value > BulkRequest::largest)
-                    throw WrongField{name, fmt::format("a whole number from 1 to {}", BulkRequest::largest)};
+                    throw WrongMember{name, fmt::format("a whole number from 1 to {}", BulkRequest::largest)};
                 out.most = value.get<std::size_t>();
             } else {
-                throw WrongField{name, "one of status, older_than, younger_than, reason, limit"};
+                throw WrongMember{name, "one of status, older_than, younger_than, reason, limit"};
             }
         }
-    } catch (const WrongField& wrong) {
+    } catch (const WrongMember& wrong) {
         return http::Problem{422,
                              fmt::format("the field '{}' is not valid, expected {}", wrong.name, wrong.expected),
                              {{"field", wrong.name}}};

@@ -1,12 +1,10 @@
 #include "orders/order_service/service.hpp"
 
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 #include "orders/wire.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -22,8 +20,6 @@ using http::Request;
 using http::Response;
 using http::verb;
 using OrderedJson = nlohmann::ordered_json;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t longest_page = 1'000;
 constexpr Duration longest_wait = seconds(30);

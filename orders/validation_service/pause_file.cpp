@@ -19,11 +19,6 @@ namespace {
 
 constexpr std::size_t largest = 4'096;
 
-error_code last_error()
-{
-    return {errno, boost::system::system_category()};
-}
-
 /// A descriptor that is closed at the end.
 class Open {
 public:
@@ -45,14 +40,14 @@ private:
 result<void> write_and_sync(const std::string& path, std::string_view text)
 {
     const Open file(path, O_WRONLY | O_CREAT | O_TRUNC);
-    if (!file) return last_error();
+    if (!file) return last_system_error();
     while (!text.empty()) {
         const auto written = ::write(file.get(), text.data(), text.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return last_error();
+        if (written < 0) return last_system_error();
         text.remove_prefix(static_cast<std::size_t>(written));
     }
-    if (::fsync(file.get()) != 0) return last_error();
+    if (::fsync(file.get()) != 0) return last_system_error();
     return {};
 }
 
@@ -65,7 +60,7 @@ bool PauseFile::load() const
     if (!file && errno == ENOENT) return false;
     std::string text(largest, '\0');
     const auto size = file ? ::read(file.get(), text.data(), text.size()) : -1;
-    if (size < 0) throw UsageError(fmt::format("--state: {}: {}", path_, last_error().message()));
+    if (size < 0) throw UsageError(fmt::format("--state: {}: {}", path_, last_system_error().message()));
     text.resize(static_cast<std::size_t>(size));
     const auto body = read_json_document(text);
     const auto paused = body.is_object() ? body.find("paused") : body.end();
@@ -82,11 +77,11 @@ result<void> PauseFile::store(bool paused) const
     const auto beside = path_ + ".part";
     if (auto written = write_and_sync(beside, paused ? "{\"paused\":true}\n" : "{\"paused\":false}\n"); !written)
         return written;
-    if (std::rename(beside.c_str(), path_.c_str()) != 0) return last_error();
+    if (std::rename(beside.c_str(), path_.c_str()) != 0) return last_system_error();
     // The name is durable once its directory is.
     auto folder = std::filesystem::path(path_).parent_path().string();
     const Open directory(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
-    if (!directory || ::fsync(directory.get()) != 0) return last_error();
+    if (!directory || ::fsync(directory.get()) != 0) return last_system_error();
     return {};
 }
 

@@ -4,14 +4,12 @@
 #include "common/http/caller.hpp"
 #include "common/json_document.hpp"
 #include "common/log.hpp"
+#include "common/no_throw.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
 #include "common/version.hpp"
 #include "orders/validation_service/validator.hpp"
 #include "orders/wire.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -29,8 +27,6 @@ using http::Response;
 using http::verb;
 using resilience::BreakerState;
 using OrderedJson = nlohmann::ordered_json;
-
-constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 /// For the order service to answer anything but a request for jobs: its own limit for a write, and the way.
 constexpr Duration orders_timeout = seconds(5);

@@ -20,7 +20,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 using test::eventually;
 using test::FullDisk;

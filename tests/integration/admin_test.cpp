@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 using nlohmann::json;
 using test::Answer;

@@ -21,7 +21,7 @@
 #include <vector>
 
 namespace hotspare::backend {
-namespace {
+namespace TEST_FILE {
 
 using test::Answer;
 using test::RawClient;

@@ -22,7 +22,7 @@
 #include <utility>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using test::eventually;
 using test::RawClient;

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 TEST(EventLoop, CallsWhatOtherThreadsPostInTheirOrder)
 {

@@ -20,7 +20,7 @@
 #include <string>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using test::OneShotPeer;
 using End = OneShotPeer::End;

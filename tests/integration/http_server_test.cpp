@@ -35,7 +35,7 @@
 #include <unistd.h>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using test::Answer;
 using test::RawClient;

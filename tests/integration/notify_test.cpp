@@ -21,7 +21,7 @@
 #include <vector>
 
 namespace hotspare::notify {
-namespace {
+namespace TEST_FILE {
 
 using test::Origin;
 using test::Reply;

@@ -10,7 +10,7 @@
 #include <system_error>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 bool refuses_connections(std::uint16_t port)
 {

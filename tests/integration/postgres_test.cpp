@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::storage::postgres {
-namespace {
+namespace TEST_FILE {
 
 using Batch = std::vector<Command>;
 

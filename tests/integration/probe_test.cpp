@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 namespace hotspare::probe {
-namespace {
+namespace TEST_FILE {
 
 using asio::ip::tcp;
 using test::OneShotPeer;

@@ -24,7 +24,7 @@
 #include <vector>
 
 namespace hotspare::storage::redis {
-namespace {
+namespace TEST_FILE {
 
 using Kind = Reply::Kind;
 using Replies = result<std::vector<Reply>>;

@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 namespace asio = boost::asio;
 using test::DnsServer;

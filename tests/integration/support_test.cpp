@@ -17,7 +17,7 @@
 #include <system_error>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 constexpr milliseconds soon(250); ///< long enough for loopback; waiting for it costs a test that much
 

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 asio::awaitable<void> wait_for_ever(asio::io_context& context, bool& begun, bool& cancelled)
 {

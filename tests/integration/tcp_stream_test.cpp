@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 namespace asio = boost::asio;
 using Endpoint = TcpStream::Endpoint;

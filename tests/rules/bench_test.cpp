@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::rules {
-namespace {
+namespace TEST_FILE {
 
 TEST(Benchmark, ItsConfigurationsAndItsReportRender)
 {

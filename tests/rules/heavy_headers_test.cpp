@@ -9,7 +9,7 @@
 #include <string>
 
 namespace hotspare::rules {
-namespace {
+namespace TEST_FILE {
 
 test::Finished heavy_headers(const std::string& root)
 {

@@ -19,7 +19,7 @@
 #include <vector>
 
 namespace hotspare::rules {
-namespace {
+namespace TEST_FILE {
 
 const SourceTree& house()
 {

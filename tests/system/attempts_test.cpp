@@ -19,7 +19,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Break = Reply::Break;
 using End = ManualOrigin::Call::End;

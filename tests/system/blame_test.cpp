@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 constexpr std::uint64_t mebibyte = 1024 * 1024;
 

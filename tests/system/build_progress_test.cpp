@@ -9,7 +9,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 /// What `commands` print that may use the functions of run.sh.
 std::string with_run_sh(const std::string& commands)

@@ -17,7 +17,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 class Evidence : public testing::Test {
 protected:

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 namespace fs = std::filesystem;
 

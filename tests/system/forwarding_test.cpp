@@ -25,7 +25,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_literals;
 

@@ -23,7 +23,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 /// Long enough that what is not slow is far from it on a machine that is.
 constexpr auto slow = milliseconds(400);

@@ -26,7 +26,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Break = Reply::Break;
 using End = Answer::End;

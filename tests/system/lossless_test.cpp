@@ -21,7 +21,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 #ifdef HOTSPARE_SANITIZED
 constexpr double rate = 100; // the same faults; a sanitizer would be overrun by more

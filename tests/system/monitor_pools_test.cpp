@@ -19,7 +19,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Json = nlohmann::json;
 

@@ -28,7 +28,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using std::chrono::hours;
 using std::chrono::minutes;

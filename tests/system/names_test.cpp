@@ -14,7 +14,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 std::string port_of(const Backend& backend)
 {

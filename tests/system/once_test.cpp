@@ -15,7 +15,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Break = Reply::Break;
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Point = FaultyDisk::Point;
 

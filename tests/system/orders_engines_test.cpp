@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 constexpr double rate = 100;
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 std::size_t open_descriptors(pid_t pid)
 {

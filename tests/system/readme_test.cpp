@@ -15,7 +15,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 /// Shifts localhost:PORT and 127.0.0.1:PORT where PORT belongs to the system.
 std::string shift(const std::string& command, const RunningSystem& system)

@@ -22,7 +22,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Json = nlohmann::json;
 

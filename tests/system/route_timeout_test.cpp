@@ -11,7 +11,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 /// One origin that is silent on /short and /patient and slow on /slow, behind routes of half a second, four seconds,
 /// and the 30 s of all others.

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 namespace fs = std::filesystem;
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 namespace fs = std::filesystem;
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 using Framing = Reply::Framing;
 

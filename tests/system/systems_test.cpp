@@ -15,7 +15,7 @@
 #include <string>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 std::string served_by(std::uint16_t port, const std::string& target)
 {

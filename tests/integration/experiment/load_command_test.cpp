@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 nlohmann::json run(const std::vector<std::string>& arguments)
 {

@@ -17,7 +17,7 @@
 #include <sys/resource.h>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using test::Origin;
 using test::Reply;

@@ -24,7 +24,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 constexpr Instant begin{std::chrono::sys_days(std::chrono::year(2026) / 11 / 1)};
 constexpr const char* file_variable = "HOTSPARE_TEST_HISTORY";

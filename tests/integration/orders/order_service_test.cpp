@@ -23,7 +23,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 using test::Answer;
 using test::get;

@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 class PgBouncerTest : public testing::Test {
 protected:

@@ -15,7 +15,7 @@
 #include <string>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 class PostgresFaults : public testing::Test {
 protected:

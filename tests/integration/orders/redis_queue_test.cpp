@@ -20,7 +20,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 class RedisQueueTest : public testing::Test {
 protected:

@@ -20,7 +20,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 std::atomic<std::int64_t> now_ms{1'700'000'000'000};
 

@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 using test::eventually;
 using test::get;

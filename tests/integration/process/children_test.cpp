@@ -21,7 +21,7 @@
 #include <vector>
 
 namespace hotspare::process {
-namespace {
+namespace TEST_FILE {
 
 using test::eventually;
 

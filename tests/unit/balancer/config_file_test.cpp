@@ -13,7 +13,7 @@
 #include <sstream>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 constexpr auto two_backends = R"(
 backends:

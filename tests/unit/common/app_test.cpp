@@ -52,7 +52,7 @@ static void flags(config::Flags& list, Settings& s)
 } // namespace hotspare::app_test
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 using app_test::Settings;
 using Body = std::function<void(App&, const Settings&)>;

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 TEST(Columns, PutsTheMeaningBesideTheName)
 {

@@ -131,7 +131,7 @@ template <> struct hotspare::config::EnumNames<hotspare::config_test::Colour> {
 };
 
 namespace hotspare::config {
-namespace {
+namespace TEST_FILE {
 
 using config_test::Colour;
 using config_test::Sample;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 namespace hotspare::log {
-namespace {
+namespace TEST_FILE {
 
 /// A pipe whose reading end collects what a Session wrote once the writing end is closed.
 class Pipe {

@@ -5,7 +5,7 @@
 #include <random>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 constexpr const char* bad = "\xEF\xBF\xBD";
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::metrics {
-namespace {
+namespace TEST_FILE {
 
 using std::chrono::nanoseconds;
 

@@ -5,7 +5,7 @@
 #include <string>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 // From FIPS 180-4's examples and NIST's "SHA Test Vectors for Hashing Byte-Oriented Messages".
 TEST(Sha256, EqualsTheExamplesOfItsStandard)

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 TEST(Text, is_shortened_between_characters)
 {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 namespace hotspare {
-namespace {
+namespace TEST_FILE {
 
 TEST(Rfc3339, is_utc_with_milliseconds_rounded_down)
 {

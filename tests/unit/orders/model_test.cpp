@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 using Json = nlohmann::json;
 

@@ -26,7 +26,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 constexpr std::int64_t stock = 1'000; ///< the validator rejects larger quantities
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 namespace hotspare::orders::wire {
-namespace {
+namespace TEST_FILE {
 
 const WallTime moment{milliseconds(1'700'000'000'123)};
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::resilience {
-namespace {
+namespace TEST_FILE {
 
 const TimePoint start = TimePoint{} + std::chrono::hours(3);
 

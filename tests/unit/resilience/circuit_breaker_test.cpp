@@ -29,7 +29,7 @@ static void PrintTo(BreakerCause cause, std::ostream* out)
     *out << to_string(cause);
 }
 
-namespace {
+namespace TEST_FILE {
 
 using State = BreakerState;
 using Cause = BreakerCause;

@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace hotspare::resilience {
-namespace {
+namespace TEST_FILE {
 
 /// A detector with a clock: every call takes some milliseconds.
 class Watch {

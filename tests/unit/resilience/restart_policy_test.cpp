@@ -16,7 +16,7 @@ static void PrintTo(RestartPolicy::Phase phase, std::ostream* out)
     *out << to_string(phase);
 }
 
-namespace {
+namespace TEST_FILE {
 
 using Phase = RestartPolicy::Phase;
 

@@ -24,7 +24,7 @@ static void PrintTo(GiveUp reason, std::ostream* out)
     *out << to_string(reason);
 }
 
-namespace {
+namespace TEST_FILE {
 
 const TimePoint now = TimePoint{} + std::chrono::hours(3);
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 namespace hotspare::supervisor {
-namespace {
+namespace TEST_FILE {
 
 LastExit killed()
 {

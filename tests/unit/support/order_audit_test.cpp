@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace hotspare::test {
-namespace {
+namespace TEST_FILE {
 
 /// Three orders that went as they should: at once, after a retry, and after a replay.
 struct Story {

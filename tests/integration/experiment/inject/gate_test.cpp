@@ -14,7 +14,7 @@
 #include <system_error>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using test::eventually;
 using test::RawClient;

@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using test::Message;
 using test::Reply;

@@ -8,7 +8,7 @@
 #include <utility>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// Of backend `spare` and `primary` before it, in pool `web`.
 ReportedEvent about_web(Event event)

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// Two pools, `web` with the backends a and b and `api` with c, and what the monitor knows of them.
 struct TwoPools : ::testing::Test {

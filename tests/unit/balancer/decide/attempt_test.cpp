@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 const TimePoint now{std::chrono::hours(1)};
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 Attempt attempt(BackendIndex backend, Outcome outcome, Stage stage = Stage::sent)
 {

@@ -8,7 +8,7 @@
 #include <map>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 struct Alarm final : Deadline {
     void deadline_passed(TimePoint now) override

@@ -5,7 +5,7 @@
 #include <limits>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 TEST(DescriptorShares, leave_some_to_carry_requests_whatever_clients_do)
 {

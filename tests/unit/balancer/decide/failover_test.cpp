@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 using Kind = Event::Kind;
 

@@ -7,7 +7,7 @@
 #include <map>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 const TimePoint now{std::chrono::hours(1)};
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_literals;
 using namespace std::string_view_literals;

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 constexpr std::size_t mebibyte = 1024 * 1024;
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 RouteConfig prefix(std::string p, PoolIndex pool, std::string rewrite = {})
 {

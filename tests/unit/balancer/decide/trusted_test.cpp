@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 IpAddress ip(std::string_view text)
 {

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 constexpr const char* two_pools = R"(
 backends:

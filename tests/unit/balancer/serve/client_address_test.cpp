@@ -5,7 +5,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 IpEndpoint endpoint(std::string_view address, std::uint16_t port = 4711)
 {

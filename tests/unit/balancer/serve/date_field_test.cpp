@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 TEST(DateField, ChangesWithTheSecondAndNotBefore)
 {

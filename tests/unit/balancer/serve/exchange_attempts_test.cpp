@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 Config without_hedges(std::size_t backends = 2)
 {

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 void ends(ExchangeWorld& world, BackendIndex backend)
 {

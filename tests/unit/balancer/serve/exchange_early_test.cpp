@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 std::string post_head(std::size_t length)
 {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 // The write of an answer of the balancer's own fails: the exchange has ended, and must say so.
 TEST(ExchangeClient, OneThatIsGoneBeforeItIsRefusedIsForgotten)

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// The first hedge delay: ten times the floor.
 constexpr Duration hedge_delay = milliseconds(200);

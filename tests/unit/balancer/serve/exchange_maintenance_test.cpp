@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 constexpr const char* browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 std::int64_t parked(const ExchangeWorld& world)
 {

@@ -9,7 +9,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// The backend ends the connection in the moment in which the next request is on its way.
 void ends_unnoticed(ScriptedStream& connection)

@@ -30,7 +30,7 @@ template <> struct Arbitrary<hotspare::balancer::Turn> {
 } // namespace rc
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// Short limits, so that a few turns reach them.
 Config config_of_a_play(std::size_t backends, bool little_memory)

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 std::string content(std::size_t size)
 {

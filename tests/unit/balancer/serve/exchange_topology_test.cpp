@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// exchange_config() without the backend.
 Config without(const Config& config, BackendIndex gone)

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 const std::string handshake = get("Connection: Upgrade\r\nUpgrade: websocket\r\n");
 const std::string switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 constexpr std::size_t replay_buffer = 64 * 1024;
 

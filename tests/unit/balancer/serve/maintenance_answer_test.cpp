@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 const WallTime now = WallTime() + std::chrono::hours(1'000'000);
 

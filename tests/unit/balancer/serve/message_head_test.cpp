@@ -5,7 +5,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_literals;
 

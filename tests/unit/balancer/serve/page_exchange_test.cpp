@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 /// /status, /events and /admin are pages, everything else goes to the backends.
 Config with_pages()

@@ -7,7 +7,7 @@
 #include <string_view>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 std::string from(const ReplayBuffer& buffer, std::uint64_t position)
 {

@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace hotspare::balancer {
-namespace {
+namespace TEST_FILE {
 
 struct Ear final : StreamListener {
     void stream_ready(Stream&) override { ++told; }

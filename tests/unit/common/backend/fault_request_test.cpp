@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace hotspare::backend {
-namespace {
+namespace TEST_FILE {
 
 using Json = nlohmann::json;
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::backend {
-namespace {
+namespace TEST_FILE {
 
 const TimePoint start = TimePoint(seconds(1000));
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using tcp = boost::asio::ip::tcp;
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 void append(EventLog& log, int count)
 {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_view_literals;
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_literals;
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 /// Status of the verdict on a head made of these lines; 0 = accepted.
 unsigned verdict(std::string_view lines)

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 TEST(ParseTarget, SplitsPathAndQuery)
 {

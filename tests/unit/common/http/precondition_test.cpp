@@ -6,7 +6,7 @@
 #include <string_view>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using Tag = std::optional<std::string_view>;
 

@@ -11,7 +11,7 @@
 #include <string>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 asio::awaitable<Response> slow_hello(const Request& request)
 {

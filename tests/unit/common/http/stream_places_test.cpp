@@ -5,7 +5,7 @@
 #include <string>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 using Refusal = StreamPlaces::Refusal;
 

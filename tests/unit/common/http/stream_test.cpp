@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::http {
-namespace {
+namespace TEST_FILE {
 
 TEST(FormatEvent, FollowsTheEventStreamFormat)
 {

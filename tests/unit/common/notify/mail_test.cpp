@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::notify {
-namespace {
+namespace TEST_FILE {
 
 Mail mail()
 {

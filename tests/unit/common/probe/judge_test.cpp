@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::probe {
-namespace {
+namespace TEST_FILE {
 
 Verdict verdict_on(unsigned status, std::string_view body, const Expectation& expected = {})
 {

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::process {
-namespace {
+namespace TEST_FILE {
 
 System parse(const std::string& yaml)
 {

@@ -12,7 +12,7 @@
 #include <string>
 
 namespace hotspare::storage {
-namespace {
+namespace TEST_FILE {
 
 namespace fs = std::filesystem;
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 namespace hotspare::storage {
-namespace {
+namespace TEST_FILE {
 
 /// A store with an event loop that runs until the call is done.
 class Client {

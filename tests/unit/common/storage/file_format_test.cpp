@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::storage {
-namespace {
+namespace TEST_FILE {
 
 const FileFormat ours{.name = "the orders of order_service",
                       .application_id = 0x6873'6f72,

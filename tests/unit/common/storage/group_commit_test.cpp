@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace hotspare::storage {
-namespace {
+namespace TEST_FILE {
 
 class GroupCommitTest : public testing::Test {
 protected:

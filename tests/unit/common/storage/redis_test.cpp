@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::storage::redis {
-namespace {
+namespace TEST_FILE {
 
 TEST(RedisTarget, HasDefaults)
 {

@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace hotspare::storage::redis {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::string_literals;
 using Kind = Reply::Kind;

@@ -14,7 +14,7 @@
 #include <utility>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using synthetic::ms;
 using synthetic::random_journal;

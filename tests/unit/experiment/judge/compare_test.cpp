@@ -11,7 +11,7 @@
 #include <numeric>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::vector<Measures> runs_with(Measure measure, std::initializer_list<double> values, Phase phase = Phase::all)
 {

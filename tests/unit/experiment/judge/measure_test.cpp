@@ -11,7 +11,7 @@
 #include <cmath>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using synthetic::ms;
 

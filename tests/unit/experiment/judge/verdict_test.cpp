@@ -7,7 +7,7 @@
 #include <algorithm>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using synthetic::ms;
 using synthetic::scripted_journal;

@@ -6,7 +6,7 @@
 #include <string_view>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 using State = AnswerReader::State;
 

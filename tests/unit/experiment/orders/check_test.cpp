@@ -13,7 +13,7 @@
 #include <utility>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::string all_of(const OrdersJudgement& judgement)
 {

@@ -9,7 +9,7 @@
 #include <string>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::string written(const OrdersHistory& history)
 {

@@ -9,7 +9,7 @@
 #include <cmath>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 Stream stream(double rate, Arrival arrival = Arrival::constant)
 {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 Condition condition(Measure measure, const std::string& at_most, const std::string& at_least = {},
                     Phase phase = Phase::all)

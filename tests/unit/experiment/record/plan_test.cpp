@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 /// A plan with these lists, which is fine but for them.
 std::string yaml(const std::string& method, const std::string& expect = "[{measure: failed, at_most: 0}]",

@@ -12,7 +12,7 @@
 #include <string>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::string written(const Journal& journal)
 {

@@ -8,7 +8,7 @@
 #include <random>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::vector<std::string> labels(const Scale& scale)
 {

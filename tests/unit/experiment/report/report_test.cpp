@@ -18,7 +18,7 @@
 #include <string>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 const std::string evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&\x01\xff";
 

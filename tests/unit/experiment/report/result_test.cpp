@@ -12,7 +12,7 @@
 #include <string>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 TEST(ResultJson, HasEveryScriptedNumber)
 {

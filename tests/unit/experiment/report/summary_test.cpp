@@ -12,7 +12,7 @@
 #include <sstream>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 std::vector<std::string> lines_of(const std::string& text)
 {

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 const std::vector<std::string> backends{"primary", "spare"};
 

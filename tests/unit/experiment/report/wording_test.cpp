@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::experiment {
-namespace {
+namespace TEST_FILE {
 
 TEST(Wording, Numbers)
 {

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 /// "user|password" or what is wrong.
 std::string read(std::string_view authorization)

@@ -24,7 +24,7 @@ static void finish(Settings& s, const config::Places& places)
 } // namespace hotspare::user_settings_test
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using Settings = user_settings_test::Settings;
 

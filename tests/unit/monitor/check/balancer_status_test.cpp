@@ -6,7 +6,7 @@
 #include <string>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 std::string status_of(std::string_view backends, bool can_answer = true, bool fail_open = false)
 {

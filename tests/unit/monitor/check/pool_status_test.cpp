@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 TEST(PoolStatus, TellsWhoIsOutAndWhatWasAnnounced)
 {

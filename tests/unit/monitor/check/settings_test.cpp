@@ -25,7 +25,7 @@ static void finish(Settings& s, const config::Places& places)
 } // namespace hotspare::monitor_settings_test
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using Settings = monitor_settings_test::Settings;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using std::chrono::days;

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 struct Log {
     std::vector<ChainedEntry> entries{};

@@ -20,7 +20,7 @@ static void fields(config::Fields& field, Settings& s)
 } // namespace hotspare::monitor_channels_test
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using Settings = monitor_channels_test::Settings;
 using Environment = std::map<std::string, std::string>;

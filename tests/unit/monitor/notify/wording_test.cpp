@@ -8,7 +8,7 @@
 #include <string>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using nlohmann::json;

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using test::XmlDocument;

@@ -11,7 +11,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;

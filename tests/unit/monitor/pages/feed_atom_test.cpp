@@ -9,7 +9,7 @@
 #include <set>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using test::XmlDocument;

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 constexpr Instant start{std::chrono::sys_days(std::chrono::year(2026) / 11 / 10)};
 

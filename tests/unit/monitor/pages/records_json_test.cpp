@@ -13,7 +13,7 @@
 #include <vector>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;

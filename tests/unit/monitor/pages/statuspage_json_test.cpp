@@ -10,7 +10,7 @@
 #include <set>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 using Json = nlohmann::json;
 

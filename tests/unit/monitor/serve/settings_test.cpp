@@ -9,7 +9,7 @@
 #include <string>
 
 namespace hotspare::monitor {
-namespace {
+namespace TEST_FILE {
 
 MonitorSettings read(const std::string& yaml)
 {

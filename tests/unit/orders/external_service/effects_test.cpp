@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace hotspare::orders::external {
-namespace {
+namespace TEST_FILE {
 
 using Call = EffectTable::Call;
 

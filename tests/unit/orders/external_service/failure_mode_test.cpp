@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace hotspare::orders::external {
-namespace {
+namespace TEST_FILE {
 
 using backend::Mode;
 using Json = nlohmann::json;

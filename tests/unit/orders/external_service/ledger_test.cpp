@@ -16,7 +16,7 @@
 #include <vector>
 
 namespace hotspare::orders::external {
-namespace {
+namespace TEST_FILE {
 
 class LedgerTest : public testing::Test {
 protected:

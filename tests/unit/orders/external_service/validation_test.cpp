@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::orders::external {
-namespace {
+namespace TEST_FILE {
 
 TEST(Judge, rejects_exactly_what_exceeds_the_stock)
 {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 TEST(DispatchWindow, AdmitsWhatFits)
 {

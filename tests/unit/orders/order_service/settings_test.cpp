@@ -5,7 +5,7 @@
 #include <string>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 TEST(OrderServiceSettings, PrintNoPassword)
 {

@@ -17,7 +17,7 @@
 #include <utility>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 // What every store promises is in tests/integration/orders/store_test.cpp.
 class SqliteStoreTest : public testing::Test {

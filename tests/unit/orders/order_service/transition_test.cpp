@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 constexpr milliseconds since_1970(1'700'000'000'000);
 const Now now{WallTime(since_1970), JobTime(since_1970)};

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 class PauseFileTest : public testing::Test {
 protected:

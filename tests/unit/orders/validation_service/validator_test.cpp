@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 const WallTime now{seconds(1'700'000'000)};
 

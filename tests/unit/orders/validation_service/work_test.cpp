@@ -6,7 +6,7 @@
 #include <set>
 
 namespace hotspare::orders {
-namespace {
+namespace TEST_FILE {
 
 const WallTime epoch_wall{seconds(1'700'000'000)};
 

@@ -667,7 +667,8 @@ hook: "https://hooks.example/***"     # in a path
     Locked nothing;
     EXPECT_EQ(Loader(nothing).print().find('*'), std::string::npos) << "what is not set is shown as not set";
     EXPECT_EQ(Loader(value).reference().find("geheim"), std::string::npos);
-    for (const Flag& flag : Loader(value).available_flags())
+    const Loader loader(value);
+    for (const Flag& flag : loader.available_flags())
         EXPECT_EQ(flag.help.find("geheim"), std::string::npos) << flag.help;
 }
 

@@ -78,7 +78,7 @@ TEST(Maintenance, is_announced_when_it_holds_for_every_backend_of_the_pool)
     w.say(spare, OperatorWord::maintenance);
     EXPECT_EQ(w.told(), announced);
     EXPECT_EQ(w.active(), std::nullopt);
-    w.run(std::chrono::hours(24));
+    w.run(std::chrono::hours(1));
     EXPECT_EQ(w.told(), announced) << "it does not end by itself";
     w.say(spare, OperatorWord::enable);
     EXPECT_EQ(w.told(), std::nullopt);

@@ -4,6 +4,7 @@
 // Filled and validated before any thread starts, immutable afterwards, so every thread may read it.
 #pragma once
 
+#include "balancer/decide/header_edits.hpp"
 #include "balancer/decide/proxy_protocol.hpp"
 #include "balancer/decide/routing.hpp"
 #include "balancer/decide/trusted.hpp"
@@ -149,13 +150,21 @@ enum class Builtin : std::uint8_t {
 };
 
 struct RouteConfig {
-    std::string path;        ///< exact match; empty when `prefix` is set
-    std::string prefix;      ///< "/data" matches /data, /data/x and /data?q but not /database
-    std::string rewrite;     ///< replaces the matched part of the path; empty = unchanged
+    std::string path{};        ///< exact match; empty when `prefix` is set
+    std::string prefix{};      ///< "/data" matches /data, /data/x and /data?q but not /database
+    std::string rewrite{};     ///< replaces the matched part of the path; empty = unchanged
     bool repeatable = false; ///< what is asked here may be sent again whatever its method, though not hedged
     Duration timeout{};      ///< as TimeoutConfig::request, which it is if the file does not say otherwise
+    Duration body_idle{};    ///< as TimeoutConfig::body_idle, which it is if the file does not say otherwise
+    unsigned attempts = 0;   ///< as RetryConfig::attempts of its pool, in the same way
+    bool hedge = true;       ///< as far as RetryConfig::hedge allows
+    HeaderEdits request_headers{};
+    HeaderEdits response_headers{};
+    std::string error_page{}; ///< HTML, in place of the problem document of an answer of 500 to 599; empty = none
+    std::string redirect{};   ///< answered with this, in place of the matched part of the path; empty = not
+    unsigned redirect_status = 308;
     Builtin builtin = Builtin::none;
-    PoolIndex pool = 0; ///< when builtin is none
+    PoolIndex pool = 0; ///< when builtin is none and nothing is redirected
 
     bool operator==(const RouteConfig&) const = default;
 };
@@ -198,6 +207,15 @@ inline http::HeadLimits head_limits(const LimitConfig& limits) noexcept
     return {.request_line = limits.request_line, .head = limits.header, .fields = limits.fields};
 }
 
+/// Where operators' requests are taken apart from the clients' port: a Unix socket, or an address.
+struct OperatorListen {
+    std::string socket{}; ///< path; empty: none
+    std::string host{};   ///< an IP address; empty: none
+    std::uint16_t port = 0;
+
+    bool operator==(const OperatorListen&) const = default;
+};
+
 struct Config {
     std::string listen_host = "127.0.0.1";
     std::uint16_t listen_port = 5000; ///< 0 = any free port, printed at start
@@ -209,6 +227,8 @@ struct Config {
     bool proxy_protocol = false;      ///< these send a PROXY header in front of each connection
     bool log_traffic = false; ///< tell the readers of /logs of each request and each change of the active backend
     bool admin = false;       ///< take operators' requests on the clients' port; else /admin is 403
+    OperatorListen admin_listen;
+    std::string admin_token; ///< every operator's request over TCP must carry it; empty = none is asked for
     /// What http::GuardSettings says of both lists.
     std::vector<std::string> admin_hosts;
     std::vector<std::string> admin_origins;

@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -137,6 +140,51 @@ bool are_origins(const std::vector<std::string>& list)
     });
 }
 constexpr auto an_origin_list = "http://HOST[:PORT] or https://HOST[:PORT] in lower case, without a path";
+
+bool is_redirect_or_empty(const std::string& text)
+{
+    if (text.empty()) return true;
+    const auto is_good = [](char c) { return c > ' ' && c < 0x7f && c != '?' && c != '#' && c != '\\'; };
+    if (!std::all_of(text.begin(), text.end(), is_good)) return false;
+    if (text.starts_with('/')) return !text.starts_with("//");
+    for (const std::string_view scheme : {"http://", "https://"})
+        if (text.starts_with(scheme)) return text.size() > scheme.size() && text[scheme.size()] != '/';
+    return false;
+}
+
+/// Of what `admin_listen` says.
+std::optional<OperatorListen> operator_listen(const std::string& text)
+{
+    constexpr std::string_view scheme = "unix:";
+    if (text.empty()) return OperatorListen{};
+    if (text.starts_with(scheme)) {
+        if (text.size() == scheme.size()) return std::nullopt;
+        return OperatorListen{.socket = text.substr(scheme.size())};
+    }
+    const auto address = config::parse_host_port(text);
+    if (!address) return std::nullopt;
+    boost::system::error_code error;
+    boost::asio::ip::make_address(address->host, error);
+    if (error) return std::nullopt;
+    return OperatorListen{.host = address->host, .port = address->port};
+}
+
+bool is_operator_listen(const std::string& text)
+{
+    return operator_listen(text).has_value();
+}
+
+/// Of the characters of RFC 6750 §2.1, so that it stands in a field as it is.
+bool is_token_or_empty(const std::string& text)
+{
+    constexpr std::size_t shortest_token = 16;
+    constexpr std::size_t longest_token = 256;
+    return text.empty() || (text.size() >= shortest_token && text.size() <= longest_token &&
+                            std::all_of(text.begin(), text.end(), [](char c) {
+                                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                       std::string_view("-._~+/=").find(c) != std::string_view::npos;
+                            }));
+}
 
 bool are_name_servers(const std::vector<std::string>& list)
 {
@@ -299,6 +347,28 @@ static void fields(config::Fields& field, RouteSettings& c)
     field("timeout", c.timeout,
           "request timeout of this route; exceeding it counts as a failure of the backend; 0s = timeouts.request",
           {Duration::zero(), longest});
+    field("body_idle", c.body_idle, "timeouts.body_idle of this route; 0s = timeouts.body_idle",
+          {Duration::zero(), longest});
+    field("attempts", c.attempts, "retry.attempts of this route: 1 = a request is never repeated; 0 = that of the pool",
+          {0, most_attempts});
+    field("hedge", c.hedge, "hedge requests of this route, if the pool's retry.hedge says so too");
+    field("set_request_headers", c.set_request_headers,
+          "header fields `NAME: VALUE` that the backend gets in place of the client's of the same names");
+    field("remove_request_headers", c.remove_request_headers,
+          "names of header fields of requests that the backend does not get");
+    field("set_response_headers", c.set_response_headers,
+          "header fields `NAME: VALUE` that the client gets in place of the backend's of the same names");
+    field("remove_response_headers", c.remove_response_headers,
+          "names of header fields of responses that the client does not get");
+    field("error_page", c.error_page,
+          "HTML file, answered in place of application/problem+json to clients that prefer HTML when no backend could "
+          "answer (status 500 to 599 of the balancer itself); empty = none");
+    field(
+        "redirect", c.redirect,
+        "redirect requests instead of passing them to a pool: http:// or https:// URL, or path, in place of the "
+        "matched part of the path, joined to the rest by one slash; empty = no",
+        {is_redirect_or_empty, "http://HOST..., https://HOST... or a path that starts with one '/', without a query"});
+    field("redirect_status", c.redirect_status, "status of the redirect: 301, 302, 303, 307 or 308", {301, 308});
     field("builtin", c.builtin, "built-in page served on this route");
     field("pool", c.pool, "pool that the requests of this route are sent to; empty = the first pool");
 }
@@ -367,6 +437,14 @@ void fields(config::Fields& field, ConfigFile& c)
     field("admin", c.admin,
           "accept operators' requests at /admin from loopback clients; do not enable it behind a TCP or TLS proxy on "
           "this machine, as all its clients have a loopback address");
+    field(
+        "admin_listen", c.admin_listen,
+        "where operators' requests and the pages are served apart from the clients' port: unix:PATH, a Unix socket of "
+        "mode 0600, or ADDRESS:PORT, a loopback address unless admin_token is set; empty = nowhere",
+        {is_operator_listen, "unix:PATH or ADDRESS:PORT"});
+    field("admin_token", c.admin_token,
+          "operators' requests over TCP must carry it as `Authorization: Bearer TOKEN`; empty = none is asked for",
+          {is_token_or_empty, "16 to 256 letters, digits and -._~+/=", config::Secret::whole});
     field("admin_hosts", c.admin_hosts,
           "further values of the Host field that are accepted: by /admin, besides localhost and loopback addresses; by "
           "/status /metrics /events /logs, besides localhost and IP addresses",
@@ -509,6 +587,7 @@ public:
         attempt([&] { fit("timeouts.connect", file_.timeouts.connect, "timeouts.request", file_.timeouts.request); });
         attempt([&] { fit("limits.request_line", file_.limits.request_line, "limits.header", file_.limits.header); });
         attempt([&] { access_log(); });
+        attempt([&] { admin_listen(); });
         if (!errors_.empty()) throw UsageError(std::move(errors_));
     }
 
@@ -533,6 +612,14 @@ private:
                                            config::in_quotes(folder.string())));
         if (std::filesystem::is_directory(file_.access_log, ignored))
             fail("access_log", fmt::format("{} is a folder, expected a file", config::in_quotes(file_.access_log)));
+    }
+
+    void admin_listen() const
+    {
+        const auto listen = operator_listen(file_.admin_listen).value();
+        if (!listen.host.empty() && !is_loopback(listen.host) && file_.admin_token.empty())
+            fail("admin_listen",
+                 fmt::format("'{}' is no loopback address, expected one, or admin_token as well", file_.admin_listen));
     }
 
     [[noreturn]] void fail(const std::string& path, const std::string& message) const { places_.fail(path, message); }
@@ -671,6 +758,30 @@ private:
         if (file_.pages || file_.admin) add_route("", "/admin", Builtin::admin);
     }
 
+    HeaderEdits header_edits(const std::vector<std::string>& set, const std::vector<std::string>& remove,
+                             const std::string& path, std::string_view whose) const
+    {
+        auto edits = HeaderEdits::parse(set, remove);
+        if (!edits) fail(fmt::format("{}.{}_{}_headers", path, set.empty() ? "remove" : "set", whose), edits.error());
+        return *std::move(edits);
+    }
+
+    std::string error_page(const std::string& file, const std::string& path) const
+    {
+        constexpr std::uintmax_t largest = 64 * 1024;
+        std::error_code error;
+        const auto size = std::filesystem::file_size(file, error);
+        if (error) fail(path, fmt::format("cannot read the file {}: {}", config::in_quotes(file), error.message()));
+        if (size > largest)
+            fail(path,
+                 fmt::format("the file {} has {} bytes, expected at most {}", config::in_quotes(file), size, largest));
+        std::ifstream in(file, std::ios::binary);
+        std::string html((std::istreambuf_iterator<char>(in)), {});
+        if (!in || html.empty())
+            fail(path, fmt::format("cannot read the file {}, or it is empty", config::in_quotes(file)));
+        return html;
+    }
+
     void check_route(RouteSettings& route, const std::string& path) const
     {
         if (route.path.empty() == route.prefix.empty()) fail(path, "expected either `path` or `prefix`");
@@ -680,8 +791,27 @@ private:
             if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `builtin`, expected none");
             if (route.repeatable) fail(path + ".repeatable", "together with `builtin`, expected none");
             if (route.timeout > Duration::zero()) fail(path + ".timeout", "together with `builtin`, expected none");
+            if (route.body_idle > Duration::zero()) fail(path + ".body_idle", "together with `builtin`, expected none");
+            if (route.attempts > 0) fail(path + ".attempts", "together with `builtin`, expected none");
+            if (!route.redirect.empty()) fail(path + ".redirect", "together with `builtin`, expected one of the two");
+            if (!route.error_page.empty()) fail(path + ".error_page", "together with `builtin`, expected none");
+            if (!header_edits(route.set_request_headers, route.remove_request_headers, path, "request").empty() ||
+                !header_edits(route.set_response_headers, route.remove_response_headers, path, "response").empty())
+                fail(path, "sets or removes header fields together with `builtin`, expected none of that");
             return;
         }
+        header_edits(route.set_request_headers, route.remove_request_headers, path, "request");
+        header_edits(route.set_response_headers, route.remove_response_headers, path, "response");
+        if (!route.redirect.empty()) {
+            if (!route.pool.empty()) fail(path + ".pool", "together with `redirect`, expected one of the two");
+            if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `redirect`, expected none");
+            if (route.redirect_status > 303 && route.redirect_status < 307)
+                fail(path + ".redirect_status",
+                     fmt::format("{} is no redirect with a new place, expected 301, 302, 303, 307 or 308",
+                                 route.redirect_status));
+            return;
+        }
+        if (!route.error_page.empty()) route.error_page_html = error_page(route.error_page, path + ".error_page");
         if (route.pool.empty()) route.pool = known.front();
         if (std::find(known.begin(), known.end(), route.pool) == known.end())
             unknown_name(path + ".pool", "pool", route.pool, known);
@@ -693,13 +823,12 @@ private:
         const auto& wanted = path.empty() ? prefix : path;
         for (const auto& route : file_.routes)
             if (route.path == wanted || route.prefix == wanted) return;
-        file_.routes.push_back({.path = path,
-                                .prefix = prefix,
-                                .rewrite = "",
-                                .repeatable = false,
-                                .timeout = {},
-                                .builtin = builtin,
-                                .pool = builtin == Builtin::none ? file_.pools.front().name : ""});
+        RouteSettings route;
+        route.path = path;
+        route.prefix = prefix;
+        route.builtin = builtin;
+        if (builtin == Builtin::none) route.pool = file_.pools.front().name;
+        file_.routes.push_back(std::move(route));
         if (builtin != Builtin::none && file_.pages) file_.default_pages.push_back(wanted);
     }
 
@@ -765,6 +894,8 @@ Config to_config(const ConfigFile& file)
     out.proxy_protocol = file.proxy_protocol;
     out.log_traffic = file.log_traffic;
     out.admin = file.admin;
+    out.admin_listen = operator_listen(file.admin_listen).value();
+    out.admin_token = file.admin_token;
     out.admin_hosts = file.admin_hosts;
     out.admin_origins = file.admin_origins;
     out.default_pages = file.default_pages;
@@ -794,8 +925,18 @@ Config to_config(const ConfigFile& file)
         route.rewrite = settings.rewrite;
         route.repeatable = settings.repeatable;
         route.timeout = settings.timeout > Duration::zero() ? settings.timeout : file.timeouts.request;
+        route.body_idle = settings.body_idle;
+        route.attempts = settings.attempts;
+        route.hedge = settings.hedge;
+        // finish() has parsed them.
+        route.request_headers = *HeaderEdits::parse(settings.set_request_headers, settings.remove_request_headers);
+        route.response_headers = *HeaderEdits::parse(settings.set_response_headers, settings.remove_response_headers);
+        route.error_page = settings.error_page_html;
+        route.redirect = settings.redirect;
+        route.redirect_status = settings.redirect_status;
         route.builtin = settings.builtin;
-        if (settings.builtin == Builtin::none) route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
+        if (settings.builtin == Builtin::none && settings.redirect.empty())
+            route.pool = static_cast<PoolIndex>(index_of(file.pools, settings.pool));
         out.routes.push_back(std::move(route));
     }
     return out;

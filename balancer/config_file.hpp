@@ -33,7 +33,16 @@ struct RouteSettings {
     std::string prefix;
     std::string rewrite;
     bool repeatable = false;
-    Duration timeout{}; ///< 0 = timeouts.request
+    Duration timeout{};    ///< 0 = timeouts.request
+    Duration body_idle{};  ///< 0 = timeouts.body_idle
+    unsigned attempts = 0; ///< 0 = the pool's
+    bool hedge = true;
+    std::vector<std::string> set_request_headers, remove_request_headers;
+    std::vector<std::string> set_response_headers, remove_response_headers;
+    std::string error_page;      ///< a file
+    std::string error_page_html; ///< that it held when finish() read it
+    std::string redirect;
+    unsigned redirect_status = 308;
     Builtin builtin = Builtin::none;
     std::string pool; ///< empty = the first one
 };
@@ -48,6 +57,8 @@ struct ConfigFile {
     bool log_traffic = false;
     bool pages = true; ///< add the built-in pages that the routes leave free
     bool admin = false;
+    std::string admin_listen; ///< "unix:PATH", ADDRESS:PORT, or nothing
+    std::string admin_token;
     std::vector<std::string> admin_hosts;
     std::vector<std::string> admin_origins;
     std::vector<std::string> resolvers;

@@ -142,6 +142,7 @@ void serve(App& app, const Config& config)
         });
     }
     admin.emplace(config, monitor, changes, reload, counters, shares);
+    admin->listen();
 
     std::promise<void> probed;
     monitor.subscribe([&probed, done = false](const std::shared_ptr<const Routing>& routing) mutable {
@@ -162,6 +163,8 @@ void serve(App& app, const Config& config)
         log::info("built-in pages take the paths {}; `pages: false` passes these to the backends{}",
                   fmt::join(config.default_pages, " "),
                   config.admin ? "" : "; /admin answers 403 without `admin: true`");
+    if (const auto address = admin->operators_address(); !address.empty())
+        log::info("operators' requests are accepted at {}", address);
     app.ready(config.listen_host, listeners.port, {{"workers", count}});
     app.run();
 

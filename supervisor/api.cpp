@@ -1,42 +1,24 @@
 #include "supervisor/api.hpp"
 
-#include "common/no_throw.hpp"
-
-#include <boost/asio/steady_timer.hpp>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
 namespace hotspare::supervisor {
 namespace {
 
-constexpr Duration accept_pause = milliseconds(100);
 constexpr Duration longest_answer = seconds(5); ///< once all daemons have ended
-
-bool is_own_user(int socket)
-{
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == ::geteuid() || peer.uid == 0);
-}
 
 } // namespace
 
 Api::Api(asio::io_context& context, Supervisor& supervisor, std::filesystem::path socket, std::function<void()> finish)
-    : supervisor_(supervisor), socket_(std::move(socket)), finish_(std::move(finish)), routes_(make_routes()),
-      server_(context, {}), acceptor_(context), tasks_(context)
+    : supervisor_(supervisor), finish_(std::move(finish)), routes_(make_routes()), server_(context, {}),
+      listener_(context, server_, std::move(socket),
+                [this](http::Request& request) { return routes_.dispatch(request); })
 {
-    listen();
-    tasks_.spawn("requests", accept());
 }
 
 http::Router Api::make_routes()
@@ -53,50 +35,10 @@ http::Router Api::make_routes()
     return routes;
 }
 
-void Api::listen()
-{
-    const auto fail = [&](const std::string& why) { throw StartupError(fmt::format("{}: {}", socket_.string(), why)); };
-    // The name of a Unix socket has 107 bytes at most (unix(7)), the path of the folder may have more.
-    const Fd folder(::open(socket_.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!folder) fail(std::strerror(errno));
-    const auto name = fmt::format("/proc/self/fd/{}/{}", folder.get(), socket_.filename().string());
-    ::unlink(name.c_str()); // of a supervisor that was killed; we hold the folder's lock
-    error_code error;
-    acceptor_.open({}, error);
-    if (!error) acceptor_.bind({name}, error);
-    if (!error && ::chmod(name.c_str(), 0600) != 0) fail(std::strerror(errno));
-    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (error) fail(error.message());
-}
-
-asio::awaitable<void> Api::accept()
-{
-    asio::steady_timer pause(acceptor_.get_executor());
-    while (acceptor_.is_open()) {
-        auto [error, peer] = co_await acceptor_.async_accept(no_throw);
-        if (!acceptor_.is_open()) co_return;
-        if (error) {
-            pause.expires_after(accept_pause);
-            co_await pause.async_wait(no_throw);
-            continue;
-        }
-        if (!is_own_user(peer.native_handle())) continue; // closed by going out of scope
-        // To the server a connected stream is a stream; only the peer's address says nothing here.
-        http::Dispatch dispatch = [this](http::Request& request) { return routes_.dispatch(request); };
-        http::Server::Adopted adopted{.descriptor = peer.release(), .dispatch = std::move(dispatch)};
-        server_.adopt(std::move(adopted));
-    }
-}
-
 asio::awaitable<void> Api::end()
 {
-    error_code ignored;
-    acceptor_.close(ignored);
-    std::error_code gone;
-    std::filesystem::remove(socket_, gone);
+    co_await listener_.end();
     co_await server_.drain(longest_answer);
-    tasks_.cancel();
-    co_await tasks_.join();
 }
 
 // --- Requests --------------------------------------------------------------------------------------------------------

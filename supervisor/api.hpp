@@ -12,11 +12,8 @@
 
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
-#include "common/socket.hpp"
-#include "common/task_group.hpp"
+#include "common/http/unix_listener.hpp"
 #include "supervisor/supervisor.hpp"
-
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include <filesystem>
 #include <functional>
@@ -34,8 +31,6 @@ public:
 
 private:
     http::Router make_routes();
-    void listen();
-    asio::awaitable<void> accept();
     http::Response status(const http::Request& request);
     http::Response missing(const http::Request& request);
     asio::awaitable<http::Response> start(const http::Request& request);
@@ -43,12 +38,10 @@ private:
     asio::awaitable<http::Response> stop_one(const http::Request& request);
 
     Supervisor& supervisor_;
-    const std::filesystem::path socket_;
     std::function<void()> finish_;
     http::Router routes_;
     http::Server server_;
-    asio::local::stream_protocol::acceptor acceptor_;
-    TaskGroup tasks_;
+    http::UnixListener listener_;
 };
 
 } // namespace hotspare::supervisor

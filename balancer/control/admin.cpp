@@ -1,9 +1,11 @@
 #include "balancer/control/admin.hpp"
 
 #include "balancer/control/change_requests.hpp"
-#include "common/http/precondition.hpp"
-
+#include "common/config.hpp"
 #include "common/http/caller.hpp"
+#include "common/http/grammar.hpp"
+#include "common/http/precondition.hpp"
+#include "common/sha256.hpp"
 #include "common/text.hpp"
 #include "common/time.hpp"
 
@@ -18,7 +20,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 #include <variant>
 
@@ -82,6 +83,11 @@ constexpr int metrics_share = 20;
 /// But it is never older than this.
 constexpr Duration metrics_age = milliseconds(250);
 
+/// Where the operators' own port has their end points.
+const std::string operators_mount = "/admin";
+/// Connections to it at once.
+constexpr std::size_t most_operators = 64;
+
 /// The path below which a route has the operator's end points.
 std::string mount_of(const RouteConfig& route)
 {
@@ -117,6 +123,40 @@ http::ServerOptions options_of(const Config& config)
     options.limits.head = head_limits(config.limits);
     options.limits.body = longest_body;
     return options;
+}
+
+/// Of connections that no worker has read from.
+http::ServerOptions operators_options(const Config& config)
+{
+    http::ServerOptions options;
+    options.limits.head = head_limits(config.limits);
+    options.limits.body = longest_body;
+    options.limits.connections = most_operators;
+    return options;
+}
+
+/// The page that the operators' own port has at a path.
+std::optional<Builtin> page_at(std::string_view path)
+{
+    if (path == operators_mount || path.starts_with(operators_mount + "/")) return Builtin::admin;
+    if (path == "/health") return Builtin::health;
+    if (path == "/status") return Builtin::status;
+    if (path == "/metrics") return Builtin::metrics;
+    if (path == "/events") return Builtin::events;
+    if (path == "/logs") return Builtin::logs;
+    if (path == "/proxy/health") return Builtin::proxy_health;
+    return std::nullopt;
+}
+
+/// Whether the request carries the token (RFC 6750 §2.1). The digests are compared: how long that takes says nothing
+/// about the token.
+bool has_token(const http::Request& request, std::string_view token)
+{
+    constexpr std::string_view scheme = "Bearer ";
+    const std::string_view credentials = request.header("Authorization");
+    return credentials.size() > scheme.size() &&
+           http::equals_ignoring_case(credentials.substr(0, scheme.size()), scheme) &&
+           sha256(credentials.substr(scheme.size())) == sha256(token);
 }
 
 http::StreamLimits stream_limits(const DescriptorShares& shares)
@@ -159,7 +199,11 @@ Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload re
     : config_(config), monitor_(monitor), changes_(changes), reload_(std::move(reload)),
       counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins},
       most_visits_(shares.pages), context_(1), work_(context_.get_executor()), ending_(context_),
-      server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)})
+      server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)}),
+      operators_(
+          context_, [this](http::Request& request) { return answer_operator(request, Door::own_port); },
+          operators_options(config)),
+      operators_routers_(make_routers({operators_mount}))
 {
     // What may wait here is bounded by the core, which damps what flaps.
     monitor_.subscribe_events([this](const ReportedEvent& event) {
@@ -176,6 +220,23 @@ Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload re
 Admin::~Admin()
 {
     stop();
+}
+
+void Admin::listen()
+{
+    const OperatorListen& where = config_.admin_listen;
+    if (!where.host.empty()) http::listen(operators_, where.host, where.port, "admin-listen");
+    if (where.socket.empty()) return;
+    operators_socket_.emplace(context_, operators_, where.socket,
+                              [this](http::Request& request) { return answer_operator(request, Door::own_socket); });
+}
+
+std::string Admin::operators_address() const
+{
+    const OperatorListen& where = config_.admin_listen;
+    if (!where.socket.empty()) return "unix:" + where.socket;
+    if (where.host.empty()) return {};
+    return config::format_host_port({where.host, operators_.endpoint().port()});
 }
 
 void Admin::start()
@@ -195,6 +256,8 @@ void Admin::stop()
 
 asio::awaitable<void> Admin::end()
 {
+    if (operators_socket_) co_await operators_socket_->end();
+    co_await operators_.drain(drain_grace);
     co_await server_.drain(drain_grace);
     work_.reset();
 }
@@ -231,31 +294,36 @@ std::shared_ptr<const Admin::Routers> Admin::routers()
 {
     const auto current = topology();
     if (routed_ == current->generation) return routers_;
-    auto made = std::make_shared<Routers>();
-    add_page(*made, Builtin::health, &Admin::health);
-    add_page(*made, Builtin::status, &Admin::status);
-    add_page(*made, Builtin::metrics, &Admin::metrics);
-    add_page(*made, Builtin::events, &Admin::events);
-    add_page(*made, Builtin::logs, &Admin::logs);
-    add_page(*made, Builtin::proxy_health, &Admin::proxy_health);
     std::set<std::string> mounts;
     for (const RouteConfig& route : current->routes.routes())
         if (route.builtin == Builtin::admin) mounts.insert(mount_of(route));
-    for (const std::string& mount : mounts) {
-        add(*made, http::verb::get, mount.empty() ? "/" : mount, &Admin::manual);
-        add(*made, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
-        add(*made, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
-        add(*made, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
-        add(*made, http::verb::post, mount + "/pools/{pool}/maintenance", &Admin::pool_maintenance);
-        add(*made, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
-        add(*made, http::verb::get, mount + "/pools/{pool}/backends", &Admin::members);
-        add(*made, http::verb::put, mount + "/pools/{pool}/backends", &Admin::set_members);
-        add(*made, http::verb::post, mount + "/failover", &Admin::failover);
-        add(*made, http::verb::post, mount + "/reload", &Admin::reload);
-    }
     routed_ = current->generation;
-    routers_ = std::move(made);
+    routers_ = std::make_shared<Routers>(make_routers(mounts));
     return routers_;
+}
+
+Admin::Routers Admin::make_routers(const std::set<std::string>& mounts)
+{
+    Routers made;
+    add_page(made, Builtin::health, &Admin::health);
+    add_page(made, Builtin::status, &Admin::status);
+    add_page(made, Builtin::metrics, &Admin::metrics);
+    add_page(made, Builtin::events, &Admin::events);
+    add_page(made, Builtin::logs, &Admin::logs);
+    add_page(made, Builtin::proxy_health, &Admin::proxy_health);
+    for (const std::string& mount : mounts) {
+        add(made, http::verb::get, mount.empty() ? "/" : mount, &Admin::manual);
+        add(made, http::verb::post, mount + "/backends/{name}/drain", &Admin::drain);
+        add(made, http::verb::post, mount + "/backends/{name}/maintenance", &Admin::maintenance);
+        add(made, http::verb::post, mount + "/backends/{name}/enable", &Admin::enable);
+        add(made, http::verb::post, mount + "/pools/{pool}/maintenance", &Admin::pool_maintenance);
+        add(made, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
+        add(made, http::verb::get, mount + "/pools/{pool}/backends", &Admin::members);
+        add(made, http::verb::put, mount + "/pools/{pool}/backends", &Admin::set_members);
+        add(made, http::verb::post, mount + "/failover", &Admin::failover);
+        add(made, http::verb::post, mount + "/reload", &Admin::reload);
+    }
+    return made;
 }
 
 /// The worker has matched the path already: whatever it is, this is the page for it.
@@ -285,12 +353,7 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
         co_return http::problem(request, 403,
                                 "operators' requests are not accepted here: `admin: true` in the configuration, or "
                                 "the flag --admin, enables them");
-    if (const auto access = access_to(builtin)) {
-        auto caller = http::caller_of(request);
-        caller.forwarded = caller.forwarded || visit->proxied;
-        const auto refusal = http::refuse(caller, *access, guard_);
-        if (refusal) co_return http::problem(*refusal, request.id);
-    }
+    if (auto refusal = turn_down(request, builtin, Door::clients, visit->proxied)) co_return std::move(*refusal);
     const bool reads = request.method() == http::verb::get || request.method() == http::verb::head;
     if (request.body_unread && reads) co_return http::problem(request, 413, "this page takes no request body");
     const auto all = routers();
@@ -300,6 +363,37 @@ asio::awaitable<http::Response> Admin::answer(Builtin builtin, http::Request& re
     // From here on its place among the streams counts, which it keeps for as long as its connection lives.
     if (becomes_stream(request, response) && std::exchange(visit->asks, false))
         visits_.fetch_sub(1, std::memory_order_relaxed);
+    co_return response;
+}
+
+/// Whom the guard refuses, or who lacks the token. The owner of a Unix socket needs neither: no page and no other user
+/// can send anything there.
+std::optional<http::Response> Admin::turn_down(const http::Request& request, Builtin builtin, Door door, bool proxied)
+{
+    if (door == Door::own_socket) return std::nullopt;
+    auto access = access_to(builtin);
+    const bool asks_for_token = builtin == Builtin::admin && !config_.admin_token.empty();
+    if (access) {
+        // Who has the token may operate from another machine, though not through the clients' port.
+        if (asks_for_token && door == Door::own_port) access = http::Access::work;
+        auto caller = http::caller_of(request);
+        caller.forwarded = caller.forwarded || proxied;
+        if (const auto refusal = http::refuse(caller, *access, guard_)) return http::problem(*refusal, request.id);
+    }
+    if (!asks_for_token || has_token(request, config_.admin_token)) return std::nullopt;
+    auto response = http::problem(request, 401,
+                                  "operators' requests need the token of the setting admin_token, as the field "
+                                  "`Authorization: Bearer TOKEN`");
+    response.set(http::field::www_authenticate, "Bearer");
+    return response;
+}
+
+asio::awaitable<http::Response> Admin::answer_operator(http::Request& request, Door door)
+{
+    const auto builtin = page_at(request.path);
+    if (!builtin) co_return http::problem(request, 404, "the operators' port has no such page");
+    if (auto refusal = turn_down(request, *builtin, door, false)) co_return std::move(*refusal);
+    auto response = co_await operators_routers_.at(*builtin).dispatch(request);
     co_return response;
 }
 

@@ -1,7 +1,8 @@
 // What the balancer says of itself and how an operator steers it: /health, /status, /metrics, /events, /logs,
-// /proxy/health and /admin, wherever the configuration mounts them. It has no listener and matches no routes: workers
-// hand over connections whose request is for one of these and say for which; each is served one request (or one stream)
-// and closed.
+// /proxy/health and /admin, wherever the configuration mounts them on the clients' port, and under these names on the
+// operators' own, if there is one. On the clients' port it has no listener and matches no routes: workers hand over
+// connections whose request is for one of these and say for which; each is served one request (or one stream) and
+// closed.
 //
 // Whatever a client asks for is done on a thread of its own, from the monitor's latest Snapshot and the workers'
 // relaxed cells, so that no number of requests delays a heartbeat. Only an operator's word goes to the monitor's
@@ -22,6 +23,7 @@
 #include "common/http/guard.hpp"
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
+#include "common/http/unix_listener.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -35,6 +37,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -51,6 +54,11 @@ public:
     /// `config` only what cannot change while the balancer runs is looked at.
     Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload,
           std::vector<const WorkerCounters*> counters, const DescriptorShares& shares);
+    /// Binds what Config::admin_listen says, if anything. Throws UsageError and StartupError. Before start().
+    void listen();
+    /// Of Config::admin_listen, with the real port, as text; empty if it says nothing.
+    std::string operators_address() const;
+
     /// Stops if that has not been done. Not while the monitor runs.
     ~Admin();
 
@@ -77,11 +85,17 @@ private:
     using Answer = http::Response (Admin::*)(const http::Request&);
     using Deed = asio::awaitable<http::Response> (Admin::*)(const http::Request&);
 
+    /// How an operator's request came.
+    enum class Door : std::uint8_t { clients, own_port, own_socket };
+
     using Routers = std::map<Builtin, http::Router>; ///< of what the workers have matched
     void add_page(Routers& routers, Builtin builtin, Answer page);
     void add(Routers& routers, http::verb method, std::string path, Answer handler);
     void add(Routers& routers, http::verb method, std::string path, Deed handler);
     std::shared_ptr<const Routers> routers();
+    Routers make_routers(const std::set<std::string>& mounts);
+    std::optional<http::Response> turn_down(const http::Request& request, Builtin builtin, Door door, bool proxied);
+    asio::awaitable<http::Response> answer_operator(http::Request& request, Door door);
     asio::awaitable<http::Response> answer(Builtin builtin, http::Request& request, std::shared_ptr<Visit> visit);
     asio::awaitable<void> end();
 
@@ -132,6 +146,9 @@ private:
     TaskGroup ending_; ///< the one task that ends the rest
     http::Server server_;
     http::EventFeed feed_;
+    http::Server operators_; ///< of the operators' own port or socket
+    std::optional<http::UnixListener> operators_socket_;
+    Routers operators_routers_;
     std::shared_ptr<const Routers> routers_; ///< a request keeps those that it began with
     std::uint64_t routed_ = 0;               ///< generation that they were made for
     std::string metrics_;                    ///< the latest text of /metrics ...

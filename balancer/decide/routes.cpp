@@ -58,6 +58,11 @@ Piece take_piece(std::string_view& path, Resolving how) noexcept
     return piece;
 }
 
+std::string_view behind_match(const RouteConfig& route, std::string_view target) noexcept
+{
+    return target.substr(route.path.empty() ? route.prefix.size() : route.path.size());
+}
+
 } // namespace
 
 bool has_dot_segment(std::string_view path) noexcept
@@ -121,10 +126,21 @@ bool RouteTable::leaves(const RouteConfig* route, std::string_view path) const
     return false;
 }
 
+std::string RouteTable::redirect(const RouteConfig& route, std::string_view target)
+{
+    std::string_view rest = behind_match(route, target);
+    std::string place = route.redirect;
+    if (!rest.empty() && rest.front() != '?') {
+        while (rest.starts_with('/') || rest.starts_with('\\')) rest.remove_prefix(1);
+        if (!place.ends_with('/')) place += '/';
+    }
+    return place.append(rest);
+}
+
 std::string_view RouteTable::rewrite(const RouteConfig& route, std::string_view target, std::string& scratch)
 {
     if (route.rewrite.empty()) return target;
-    std::string_view rest = target.substr(route.path.empty() ? route.prefix.size() : route.path.size());
+    std::string_view rest = behind_match(route, target);
     scratch.assign(route.rewrite);
     if (!rest.empty() && rest.front() != '?') {
         if (rest.front() == '/') rest.remove_prefix(1);

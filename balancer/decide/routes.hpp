@@ -43,6 +43,10 @@ public:
     /// and one slash between it and the rest. `scratch` holds the result if it differs.
     static std::string_view rewrite(const RouteConfig& route, std::string_view target, std::string& scratch);
 
+    /// Where a request with `target` is sent by the route's redirect: in place of what the route matched. The rest is
+    /// joined by one slash whatever it begins with, as "//HOST" and "/\\HOST" would lead to another server.
+    static std::string redirect(const RouteConfig& route, std::string_view target);
+
 private:
     std::vector<RouteConfig> routes_;
 };

@@ -223,8 +223,12 @@ boost::system::result<TopologyChange, std::string> next_topology(const std::shar
     if (!pool_indices) return too_many("pools", pools.size(), most_pools);
 
     std::vector<RouteConfig> routes = wanted.routes;
-    for (RouteConfig& route : routes)
-        if (route.builtin == Builtin::none) route.pool = (*pool_indices)[route.pool];
+    for (RouteConfig& route : routes) {
+        if (route.builtin != Builtin::none) continue;
+        route.pool = (*pool_indices)[route.pool];
+        if (route.attempts == 0) route.attempts = next->pools[route.pool].retry.attempts;
+        if (route.body_idle == Duration::zero()) route.body_idle = wanted.timeouts.body_idle;
+    }
     next->routes = RouteTable(std::move(routes));
     next->present_backends = std::move(*backends);
     next->present_pools = std::move(*pool_indices);

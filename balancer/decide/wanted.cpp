@@ -129,6 +129,8 @@ std::vector<std::string> needs_restart(const Config& running, const Config& want
     compare("access_log", running.access_log, wanted.access_log);
     compare("log_traffic", running.log_traffic, wanted.log_traffic);
     compare("admin", running.admin, wanted.admin);
+    compare("admin_listen", running.admin_listen, wanted.admin_listen);
+    compare("admin_token", running.admin_token, wanted.admin_token);
     compare("admin_hosts", running.admin_hosts, wanted.admin_hosts);
     compare("admin_origins", running.admin_origins, wanted.admin_origins);
     compare("resolvers", running.resolvers, wanted.resolvers);

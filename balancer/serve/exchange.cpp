@@ -1,6 +1,7 @@
 #include "balancer/serve/exchange.hpp"
 
 #include "balancer/serve/maintenance_answer.hpp"
+#include "common/http/accept.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -98,13 +99,15 @@ void Exchange::end_pause() noexcept
 // ---------------------------------------------------------------------------------------------------------- beginning
 
 void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddress& address, const RouteConfig& route,
-                     const RequestHead& head, std::size_t head_size, TimePoint now)
+                     RequestHead& head, std::size_t head_size, TimePoint now)
 {
     client_ = &client;
     address_ = &address;
     listener_ = &listener;
     pin_ = plane_.pin();
+    route_ = &route;
     pool_ = route.pool;
+    body_idle_ = route.body_idle;
     last_progress_ = now;
     parked_at_ = TimePoint{};
     client_eof_ = unlimited_ = abandonable_ = continued_ = false;
@@ -116,20 +119,22 @@ void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddre
     keep_alive_ = head.keep_alive;
     upgrade_ = head.upgrade;
     expects_continue_ = head.expect_continue;
-    ledger_.restart({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade,
+    ledger_.restart({.hedgeable = (head.safe() || head.idempotency_key) && !head.upgrade && route.hedge,
                      .repeatable = head.idempotent() || head.idempotency_key || route.repeatable},
-                    pool().retry.attempts);
+                    route.attempts);
 
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
 
+    if (!route.request_headers.empty()) head.fields.end_named(route.request_headers.removed);
     write_request(head,
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
                    .client_ip = address.sender(),
                    .request_id = request_id_,
                    .forwarded = topology().forwarded,
                    .default_host = plane_.authorities[pool_],
-                   .trusted = address.trusted()},
+                   .trusted = address.trusted(),
+                   .added = route.request_headers.added},
                   request_.begin());
     request_.head_ends();
 
@@ -154,6 +159,8 @@ void Exchange::answer_itself(Stream& client, const ClientAddress& address, const
     client_ = &client;
     address_ = &address;
     pin_ = plane_.pin();
+    route_ = nullptr;
+    body_idle_ = topology().timeouts.body_idle;
     parked_at_ = TimePoint{};
     method_ = head != nullptr ? head->method : beast_http::verb::unknown;
     version_ = head != nullptr ? head->version : 11;
@@ -214,7 +221,7 @@ Exchange::Progress Exchange::advance(TimePoint now)
             if (!run_tunnel(now)) return pause();
             break;
         case Phase::answering:
-            if (now >= last_progress_ + topology().timeouts.body_idle) {
+            if (now >= last_progress_ + body_idle_) {
                 finish(Progress::abort, now);
                 break;
             }
@@ -277,10 +284,10 @@ TimePoint Exchange::next_deadline() const noexcept
             if (running() == 1) next = std::min(next, hedge_time(up));
             if (up.stream->connecting()) next = std::min(next, up.connect_deadline);
         }
-        return request_body_.complete() ? next : std::min(next, last_progress_ + topology().timeouts.body_idle);
+        return request_body_.complete() ? next : std::min(next, last_progress_ + body_idle_);
     }
-    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + topology().timeouts.body_idle);
-    case Phase::answering: return last_progress_ + topology().timeouts.body_idle;
+    case Phase::relaying: return std::min(abandoned_at_, last_progress_ + body_idle_);
+    case Phase::answering: return last_progress_ + body_idle_;
     case Phase::tunnel: return tunnel_.deadline();
     default: return TimePoint::max();
     }
@@ -575,7 +582,7 @@ bool Exchange::wait_for_response(TimePoint now)
         fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
         return true;
     }
-    if (!request_body_.complete() && now >= last_progress_ + topology().timeouts.body_idle) {
+    if (!request_body_.complete() && now >= last_progress_ + body_idle_) {
         for (Upstream& up : upstreams_) {
             // A backend that does not take what is there is silent, not the client.
             if (!up.stream || up.stream->connecting() || (up.sent == request_.end() && !takes_nothing(up))) continue;
@@ -646,7 +653,7 @@ bool Exchange::take_head(Upstream& up, TimePoint now)
     return true;
 }
 
-void Exchange::on_head(Upstream& up, const ResponseHead& head, TimePoint now)
+void Exchange::on_head(Upstream& up, ResponseHead& head, TimePoint now)
 {
     const std::size_t size = up.scanner.head_size();
     if (head.status / 100 == 1 && head.status != 101) {
@@ -705,7 +712,7 @@ void Exchange::take_interim(Upstream& up, const ResponseHead& head)
 }
 
 /// This attempt's response is the one the client gets.
-void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
+void Exchange::choose(Upstream& up, ResponseHead& head, TimePoint now)
 {
     for (Upstream& rival : upstreams_) {
         if (&rival == &up || !rival.stream) continue;
@@ -733,13 +740,15 @@ void Exchange::choose(Upstream& up, const ResponseHead& head, TimePoint now)
         response_out_.append(up.interim.text());
         up.interim.clear();
     }
+    if (!route_->response_headers.empty()) head.fields.end_named(route_->response_headers.removed);
     write_response(head,
                    {.served_by = plane_.topology().backends[up.backend].name,
                     .request_id = request_id_,
                     .client_version = version_,
                     .keep_alive = keep_alive_,
                     .chunked = chunked,
-                    .date = head.date ? std::string_view{} : plane_.date.at(std::chrono::system_clock::now())},
+                    .date = head.date ? std::string_view{} : plane_.date.at(std::chrono::system_clock::now()),
+                    .added = route_->response_headers.added},
                    response_out_);
     upstream_reusable_ = head.keep_alive;
     up.in.consume(size);
@@ -814,7 +823,7 @@ bool Exchange::relay(TimePoint now)
         }
         if (moved_ >= fair_share) return false;
     } while (moved_ != before);
-    if (now >= last_progress_ + topology().timeouts.body_idle) {
+    if (now >= last_progress_ + body_idle_) {
         // The backend is to blame if it neither sends nor takes; not if the client does not take what is there for it,
         // or does not send what the backend waits for.
         const bool backend_owes =
@@ -1034,6 +1043,10 @@ void Exchange::refuse(OwnAnswer why, TimePoint now)
 void Exchange::fail(Lost lost, OwnAnswer why, TimePoint now)
 {
     account_.lost(lost);
+    if (!route_->error_page.empty() && http::prefers_html(written_field(request_.head(), "Accept"))) {
+        why.page = route_->error_page;
+        why.own_page = false;
+    }
     answer(why, now);
 }
 

@@ -54,7 +54,7 @@ public:
     /// `head`'s views here. `listener` is told when an upstream connection is ready or the request may leave the
     /// parking lot. `address` is the client's and stays so until the request has ended.
     void begin(Stream& client, StreamListener& listener, const ClientAddress& address, const RouteConfig& route,
-               const RequestHead& head, std::size_t head_size, TimePoint now);
+               RequestHead& head, std::size_t head_size, TimePoint now);
 
     /// Answers without asking a backend. `head` is null if it could not be read.
     void answer_itself(Stream& client, const ClientAddress& address, const RequestHead* head, OwnAnswer answer,
@@ -147,9 +147,9 @@ private:
     // The response's way to the client
     void drive(Upstream& up, TimePoint now);
     bool take_head(Upstream& up, TimePoint now);
-    void on_head(Upstream& up, const ResponseHead& head, TimePoint now);
+    void on_head(Upstream& up, ResponseHead& head, TimePoint now);
     void take_interim(Upstream& up, const ResponseHead& head);
-    void choose(Upstream& up, const ResponseHead& head, TimePoint now);
+    void choose(Upstream& up, ResponseHead& head, TimePoint now);
     bool wait_for_response(TimePoint now);
     bool relay(TimePoint now);
     void take_response_bytes(TimePoint now);
@@ -186,9 +186,11 @@ private:
     Progress result_ = Progress::blocked;
     AttemptLedger ledger_;
     std::uint32_t spared_down_count_ = 0; ///< of ledger_.spared(), when that attempt began
-    PoolIndex pool_ = 0;                  ///< of a request that has begun
-    TimePoint deadline_{};                ///< for the response head; none while the body arrives
-    Duration time_left_{};                ///< until then, when the body began to arrive
+    const RouteConfig* route_ = nullptr;  ///< of a request that has begun; of pin_'s topology
+    PoolIndex pool_ = 0;                  ///< the same
+    Duration body_idle_{};
+    TimePoint deadline_{}; ///< for the response head; none while the body arrives
+    Duration time_left_{}; ///< until then, when the body began to arrive
     TimePoint park_deadline_{};
     TimePoint parked_at_{};
     TimePoint last_progress_{}; ///< of a body

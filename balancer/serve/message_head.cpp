@@ -126,6 +126,13 @@ bool FieldList::add(beast_http::field id, std::string_view name, std::string_vie
     return true;
 }
 
+void FieldList::end_named(const std::vector<std::string>& names) noexcept
+{
+    for (std::size_t i = 0; i < count_; ++i)
+        for (const std::string& name : names)
+            if (equals_ignoring_case(fields_[i].name, name)) fields_[i].ends_here = true;
+}
+
 void FieldList::end_nominated() noexcept
 {
     // The fields by the hash of their name: a head may name thousands of options.
@@ -396,6 +403,7 @@ void write_request(const RequestHead& head, const RequestExtras& extras, Buffer&
         append_field(out, f.name, f.value);
     }
 
+    out.append(extras.added);
     // One field names the whole way that can be believed, however many a trusted proxy sent (RFC 9110 §5.3).
     out.append("X-Forwarded-For: ");
     if (head.forwarded_for && extras.trusted) {
@@ -464,6 +472,7 @@ void write_response(const ResponseHead& head, const ResponseExtras& extras, Buff
         if (f.ends_here) continue;
         append_field(out, f.name, f.value);
     }
+    out.append(extras.added);
     if (!extras.served_by.empty()) append_via(out, head.version);
     if (!head.date && !extras.date.empty() && head.status >= 200) append_field(out, "Date", extras.date);
     if (!extras.served_by.empty()) append_field(out, "X-Served-By", extras.served_by);

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hotspare::balancer {
 
@@ -48,6 +49,9 @@ public:
 
     /// Lets the fields end here that Connection names, however many those are: in about linear time.
     void end_nominated() noexcept;
+
+    /// Lets the fields of these names end here.
+    void end_named(const std::vector<std::string>& names) noexcept;
 
 private:
     std::array<Field, max_fields> fields_;
@@ -115,6 +119,7 @@ struct RequestExtras {
     bool forwarded = false;          ///< also the Forwarded field of RFC 7239
     std::string_view default_host{}; ///< Host for a request that names none (HTTP/1.0): the backend's authority
     bool trusted = false;            ///< what the sender says of its own client is kept
+    std::string_view added{};        ///< further lines, each with its CRLF
 };
 void write_request(const RequestHead& head, const RequestExtras& extras, Buffer& out);
 
@@ -127,8 +132,9 @@ struct ResponseExtras {
     std::string_view request_id;
     unsigned client_version = 11;
     bool keep_alive = true;
-    bool chunked = false;    ///< frame the body with chunks
-    std::string_view date{}; ///< for a response without a Date; empty = none
+    bool chunked = false;     ///< frame the body with chunks
+    std::string_view date{};  ///< for a response without a Date; empty = none
+    std::string_view added{}; ///< further lines, each with its CRLF
 };
 void write_response(const ResponseHead& head, const ResponseExtras& extras, Buffer& out);
 

@@ -6,7 +6,8 @@ namespace hotspare::balancer {
 
 void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer& out)
 {
-    const bool content = answer.status != 204; // RFC 9110 §8.6: nor a Content-Length
+    const bool lengthless = answer.status == 204; // RFC 9110 §8.6
+    const bool content = !lengthless && answer.location.empty();
     const bool page = !answer.page.empty();
     const std::string problem =
         content && !page
@@ -21,10 +22,15 @@ void write_answer(const OwnAnswer& answer, const AnswerContext& context, Buffer&
     out.append(context.date);
     if (content) {
         out.append("\r\nContent-Type: ");
-        // A page of ours brings its style and nothing else.
-        out.append(page ? "text/html; charset=utf-8\r\n"
-                          "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'"
-                        : "application/problem+json");
+        out.append(page ? "text/html; charset=utf-8" : "application/problem+json");
+        if (page && answer.own_page)
+            out.append("\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'");
+    }
+    if (!answer.location.empty()) {
+        out.append("\r\nLocation: ");
+        out.append(answer.location);
+    }
+    if (!lengthless) {
         out.append("\r\nContent-Length: ");
         out.append_number(text.size());
     }

@@ -16,6 +16,8 @@ struct OwnAnswer {
     unsigned status = 500;
     std::string detail{};   ///< a sentence for the reader; none with 204
     std::string page{};     ///< HTML to send instead of the problem document
+    bool own_page = true;   ///< it brings its style and nothing else
+    std::string location{}; ///< of a redirect, which has no content
     seconds retry_after{1}; ///< with 503
 };
 

@@ -262,6 +262,8 @@ Session::Step Session::take_request(TimePoint now)
         plane_.counters.unrouted_requests.add();
         return answer({404, "no route for this path"});
     }
+    if (!route->redirect.empty())
+        return answer({.status = route->redirect_status, .location = RouteTable::redirect(*route, head.target)});
     if (route->builtin != Builtin::none) {
         if (plane_.draining && (route->builtin == Builtin::events || route->builtin == Builtin::logs))
             return answer({503, "the balancer ends"});

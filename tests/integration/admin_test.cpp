@@ -898,5 +898,68 @@ TEST_F(RandomAdminTest, under_other_policies_the_active_backend_is_the_first_tha
     })) << "no spare is left, which this policy has no active backend to tell";
 }
 
-} // namespace
+/// With a listener for operators apart from the clients' port, where /admin is not taken.
+class OperatorsPortTest : public AdminTest {
+protected:
+    explicit OperatorsPortTest(std::string token = {})
+    {
+        config.admin = false;
+        config.admin_listen.host = "127.0.0.1";
+        config.admin_token = std::move(token);
+        admin.listen();
+        const std::string address = admin.operators_address();
+        own_port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+    }
+
+    std::uint16_t own_port = 0;
+};
+
+TEST_F(OperatorsPortTest, operates_there_and_not_on_the_clients_port)
+{
+    EXPECT_EQ(post("/admin/backends/primary/drain").status(), 403);
+    EXPECT_EQ(test::post(own_port, "/admin/backends/primary/drain", "").status(), 200);
+    EXPECT_TRUE(wait_active("spare"));
+    EXPECT_EQ(test::get(own_port, "/status").json()["active"], "spare");
+    EXPECT_EQ(test::get(own_port, "/health").status(), 200);
+    EXPECT_EQ(test::get(own_port, "/data").status(), 404) << "nothing is proxied there";
+}
+
+TEST_F(OperatorsPortTest, is_closed_to_web_pages)
+{
+    test::RawClient page(own_port);
+    page.send("POST /admin/backends/primary/drain HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n"
+              "Content-Length: 0\r\n\r\n");
+    EXPECT_EQ(page.read_response().status(), 403);
+    EXPECT_EQ(status()["active"], "primary");
+}
+
+class OperatorsTokenTest : public OperatorsPortTest {
+protected:
+    OperatorsTokenTest() : OperatorsPortTest("0123456789abcdef") {}
+
+    int drain_with(const std::string& fields)
+    {
+        test::RawClient client(own_port);
+        client.send("POST /admin/backends/primary/drain HTTP/1.1\r\nHost: localhost\r\n" + fields +
+                    "Content-Length: 0\r\n\r\n");
+        const auto answer = client.read_response();
+        EXPECT_EQ(answer.message.header("WWW-Authenticate").has_value(), answer.status() == 401);
+        return answer.status();
+    }
+};
+
+TEST_F(OperatorsTokenTest, operators_need_the_token)
+{
+    EXPECT_EQ(drain_with(""), 401);
+    EXPECT_EQ(drain_with("Authorization: Bearer 0123456789abcdeF\r\n"), 401);
+    EXPECT_EQ(drain_with("Authorization: Bearer 0123456789abcdef0\r\n"), 401);
+    EXPECT_EQ(drain_with("Authorization: Basic 0123456789abcdef\r\n"), 401);
+    EXPECT_EQ(drain_with("Authorization: Bearer \r\n"), 401);
+    EXPECT_EQ(test::get(own_port, "/status").status(), 200) << "only operating needs it";
+    EXPECT_EQ(status()["active"], "primary");
+    EXPECT_EQ(drain_with("Authorization: bearer 0123456789abcdef\r\n"), 200);
+    EXPECT_TRUE(wait_active("spare"));
+}
+
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

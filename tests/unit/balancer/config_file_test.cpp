@@ -693,5 +693,67 @@ TEST(ShippedFiles, hold_what_their_systems_need)
     EXPECT_EQ(versions.pools[0].quarantine.cooldown, seconds(15));
 }
 
-} // namespace
+TEST(BalancerConfig, a_route_says_more_than_its_pool)
+{
+    const auto config = load_config(std::string(two_backends) + R"(
+routes:
+  - {prefix: /api, attempts: 1, hedge: false, body_idle: 5s, set_request_headers: ["X-Tenant: blue"],
+     remove_response_headers: [Server]}
+  - {prefix: /old, redirect: "https://new.example", redirect_status: 301}
+  - {prefix: /}
+)");
+    const auto* api = route_for(config, "/api");
+    EXPECT_EQ(api->attempts, 1U);
+    EXPECT_FALSE(api->hedge);
+    EXPECT_EQ(api->body_idle, seconds(5));
+    EXPECT_EQ(api->request_headers.added, "X-Tenant: blue\r\n");
+    EXPECT_EQ(api->response_headers.removed, std::vector<std::string>{"Server"});
+    EXPECT_EQ(route_for(config, "/old")->redirect, "https://new.example");
+    EXPECT_EQ(route_for(config, "/old")->redirect_status, 301U);
+    EXPECT_TRUE(route_for(config, "/")->request_headers.empty());
+    EXPECT_TRUE(route_for(config, "/")->hedge);
+}
+
+TEST(BalancerConfig, a_route_that_contradicts_itself_is_refused)
+{
+    const auto of = [](const std::string& route) {
+        return error_of(std::string("backends: [{name: a, url: \"http://h\"}]\nroutes:\n  - ") + route + "\n");
+    };
+    EXPECT_EQ(of("{prefix: /, redirect: /x, pool: default}"),
+              "f.yaml:3:37: routes[0].pool: together with `redirect`, expected one of the two");
+    EXPECT_EQ(
+        of("{prefix: /, redirect: /x, redirect_status: 304}"),
+        "f.yaml:3:48: routes[0].redirect_status: 304 is no redirect with a new place, expected 301, 302, 303, 307 or "
+        "308");
+    for (const auto* place : {"//evil.example", "x", "http://", "https:///x", "/a?b", "/a#b", "javascript:alert(1)"})
+        EXPECT_NE(of(fmt::format("{{prefix: /, redirect: \"{}\"}}", place)).find("routes[0].redirect"),
+                  std::string::npos)
+            << place;
+    EXPECT_EQ(of("{prefix: /, set_request_headers: [\"Host: x\"]}"),
+              "f.yaml:3:38: routes[0].set_request_headers: the field Host is written by the balancer itself");
+    EXPECT_EQ(of("{path: /s, builtin: status, attempts: 1}"),
+              "f.yaml:3:43: routes[0].attempts: together with `builtin`, expected none");
+    EXPECT_NE(of("{prefix: /, error_page: /no/such/page.html}").find("routes[0].error_page: cannot read the file"),
+              std::string::npos);
+}
+
+TEST(BalancerConfig, operators_may_have_a_door_of_their_own)
+{
+    const auto with = [](const std::string& keys) {
+        return std::string("backends: [{name: a, url: \"http://h\"}]\n") + keys + "\n";
+    };
+    const std::string token = "0123456789abcdef";
+    EXPECT_EQ(load_config(with("admin_listen: unix:/run/hotspare.sock")).admin_listen,
+              (OperatorListen{.socket = "/run/hotspare.sock"}));
+    EXPECT_EQ(load_config(with("admin_listen: 127.0.0.1:5009")).admin_listen,
+              (OperatorListen{.host = "127.0.0.1", .port = 5009}));
+    EXPECT_EQ(load_config(with("admin_listen: 0.0.0.0:5009\nadmin_token: " + token)).admin_token, token);
+    EXPECT_EQ(error_of(with("admin_listen: 0.0.0.0:5009")),
+              "f.yaml:2:15: admin_listen: '0.0.0.0:5009' is no loopback address, expected one, or admin_token as well");
+    EXPECT_NE(error_of(with("admin_listen: localhost")).find("expected unix:PATH or ADDRESS:PORT"), std::string::npos);
+    EXPECT_NE(error_of(with("admin_token: short")).find("16 to 256 letters"), std::string::npos);
+    EXPECT_EQ(error_of(with("admin_token: short")).find("'short'"), std::string::npos) << "it is a secret";
+}
+
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

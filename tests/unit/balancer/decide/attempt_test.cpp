@@ -508,5 +508,5 @@ TEST(AttemptLedger, NoBackendGetsARequestAgainAndNoFleetDiesOfOne)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -72,5 +72,5 @@ TEST(RequestBlame, WhatWeGaveUpJudgesNone)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

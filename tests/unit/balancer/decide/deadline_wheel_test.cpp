@@ -161,5 +161,5 @@ TEST(DeadlineWheel, AgreesWithASortedListOnRandomSequences)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

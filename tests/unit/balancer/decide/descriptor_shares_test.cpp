@@ -35,5 +35,5 @@ TEST(DescriptorShares, are_never_nothing)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

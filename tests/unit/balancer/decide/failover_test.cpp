@@ -970,5 +970,5 @@ TEST(Failover, when_all_backends_flap_each_must_show_more_every_time_before_it_i
     std::cout << "most failovers in any minute: " << worst << std::endl;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

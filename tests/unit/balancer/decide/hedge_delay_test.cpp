@@ -51,5 +51,5 @@ TEST(HedgeDelay, ForgetsOldTimes)
     EXPECT_EQ(delay.current(), milliseconds(20));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -186,5 +186,5 @@ TEST(Maintenance, does_not_hurry_the_probes)
     EXPECT_EQ(w.server(), primary);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -318,5 +318,5 @@ RC_GTEST_PROP(Expansion, GivesEachAddressOneNameAndKeepsIt, ())
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -204,5 +204,5 @@ TEST_F(PlacementTest, WhatTakesASlotIsNotSuspectedForWhatHadItBefore)
     EXPECT_TRUE(here.suspect(1)) << "this one is still there";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

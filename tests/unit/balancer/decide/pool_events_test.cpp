@@ -96,5 +96,5 @@ TEST(PoolEvents, a_backend_that_is_enabled_keeps_its_evidence)
     EXPECT_NE(evidence.find("probes in a row failed"), std::string::npos) << evidence;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -225,5 +225,5 @@ TEST(ProxyProtocol, WritesBothVersions)
     EXPECT_EQ(shown(read(proxy_header(ProxyVersion::v2, mixed))), "2001:db8::1 0 > 10.0.0.5 80");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -125,5 +125,5 @@ TEST(Buffer, ShrinksToTheBytesThatAreThere)
     EXPECT_EQ(buffer.text(), "again");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -161,5 +161,23 @@ TEST(RouteTable, NothingThatPassesLeavesItsRoute)
     });
 }
 
-} // namespace
+TEST(Redirect, ReplacesWhatTheRouteMatchedAndLeadsNowhereElse)
+{
+    RouteConfig route{.prefix = "/old"};
+    route.redirect = "/new";
+    EXPECT_EQ(RouteTable::redirect(route, "/old"), "/new");
+    EXPECT_EQ(RouteTable::redirect(route, "/old?q=1"), "/new?q=1");
+    EXPECT_EQ(RouteTable::redirect(route, "/old/a/b?q=1"), "/new/a/b?q=1");
+    route.redirect = "/";
+    EXPECT_EQ(RouteTable::redirect(route, "/old/a"), "/a");
+    for (const auto* target :
+         {"/old//evil.example", "/old///evil.example", "/old/\\evil.example", "/old/\\/evil.example"})
+        EXPECT_EQ(RouteTable::redirect(route, target), "/evil.example") << target << " is a path, not a server";
+    route.prefix = "/";
+    route.redirect = "https://other.example";
+    EXPECT_EQ(RouteTable::redirect(route, "/a?b"), "https://other.example/a?b");
+    EXPECT_EQ(RouteTable::redirect(route, "/"), "https://other.example");
+}
+
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -268,5 +268,5 @@ RC_GTEST_PROP(TopologyProperty, NoSlotIsReusedWhileARequestRefersToIt, ())
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

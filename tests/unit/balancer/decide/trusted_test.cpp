@@ -186,5 +186,5 @@ TEST(TrustedProxies, NoClientCanInventItsAddress)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

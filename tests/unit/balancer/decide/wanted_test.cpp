@@ -129,5 +129,5 @@ TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)
               (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin", "resolvers"}));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

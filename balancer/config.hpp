@@ -149,10 +149,21 @@ enum class Builtin : std::uint8_t {
     proxy_health, ///< {"active":...,"url":...,"status":...}
 };
 
+/// A query parameter or a header field that a request must have; no name: none.
+struct NamedValue {
+    std::string name{};
+    std::string value{};
+    bool any = false; ///< whatever its value is
+
+    bool operator==(const NamedValue&) const = default;
+};
+
 struct RouteConfig {
-    std::string path{};        ///< exact match; empty when `prefix` is set
-    std::string prefix{};      ///< "/data" matches /data, /data/x and /data?q but not /database
-    std::string rewrite{};     ///< replaces the matched part of the path; empty = unchanged
+    std::string path{};   ///< exact match; empty when `prefix` is set
+    std::string prefix{}; ///< "/data" matches /data, /data/x and /data?q but not /database
+    NamedValue query{};   ///< decoded
+    NamedValue header{};
+    std::string rewrite{};   ///< replaces the matched part of the path; empty = unchanged
     bool repeatable = false; ///< what is asked here may be sent again whatever its method, though not hedged
     Duration timeout{};      ///< as TimeoutConfig::request, which it is if the file does not say otherwise
     Duration body_idle{};    ///< as TimeoutConfig::body_idle, which it is if the file does not say otherwise

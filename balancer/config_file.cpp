@@ -1,5 +1,6 @@
 #include "balancer/config_file.hpp"
 
+#include "common/http/grammar.hpp"
 #include "common/http/status_range_setting.hpp"
 
 #include <boost/asio/ip/address.hpp>
@@ -140,6 +141,31 @@ bool are_origins(const std::vector<std::string>& list)
     });
 }
 constexpr auto an_origin_list = "http://HOST[:PORT] or https://HOST[:PORT] in lower case, without a path";
+
+NamedValue named_value(std::string_view text, char separator)
+{
+    const auto end = text.find(separator);
+    NamedValue out{.name = std::string(text.substr(0, end)), .any = end == text.npos};
+    if (!out.any) out.value = text.substr(end + 1);
+    return out;
+}
+
+bool is_query_condition(const std::string& text)
+{
+    return text.empty() || !named_value(text, '=').name.empty();
+}
+
+NamedValue header_condition(std::string_view text)
+{
+    NamedValue out = named_value(text, ':');
+    out.value = http::trim(out.value);
+    return out;
+}
+
+bool is_header_condition(const std::string& text)
+{
+    return text.empty() || http::is_token(header_condition(text).name);
+}
 
 bool is_redirect_or_empty(const std::string& text)
 {
@@ -338,6 +364,14 @@ static void fields(config::Fields& field, RouteSettings& c)
 {
     field("path", c.path, "match this path exactly", {is_path_or_empty, a_path});
     field("prefix", c.prefix, "match this path and every path below it", {is_path_or_empty, a_path});
+    field(
+        "query", c.query,
+        "match only requests with this query parameter, NAME=VALUE, not percent-encoded, or NAME for any value; such a "
+        "route goes before one without conditions for the same path",
+        {is_query_condition, "NAME=VALUE or NAME"});
+    field("header", c.header,
+          "match only requests with this header field, `NAME: VALUE`, compared as a whole, or NAME for any value",
+          {is_header_condition, "NAME: VALUE or NAME"});
     field("rewrite", c.rewrite,
           "replacement for the matched part of the path, joined to the rest by one slash; empty = unchanged",
           {is_path_or_empty, a_path});
@@ -735,12 +769,12 @@ private:
 
     void routes()
     {
-        std::set<std::pair<std::string, std::string>> seen;
+        std::set<std::array<std::string, 4>> seen;
         for (std::size_t i = 0; i < file_.routes.size(); ++i) {
             auto& route = file_.routes[i];
             attempt([&] {
                 check_route(route, fmt::format("routes[{}]", i));
-                if (!seen.emplace(route.path, route.prefix).second)
+                if (!seen.insert({route.path, route.prefix, route.query, route.header}).second)
                     fail(fmt::format("routes[{}]", i),
                          fmt::format("a second route for '{}', expected one", route.path + route.prefix));
             });
@@ -822,7 +856,7 @@ private:
     {
         const auto& wanted = path.empty() ? prefix : path;
         for (const auto& route : file_.routes)
-            if (route.path == wanted || route.prefix == wanted) return;
+            if ((route.path == wanted || route.prefix == wanted) && route.query.empty() && route.header.empty()) return;
         RouteSettings route;
         route.path = path;
         route.prefix = prefix;
@@ -922,6 +956,8 @@ Config to_config(const ConfigFile& file)
         RouteConfig route;
         route.path = settings.path;
         route.prefix = settings.prefix;
+        if (!settings.query.empty()) route.query = named_value(settings.query, '=');
+        if (!settings.header.empty()) route.header = header_condition(settings.header);
         route.rewrite = settings.rewrite;
         route.repeatable = settings.repeatable;
         route.timeout = settings.timeout > Duration::zero() ? settings.timeout : file.timeouts.request;

@@ -31,6 +31,8 @@ struct PoolSettings {
 struct RouteSettings {
     std::string path;
     std::string prefix;
+    std::string query;  ///< NAME=VALUE, or NAME alone
+    std::string header; ///< "NAME: VALUE", or NAME alone
     std::string rewrite;
     bool repeatable = false;
     Duration timeout{};    ///< 0 = timeouts.request

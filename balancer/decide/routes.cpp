@@ -58,6 +58,11 @@ Piece take_piece(std::string_view& path, Resolving how) noexcept
     return piece;
 }
 
+int conditions_of(const RouteConfig& route) noexcept
+{
+    return static_cast<int>(!route.query.name.empty()) + static_cast<int>(!route.header.name.empty());
+}
+
 std::string_view behind_match(const RouteConfig& route, std::string_view target) noexcept
 {
     return target.substr(route.path.empty() ? route.prefix.size() : route.path.size());
@@ -97,24 +102,26 @@ RouteTable::RouteTable(std::vector<RouteConfig> routes) : routes_(std::move(rout
         const bool a_exact = !a.path.empty();
         const bool b_exact = !b.path.empty();
         if (a_exact != b_exact) return a_exact;
-        return a.prefix.size() > b.prefix.size();
+        if (a.prefix.size() != b.prefix.size()) return a.prefix.size() > b.prefix.size();
+        return conditions_of(a) > conditions_of(b);
     });
 }
 
-const RouteConfig* RouteTable::match(std::string_view path) const noexcept
+const RouteConfig* RouteTable::match(std::string_view path, const RouteConditions* conditions) const
 {
     for (const RouteConfig& route : routes_) {
-        if (!route.path.empty() ? path == route.path : covers(route.prefix, path)) return &route;
+        if (route.path.empty() ? !covers(route.prefix, path) : path != route.path) continue;
+        if (conditions_of(route) == 0 || (conditions != nullptr && conditions->met(route))) return &route;
     }
     return nullptr;
 }
 
-bool RouteTable::leaves(const RouteConfig* route, std::string_view path) const
+bool RouteTable::leaves(const RouteConfig* route, std::string_view path, const RouteConditions* conditions) const
 {
     if (!has_dot_segment(path)) return false;
     for (const Resolving how : {Resolving::plain, Resolving::lenient}) {
         const std::string resolved = resolve_dot_segments(path, how);
-        if (match(resolved) != route) return true;
+        if (match(resolved, conditions) != route) return true;
         if (route == nullptr || route->rewrite.empty()) continue;
         // To rewrite and then to resolve must come to the same as the other way round.
         std::string rewritten;

@@ -1,4 +1,5 @@
-// Which route serves a path: exact matches before prefixes, longer prefixes before shorter ones.
+// Which route serves a path: exact matches before prefixes, longer prefixes before shorter ones. A route may ask for a
+// query parameter or a header field as well.
 //
 // A route is a boundary: who may ask for what lies below /public must not reach /admin by asking for /public/../admin.
 // A path goes on as it was written, but only where it leads the same way however its dot segments are resolved.
@@ -24,6 +25,16 @@ bool has_dot_segment(std::string_view path) noexcept;
 /// `path` without its dot segments.
 std::string resolve_dot_segments(std::string_view path, Resolving how = Resolving::plain);
 
+/// Tells whether a request meets what a route asks for beside the path.
+class RouteConditions {
+public:
+    /// Called of routes that ask for something.
+    virtual bool met(const RouteConfig& route) const = 0;
+
+protected:
+    ~RouteConditions() = default;
+};
+
 class RouteTable {
 public:
     RouteTable() = default;
@@ -32,12 +43,13 @@ public:
     /// In the order in which they are matched.
     const std::vector<RouteConfig>& routes() const noexcept { return routes_; }
 
-    /// The route for a path (no query), or nullptr.
-    const RouteConfig* match(std::string_view path) const noexcept;
+    /// The route for a path (no query), or nullptr. Of routes for the same path, those that ask for more come first;
+    /// without `conditions` none of these matches.
+    const RouteConfig* match(std::string_view path, const RouteConditions* conditions = nullptr) const;
 
     /// Whether the dot segments of `path` lead out of `route`, which match() found for it, or out of what its rewrite
     /// stands for. Never true of a path without any of '.', '%' and '\'.
-    bool leaves(const RouteConfig* route, std::string_view path) const;
+    bool leaves(const RouteConfig* route, std::string_view path, const RouteConditions* conditions = nullptr) const;
 
     /// `target` (path and query) as the route's backend shall see it: the rewrite in place of what the route matched,
     /// and one slash between it and the rest. `scratch` holds the result if it differs.

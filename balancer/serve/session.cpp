@@ -1,5 +1,7 @@
 #include "balancer/serve/session.hpp"
 
+#include "balancer/serve/route_conditions.hpp"
+
 #include "common/log.hpp"
 
 #include <algorithm>
@@ -255,8 +257,9 @@ Session::Step Session::take_request(TimePoint now)
                           : OwnAnswer{501, "the balancer does not answer TRACE itself"});
     // "OPTIONS *" asks about the server as a whole: the route of its root answers.
     const std::string_view path = head.target == "*" ? "/" : head.path();
-    const RouteConfig* const route = plane_.topology().routes.match(path);
-    if (head.dotted && plane_.topology().routes.leaves(route, path))
+    const RequestConditions conditions(head);
+    const RouteConfig* const route = plane_.topology().routes.match(path, &conditions);
+    if (head.dotted && plane_.topology().routes.leaves(route, path, &conditions))
         return answer({400, "the path leads to another route when its dot segments are resolved"});
     if (route == nullptr) {
         plane_.counters.unrouted_requests.add();

@@ -737,6 +737,31 @@ TEST(BalancerConfig, a_route_that_contradicts_itself_is_refused)
               std::string::npos);
 }
 
+TEST(BalancerConfig, routes_for_one_path_may_ask_for_different_requests)
+{
+    const auto config = load_config(std::string(two_backends) + R"(
+routes:
+  - {prefix: /, query: "v=2"}
+  - {prefix: /, header: "X-Canary:  yes "}
+  - {prefix: /, query: debug, header: X-Canary}
+  - {prefix: /}
+  - {path: /status, header: X-Canary}
+)");
+    EXPECT_EQ(config.routes[0].query, (NamedValue{.name = "v", .value = "2"}));
+    EXPECT_EQ(config.routes[1].header, (NamedValue{.name = "X-Canary", .value = "yes"}));
+    EXPECT_EQ(config.routes[2].query, (NamedValue{.name = "debug", .any = true}));
+    EXPECT_EQ(config.routes[2].header, (NamedValue{.name = "X-Canary", .any = true}));
+    const auto is_page = [](const RouteConfig& route) { return route.builtin == Builtin::status; };
+    EXPECT_EQ(std::count_if(config.routes.begin(), config.routes.end(), is_page), 1) << "for those without the field";
+    const auto of = [](const std::string& routes) {
+        return error_of("backends: [{name: a, url: \"http://h\"}]\nroutes: " + routes + "\n");
+    };
+    EXPECT_NE(of("[{prefix: /, query: a=b}, {prefix: /, query: a=b}]").find("a second route for '/'"),
+              std::string::npos);
+    EXPECT_NE(of("[{prefix: /, query: \"=b\"}]").find("expected NAME=VALUE or NAME"), std::string::npos);
+    EXPECT_NE(of("[{prefix: /, header: \"X Y: b\"}]").find("expected NAME: VALUE or NAME"), std::string::npos);
+}
+
 TEST(BalancerConfig, operators_may_have_a_door_of_their_own)
 {
     const auto with = [](const std::string& keys) {

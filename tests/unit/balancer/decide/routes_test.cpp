@@ -161,6 +161,25 @@ TEST(RouteTable, NothingThatPassesLeavesItsRoute)
     });
 }
 
+struct MeetsQueries final : RouteConditions {
+    bool met(const RouteConfig& route) const override { return route.header.name.empty(); }
+};
+
+TEST(RouteTable, OfRoutesForOnePathThoseWithConditionsComeFirst)
+{
+    RouteConfig plain = prefix("/data", 0), versioned = prefix("/data", 1), both = prefix("/data", 2);
+    versioned.query = {.name = "v", .value = "2"};
+    both.query = {.name = "v", .value = "2"};
+    both.header = {.name = "X-Canary", .any = true};
+    const RouteTable table({plain, versioned, both, prefix("/", 3)});
+    const MeetsQueries queries;
+    EXPECT_EQ(table.match("/data", &queries)->pool, 1);
+    EXPECT_EQ(table.match("/data")->pool, 0);
+    EXPECT_EQ(table.match("/other", &queries)->pool, 3);
+    EXPECT_FALSE(table.leaves(table.match("/data", &queries), "/data/./x", &queries));
+    EXPECT_TRUE(table.leaves(table.match("/data", &queries), "/data/../x", &queries));
+}
+
 TEST(Redirect, ReplacesWhatTheRouteMatchedAndLeadsNowhereElse)
 {
     RouteConfig route{.prefix = "/old"};

@@ -576,7 +576,7 @@ void flags(config::Flags& list, ConfigFile& file)
     config::Flag offset;
     offset.name = "port-offset";
     offset.metavar = "N";
-    offset.help = "number added to the listen port and to the ports of loopback backends [0]";
+    offset.help = "number added to the ports of listen, admin_listen and loopback backends [0]";
     offset.path = "port_offset";
     offset.assign = [&file](const std::vector<std::string>& values) -> std::string {
         const auto value = config::parse_unsigned(values.back(), 65535);
@@ -699,6 +699,9 @@ private:
     {
         if (file_.port_offset == 0) return;
         if (file_.listen.port != 0) file_.listen.port = shifted(file_.listen.port);
+        auto operators = operator_listen(file_.admin_listen).value();
+        if (operators.port != 0)
+            file_.admin_listen = config::format_host_port({operators.host, shifted(operators.port)});
         for (auto& backend : file_.backends) {
             auto address = config::parse_http_origin(backend.url).value();
             if (!is_loopback(address.host)) continue;

@@ -296,6 +296,8 @@ TEST(BalancerConfig, an_offset_shifts_what_is_on_this_machine)
     EXPECT_EQ(config.backends[1].port, 6002);
     EXPECT_EQ(config.backends[2].url, "http://[::1]:6003");
     EXPECT_EQ(config.backends[3].port, 5004);
+    const auto operators = load(yaml, {}, {{"port-offset", {"1000"}}, {"admin-listen", {"127.0.0.1:5009"}}});
+    EXPECT_EQ(to_config(operators).admin_listen.port, 6009);
     EXPECT_EQ(to_config(load(yaml, {}, {{"port-offset", {"1000"}}, {"port", {"0"}}})).listen_port, 0)
         << "any free port stays that";
     EXPECT_EQ(error_of_flags(yaml, {{"port-offset", {"60533"}}}),

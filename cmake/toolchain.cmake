@@ -30,7 +30,7 @@ if(HOTSPARE_SANITIZE)
   add_compile_options(-fsanitize=${HOTSPARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HOTSPARE_SANITIZE})
   add_compile_definitions(HOTSPARE_SANITIZED=1)
-  if(CMAKE_UNITY_BUILD) # the other builds warn, of the same sources; this one, of many in one, wrongly
+  if(HOTSPARE_UNITY) # the other builds warn, of the same sources; this one, of many in one, wrongly
     add_compile_options(-w)
   endif()
   if(HOTSPARE_SANITIZE MATCHES "undefined")

@@ -2,7 +2,6 @@
 
 #include "common/json_document.hpp"
 #include "monitor/history/fields.hpp"
-#include "monitor/history/schema.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -35,7 +34,10 @@ using Json = nlohmann::json;
 
 constexpr unsigned most_unsigned = std::numeric_limits<std::int32_t>::max();
 
-using schema::ms;
+std::int64_t stamp(Instant at)
+{
+    return at.time_since_epoch().count();
+}
 
 Json to_json(const Span& span);
 Json to_json(const IncidentUpdate& update);
@@ -71,12 +73,12 @@ unsigned count(const Fields& fields, std::string_view name)
 
 Json to_json(const Span& span)
 {
-    return Json::array({ms(span.begin), ms(span.end)});
+    return Json::array({stamp(span.begin), stamp(span.end)});
 }
 
 Json to_json(const IncidentUpdate& update)
 {
-    return {{"at", ms(update.at)},
+    return {{"at", stamp(update.at)},
             {"status", to_string(update.status)},
             {"message", update.message},
             {"author", update.author}};
@@ -119,13 +121,13 @@ Incident read_incident(const Json& value, const std::string& place)
 
 Json to_json(const IncidentMemory& memory)
 {
-    return {{"latest", memory.latest ? Json(ms(*memory.latest)) : Json()},
+    return {{"latest", memory.latest ? Json(stamp(*memory.latest)) : Json()},
             {"recorded", to_string(memory.recorded)},
             {"in_gap", memory.in_gap},
             {"down_row", memory.down_row},
             {"good_row", memory.good_row},
             {"other_row", memory.other_row},
-            {"row_begin", ms(memory.row_begin)},
+            {"row_begin", stamp(memory.row_begin)},
             {"row_in_maintenance", memory.row_in_maintenance},
             {"incident", memory.incident ? to_json(*memory.incident) : Json()},
             {"incidents", memory.incidents}};
@@ -171,9 +173,9 @@ Json to_json(const Window& window)
             {"close_pools", plan.close_pools},
             {"state", to_string(window.state)},
             {"version", window.version},
-            {"created_at", ms(window.created_at)},
-            {"announced_at", ms(window.announced_at)},
-            {"announced_end", ms(window.announced_end)},
+            {"created_at", stamp(window.created_at)},
+            {"announced_at", stamp(window.announced_at)},
+            {"announced_end", stamp(window.announced_end)},
             {"first", to_json(window.first)},
             {"told", window.told}};
 }
@@ -218,7 +220,7 @@ PastMaintenance read_past(const Json& value, const std::string& place)
 
 Json to_json(const PoolAnnouncement& announcement)
 {
-    return {{"until", ms(announcement.until)}, {"message", announcement.message}};
+    return {{"until", stamp(announcement.until)}, {"message", announcement.message}};
 }
 
 PoolAnnouncement read_announcement(const Json& value, const std::string& place)
@@ -278,7 +280,7 @@ Json to_json(const Outage& outage)
 {
     return {{"target", outage.target},
             {"incident", outage.incident},
-            {"since", ms(outage.since)},
+            {"since", stamp(outage.since)},
             {"cause", outage.cause},
             {"duration", outage.duration.count()}};
 }
@@ -293,8 +295,8 @@ Outage read_outage(const Json& value, const std::string& place)
 Json to_json(const Delivery& delivery)
 {
     const Message& message = delivery.message;
-    Json json{{"id", delivery.id},       {"channel", delivery.channel},     {"attempts", delivery.attempts},
-              {"due", ms(delivery.due)}, {"in_flight", delivery.in_flight}, {"kind", to_string(message.kind)}};
+    Json json{{"id", delivery.id},          {"channel", delivery.channel},     {"attempts", delivery.attempts},
+              {"due", stamp(delivery.due)}, {"in_flight", delivery.in_flight}, {"kind", to_string(message.kind)}};
     if (message.kind == Message::Kind::maintenance) {
         json["window"] = message.window;
         json["notice"] = to_string(message.notice);
@@ -330,7 +332,7 @@ Delivery read_delivery(const Json& value, const std::string& place)
 
 Json to_json(const FailedDelivery& failed)
 {
-    return {{"delivery", to_json(failed.delivery)}, {"at", ms(failed.at)}, {"why", failed.why}};
+    return {{"delivery", to_json(failed.delivery)}, {"at", stamp(failed.at)}, {"why", failed.why}};
 }
 
 FailedDelivery read_failed(const Json& value, const std::string& place)
@@ -348,10 +350,10 @@ Json to_json(const NotificationMemory& memory)
                          {"phase", to_string(told.phase)},
                          {"down", told.down},
                          {"outage", to_json(told.outage)},
-                         {"since", ms(told.since)},
-                         {"not_before", ms(told.not_before)}});
+                         {"since", stamp(told.since)},
+                         {"not_before", stamp(told.not_before)}});
     for (const auto& [key, end] : memory.cooldowns)
-        cooldowns.push_back({{"channel", key.first}, {"target", key.second}, {"end", ms(end)}});
+        cooldowns.push_back({{"channel", key.first}, {"target", key.second}, {"end", stamp(end)}});
     return {{"cases", std::move(cases)},
             {"cooldowns", std::move(cooldowns)},
             {"queue", list(memory.queue)},

@@ -191,5 +191,5 @@ TEST_F(AccessLogFile, StaysInTheOldFileWhenItCannotBeReopened)
     EXPECT_EQ(lines_of(std::ifstream(moved / "access.jsonl")).ids, std::set<std::string>{"1"});
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -552,5 +552,5 @@ TEST(BackendStart, RefusesABusyPort)
     EXPECT_THROW(Service(io, settings, [] {}), UsageError);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::backend

@@ -181,5 +181,5 @@ TEST(EventFeed, EndsItsStreams)
     EXPECT_TRUE(daemon.comes_to_streams(0));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -145,5 +145,5 @@ TEST(EventLoop, SaysWhyItCannotWatch)
     EXPECT_EQ(loop.watch(-1, acceptor).value(), EBADF);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

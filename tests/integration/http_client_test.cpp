@@ -272,5 +272,5 @@ TEST(Client, HasOneDeadlineOverEverythingAndSendsNothingMoreAfterIt)
     EXPECT_TRUE(caller.post()) << "on a connection of its own: the late answer must not be taken for another's";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

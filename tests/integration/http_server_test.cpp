@@ -567,5 +567,5 @@ TEST_F(HttpServerTest, SurvivesRunningOutOfDescriptors)
     EXPECT_EQ(client.read_response().status(), 200);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -618,5 +618,5 @@ TEST(Monitor, takes_a_storm_of_evidence_from_any_thread_until_it_is_gone)
     for (auto& worker : workers) worker.join();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -331,5 +331,5 @@ TEST(Notify, BoundsWhatWaitsAndEndsWhenToldTo)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::notify

@@ -86,5 +86,5 @@ TEST(PostgresServer, AnErrorIsThrownWithItsWords)
     EXPECT_THROW(PostgresServer({.settings = {{"no_such_setting", "1"}}}), std::runtime_error);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -260,5 +260,5 @@ TEST(PostgresTarget, IsReadAsLibpqDoes)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage::postgres

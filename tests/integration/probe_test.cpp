@@ -261,5 +261,5 @@ TEST(Probe, SpeaksToAnAddressOfIpv6)
     EXPECT_NE(asked.find("Host: [::1]:" + std::to_string(endpoint.port()) + "\r\n"), std::string::npos) << asked;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::probe

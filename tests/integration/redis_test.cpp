@@ -412,5 +412,5 @@ TEST(Redis, TakesAReplyOfManyMegabytes)
     EXPECT_EQ(caller.ask({"STRLEN", "key"}).integer, 10'000'000);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage::redis

@@ -283,5 +283,5 @@ TEST(Resolver, SearchesAsResolvConfSays)
     EXPECT_EQ(search_list("web", 1, {}), (Strings{"web"}));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -640,5 +640,5 @@ TEST(Load, PercentilesAreNearestRank)
     EXPECT_EQ(result.worst(), milliseconds(100));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

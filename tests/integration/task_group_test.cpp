@@ -62,5 +62,5 @@ TEST_F(TaskGroupTest, StartsNothingAfterCancel)
     EXPECT_FALSE(begun);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

@@ -369,5 +369,5 @@ TEST_F(ConnectedStream, KnowsWhatHasHappenedToTheOthersOfATurn)
     EXPECT_EQ(asking.reusable, false);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -13,5 +13,5 @@ TEST(Benchmark, ItsConfigurationsAndItsReportRender)
     EXPECT_EQ(done.code, 0) << done.out << done.err;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::rules

@@ -62,5 +62,5 @@ TEST(HeavyHeaders, ATreeWithoutSourcesIsNoGoodTree)
     EXPECT_NE(heavy_headers(tree.path().string()).code, 0);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::rules

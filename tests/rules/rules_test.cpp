@@ -366,6 +366,9 @@ TEST_F(Forged, EverythingIsBuilt)
     const std::string a = R"([{"file":")" + root + R"(/common/a.cpp"})";
     expect_one(everything_is_built(tree(), a + "]"), "tests/unit/a_test.cpp is not built");
     EXPECT_EQ(everything_is_built(tree(), a + R"(,{"file":")" + root + R"(/tests/unit/a_test.cpp"}])"), Violations{});
+    file("build/tests/unity/unit_tests_0.cpp", "#include \"tests/unit/a_test.cpp\"\n");
+    EXPECT_EQ(everything_is_built(tree(), a + R"(,{"file":")" + root + R"(/build/tests/unity/unit_tests_0.cpp"}])"),
+              Violations{});
     expect_one(everything_is_built(tree(), ""), "compile_commands.json");
 }
 
@@ -414,5 +417,5 @@ TEST(ShellCommands, AreReadFromFencedBlocks)
               (std::vector<std::string>{"./run.sh up failover", "curl -X POST localhost:1/x", "ls"}));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::rules

@@ -464,7 +464,17 @@ Violations everything_is_built(const SourceTree& tree, const std::string& comman
     const auto database = nlohmann::json::parse(commands, nullptr, false);
     if (!database.is_array()) return {"compile_commands.json is missing or not valid"};
     std::set<std::string> built;
-    for (const auto& entry : database) built.insert(fs::weakly_canonical(entry.value("file", "")).generic_string());
+    for (const auto& entry : database) {
+        const fs::path compiled = fs::weakly_canonical(entry.value("file", ""));
+        built.insert(compiled.generic_string());
+        if (compiled.parent_path().filename() != "unity") continue; // cmake/unity.cmake
+        std::ifstream in(compiled);
+        static const std::regex include(R"re(#include "(.*)")re");
+        std::smatch name;
+        for (std::string line; std::getline(in, line);)
+            if (std::regex_match(line, name, include))
+                built.insert(fs::weakly_canonical(fs::path(tree.root()) / name[1].str()).generic_string());
+    }
     Violations violations;
     for (const SourceFile& file : tree.files()) {
         if (!file.path.ends_with(".cpp")) continue;

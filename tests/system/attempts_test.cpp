@@ -390,5 +390,5 @@ TEST(Tunnel, EndsWhenItsServerGoesDown)
     EXPECT_TRUE(eventually([&] { return balancer.status_of("primary") == "down"; }));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -301,5 +301,5 @@ TEST(BlameLog, TheLastRequestsBeforeTheEndAreLogged)
     EXPECT_EQ(refused, 1U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -56,5 +56,5 @@ TEST(BuildProgress, IsOneShortLineOnATerminal)
     for (std::string line; std::getline(lines, line, '\r');) EXPECT_LT(line.size(), 80U) << line;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

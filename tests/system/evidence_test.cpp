@@ -159,5 +159,5 @@ TEST(EvidenceOfThree, APageThatFailsOnTwoServersOfThreeJudgesNone)
     for (const auto& server : status["backends"]) EXPECT_EQ(server["status"], "healthy") << server;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -400,5 +400,5 @@ TEST_F(ExperimentTest, ABakeoffShowsEachBalancerBesideEachFault)
     EXPECT_EQ(nlohmann::json::parse(read(out() / "bakeoff.json"))[0]["target"], "hotspare");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

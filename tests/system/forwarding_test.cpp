@@ -249,5 +249,5 @@ TEST_F(ForwardingTest, SaysInAHeaderWhereTheClientHasConnectedTo)
         server.got(fmt::format("PROXY TCP4 198.51.100.7 127.0.0.1 0 {}\r\nGET /x HTTP/1.1\r\n", balancer.port())));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

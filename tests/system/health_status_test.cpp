@@ -259,5 +259,5 @@ TEST(HealthStatus, EndsWhileACheckHangs)
     EXPECT_EQ(monitor.process().wait_exit(), 0) << "it does not wait for the answer";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -1208,5 +1208,5 @@ TEST_F(Http, StreamsLogsAsWebSocketText)
     EXPECT_EQ(static_cast<unsigned char>(text.empty() ? 0 : text[0]), 0x81U) << "a whole text frame (RFC 6455 5.2)";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -351,5 +351,5 @@ TEST(LosslessShutdown, SigtermFinishesALongAnswer)
     EXPECT_EQ(balancer.process().wait_exit(), 0) << balancer.process().description();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -283,5 +283,5 @@ TEST_F(MaintenanceTest, EventsSayWhatAnOperatorAnnounced)
     })) << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

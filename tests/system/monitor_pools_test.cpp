@@ -242,5 +242,5 @@ TEST_F(MonitorPools, ClosingPoolsIsAFlag)
     EXPECT_EQ(refused.json()["field"], "close_pools");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -457,5 +457,5 @@ TEST_F(MonitorStore, ShowsNoPassword)
     EXPECT_EQ(wrong.err.find("topsecret"), std::string::npos) << wrong.err;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -615,5 +615,5 @@ TEST(Monitor, MissesAPushThatDoesNotCome)
     EXPECT_TRUE(eventually([&] { return monitor.state("job") == "up"; }));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -100,5 +100,5 @@ TEST(Names, ABackendWhoseNameDoesNotExistIsDownWithThatCauseUntilItDoes)
     EXPECT_TRUE(balancer.wait_for("web", "healthy")) << balancer.status();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

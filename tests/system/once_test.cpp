@@ -228,5 +228,5 @@ TEST(OnceAnswer, NamesTheReason)
     EXPECT_EQ(world.executed("1"), 1U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -35,6 +36,8 @@ TEST(OperatorsSocket, TakesRequestsOfItsOwnerAndLeavesNoFile)
         EXPECT_EQ(post(balancer.port(), "/admin/backends/origin/enable", "").status(), 403) << "the clients' port";
         EXPECT_EQ(ask("/admin/backends/origin/enable").out, "200");
         EXPECT_EQ(get(balancer.port(), "/data").status(), 200);
+        balancer.process().signal(SIGTERM);
+        EXPECT_EQ(balancer.process().wait_exit(), 0);
     }
     EXPECT_FALSE(std::filesystem::exists(socket));
 }

@@ -234,5 +234,5 @@ TEST_F(OrdersCrash, AFailedSyncIsNeverBelieved)
     EXPECT_TRUE(audit.clean()) << audit.text();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

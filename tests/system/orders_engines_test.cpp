@@ -66,5 +66,5 @@ INSTANTIATE_TEST_SUITE_P(Kinds, OrdersEngineFault,
                                          EngineFault::postgres_killed, EngineFault::backends_terminated),
                          name_of);
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

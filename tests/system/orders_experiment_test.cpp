@@ -162,5 +162,5 @@ TEST_F(OrdersExperiment, RefusesInOneLineWhatItCannotDo)
             "GET /health_status", 3);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

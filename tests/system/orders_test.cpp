@@ -340,5 +340,5 @@ TEST_F(Orders, ManyThatFailedAreReplayedAtOnce)
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(becomes(fmt::format("o-{}", i), "Validated")) << i;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

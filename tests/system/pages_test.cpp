@@ -172,5 +172,5 @@ TEST(Pages, OfAnApplicationAreItsOwnWhereTheBalancersAreOff)
     EXPECT_EQ(balancer.process().err().find("pages: false"), std::string::npos) << "there is nothing to name";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -70,5 +70,5 @@ TEST(Readme, CommandsForARunningSystemWork)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

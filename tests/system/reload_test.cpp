@@ -341,5 +341,5 @@ TEST_F(ReloadTest, APoolWithoutBackendsAnswersUntilItHasSome)
     EXPECT_TRUE(eventually([&] { return get(port(), "/health").status() == 200; }));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -86,5 +86,5 @@ TEST_F(RouteTimeout, CountsTheWaitForABackendTogetherWithThatForItsAnswer)
     EXPECT_LT(Clock::now() - begun, milliseconds(7000)) << "the four seconds began anew with the backend's return";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

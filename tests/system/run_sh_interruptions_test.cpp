@@ -59,5 +59,5 @@ TEST_F(RunSh, AnInterruptedFirstStartOfEnginesLeavesNothing)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

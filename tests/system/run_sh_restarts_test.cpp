@@ -160,5 +160,5 @@ TEST_F(RunSh, OrdersOnEnginesOutliveTheEngine)
     EXPECT_EQ(status_of("first", 8080), "Validated");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -304,5 +304,5 @@ TEST_F(RunSh, ExperimentPassesEverythingOn)
     EXPECT_NE(help.out.find("--balancers"), std::string::npos) << help.out;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -407,5 +407,5 @@ TEST(GoodConfiguration, FlagsOverrideTheEnvironmentThatOverridesTheFile)
     EXPECT_EQ(workers({"--workers", "3"}), "3");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -282,5 +282,5 @@ TEST_F(StalledWithoutMemory, ARequestGoesOnWithOnePieceEach)
     EXPECT_TRUE(eventually([&] { return held() == 0; })) << held();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

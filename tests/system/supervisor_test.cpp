@@ -315,5 +315,5 @@ TEST(HandedDownToABackend, WhatIsAddressedToAnotherProcessIsIgnored)
     EXPECT_EQ(get(primary.wait_ready(), "/health").status(), 200);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -303,5 +303,5 @@ TEST(Systems, OrdersScaled)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -73,5 +73,5 @@ TEST(ExperimentLoadCommand, TheSelfCheckReportsItsLagWhateverItIs)
     EXPECT_NE(text.find("lag"), std::string::npos) << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -481,5 +481,5 @@ TEST_F(AccessServer, TakesNoActionOfAnotherSitesPageAlthoughTheBrowserAddsTheCre
     EXPECT_EQ(looks, 0);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -444,5 +444,5 @@ TEST(Checker, ChecksManyTargetsAFewAtATime)
     EXPECT_LE(most, 4U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

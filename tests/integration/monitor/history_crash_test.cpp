@@ -115,5 +115,5 @@ TEST(HistoryCrash, LosesNothingThatWasAcknowledged)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -254,5 +254,5 @@ TEST(HistoryYear, TakesTheRoomThatTheDocumentSays)
     EXPECT_LT(daemon.bytes() / targets, 1'200'000U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

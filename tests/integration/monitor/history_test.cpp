@@ -576,5 +576,5 @@ TEST_F(HistoryTest, HasEverythingThatWasAcknowledgedAfterAnAbruptEnd)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -454,5 +454,5 @@ TEST_F(ExternalServiceTest, RefusesToStartWithWhatItCannotUse)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::external

@@ -297,5 +297,5 @@ TEST_F(OrderServiceTest, SaysThatItIsDownWhileItRefusesCreations)
     }));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

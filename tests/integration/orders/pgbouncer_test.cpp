@@ -158,5 +158,5 @@ TEST_F(PgBouncerTest, PassesTheCancellationOn)
         seconds(20)));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -175,5 +175,5 @@ TEST_F(PostgresFaults, ABacklogDoesNotSlowALeaseDown)
     EXPECT_LT(read() - before, 50'000) << "some went through the whole backlog";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -266,5 +266,5 @@ TEST_F(RedisQueueTest, SendsAwayWhoWaitsWhenItStops)
     EXPECT_TRUE(waiting.get().value().empty());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

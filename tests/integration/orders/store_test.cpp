@@ -600,5 +600,5 @@ TEST_P(StoreTest, ReplaysAndCancelsAllOfASelection)
 
 INSTANTIATE_TEST_SUITE_P(Engines, StoreTest, testing::Values(Engine::sqlite, Engine::postgres), name_of);
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -154,5 +154,5 @@ TEST_F(ValidationServiceTest, ObeysNeitherWebPagesNorWhoComesThroughAProxy)
     EXPECT_EQ(post(worker_->control_port(), "/pause").status(), 200);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

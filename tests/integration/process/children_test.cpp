@@ -249,5 +249,5 @@ TEST_F(Children, FollowsAFileThatASupervisorWritesAnew)
     EXPECT_EQ(foreign.pid(), second.pid());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::process

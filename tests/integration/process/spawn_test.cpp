@@ -263,5 +263,5 @@ TEST_F(Spawn, OutputIsBoundedWhileTheProcessGoesOnWriting)
     EXPECT_FALSE(child.ended());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::process

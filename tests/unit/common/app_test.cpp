@@ -382,5 +382,5 @@ TEST(RunApp, a_closed_pipe_is_no_end_and_descriptors_are_plenty)
     EXPECT_EQ(outcome.code, 0);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

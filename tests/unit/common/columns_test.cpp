@@ -23,5 +23,5 @@ TEST(Columns, GivesALongNameALineOfItsOwn)
     EXPECT_EQ(in_columns("  --abc", "x", 8), "  --abc\n        x\n") << "two blanks between them";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

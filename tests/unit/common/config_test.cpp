@@ -768,5 +768,5 @@ TEST(Reference, lists_every_key_also_those_of_empty_lists)
         << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::config

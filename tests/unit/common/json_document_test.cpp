@@ -49,5 +49,5 @@ TEST(JsonDocument, IsNotNestedWithoutEnd)
     EXPECT_TRUE(read_json_document(std::string(65, '[') + std::string(65, ']')).is_discarded());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

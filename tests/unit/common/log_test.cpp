@@ -208,5 +208,5 @@ TEST(LogThrottle, lets_one_of_each_kind_through_per_interval_and_counts_the_othe
     EXPECT_EQ(throttle.admit(2, start + seconds(120)), 0U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::log

@@ -59,5 +59,5 @@ TEST(Markup, ShortensByCharactersAndNeverInsideOne)
     EXPECT_EQ(shorten("", 1), "");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

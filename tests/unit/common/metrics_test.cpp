@@ -180,5 +180,5 @@ TEST(Exposition, knows_its_process)
     EXPECT_GE(value_of("process_cpu_seconds_total"), 0);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::metrics

@@ -26,5 +26,5 @@ TEST(Sha256, DiffersByEachByteAtTheEdgeOfABlock)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

@@ -95,5 +95,5 @@ TEST(Text, utf8_is_what_rfc_3629_says)
         EXPECT_FALSE(is_utf8(text)) << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

@@ -193,5 +193,5 @@ TEST(HttpDate, no_mutation_of_a_date_is_misread)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare

@@ -101,5 +101,5 @@ TEST(Control, AnswersTheNamesAndOriginsThatItIsToldOf)
     EXPECT_NE(why.find("control.origins"), std::string::npos) << why;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -108,5 +108,5 @@ TEST(Settlements, AreTakenOnce)
     EXPECT_EQ(judge_settlement(Status::failed, 4, 3, Status::failed), Settled::fenced) << "an operator cancelled it";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -492,5 +492,5 @@ TEST(Pipeline, LosesNothingAndDoesNothingTwiceWhateverHappens)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -168,5 +168,5 @@ TEST(WorkProtocol, PresenceArrivesAsItWasSent)
         EXPECT_FALSE(parse_presence_call(Json::parse(body))) << body;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::wire

@@ -124,5 +124,5 @@ TEST(RetryBudget, always_grants_what_is_left_of_the_reserve)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::resilience

@@ -1105,5 +1105,5 @@ TEST(CircuitBreaker, survives_any_clock_and_any_caller)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::resilience

@@ -593,5 +593,5 @@ TEST(HealthDetector, holds_its_rules_in_any_sequence)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::resilience

@@ -196,5 +196,5 @@ TEST(RestartPolicy, KeepsItsPromisesInAnySequence)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::resilience

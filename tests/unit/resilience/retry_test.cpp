@@ -487,5 +487,5 @@ TEST(RetryAroundBreaker, survives_outages_at_the_cost_of_a_few_probes)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::resilience

@@ -72,5 +72,5 @@ TEST(SupervisorReport, UpStartsWhatDoesNotRun)
         EXPECT_FALSE(is_missing(state)) << to_string(state);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::supervisor

@@ -100,5 +100,5 @@ TEST(OrderAudit, FindsEverythingElse)
     EXPECT_GE(wrong_after([](Story& s) { s.effects["b"] = {"Validated"}; }), 1U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::test

@@ -306,5 +306,5 @@ TEST_F(ExperimentGate, KnowsOnlyFaultsOfTheNetwork)
     EXPECT_THROW(gate_.set(step(FaultKind::crash)), std::invalid_argument);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -583,5 +583,5 @@ TEST(ExperimentLoad, ClosedLoopAgainstAClosedPortDoesNotSpin)
     for (const Seen& s : seen) EXPECT_EQ(s.sample.outcome, Outcome::refused);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -56,5 +56,5 @@ TEST(ChangeRequests, WhatIsWrongIsNamed)
     EXPECT_EQ(read_members("{").error().status, 400U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -78,5 +78,5 @@ TEST(Events, every_kind_has_a_sentence_of_its_own)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -82,5 +82,5 @@ TEST_F(TwoPools, AreInNoTroubleWhileOneBackendOfEachWorks)
     EXPECT_EQ(report().trouble(), "");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

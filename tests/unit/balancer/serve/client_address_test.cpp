@@ -124,5 +124,5 @@ TEST(ClientAddress, GivesAProxyHeaderTheClientsConnection)
         << "where the client has connected to is the proxy";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -17,5 +17,5 @@ TEST(DateField, ChangesWithTheSecondAndNotBefore)
     EXPECT_EQ(date.at(then), "Sun, 06 Nov 1994 08:49:37 GMT") << "the clock was set back";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -233,5 +233,5 @@ INSTANTIATE_TEST_SUITE_P(Exchange, AttemptEndings,
                                     kinds()[std::get<1>(about.param)].name;
                          });
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -348,5 +348,5 @@ TEST(ExchangeBroken, WhatWaitsForItsBackendWaitsNoLongerThanAnyOther)
     EXPECT_EQ(world.counts(), "requests 1, 5xx 1, retries 2, lost no_backend 1");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

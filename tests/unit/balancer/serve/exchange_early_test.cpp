@@ -224,5 +224,5 @@ TEST(ExchangeEarlyAnswer, BeyondTheReplayBufferTheUploadGoesOnBesideIt)
     EXPECT_EQ(world.fates(), "a pooled");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

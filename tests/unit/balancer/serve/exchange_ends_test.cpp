@@ -70,5 +70,5 @@ TEST(ExchangeEarlyAnswer, InsteadOfAContinueSaysThatTheConnectionEnds)
     EXPECT_TRUE(world.answers().at(0).lists("Connection", "close"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

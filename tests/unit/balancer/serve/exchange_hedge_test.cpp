@@ -456,5 +456,5 @@ TEST(ExchangeHedge, ARequestThatCouldNotBeHedgedDoesNotSayHowLongToWait)
     EXPECT_EQ(world.plane.hedge_delays[0].current(), hedge_delay);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -121,5 +121,5 @@ TEST(ExchangeMaintenance, ABodyThatIsNotReadEndsTheConnection)
     EXPECT_TRUE(world.answers().at(0).lists("Connection", "close"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -216,5 +216,5 @@ TEST(ExchangePark, ASecondRequestBehindAWaitingOneIsAnsweredAfterIt)
     EXPECT_EQ(world.counts(), "requests 2, 2xx 2, saved park 1");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -333,5 +333,5 @@ TEST(ExchangePool, AHedgeWithoutADescriptorLeavesTheOriginalAlone)
     EXPECT_EQ(world.fates(), "a pooled, b reset");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

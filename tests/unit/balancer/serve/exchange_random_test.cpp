@@ -79,5 +79,5 @@ TEST(ExchangeRandom, NorWithStreamsThatBehaveAsSockets)
     check_plays(300, Reading::socket);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -562,5 +562,5 @@ TEST(ExchangeClient, OneThatIsGoneBeforeItsAnswerIsWrittenIsAnAbort)
     EXPECT_EQ(world.counts(), "requests 1, aborted 1");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -154,5 +154,5 @@ TEST(ExchangeTopology, ATunnelToABackendThatStaysIsNotTouched)
     EXPECT_TRUE(world.at(a).got().ends_with("still here"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -221,5 +221,5 @@ TEST(ExchangeTunnel, NothingGetsThroughTheWindowOfAnother)
     EXPECT_EQ(world.connection(a, 1).got(), "oneoneone");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

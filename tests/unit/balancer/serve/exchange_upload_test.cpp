@@ -406,5 +406,5 @@ TEST(ExchangeBody, WhatIsHeldForAStalledBackendIsCounted)
     EXPECT_EQ(world.plane.relay_memory.held(), 0U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

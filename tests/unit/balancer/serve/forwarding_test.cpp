@@ -422,5 +422,5 @@ TEST(Forwarding, AHedgeGetsTheHeaderOfItsOwnBackend)
     EXPECT_EQ(world.fates(), "a reset, b closed");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -66,5 +66,5 @@ TEST(MaintenanceAnswer, AProgramGetsASentence)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

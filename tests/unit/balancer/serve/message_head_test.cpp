@@ -577,5 +577,5 @@ TEST(ChunkDecoder, RefusesMalformedChunks)
         decode(bytes, true, ChunkDecoder::State::malformed);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

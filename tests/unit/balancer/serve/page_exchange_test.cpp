@@ -198,5 +198,5 @@ TEST_F(PageExchangeTest, WhileTheBalancerEndsNoStreamBegins)
     EXPECT_TRUE(world.client().got_end());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

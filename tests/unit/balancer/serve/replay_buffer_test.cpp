@@ -75,5 +75,5 @@ TEST(ReplayBuffer, BeginsAnew)
     EXPECT_EQ(buffer.end(), 4U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -182,5 +182,5 @@ TEST_F(ScriptedStreamTest, ForgetsItsListenerWhenItIsClosed)
     EXPECT_EQ(stream->listener(), nullptr);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::balancer

@@ -101,5 +101,5 @@ TEST(ParseFault, RefusesABodyThatIsNoObject)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::backend

@@ -122,5 +122,5 @@ TEST(FaultState, HitsTheFractionThatWasAsked)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::backend

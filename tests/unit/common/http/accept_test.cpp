@@ -52,5 +52,5 @@ TEST(Accept, any_text_can_be_judged)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

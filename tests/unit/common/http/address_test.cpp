@@ -52,5 +52,5 @@ TEST(PlainAddress, IsIpv4WhereItWasMappedAndHasNoZone)
     EXPECT_EQ(plain("fe80::1%1"), "fe80::1");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -126,5 +126,5 @@ TEST(ChunkReader, LeavesWhatFollowsTheBody)
     EXPECT_EQ(reader.read("GET").used, 0U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -70,5 +70,5 @@ TEST(EventLog, WritesAnEntryAsOneLineOfJsonWithItsId)
     EXPECT_EQ(json["id"], "run-1");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

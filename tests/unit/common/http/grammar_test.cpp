@@ -89,5 +89,5 @@ TEST(Grammar, a_request_id_is_short_and_visible_and_needs_no_escape)
         EXPECT_FALSE(is_request_id(id)) << id;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -279,5 +279,5 @@ TEST(Caller, may_be_a_page_unless_the_request_has_what_no_page_can_send)
     EXPECT_TRUE(caller_of(request).page_possible);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

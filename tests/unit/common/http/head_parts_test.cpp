@@ -226,5 +226,5 @@ TEST(HeadParts, TellWhetherAServerGoesOn)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -312,5 +312,5 @@ TEST(FramingFields, CountEqualLengthsOfAServerAsOne)
     EXPECT_EQ(judge({"18446744073709551616"}), std::pair(false, false));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

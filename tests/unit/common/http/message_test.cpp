@@ -92,5 +92,5 @@ TEST(ProblemResponse, SurvivesInvalidUtf8)
     EXPECT_NO_THROW(Json::parse(response.body()));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -56,5 +56,5 @@ TEST(Preconditions, RefuseABrokenList)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -98,5 +98,5 @@ TEST_F(RouterTest, RefusesTwoHandlersForOneMethod)
     EXPECT_THROW(router_.add(verb::get, "/data", slow_hello), std::logic_error);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

@@ -59,5 +59,5 @@ TEST(StreamPlaces, what_is_given_back_can_be_taken_again_without_end)
     EXPECT_EQ(places.taken(), 0U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

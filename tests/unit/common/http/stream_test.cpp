@@ -36,5 +36,5 @@ TEST(Outbox, TakesNothingOnceClosed)
     EXPECT_FALSE(outbox.send("1"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::http

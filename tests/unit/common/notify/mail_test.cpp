@@ -128,5 +128,5 @@ TEST(Webhook, SignsTheBodyAsRfc4231Says)
               "sha256=60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::notify

@@ -117,5 +117,5 @@ TEST(ProbeJudge, WritesTheHostField)
     EXPECT_EQ(host_field({"::1", 81}), "[::1]:81");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::probe

@@ -103,5 +103,5 @@ TEST(System, EveryShippedOneIsValidAndSaysWhenItIsReady)
     EXPECT_EQ(seen, 7U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::process

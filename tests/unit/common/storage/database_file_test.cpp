@@ -153,5 +153,5 @@ TEST_F(DatabaseFileTest, WatchesTheFilesBesideIt)
     EXPECT_EQ(file.trouble(), "a # file?.sqlite-wal was deleted or renamed");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage

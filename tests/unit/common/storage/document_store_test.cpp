@@ -260,5 +260,5 @@ TEST_F(DocumentStoreTest, KeepsWhatItAcknowledgedWhenItsProcessesAreKilled)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage

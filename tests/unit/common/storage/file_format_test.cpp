@@ -43,5 +43,5 @@ TEST(FileFormat, RefusesTheMarkOfAnotherProgramAlsoWithoutTables)
     EXPECT_TRUE(why_foreign({.application_id = 1, .user_version = 2, .tables = {"events", "orders"}}, ours));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage

@@ -227,5 +227,5 @@ TEST_F(GroupCommitTest, BoundsWhatOneTransactionHolds)
     EXPECT_EQ(rows(), 9);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage

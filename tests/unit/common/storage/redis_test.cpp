@@ -129,5 +129,5 @@ TEST(RedisTarget, SaysWhereAndWhatIsExpectedButNotThePassword)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage::redis

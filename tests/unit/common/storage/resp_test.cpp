@@ -156,5 +156,5 @@ TEST(Resp, CountsEachAnswerForItself)
     EXPECT_FALSE(reader.has_rest());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::storage::redis

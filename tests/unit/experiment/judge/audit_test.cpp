@@ -664,5 +664,5 @@ TEST(Audit, finds_every_forgery_of_every_journal)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

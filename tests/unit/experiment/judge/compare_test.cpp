@@ -179,5 +179,5 @@ TEST(Compare, the_order_is_that_of_the_measures)
     EXPECT_EQ(found[2].phase, Phase::fault);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

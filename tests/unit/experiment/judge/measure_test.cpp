@@ -374,5 +374,5 @@ TEST(Spread, is_over_the_runs_in_which_it_was_observed)
     EXPECT_FALSE(spread(runs, Measure::detection, Phase::fault));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -224,5 +224,5 @@ TEST(Verdict, a_condition_without_a_bound_does_not_hold)
     EXPECT_FALSE(judged(scripted_journal(1, true), condition(Measure::failed, "")).held);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -113,5 +113,5 @@ TEST(AnswerReader, ABodyThatIsNotWantedMayBeDroppedUnread)
     EXPECT_EQ(reader.body(), std::string(AnswerReader::kept_body, 'b'));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

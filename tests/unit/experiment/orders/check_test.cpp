@@ -462,5 +462,5 @@ RC_GTEST_PROP(OrdersCheck, NoForgeryPasses, ())
     RC_ASSERT(judge(history).verdict == Verdict::fail);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

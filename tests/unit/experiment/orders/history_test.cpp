@@ -174,5 +174,5 @@ TEST(OrdersHistory, ALedgerIsReadButForALineThatWasCutOff)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

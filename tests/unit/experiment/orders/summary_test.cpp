@@ -53,5 +53,5 @@ TEST(OrdersSummary, ClaimsNothingOfWhatWasEndedEarly)
     EXPECT_EQ(text.find("lost"), std::string::npos) << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -122,5 +122,5 @@ TEST(Arrivals, are_always_in_order_and_within_the_duration)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -78,5 +78,5 @@ TEST(Bound, a_condition_that_cannot_be_compared_is_named)
     EXPECT_EQ(problem_of(condition(Measure::max, "10ms", "20ms")), "max cannot be at least 20ms and at most 10ms");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -143,5 +143,5 @@ TEST(Plan, KnowsWhatMayBeRepeated)
     EXPECT_TRUE(repeatable("POST", true));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

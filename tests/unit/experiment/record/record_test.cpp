@@ -350,5 +350,5 @@ TEST(Record, no_bytes_do_harm)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

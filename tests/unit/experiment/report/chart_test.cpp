@@ -94,5 +94,5 @@ TEST(Plot, ValuesBeyondTheAxesStayInside)
     EXPECT_EQ(boxes[0]->attributes.at("width"), "100%");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

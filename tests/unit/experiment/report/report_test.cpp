@@ -282,5 +282,5 @@ TEST(FaultSpan, DividesARunAsTheMeasuresDo)
         }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -149,5 +149,5 @@ TEST(JunitXml, ForgedTextsStayTexts)
     EXPECT_EQ(xml.all("testcase").size(), judgement.findings.size() + 1);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -199,5 +199,5 @@ TEST(Bakeoff, IsAMarkdownTable)
     EXPECT_TRUE(lines[3].starts_with("|  | nginx | ")) << lines[3];
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

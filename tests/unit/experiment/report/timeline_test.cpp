@@ -86,5 +86,5 @@ TEST(Timeline, IsEmptyWithoutRequestsAndSurvivesAFaultBehindTheLast)
     EXPECT_FALSE(timeline(plan_of(seconds(4)), healthy_run(), {}, 10).empty()) << "no server known, hardly any room";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

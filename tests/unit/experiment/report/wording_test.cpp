@@ -86,5 +86,5 @@ TEST(Wording, TheTrailTellsTheWay)
     EXPECT_EQ(trail_text(sample), "primary: failing_status (503) after 0.40 ms, spare (hedge): answered after 12.0 ms");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::experiment

@@ -244,5 +244,5 @@ TEST(Backoff, LooksAtEightTriesOfAClientThatNeverRestsInTheFirstMinute)
     EXPECT_EQ(looked_at, most_tries_a_minute);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

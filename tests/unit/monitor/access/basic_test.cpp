@@ -71,5 +71,5 @@ TEST(BasicCredentials, AreAskedForInUtf8)
     EXPECT_EQ(basic_challenge(R"(the "shop" \o/)"), R"(Basic realm="the \"shop\" \\o/", charset="UTF-8")");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

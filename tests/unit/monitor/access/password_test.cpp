@@ -106,5 +106,5 @@ TEST(HashPasswordCommand, RefusesWhatIsNoPassword)
     EXPECT_EQ(run("secret\r\n").code, 2);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

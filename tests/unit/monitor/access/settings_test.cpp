@@ -99,5 +99,5 @@ TEST(UserSettings, RefuseAListThatIsTooLong)
     EXPECT_NE(refusal(yaml).find("expected at most 64 users"), std::string::npos);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

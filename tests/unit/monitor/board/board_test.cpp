@@ -554,5 +554,5 @@ TEST(Board, KeepsIncidentsInTheOrderInWhichTheyBeganAfterARestart)
     EXPECT_EQ(since, (std::vector<Instant>{start - 40h, start - 30h, start - 20h, start - 10h}));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

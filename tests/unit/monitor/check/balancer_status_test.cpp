@@ -64,5 +64,5 @@ TEST(BalancerStatus, RefusesWhatIsNotAStatus)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -49,5 +49,5 @@ TEST(HealthWord, BoundsWhatAServiceSays)
     EXPECT_EQ(word.cause.find('\n'), std::string::npos);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

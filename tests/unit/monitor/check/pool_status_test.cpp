@@ -45,5 +45,5 @@ TEST(PoolStatus, RefusesWhatIsNotAStatus)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -55,5 +55,5 @@ TEST(PushWatch, ComparesTokensWhole)
     EXPECT_FALSE(equal_in_constant_time("abc", "abcd"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

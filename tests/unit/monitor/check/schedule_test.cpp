@@ -299,5 +299,5 @@ TEST(Schedule, HoldsItsPromisesInAnySequence)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -184,5 +184,5 @@ TEST(CheckSettings, TakesAUrlApart)
     EXPECT_FALSE(parse_http_url("http:///x"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

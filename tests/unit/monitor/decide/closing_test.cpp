@@ -365,5 +365,5 @@ TEST(Closing, GivesBackAllThatItTookAndNothingElseWhateverHappens)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -322,5 +322,5 @@ TEST(Incident, IsInDoubtUntilTheStateIsConfirmed)
     EXPECT_FALSE(in_doubt("?")) << "and raises no doubt";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

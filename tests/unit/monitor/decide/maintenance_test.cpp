@@ -612,5 +612,5 @@ TEST(Maintenance, KeepsItsPromisesUnderAnyCommands)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

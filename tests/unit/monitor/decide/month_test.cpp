@@ -214,5 +214,5 @@ TEST(MonitorMonth, ChecksThatFindNothingNewChangeNothing)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

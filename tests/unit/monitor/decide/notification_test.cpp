@@ -422,5 +422,5 @@ TEST(Notification, KeepsItsPromisesUnderAnySequence)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

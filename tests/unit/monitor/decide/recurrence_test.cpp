@@ -419,5 +419,5 @@ TEST(Recurrence, SurvivesAnyMutationOfARule)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

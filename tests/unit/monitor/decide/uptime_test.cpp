@@ -369,5 +369,5 @@ TEST(BurnRate, IsUnknownWithoutKnownTime)
     EXPECT_FALSE(burns_after({}, {1'000'000})[0].firing);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -509,5 +509,5 @@ TEST(WindowRows, ReadsComponentsOfEachTypeOfColumn)
         EXPECT_EQ(read_components(write_components(names)), names);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -148,5 +148,5 @@ TEST(AuditChain, FindsAnyOneChange)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

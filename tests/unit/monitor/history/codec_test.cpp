@@ -225,5 +225,5 @@ TEST(Codec, SurvivesAnyDamage)
     });
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

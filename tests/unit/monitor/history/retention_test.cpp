@@ -220,5 +220,5 @@ TEST(Trim, KeepsTheStateThatHeldAndWhatHasNotEnded)
     EXPECT_EQ(record.changes.size(), 2U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

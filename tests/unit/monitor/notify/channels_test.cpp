@@ -112,5 +112,5 @@ TEST(Channels, RefuseWhatIsIncomplete)
               std::string::npos);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -110,5 +110,5 @@ TEST(Wording, WritesDurationsAsPeopleDo)
     for (const auto& [duration, words] : cases) EXPECT_EQ(in_words(duration), words);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

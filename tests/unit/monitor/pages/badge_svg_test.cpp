@@ -68,5 +68,5 @@ TEST(BadgeSvg, HostileNamesAreShownAsText)
     EXPECT_TRUE(document.all("text").at(0)->text.starts_with("</script><script>alert(1)"));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

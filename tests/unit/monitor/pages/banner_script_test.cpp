@@ -122,5 +122,5 @@ TEST(BannerScript, NeverHasMoreThanAKilobyte)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -162,5 +162,5 @@ TEST(CalendarIcs, AnEmptyMonitorHasAnEmptyCalendar)
     EXPECT_EQ(lines_of(calendar_ics({})).size(), 7U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

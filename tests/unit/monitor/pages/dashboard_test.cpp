@@ -463,5 +463,5 @@ TEST(LatencyChart, TheAxisEndsWithARoundNumber)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

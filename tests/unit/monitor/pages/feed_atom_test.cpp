@@ -127,5 +127,5 @@ TEST(FeedAtom, AnEmptyMonitorHasAFeedWithoutEntries)
     EXPECT_EQ(child(document, document.elements.at(0), "updated"), "1970-01-01T00:00:00.000Z");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -65,5 +65,5 @@ TEST(HealthStatusJson, TellsWhatIsConfirmedAndWhatTheLatestCheckFound)
               R"({"timestamp":"2026-11-10T00:00:00.000Z","overall":"unknown","services":{}})");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

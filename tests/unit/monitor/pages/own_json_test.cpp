@@ -130,5 +130,5 @@ TEST(UptimeJson, TellsTheBurnRates)
     EXPECT_EQ(rates[3]["firing"], true);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

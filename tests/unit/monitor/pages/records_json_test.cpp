@@ -265,5 +265,5 @@ TEST(OwnStatusJson, HostileTextsAreReadBackAsTheyWere)
     EXPECT_EQ(json["components"][0]["cause"], valid_utf8(example::hostile()));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -230,5 +230,5 @@ TEST(StatusPage, ATargetWithoutDataHasNoFigure)
     EXPECT_EQ(status_page(view).find(" %<"), std::string::npos);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

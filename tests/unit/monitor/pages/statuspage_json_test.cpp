@@ -151,5 +151,5 @@ TEST(StatuspageJson, AnEmptyMonitorHasEmptyLists)
     EXPECT_EQ(json["status"], (Json{{"indicator", "none"}, {"description", "No data yet"}}));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

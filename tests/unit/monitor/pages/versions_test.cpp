@@ -120,5 +120,5 @@ TEST(Versions, TextsAndNumbersAreBounded)
     EXPECT_EQ(versions->last_failover->failover_ms, 12.0);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

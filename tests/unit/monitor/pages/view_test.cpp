@@ -123,5 +123,5 @@ TEST(PagesView, AnOpenIncidentOutranksMaintenance)
     EXPECT_EQ(banner_subject(view).window, nullptr);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -87,5 +87,5 @@ TEST(PagesWording, AWindowWithoutTitleIsCalledByItsKind)
     EXPECT_EQ(components_text(example::full(), Window{.plan = {.components = {"api", "gone"}}}), "API, gone");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -131,5 +131,5 @@ TEST(Filters, RefuseAWrongMonth)
             << text;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

@@ -44,5 +44,5 @@ TEST(IncidentUpdateRequest, RefusesWhatIsWrongByName)
     }
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

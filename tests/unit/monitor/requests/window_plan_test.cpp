@@ -272,5 +272,5 @@ TEST(ReadInstant, TellsTheFieldThatWasAsked)
               "from is not a valid time: year 1971 is before 1972");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

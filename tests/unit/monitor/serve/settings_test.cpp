@@ -72,5 +72,5 @@ TEST(MonitorSettingsTest, RefuseAnIncompleteChannelByItsLineAndKeepSecretsOutOfT
     ::unsetenv("HOTSPARE_TEST_URL");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::monitor

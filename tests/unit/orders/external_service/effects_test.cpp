@@ -76,5 +76,5 @@ TEST(EffectTable, keeps_its_bound_over_many_keys)
     for (int i = 19'000; i < 20'000; ++i) ASSERT_EQ(table.find(std::to_string(i), {}).effect.at_ms, i);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::external

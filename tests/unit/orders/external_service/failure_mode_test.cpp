@@ -63,5 +63,5 @@ TEST(FailureMode, names_the_field_that_is_wrong)
     EXPECT_EQ(parse_failure_mode(Json::array()).error().status, 422U);
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::external

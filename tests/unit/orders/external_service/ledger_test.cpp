@@ -139,5 +139,5 @@ TEST_F(LedgerTest, leaves_no_part_of_a_line_when_there_is_no_room)
     EXPECT_EQ(text().size(), 2 * before.size());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::external

@@ -30,5 +30,5 @@ TEST(Digest, tells_every_two_orders_apart)
         EXPECT_NE(digest_of(order), digest_of(other)) << other.order_id << " " << other.product;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders::external

@@ -34,5 +34,5 @@ TEST(DispatchWindow, ChoosesWhatWasNotToldInItsOrder)
     EXPECT_EQ(window.choose({1, 2, 3, 4}, {1}), (std::vector<std::int64_t>{2, 3})) << "no more than fit";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -84,5 +84,5 @@ TEST(Selection, NamesWhatItCannotRead)
     EXPECT_EQ(refused(R"({"statsu":"Failed"})"), "statsu");
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

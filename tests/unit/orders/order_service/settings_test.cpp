@@ -18,5 +18,5 @@ TEST(OrderServiceSettings, PrintNoPassword)
     EXPECT_NE(printed.find(R"(queue: "redis://***@cache/0?***")"), std::string::npos) << printed;
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

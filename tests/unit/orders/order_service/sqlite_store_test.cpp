@@ -192,5 +192,5 @@ TEST_F(SqliteStoreTest, GivesBackWhatTheLogGrewToWhileAReaderHeldIt)
     EXPECT_TRUE(test::eventually([&] { return log_size() <= kept; })) << log_size();
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

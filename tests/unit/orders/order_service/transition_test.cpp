@@ -282,5 +282,5 @@ TEST(Transition, LetsOperatorsDoWhatIsLegal)
     EXPECT_TRUE(record.order.reason.empty());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -55,5 +55,5 @@ TEST_F(PauseFileTest, WithoutAPathKeepsNothing)
     EXPECT_FALSE(PauseFile("").load());
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

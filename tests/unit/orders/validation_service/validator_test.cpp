@@ -91,5 +91,5 @@ TEST(Validator, IsAskedWithTheSameKeyEachTime)
     EXPECT_NE(validation_key("a b", ""), validation_key("a%20b", ""));
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

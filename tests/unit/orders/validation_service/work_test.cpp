@@ -399,5 +399,5 @@ TEST(Work, FindsOutThatTheOrderServiceIsBackAlsoWhenItHasNothingToAsk)
     EXPECT_FALSE(b.work.next(b.now).show) << "it has been answered";
 }
 
-} // namespace
+} // namespace TEST_FILE
 } // namespace hotspare::orders

@@ -24,7 +24,7 @@ TEST(ExchangeRoute, NoAttemptsButOneSendsNothingTwice)
     world.client_sends(get());
     world.answer(a, response(503));
     EXPECT_EQ(world.connections(b), 0U);
-    EXPECT_EQ(world.saw(), "503 ") << "that of the backend";
+    EXPECT_EQ(world.saw(), "503") << "that of the backend";
 }
 
 TEST(ExchangeRoute, MayRefuseHedges)
@@ -45,7 +45,7 @@ TEST(ExchangeRoute, HasAPatienceOfItsOwnForBodies)
     world.pass(milliseconds(190));
     EXPECT_EQ(world.saw(), "200 hello~");
     world.pass(milliseconds(20));
-    EXPECT_EQ(world.saw(), "200 hello~ reset");
+    EXPECT_EQ(world.saw(), "200 hello~; reset");
 }
 
 TEST(ExchangeRoute, ChangesFieldsOnTheirWayToTheBackendAndBack)

@@ -1,5 +1,7 @@
 #include "balancer/decide/failover.hpp"
 
+#include "balancer/decide/saved_state.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -210,13 +212,98 @@ void Failover::install_pool(PoolIndex index)
     if (gone(pool.state.preferred)) pool.state.preferred.reset();
 }
 
+// -------------------------------------------------------------------------------------------------------- succession
+
+SavedState Failover::saved() const
+{
+    SavedState out{.generation = topology_->generation, .backends = {}, .pools = {}};
+    for (const BackendIndex index : topology_->present_backends) {
+        const Backend& backend = backends_[index];
+        out.backends.push_back({.name = backend.config->name,
+                                .url = backend.config->url,
+                                .address = backend.config->address,
+                                .verdict = backend.detector.verdict(),
+                                .observed = backend.observed,
+                                .since = backend.state.since,
+                                .cause = backend.state.cause,
+                                .evidence = backend.state.evidence,
+                                .word = backend.word,
+                                .maintenance = backend.state.maintenance});
+    }
+    const auto name_of = [this](std::optional<BackendIndex> backend) {
+        return backend && topology_->present(*backend) ? topology_->backends[*backend].name : std::string();
+    };
+    for (const PoolIndex index : topology_->present_pools) {
+        const Pool& pool = pools_[index];
+        SavedPool& to = out.pools.emplace_back(SavedPool{.name = pool.config->name,
+                                                         .active = name_of(pool.state.active),
+                                                         .last_active = name_of(pool.last_active),
+                                                         .preferred = name_of(pool.state.preferred),
+                                                         .can_answer = pool.state.can_answer,
+                                                         .fail_open = pool.state.fail_open,
+                                                         .members = {}});
+        for (std::size_t i = 0; i < pool.members.size(); ++i) {
+            const Member& member = pool.members[i];
+            to.members.push_back({.backend = name_of(member.backend),
+                                  .quarantined_until = pool.state.quarantined_until[i],
+                                  .serving_since = member.serving ? std::optional(member.serving_since) : std::nullopt,
+                                  .failures = {member.failures.begin(), member.failures.end()}});
+        }
+    }
+    return out;
+}
+
+void Failover::restore(const SavedState& saved)
+{
+    std::vector<bool> restored(backends_.size());
+    for (const SavedBackend& from : saved.backends) {
+        const auto index = topology_->find_backend(from.name);
+        if (!index) continue;
+        Backend& backend = backends_[*index];
+        if (backend.config->url != from.url || backend.config->address != from.address) continue;
+        restored[*index] = true;
+        backend.detector.resume(from.verdict);
+        backend.observed = from.observed;
+        backend.word = from.word;
+        backend.state.maintenance = from.maintenance;
+        backend.state.status = from.word == OperatorWord::drain         ? Status::draining
+                               : from.word == OperatorWord::maintenance ? Status::maintenance
+                                                                        : observed_status(from.verdict.health);
+        backend.state.since = from.since;
+        backend.state.cause = from.cause;
+        backend.state.evidence = from.evidence;
+    }
+    for (const SavedPool& from : saved.pools) {
+        const auto index = topology_->find_pool(from.name);
+        if (!index) continue;
+        Pool& pool = pools_[*index];
+        pool.state.can_answer = from.can_answer;
+        pool.state.fail_open = from.fail_open;
+        for (std::size_t i = 0; i < pool.members.size(); ++i) {
+            Member& member = pool.members[i];
+            const std::string& name = topology_->backends[member.backend].name;
+            if (!restored[member.backend]) continue; // at another address there is another server
+            if (name == from.active) pool.state.active = member.backend;
+            if (name == from.last_active) pool.last_active = member.backend;
+            if (name == from.preferred) pool.state.preferred = member.backend;
+            const auto known = std::find_if(from.members.begin(), from.members.end(),
+                                            [&](const SavedMember& other) { return other.backend == name; });
+            if (known == from.members.end()) continue;
+            pool.state.quarantined_until[i] = known->quarantined_until;
+            member.serving = known->serving_since.has_value();
+            member.serving_since = known->serving_since.value_or(TimePoint{});
+            member.failures.assign(known->failures.begin(), known->failures.end());
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------- what is fed in
 
 Reaction Failover::start(TimePoint now)
 {
     for (Backend& backend : backends_) {
         backend.next_probe = now;
-        backend.state.since = now;
+        if (backend.state.cause.empty()) backend.state.since = now; // else restore() knows better
     }
     period_end_ = now + latency_period;
     return settle({}, now);

@@ -137,12 +137,19 @@ struct PoolState {
     std::vector<std::optional<TimePoint>> quarantined_until; ///< by position in PoolConfig::backends
 };
 
+struct SavedState; // saved_state.hpp
+
 class Failover {
 public:
     /// A backend in several pools is judged by the probe settings of the first that names it.
     Failover(std::shared_ptr<const Topology> topology, std::uint32_t seed);
 
-    /// Begins: probes every backend. Call once, before anything else.
+    /// What another Failover can restore().
+    SavedState saved() const;
+    /// Goes on from there, as far as it is about the same backends and pools. Before start().
+    void restore(const SavedState& saved);
+
+    /// Begins: probes every backend. Call once, before anything else but restore().
     Reaction start(TimePoint now);
     Reaction tick(TimePoint now);
     Reaction probe_finished(ProbeReport report, TimePoint now);

@@ -194,11 +194,13 @@ std::optional<PoolIndex> Topology::find_pool(std::string_view name) const noexce
     return find_present(pools, pool_slots, name);
 }
 
-std::shared_ptr<const Topology> first_topology(const Config& config)
+std::shared_ptr<const Topology> first_topology(const Config& config, std::uint64_t generation)
 {
     auto nothing = std::make_shared<Topology>();
     nothing->generation = 0;
-    return next_topology(nothing, config, {})->topology;
+    auto first = std::make_shared<Topology>(*next_topology(nothing, config, {})->topology);
+    first->generation = generation;
+    return first;
 }
 
 boost::system::result<TopologyChange, std::string> next_topology(const std::shared_ptr<const Topology>& current,

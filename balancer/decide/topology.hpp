@@ -79,8 +79,8 @@ struct Topology {
     std::optional<PoolIndex> find_pool(std::string_view name) const noexcept;
 };
 
-/// The first generation: the slots are the positions in `config`.
-std::shared_ptr<const Topology> first_topology(const Config& config);
+/// The first generation of this process, with that number: the slots are the positions in `config`.
+std::shared_ptr<const Topology> first_topology(const Config& config, std::uint64_t generation = 1);
 
 struct SlotSet {
     std::bitset<most_backends> backends;

@@ -69,6 +69,26 @@ void Wanted::set_members(const std::string& pool, std::vector<BackendConfig> mem
                        .members = std::move(members)};
 }
 
+std::vector<MembersRequest> Wanted::requests() const
+{
+    std::vector<MembersRequest> out;
+    for (const auto& [pool, request] : requests_) out.push_back({pool, request.instead_of, request.members});
+    return out;
+}
+
+std::vector<std::string> Wanted::restore(const std::vector<MembersRequest>& requests)
+{
+    std::vector<std::string> over;
+    for (const MembersRequest& request : requests) {
+        const PoolConfig* const pool = find_pool(configuration_, request.pool);
+        if (pool != nullptr && says_the_same(members_of(configuration_, *pool), request.instead_of))
+            requests_[request.pool] = {.instead_of = request.instead_of, .members = request.members};
+        else
+            over.push_back(request.pool);
+    }
+    return over;
+}
+
 boost::system::result<Config, std::string> Wanted::combined() const
 {
     Config all = configuration_;

@@ -16,6 +16,13 @@
 
 namespace hotspare::balancer {
 
+/// An operator's request that the members of a pool be others than those of the configuration.
+struct MembersRequest {
+    std::string pool;
+    std::vector<BackendConfig> instead_of; ///< the members by the configuration
+    std::vector<BackendConfig> members;
+};
+
 class Wanted {
 public:
     explicit Wanted(Config configuration) : configuration_(std::move(configuration)) {}
@@ -28,6 +35,11 @@ public:
     /// `members` instead of what the pool's members are, in the order of preference. `pool` must be one of
     /// configuration(); every member has a name, an address, and a weight.
     void set_members(const std::string& pool, std::vector<BackendConfig> members);
+
+    /// Those that hold, and in another process: makes them hold there, as if they came now, but for those of pools of
+    /// which the configuration says something else than it did then. Returns the names of these pools.
+    std::vector<MembersRequest> requests() const;
+    std::vector<std::string> restore(const std::vector<MembersRequest>& requests);
 
     /// Both together. A backend that is in the configuration only as a member that a request has replaced is left out.
     /// Fails, with a sentence, if two pools say different addresses of one name, or there are too many backends.

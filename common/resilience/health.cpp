@@ -217,6 +217,30 @@ bool HealthDetector::contradicted(TimePoint now) const noexcept
            broken_run_ < broken_refutation && now < contradicted_until();
 }
 
+Verdict HealthDetector::verdict() const noexcept
+{
+    return {.health = health_,
+            .since = since_,
+            .good_probe_started = good_probe_started_,
+            .last_failure = last_failure_,
+            .last_break = last_break_,
+            .recovered = recovered_,
+            .flaps = flaps_,
+            .last_flap = last_flap_};
+}
+
+void HealthDetector::resume(const Verdict& verdict) noexcept
+{
+    health_ = verdict.health;
+    since_ = verdict.since;
+    good_probe_started_ = verdict.good_probe_started;
+    last_failure_ = verdict.last_failure;
+    last_break_ = verdict.last_break;
+    recovered_ = verdict.recovered;
+    flaps_ = verdict.flaps;
+    last_flap_ = verdict.last_flap;
+}
+
 void HealthDetector::forget_doubt() noexcept
 {
     below_ = {};

@@ -111,6 +111,21 @@ struct HealthChange {
     std::uint32_t answered = 0; ///< live successes that spoke against it
 };
 
+/// What a detector has concluded, for another that goes on in its place. The doubts and streaks of a moment are not
+/// part of it.
+struct Verdict {
+    Health health = Health::unknown;
+    TimePoint since{};
+    TimePoint good_probe_started{}; ///< these three decide whether the last word was a failure
+    TimePoint last_failure{};
+    TimePoint last_break{};
+    bool recovered = false; ///< it got better since the last flap: the next time that it gets worse is a flap
+    unsigned flaps = 0;
+    TimePoint last_flap{};
+
+    bool operator==(const Verdict&) const = default;
+};
+
 class HealthDetector {
 public:
     explicit HealthDetector(const HealthSettings& settings) : settings_(settings) {}
@@ -126,6 +141,10 @@ public:
     void forget_doubt() noexcept;
     /// Forgets flaps: an operator states that the service is healthy.
     void forgive() noexcept { flaps_ = 0; }
+
+    Verdict verdict() const noexcept;
+    /// Goes on from the verdict of another detector, with whatever settings. To be called before the first observation.
+    void resume(const Verdict& verdict) noexcept;
 
     Health health() const noexcept { return health_; }
     TimePoint since() const noexcept { return since_; }

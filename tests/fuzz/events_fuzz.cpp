@@ -54,8 +54,11 @@ Step step_from(Bytes& bytes)
     const unsigned first = bytes.next();
     // The kinds of steps are more than they were when the corpus began: its files shall mean what they meant.
     constexpr unsigned first_members = 252;
+    constexpr unsigned succeeds = 255;
     constexpr auto earlier = static_cast<unsigned>(Step::What::members);
-    step.what = first >= first_members ? Step::What::members : static_cast<Step::What>(first % earlier);
+    step.what = first == succeeds        ? Step::What::succeed
+                : first >= first_members ? Step::What::members
+                                         : static_cast<Step::What>(first % earlier);
     step.backend = static_cast<BackendIndex>(first / 64);
     const unsigned low = bytes.next();
     step.value = static_cast<std::uint16_t>((low + 256 * bytes.next()) % longest_pause_ms);

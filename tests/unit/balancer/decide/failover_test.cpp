@@ -865,6 +865,7 @@ rc::Gen<Step> any_step()
     using What = Step::What;
     return rc::gen::build<Step>(rc::gen::set(&Step::what, rc::gen::weightedElement<What>({{8, What::pause},
                                                                                           {1, What::members},
+                                                                                          {1, What::succeed},
                                                                                           {6, What::mode},
                                                                                           {4, What::traffic},
                                                                                           {3, What::evidence},

@@ -1,5 +1,7 @@
 #include "tests/unit/balancer/decide/failover_world.hpp"
 
+#include "balancer/decide/saved_state.hpp"
+
 #include <algorithm>
 #include <ostream>
 #include <span>
@@ -28,7 +30,8 @@ std::ostream& operator<<(std::ostream& out, Tier tier)
 }
 std::ostream& operator<<(std::ostream& out, const Step& step)
 {
-    static const char* const names[] = {"pause", "mode", "traffic", "evidence", "word", "prefer", "freeze", "members"};
+    static const char* const names[] = {"pause",  "mode",   "traffic", "evidence", "word",
+                                        "prefer", "freeze", "members", "succeed"};
     return out << names[static_cast<std::size_t>(step.what)] << "(" << step.backend << ", " << step.value << ")";
 }
 
@@ -116,6 +119,31 @@ void World::reconfigure(unsigned members)
     take(std::move(reaction));
 }
 
+void World::succeed()
+{
+    const SavedState saved = core.saved();
+    const std::shared_ptr<const Topology> topology = core.routing_in_force()->topology;
+    std::vector<Status> before;
+    for (std::size_t b = 0; b < topology->backends.size(); ++b) before.push_back(status(static_cast<BackendIndex>(b)));
+    const auto was_active = active();
+
+    core = Failover(topology, static_cast<std::uint32_t>(versions_));
+    core.restore(saved);
+    for (const BackendIndex b : topology->present_backends)
+        require(status(b) == before[b], name(b) + " has another status for the process that succeeds");
+    require(active() == was_active, "another backend is active for the process that succeeds");
+    require(core.saved() == saved, "what was restored is saved otherwise");
+
+    // What the earlier process has begun is not this one's, and its workers pass over nothing yet.
+    probes_.clear();
+    stale_.clear();
+    suspected_.clear();
+    jumped_at_.reset();
+    versions_ = 0;
+    routing.reset();
+    take(core.start(now));
+}
+
 // ------------------------------------------------------------------------------------------------------ what happens
 
 void World::run(Duration span)
@@ -147,6 +175,7 @@ bool World::run_until(const std::function<bool()>& condition, Duration limit)
 void World::apply(const Step& step)
 {
     if (step.what == Step::What::members) return reconfigure(step.value);
+    if (step.what == Step::What::succeed) return succeed();
     const auto& present = topology().present_backends;
     if (present.empty() && step.what != Step::What::pause && step.what != Step::What::freeze) return;
     const BackendIndex b = present.empty() ? BackendIndex{0} : present[step.backend % present.size()];
@@ -170,6 +199,7 @@ void World::apply(const Step& step)
         break;
     case Step::What::freeze: freeze(milliseconds(step.value * 3)); break;
     case Step::What::members:
+    case Step::What::succeed:
     case Step::What::count_: break;
     }
 }

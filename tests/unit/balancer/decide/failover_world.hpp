@@ -59,6 +59,7 @@ struct Step {
         prefer,   ///< an operator prefers `backend`, or takes preferences back
         freeze,   ///< this process is stopped for 3 * `value` milliseconds
         members,  ///< the configuration changes: see World::reconfigure()
+        succeed,  ///< another process takes our place
         count_
     };
     What what = What::pause;
@@ -92,6 +93,8 @@ public:
     /// in the order of their numbers or, with bit 4, the other way round. Bit 5: what was removed before has no slot
     /// any more.
     void reconfigure(unsigned members);
+    /// Another process goes on with what this one has saved. It finds every backend as it was, and the same one active.
+    void succeed();
     void report(BackendIndex backend, EvidenceKind kind, std::uint32_t count = 1, Duration latency = milliseconds(1));
     /// What live requests would meet at a backend in its present mode.
     void request(BackendIndex backend);

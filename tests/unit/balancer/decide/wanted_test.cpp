@@ -72,6 +72,22 @@ TEST(Wanted, AServerThatTheConfigurationKnowsKeepsItsProxyProtocol)
         EXPECT_EQ(backend.proxy_protocol, backend.name == "b" ? ProxyVersion::v2 : ProxyVersion::off) << backend.name;
 }
 
+TEST(Wanted, RequestsHoldInTheNextProcessUnlessItsConfigurationSaysSomethingElseOfThePool)
+{
+    Wanted before(load_config(two_pools));
+    before.set_members("web", {member("x", "10.0.0.9", 3)});
+    before.set_members("api", {member("b", "10.0.0.2")});
+    std::string yaml = two_pools;
+    yaml.replace(yaml.find("[b, c]"), 6, "[c, b]");
+    Wanted after(load_config(yaml));
+    EXPECT_EQ(after.restore(before.requests()), std::vector<std::string>{"api"});
+    EXPECT_EQ(shown(*after.combined()), "web!: x(3); api: c b | b c x");
+    yaml.replace(yaml.find("web"), 3, "www");
+    Wanted renamed(load_config(yaml));
+    EXPECT_EQ(renamed.restore(before.requests()), (std::vector<std::string>{"api", "web"}));
+    EXPECT_EQ(shown(*renamed.combined()), "www: a b; api: c b | a b c");
+}
+
 TEST(Wanted, ARequestOutlivesAConfigurationThatSaysTheSameOfItsPool)
 {
     Wanted wanted(load_config(two_pools));

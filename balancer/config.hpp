@@ -192,6 +192,8 @@ struct TimeoutConfig {
     Duration tunnel_idle = std::chrono::hours(1);
     Duration tunnel_drain = seconds(30); ///< what a tunnel has left once its backend is removed
     Duration drain = seconds(10);        ///< SIGTERM to forced close
+    /// From the moment at which a new process serves to the forced close of what the old one still has.
+    Duration upgrade_drain = std::chrono::hours(1);
 
     bool operator==(const TimeoutConfig&) const = default;
 };

@@ -424,6 +424,9 @@ static void fields(config::Fields& field, TimeoutConfig& c)
           {Duration::zero(), longest});
     field("drain", c.drain, "maximum time for requests in flight to complete after SIGTERM",
           {Duration::zero(), longest});
+    field("upgrade_drain", c.upgrade_drain,
+          "maximum time for the requests and tunnels of a process to complete after an upgrade has replaced it",
+          {Duration::zero(), longest});
 }
 
 static void fields(config::Fields& field, LimitConfig& c)

@@ -15,7 +15,9 @@
 #include "balancer/config_file.hpp"
 #include "balancer/control/admin.hpp"
 #include "balancer/control/changes.hpp"
+#include "balancer/control/handed_over.hpp"
 #include "balancer/control/monitor.hpp"
+#include "balancer/control/upgrade.hpp"
 #include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/decide/topology.hpp"
 #include "balancer/serve/worker.hpp"
@@ -29,10 +31,12 @@
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <malloc.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <memory>
 #include <optional>
@@ -70,15 +74,45 @@ boost::system::result<Config, std::vector<std::string>> read_again(App& app)
     }
 }
 
+/// What the process before us hands over; nothing at a start that replaces none.
+std::optional<HandedOver> take_over(App& app)
+{
+    if (!app.predecessor()) return std::nullopt;
+    auto handed_over = read_handed_over(app.predecessor().document());
+    if (!handed_over) log::warn("the process before this one handed nothing over: its knowledge of backends is lost");
+    return handed_over;
+}
+
+/// The configuration, and what operators' requests had changed of it in the process before us.
+Wanted wanted_of(const Config& config, const std::optional<HandedOver>& handed_over)
+{
+    Wanted wanted(config);
+    if (!handed_over) return wanted;
+    Wanted restored(config);
+    const auto over = restored.restore(handed_over->requests);
+    if (!over.empty())
+        log::warn("the members of the pools {} have changed in the configuration and replace those set by request",
+                  fmt::join(over, ", "));
+    if (const auto combined = restored.combined(); !combined) {
+        log::error("the members that were set by request are not restored: {}", combined.error());
+        return wanted;
+    }
+    return restored;
+}
+
 void serve(App& app, const Config& config)
 {
     ::mallopt(M_MMAP_THRESHOLD, mapped_size);
-    const unsigned wanted = config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+    const unsigned workers_wanted =
+        config.workers > 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+    const auto handed_over = take_over(app);
+    Wanted wanted = wanted_of(config, handed_over);
     Expansion expansion;
-    const auto backends = resolve_backends(config, expansion);
-    Listeners listeners = open_listeners(config, wanted);
+    const auto backends = resolve_backends(*wanted.combined(), expansion);
+    Listeners listeners = open_listeners(config, workers_wanted);
+    if (handed_over && listeners.inherited) listeners.inherited = handed_over->sockets_held;
     const auto count = static_cast<unsigned>(listeners.sockets.size());
-    const auto topology = first_topology(backends.config);
+    const auto topology = first_topology(backends.config, handed_over ? handed_over->state.generation + 1 : 1);
     std::optional<AccessLog> access_log;
     if (!config.access_log.empty()) {
         access_log.emplace(config.access_log, config.limits.access_log_backlog);
@@ -86,7 +120,8 @@ void serve(App& app, const Config& config)
     }
 
     Monitor monitor(topology, backends.addresses, count, std::random_device{}(), config.resolvers);
-    Changes changes(monitor, config, std::move(expansion));
+    if (handed_over) monitor.restore(handed_over->state);
+    Changes changes(monitor, std::move(wanted), std::move(expansion));
     // The file is read on the main thread, which has nothing else to do; what follows from it is the monitor's.
     const Admin::Reload reload = [&](std::function<void(ChangeReport)> done) {
         asio::post(app.io(), [&, done = std::move(done)] {
@@ -141,7 +176,38 @@ void serve(App& app, const Config& config)
             worker->readdress(backend, found);
         });
     }
-    admin.emplace(config, monitor, changes, reload, counters, shares);
+
+    Upgrade::Steps steps;
+    steps.command = [&] {
+        process::Command command{
+            .program = app.program(), .arguments = app.arguments(), .group = process::Command::Group::ours};
+        for (const auto& worker : workers) command.sockets.push_back({"listen", worker->listening_socket()});
+        for (auto& socket : admin->listening_sockets()) command.sockets.push_back(std::move(socket));
+        return command;
+    };
+    steps.save = [&](std::function<void(std::string)> done) {
+        asio::post(monitor.context(), [&, done = std::move(done)] {
+            done(to_document({monitor.failover().saved(), changes.requests(), listeners.inherited}));
+        });
+    };
+    steps.retire = [&](std::function<void()> done) {
+        admin->leave_listening();
+        admin->end_streams(); // their readers come back, to the new process
+        const auto accepting = std::make_shared<std::atomic<std::size_t>>(workers.size());
+        for (auto& worker : workers)
+            worker->drain(config.timeouts.upgrade_drain, Worker::Rest::successor, [accepting, done] {
+                if (--*accepting == 0) done();
+            });
+    };
+    Upgrade upgrade(app.io(), std::move(steps));
+    app.on_upgrade([&] { upgrade.begin({}); });
+
+    admin.emplace(
+        config, monitor, changes, reload,
+        [&](std::function<void(UpgradeReport)> done) {
+            asio::post(app.io(), [&, done = std::move(done)]() mutable { upgrade.begin(std::move(done)); });
+        },
+        counters, shares);
     admin->listen();
 
     std::promise<void> probed;
@@ -156,6 +222,7 @@ void serve(App& app, const Config& config)
     probed.get_future().wait_for(first_round);
     for (auto& worker : workers) worker->start();
     app.on_stop([&] {
+        upgrade.cancel();
         admin->end_streams(); // they would last as long as their readers want
         for (auto& worker : workers) worker->drain(config.timeouts.drain);
     });

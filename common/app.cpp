@@ -4,6 +4,7 @@
 #include "common/log.hpp"
 #include "common/privileges.hpp"
 #include "common/process/listen_sockets.hpp"
+#include "common/process/notify.hpp"
 #include "common/signals.hpp"
 #include "common/version.hpp"
 
@@ -11,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -18,6 +20,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include <sys/resource.h>
@@ -216,29 +219,30 @@ sigset_t signal_mask(std::initializer_list<int> signals)
     return out;
 }
 
-/// By default these two end a process. They are blocked before anything else is done, and only a SignalWatch's thread
+/// By default these end a process. They are blocked before anything else is done, and only a SignalWatch's thread
 /// takes them: so they are harmless from the first moment to the last.
 void keep_from_ending_the_process()
 {
-    const sigset_t harmless = signal_mask({SIGHUP, SIGUSR1});
+    const sigset_t harmless = signal_mask({SIGHUP, SIGUSR1, SIGUSR2});
     ::pthread_sigmask(SIG_BLOCK, &harmless, nullptr);
 }
 
-/// Tells the App about SIGTERM, SIGINT, SIGHUP and SIGUSR1, and ends the process at the second of the first two. It has
-/// a thread of its own so that the second signal works precisely when the main loop no longer does.
+/// Tells the App about SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2, and ends the process at the second of the first
+/// two. It has a thread of its own so that the second signal works precisely when the main loop no longer does.
 class SignalWatch {
 public:
     explicit SignalWatch(App& app) : app_(app), signals_(io_, SIGINT, SIGTERM)
     {
         signals_.add(SIGHUP);
         signals_.add(SIGUSR1);
+        signals_.add(SIGUSR2);
         wait();
         {
             // A signal that comes while the thread is being made waits for its first line: the thread sanitizer loses
             // those that a thread takes before it.
             const SignalsWait while_it_starts;
             thread_ = std::thread([this] {
-                const sigset_t ours = signal_mask({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
+                const sigset_t ours = signal_mask({SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2});
                 ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
                 io_.run();
             });
@@ -268,6 +272,8 @@ private:
                 app_.reload();
             } else if (signal == SIGUSR1) {
                 app_.reopen();
+            } else if (signal == SIGUSR2) {
+                app_.upgrade();
             } else {
                 if (asked_) std::_Exit(128 + signal);
                 asked_ = true;
@@ -294,8 +300,19 @@ void raise_descriptor_limit()
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// Where this program can be started again: the path that it was started with, which may lead to another file by then.
+std::string program_path(const char* as_given)
+{
+    const std::string_view given = as_given != nullptr ? as_given : "";
+    std::error_code failed;
+    auto path = given.find('/') != std::string_view::npos ? std::filesystem::absolute(given, failed)
+                                                          : std::filesystem::read_symlink("/proc/self/exe", failed);
+    return failed ? std::string(given) : path.string();
+}
+
 int run_daemon(const AppInfo& info, const log::Settings& log_settings, const std::string& user,
-               const std::vector<std::string>& warnings, const std::function<void(App&)>& body)
+               const std::vector<std::string>& warnings, process::Predecessor& predecessor,
+               const std::function<void(App&)>& body)
 {
     std::signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -303,13 +320,12 @@ int run_daemon(const AppInfo& info, const log::Settings& log_settings, const std
         become_user(user);
     else if (!info.keeps_rights)
         give_up_capabilities();
-    process::claim_inherited();
     std::vector<std::string> usage_errors;
     {
         const log::Session session(log_settings);
         try {
             for (const auto& warning : warnings) log::warn("{}", warning);
-            App app;
+            App app(predecessor);
             const SignalWatch watch(app);
             body(app);
             log::info("stopped");
@@ -318,6 +334,7 @@ int run_daemon(const AppInfo& info, const log::Settings& log_settings, const std
             usage_errors = e.messages; // found only now: a name that does not resolve, a port that is taken
         } catch (const std::exception& e) {
             log::critical("failed: {}", e.what());
+            predecessor.tell_failure(e.what());
             return exit_failure;
         }
     }
@@ -357,6 +374,8 @@ void App::ready(std::string_view host, std::uint16_t port, const std::vector<Rea
     for (const auto& socket : process::unused_inherited())
         log::warn("the inherited socket {} is for no listener of this daemon; connections to it are not answered",
                   socket);
+    predecessor_.tell_ready();
+    process::notify("READY=1");
     log::event(log::Level::info, fmt::format("listening on {}{}", url, details), all);
 }
 
@@ -368,6 +387,11 @@ void App::on_reopen(std::function<void()> handler)
 void App::on_reload(std::function<void()> handler)
 {
     reload_ = std::move(handler);
+}
+
+void App::on_upgrade(std::function<void()> handler)
+{
+    upgrade_ = std::move(handler);
 }
 
 void App::run()
@@ -395,6 +419,17 @@ void App::reload()
     });
 }
 
+void App::upgrade()
+{
+    asio::post(io_, [this] {
+        if (upgrade_)
+            upgrade_();
+        else
+            log::warn("SIGUSR2 is ignored: this program does not start another process in its place; to change to a "
+                      "new version, restart it");
+    });
+}
+
 void App::stop()
 {
     asio::post(io_, [this] { handle_stop(); });
@@ -413,6 +448,8 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
             const std::function<void(App&)>& body)
 {
     keep_from_ending_the_process();
+    process::claim_inherited();
+    process::Predecessor predecessor;
     try {
         CommandLine command_line(info, loader);
         if (const auto done = command_line.parse(argc, argv)) return *done;
@@ -432,7 +469,9 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
                            options.config_file.empty() ? info.name : options.config_file);
         }
         if (options.print_config || options.check_config) return EXIT_SUCCESS;
-        return run_daemon(info, log, options.user, loader.warnings(), [&](App& app) {
+        return run_daemon(info, log, options.user, loader.warnings(), predecessor, [&](App& app) {
+            app.program_ = program_path(argv[0]);
+            app.arguments_.assign(argv + 1, argv + argc);
             app.config_file_ = options.config_file;
             app.load_again_ = [&](config::Loader& again) {
                 again.load_all(options.config_file, environment, command_line.given(again));
@@ -442,9 +481,11 @@ int run_app(int argc, const char* const* argv, const AppInfo& info, config::Load
         });
     } catch (const UsageError& e) {
         for (const auto& message : e.messages) print_error(message);
+        predecessor.tell_failure(fmt::format("{}", fmt::join(e.messages, "; ")));
         return exit_usage;
     } catch (const std::exception& e) {
         print_error(fmt::format("{}: {}", info.name, e.what()));
+        predecessor.tell_failure(e.what());
         return exit_failure;
     }
 }

@@ -18,11 +18,13 @@
 // what, where and what was expected), 1 any other failure, 128 + N when signal N came a second time.
 //
 // Signals: SIGTERM and SIGINT stop gracefully, SIGUSR1 opens log files again, SIGHUP reads the configuration again
-// where the daemon can (on_reload()), else it is logged and ignored. What a daemon must not do: install handlers for
-// these or SIGPIPE, or write to standard error by itself.
+// where the daemon can (on_reload()), SIGUSR2 starts the program anew in place of this process where the daemon can
+// (on_upgrade()), else they are logged and ignored. What a daemon must not do: install handlers for these or SIGPIPE,
+// or write to standard error by itself.
 #pragma once
 
 #include "common/config.hpp"
+#include "common/process/predecessor.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -56,7 +58,7 @@ struct ReadyField {
 /// Thread: the main thread, except stop().
 class App {
 public:
-    App() = default;
+    explicit App(process::Predecessor& predecessor) : predecessor_(predecessor) {}
     App(const App&) = delete;
     App& operator=(const App&) = delete;
 
@@ -76,13 +78,23 @@ public:
     /// `handler` runs on the main thread inside run() at each SIGHUP. Without one the signal is ignored and logged.
     void on_reload(std::function<void()> handler);
 
+    /// `handler` runs on the main thread inside run() at each SIGUSR2. Without one the signal is ignored and logged.
+    void on_upgrade(std::function<void()> handler);
+    /// What this process was started with: the program's path as it was given, made absolute, so that a file or link
+    /// that replaced it is found; and the arguments behind its name.
+    const std::string& program() const noexcept { return program_; }
+    const std::vector<std::string>& arguments() const noexcept { return arguments_; }
+    /// The process that this one takes the place of, if there is one. ready() tells it.
+    process::Predecessor& predecessor() noexcept { return predecessor_; }
+
     /// Fills `loader`, of settings with the daemon's defaults, once more: from the same command line, the environment,
     /// and the file as it is now. Throws UsageError as at the start. Main thread: it waits for the disk.
     void load_again(config::Loader& loader) const { load_again_(loader); }
     /// The file that was given at start; empty: none.
     const std::string& config_file() const noexcept { return config_file_; }
 
-    /// Says that the daemon answers now: logs "listening on http://<host>:<port>", as JSON with "event":"ready",
+    /// Says that the daemon answers now: to its predecessor, to what supervises it (READY=1, sd_notify(3)), and in the
+    /// log: "listening on http://<host>:<port>", as JSON with "event":"ready",
     /// "url" and "port", plus `fields`; text shows those in parentheses.
     void ready(std::string_view host, std::uint16_t port, const std::vector<ReadyField>& fields = {});
 
@@ -96,6 +108,8 @@ public:
     void reopen();
     /// The same as SIGHUP. Any thread.
     void reload();
+    /// The same as SIGUSR2. Any thread.
+    void upgrade();
 
 private:
     friend int run_app(int argc, const char* const* argv, const AppInfo& info, config::Loader& loader,
@@ -103,8 +117,12 @@ private:
 
     void handle_stop();
 
+    process::Predecessor& predecessor_;
     asio::io_context io_{1};
     std::vector<std::function<void()>> handlers_;
+    std::function<void()> upgrade_;
+    std::string program_;
+    std::vector<std::string> arguments_;
     std::function<void()> reopen_;
     std::function<void()> reload_;
     std::function<void(config::Loader&)> load_again_;

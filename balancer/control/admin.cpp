@@ -88,6 +88,15 @@ const std::string operators_mount = "/admin";
 /// Connections to it at once.
 constexpr std::size_t most_operators = 64;
 
+const std::string listen_flag = "admin-listen";
+
+/// Under which a Unix socket is handed down: of another path it is another one. A name has no ':' (sd_listen_fds(3)).
+std::string socket_name(std::string path)
+{
+    std::replace(path.begin(), path.end(), ':', '_');
+    return listen_flag + " " + path;
+}
+
 /// The path below which a route has the operator's end points.
 std::string mount_of(const RouteConfig& route)
 {
@@ -194,9 +203,9 @@ void turn_away(int descriptor)
 
 } // namespace
 
-Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload,
+Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload, Upgrade upgrade,
              std::vector<const WorkerCounters*> counters, const DescriptorShares& shares)
-    : config_(config), monitor_(monitor), changes_(changes), reload_(std::move(reload)),
+    : config_(config), monitor_(monitor), changes_(changes), reload_(std::move(reload)), upgrade_(std::move(upgrade)),
       counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins},
       most_visits_(shares.pages), context_(1), work_(context_.get_executor()), ending_(context_),
       server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)}),
@@ -225,10 +234,33 @@ Admin::~Admin()
 void Admin::listen()
 {
     const OperatorListen& where = config_.admin_listen;
-    if (!where.host.empty()) http::listen(operators_, where.host, where.port, "admin-listen");
+    if (!where.host.empty()) http::listen(operators_, where.host, where.port, listen_flag);
     if (where.socket.empty()) return;
-    operators_socket_.emplace(context_, operators_, where.socket,
-                              [this](http::Request& request) { return answer_operator(request, Door::own_socket); });
+    const http::Dispatch dispatch = [this](http::Request& request) {
+        return answer_operator(request, Door::own_socket);
+    };
+    auto inherited = process::take_inherited(socket_name(where.socket), {});
+    if (inherited.empty())
+        operators_socket_.emplace(context_, operators_, where.socket, dispatch);
+    else
+        operators_socket_.emplace(context_, operators_, where.socket, dispatch, std::move(inherited.front()));
+}
+
+std::vector<process::HandedDown> Admin::listening_sockets()
+{
+    std::vector<process::HandedDown> out;
+    for (const int socket : operators_.listening_sockets()) out.push_back({listen_flag, socket});
+    if (operators_socket_)
+        out.push_back({socket_name(config_.admin_listen.socket), operators_socket_->listening_socket()});
+    return out;
+}
+
+void Admin::leave_listening()
+{
+    asio::post(context_, [this] {
+        operators_.leave_listening();
+        if (operators_socket_) operators_socket_->leave_listening();
+    });
 }
 
 std::string Admin::operators_address() const
@@ -322,6 +354,7 @@ Admin::Routers Admin::make_routers(const std::set<std::string>& mounts)
         add(made, http::verb::put, mount + "/pools/{pool}/backends", &Admin::set_members);
         add(made, http::verb::post, mount + "/failover", &Admin::failover);
         add(made, http::verb::post, mount + "/reload", &Admin::reload);
+        add(made, http::verb::post, mount + "/upgrade", &Admin::upgrade);
     }
     return made;
 }
@@ -824,6 +857,24 @@ asio::awaitable<http::Response> Admin::reload(const http::Request& request)
     if (!done) co_return not_done(request);
     if (report->end != ChangeReport::End::done) co_return http::problem(to_problem(*report), request.id);
     co_return http::json_response(200, to_json(*report));
+}
+
+asio::awaitable<http::Response> Admin::upgrade(const http::Request& request)
+{
+    const auto report = std::make_shared<UpgradeReport>();
+    std::function<void(std::function<void()>)> deed = [this, report](std::function<void()> done) {
+        upgrade_([report, done = std::move(done)](UpgradeReport ended) {
+            *report = std::move(ended);
+            done();
+        });
+    };
+    const bool done = co_await elsewhere(std::move(deed), upgrade_patience + reload_patience);
+    if (!done) co_return not_done(request);
+    if (report->end == UpgradeReport::End::refused) co_return http::problem(request, 409, report->error);
+    if (report->end == UpgradeReport::End::failed)
+        co_return http::problem(request, 500,
+                                fmt::format("the upgrade failed, process {} goes on: {}", ::getpid(), report->error));
+    co_return http::json_response(200, http::Json{{"pid", report->pid}, {"predecessor", ::getpid()}});
 }
 
 http::Response Admin::pools() const

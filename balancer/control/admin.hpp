@@ -16,6 +16,7 @@
 #include "balancer/control/events.hpp"
 #include "balancer/control/monitor.hpp"
 #include "balancer/control/report.hpp"
+#include "balancer/control/upgrade.hpp"
 #include "balancer/counters.hpp"
 #include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/handover.hpp"
@@ -24,6 +25,7 @@
 #include "common/http/router.hpp"
 #include "common/http/server.hpp"
 #include "common/http/unix_listener.hpp"
+#include "common/process/listen_sockets.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -50,14 +52,24 @@ public:
     /// Has the configuration read again, elsewhere; `done` is called with what came of it, on any thread.
     using Reload = std::function<void(std::function<void(ChangeReport)> done)>;
 
+    /// Has another process started in place of this one; `done` is called with what came of it, on any thread.
+    using Upgrade = std::function<void(std::function<void(UpgradeReport)> done)>;
+
     /// Construct before Monitor::start(). All three must outlive the Admin; `counters` holds one entry per worker. Of
     /// `config` only what cannot change while the balancer runs is looked at.
-    Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload,
+    Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload, Upgrade upgrade,
           std::vector<const WorkerCounters*> counters, const DescriptorShares& shares);
     /// Binds what Config::admin_listen says, if anything. Throws UsageError and StartupError. Before start().
     void listen();
     /// Of Config::admin_listen, with the real port, as text; empty if it says nothing.
     std::string operators_address() const;
+
+    /// Of the operators' own port or socket, for a successor, which listen() finds there; they remain the Admin's.
+    /// Between start() and leave_listening().
+    std::vector<process::HandedDown> listening_sockets();
+    /// A successor listens there: no operator's request is taken any more but on connections that there are. Any
+    /// thread.
+    void leave_listening();
 
     /// Stops if that has not been done. Not while the monitor runs.
     ~Admin();
@@ -115,6 +127,7 @@ private:
     http::Response members(const http::Request& request);
     asio::awaitable<http::Response> set_members(const http::Request& request);
     asio::awaitable<http::Response> reload(const http::Request& request);
+    asio::awaitable<http::Response> upgrade(const http::Request& request);
 
     asio::awaitable<http::Response> operate_backend(const http::Request& request, OperatorWord word);
     asio::awaitable<std::int64_t> until_drained(const http::Request& request, std::string name, Duration patience);
@@ -132,6 +145,7 @@ private:
     Monitor& monitor_;
     Changes& changes_;
     Reload reload_;
+    Upgrade upgrade_;
     std::vector<const WorkerCounters*> counters_;
     http::GuardSettings guard_;
     const std::size_t most_visits_; ///< connections that may ask for a page at once

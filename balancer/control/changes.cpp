@@ -10,15 +10,15 @@
 
 namespace hotspare::balancer {
 
-Changes::Changes(Monitor& monitor, Config running, Expansion expansion)
-    : monitor_(monitor), running_(running), wanted_(std::move(running)), expansion_(std::move(expansion))
+Changes::Changes(Monitor& monitor, Wanted wanted, Expansion expansion)
+    : monitor_(monitor), running_(wanted.configuration()), wanted_(std::move(wanted)), expansion_(std::move(expansion))
 {
     monitor_.subscribe_names(
         {.addresses = [this](const NameQuery& name,
                              const http::NameAnswer& found) { heard(name, places_of(name, found), found.complete); },
          .records = [this](const NameQuery& name,
                            const http::ServiceAnswer& found) { heard(name, places_of(found), true); }});
-    look_up(running_);
+    if (const auto config = wanted_.combined()) look_up(*config);
 }
 
 ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::string>> read)

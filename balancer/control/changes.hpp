@@ -20,9 +20,9 @@ namespace hotspare::balancer {
 
 class Changes {
 public:
-    /// `running`: the configuration that the monitor's first topology was made from, by `expansion`. From then on what
-    /// its names stand for follows the answers that the monitor gets.
-    Changes(Monitor& monitor, Config running, Expansion expansion);
+    /// `wanted`: what the monitor's first topology was made from, by `expansion`. From then on what its names stand for
+    /// follows the answers that the monitor gets.
+    Changes(Monitor& monitor, Wanted wanted, Expansion expansion);
 
     /// The configuration was read again, or could not be: the errors say why.
     ChangeReport reload(boost::system::result<Config, std::vector<std::string>> read);
@@ -30,6 +30,9 @@ public:
     /// As Wanted::set_members(), if `expected` says so of the generation in force.
     ChangeReport set_members(const std::string& pool, std::vector<BackendConfig> members,
                              const std::function<bool(std::uint64_t generation)>& expected);
+
+    /// As Wanted::requests().
+    std::vector<MembersRequest> requests() const { return wanted_.requests(); }
 
 private:
     ChangeReport put_in_force(Wanted wanted);

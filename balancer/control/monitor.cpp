@@ -125,6 +125,12 @@ void Monitor::subscribe_names(NameWatch::Hearing hearing)
     name_subscriber_ = std::move(hearing);
 }
 
+void Monitor::restore(const SavedState& saved)
+{
+    core_.restore(saved);
+    take_snapshot();
+}
+
 void Monitor::start()
 {
     thread_ = std::thread([this] {

@@ -61,6 +61,9 @@ public:
     /// may change() then.
     void subscribe_names(NameWatch::Hearing hearing);
 
+    /// Begins with what another process knew. Before start().
+    void restore(const SavedState& saved);
+
     void start();
     /// Begins the end and returns at once. May be repeated.
     void stop();

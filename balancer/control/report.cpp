@@ -10,6 +10,8 @@
 #include <array>
 #include <string_view>
 
+#include <unistd.h>
+
 namespace hotspare::balancer {
 namespace {
 
@@ -244,6 +246,7 @@ json Report::status() const
     const auto current = active();
     json result{
         {"service", "balancer"},
+        {"pid", ::getpid()},
         {"version", version()},
         {"started", format_rfc3339(snapshot->wall(snapshot->started))},
         {"uptime_s", std::floor(sec(Clock::now() - snapshot->started) * 10) / 10},

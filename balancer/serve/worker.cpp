@@ -79,9 +79,12 @@ void Worker::readdress(BackendIndex backend, Addresses addresses)
     });
 }
 
-void Worker::drain(Duration limit)
+void Worker::drain(Duration limit, Rest rest, std::function<void()> begun)
 {
-    loop_.post([this, limit] { begin_drain(limit); });
+    loop_.post([this, limit, rest, begun = std::move(begun)] {
+        begin_drain(limit, rest);
+        if (begun) begun();
+    });
 }
 
 void Worker::join()
@@ -253,8 +256,13 @@ void Worker::release_slots()
 
 // ------------------------------------------------------------------------------------------------------------ draining
 
-void Worker::begin_drain(Duration limit)
+void Worker::begin_drain(Duration limit, Rest rest)
 {
+    if (plane_.draining) { // a successor serves, and now we are to end sooner
+        drain_deadline_ = std::min(drain_deadline_, Clock::now() + limit);
+        return;
+    }
+    if (rest == Rest::successor) inherited_ = true; // the socket is now
     // What the kernel has accepted for us belongs to us: closing the listener would reset it. A queue of one admits
     // no new connection while it is emptied. An inherited listener stays open elsewhere: what comes later is for the
     // next process, so its queue is as long as ever, and only what waits now is taken.

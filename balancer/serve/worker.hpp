@@ -53,9 +53,19 @@ public:
     /// Where a backend can be reached has changed. Any thread.
     void readdress(BackendIndex backend, Addresses addresses);
 
+    /// The socket that it accepts from; its own, until drain().
+    int listening_socket() const noexcept { return listener_.get(); }
+
+    /// Whose connections are those that come from now on.
+    enum class Rest : std::uint8_t {
+        ours,      ///< what waits at the listener is ours, and with that it is closed, unless it was inherited
+        successor, ///< another process accepts from the same socket
+    };
+
     /// Takes no new connections, finishes what is in flight, lets idle connections send one last request; then calls
-    /// Hooks::drained. After `limit` the rest is cut off. Any thread.
-    void drain(Duration limit);
+    /// Hooks::drained. After `limit` the rest is cut off; another call can make that earlier. `begun` is called on the
+    /// worker's thread when it accepts nothing more. Any thread.
+    void drain(Duration limit, Rest rest = Rest::ours, std::function<void()> begun = {});
 
     void join();
 
@@ -84,7 +94,7 @@ private:
     void tick();
     void run_again();
     void release_slots();
-    void begin_drain(Duration limit);
+    void begin_drain(Duration limit, Rest rest);
     void check_drained();
 
     unsigned index_;

@@ -101,6 +101,22 @@ void Server::add(std::shared_ptr<tcp::acceptor> acceptor)
     tasks_.spawn("accept loop", accept(std::move(acceptor)));
 }
 
+std::vector<int> Server::listening_sockets() const
+{
+    std::vector<int> out;
+    for (const auto& acceptor : acceptors_) out.push_back(acceptor->native_handle());
+    return out;
+}
+
+void Server::leave_listening()
+{
+    error_code ignored;
+    for (const auto& acceptor : acceptors_) acceptor->close(ignored);
+    acceptors_.clear();
+    inherited_.clear();
+    change_.cancel();
+}
+
 void Server::suspend()
 {
     if (!suspended()) {

@@ -89,6 +89,11 @@ public:
     result<void> resume();
     bool suspended() const noexcept { return acceptors_.empty(); }
 
+    /// The sockets that it listens on; they remain its own.
+    std::vector<int> listening_sockets() const;
+    /// Another process holds these sockets and goes on: no connection is accepted here any more.
+    void leave_listening();
+
     /// A connection that was accepted elsewhere, and whose first bytes were read already.
     struct Adopted {
         int descriptor = -1;

@@ -66,6 +66,25 @@ UnixListener::UnixListener(asio::io_context& context, Server& server, std::files
     tasks_.spawn("requests over a Unix socket", accept());
 }
 
+UnixListener::UnixListener(asio::io_context& context, Server& server, std::filesystem::path path, Dispatch dispatch,
+                           Fd inherited)
+    : server_(server), path_(std::move(path)), dispatch_(std::move(dispatch)), acceptor_(context), tasks_(context)
+{
+    error_code error;
+    acceptor_.assign({}, inherited.get(), error);
+    if (error)
+        throw StartupError(fmt::format("cannot listen on the Unix socket {}: {}", path_.string(), error.message()));
+    inherited.release();
+    tasks_.spawn("requests over a Unix socket", accept());
+}
+
+void UnixListener::leave_listening()
+{
+    error_code ignored;
+    acceptor_.close(ignored);
+    path_.clear();
+}
+
 asio::awaitable<void> UnixListener::accept()
 {
     asio::steady_timer pause(acceptor_.get_executor());
@@ -89,7 +108,7 @@ asio::awaitable<void> UnixListener::end()
     error_code ignored;
     acceptor_.close(ignored);
     std::error_code gone;
-    std::filesystem::remove(path_, gone);
+    if (!path_.empty()) std::filesystem::remove(path_, gone);
     tasks_.cancel();
     co_await tasks_.join();
 }

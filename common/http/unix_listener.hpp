@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/http/server.hpp"
+#include "common/socket.hpp"
 #include "common/task_group.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
@@ -18,6 +19,14 @@ public:
     /// Listens on `path`, in place of a socket that another process left there; each connection is answered once, by
     /// `dispatch`, through `server`. Throws StartupError if that cannot be, or another process listens there.
     UnixListener(asio::io_context& context, Server& server, std::filesystem::path path, Dispatch dispatch);
+    /// The same on a socket that another process has made at `path` and hands down.
+    UnixListener(asio::io_context& context, Server& server, std::filesystem::path path, Dispatch dispatch,
+                 Fd inherited);
+
+    /// It remains the listener's own.
+    int listening_socket() { return acceptor_.native_handle(); }
+    /// Another process holds the socket and goes on: no request is taken here any more, and the file stays.
+    void leave_listening();
 
     /// Stops listening and removes the file.
     asio::awaitable<void> end();
@@ -26,7 +35,7 @@ private:
     asio::awaitable<void> accept();
 
     Server& server_;
-    const std::filesystem::path path_;
+    std::filesystem::path path_; ///< empty once it is another process's
     Dispatch dispatch_;
     asio::local::stream_protocol::acceptor acceptor_;
     TaskGroup tasks_;

@@ -183,6 +183,17 @@ std::vector<Fd> take_inherited(std::string_view name, const config::HostPort& ad
     return out;
 }
 
+Fd take_channel(std::string_view name)
+{
+    const std::lock_guard lock(claimed().mutex);
+    auto& sockets = claimed().sockets;
+    const auto found = std::ranges::find_if(sockets, [&](const Inherited& socket) { return socket.name == name; });
+    if (found == sockets.end()) return {};
+    Fd out = std::move(found->fd);
+    sockets.erase(found);
+    return out;
+}
+
 std::vector<std::string> unused_inherited()
 {
     const std::lock_guard lock(claimed().mutex);

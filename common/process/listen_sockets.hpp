@@ -46,6 +46,10 @@ void claim_inherited();
 /// They are non-blocking and listen. Empty if none was handed down; each is taken once.
 std::vector<Fd> take_inherited(std::string_view name, const config::HostPort& address);
 
+/// The inherited socket named `name`, which does not listen: a connection to the process that started this one. None if
+/// it was not handed down.
+Fd take_channel(std::string_view name);
+
 /// "NAME on HOST:PORT" of each inherited socket that was not taken: connections to it would never be answered.
 std::vector<std::string> unused_inherited();
 

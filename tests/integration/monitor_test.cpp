@@ -499,7 +499,7 @@ public:
               return config;
           }()),
           resolved_(resolve_backends(config_, expansion_)), watched(resolved_.config, resolved_.addresses, false),
-          changes_(watched.monitor, config_, expansion_)
+          changes_(watched.monitor, Wanted(config_), expansion_)
     {
         watched.monitor.start();
     }

@@ -44,6 +44,8 @@ usage: ./run.sh [COMMAND] [--port-offset N]
   status            list the running systems and daemons; one whose supervisor
                     was killed gets another, which adopts its daemons
   logs [-f] [NAME]  show the logs of all daemons or of one; -f follows them
+  restart NAME      build, and give a daemon that runs a new process; a balancer
+                    is replaced while it serves, and loses no request by it
   stop [NAME]       stop everything that `up` started, or one system or daemon
                     by its name in `status`
   demo              one failover under load: kill the primary, show detection,
@@ -462,19 +464,23 @@ start_all() {
 
 # --- up ---------------------------------------------------------------------------------------------------------------
 
+build_system() { # SYSTEM: builds its programs; its engines are installed
+    local program programs targets=(supervisor)
+    mapfile -t programs < <(programs_of "$1")
+    for program in "${programs[@]}"; do is_engine "$program" || targets+=("$program"); done
+    if ((${#targets[@]} <= ${#programs[@]})); then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
+    build "${targets[@]}"
+    for program in "${targets[@]}"; do program_path "$program" >/dev/null; done
+}
+
 # bring_up SYSTEM: starts it and waits until it answers. Until it does, the end of this script, for whatever reason, is
 # the end of the system; from then on it stays, whatever becomes of this script.
 bring_up() {
-    local directory busy target programs targets=()
+    local directory busy
     directory=$(instance_dir "$1")
     busy=$(busy_ports "$1")
     [[ -z $busy ]] || refuse "$busy"
-    mapfile -t programs < <(programs_of "$1")
-    for target in "${programs[@]}"; do is_engine "$target" || targets+=("$target"); done
-    if ((${#targets[@]} < ${#programs[@]})); then ensure_asleep "${PACKAGES_ENGINES[@]}"; fi
-    targets+=(supervisor)
-    build "${targets[@]}"
-    for target in "${targets[@]}"; do program_path "$target" >/dev/null; done
+    build_system "$1"
     umask 077
     mkdir -p "$directory"
     printf '%s\n' "$(program_path supervisor)" --config "$(system_file "$1")" --port-offset "$OFFSET" \
@@ -632,11 +638,7 @@ stop() { # [NAME]: of a system, an instance or a daemon, as `status` prints it
         done
         return
     fi
-    for directory in "${directories[@]}"; do # no system has the name; a daemon may
-        if ((!OFFSET)) || [[ $directory == *+$OFFSET ]]; then
-            [[ ! -e $directory/$name.log || $name == supervisor ]] || matching+=("$directory")
-        fi
-    done
+    mapfile -t matching < <(instances_with "$name") # no system has the name; a daemon may
     ((${#matching[@]} < 2)) ||
         refuse "$name runs in $(names_of "${matching[@]}"): stop one of them, or say which by --port-offset"
     if ((${#matching[@]})); then
@@ -652,6 +654,33 @@ stop() { # [NAME]: of a system, an instance or a daemon, as `status` prints it
     # What has ended already is no mistake, an unknown name is one.
     [[ -z $name || " $(systems) " == *" $system "* ]] || refuse "$what; systems: $(systems)"
     say "$what"
+}
+
+restart() { # NAME: of a daemon, as `status` prints it
+    take_at_most 1 restart "$@"
+    local name=${1:-} directory matching answer
+    [[ -n $name ]] || refuse "restart needs the name of a daemon, see ./run.sh status"
+    mapfile -t matching < <(instances_with "$name")
+    ((${#matching[@]})) || refuse "no daemon '$name' runs; what runs is shown by ./run.sh status"
+    ((${#matching[@]} == 1)) ||
+        refuse "$name runs in $(names_of "${matching[@]}"): say which by --port-offset, or ./run.sh stop one of them"
+    directory=${matching[0]}
+    build_system "$(basename "${directory%+*}")"
+    supervised "$directory"
+    answer=$(ask "$directory" POST "/daemons/$name/restart") ||
+        fail "$name of $(names_of "$directory") was not restarted: ${answer:-see ./run.sh status}"
+    say "restarted $name of $(names_of "$directory"):"
+    show_instance "$directory"
+}
+
+instances_with() { # NAME of a daemon -> the running instances that have it, those with --port-offset if it was given
+    local directory directories
+    mapfile -t directories < <(running_instances)
+    for directory in "${directories[@]}"; do
+        if ((!OFFSET)) || [[ $directory == *+$OFFSET ]]; then
+            [[ ! -e $directory/$1.log || $1 == supervisor ]] || echo "$directory"
+        fi
+    done
 }
 
 names_of() { basename -a -- "$@" | paste -sd ' '; } # DIRECTORY... -> the instances
@@ -823,7 +852,7 @@ main() {
     command=$1
     shift
     case $command in
-    up | status | logs | stop | demo | experiment | bakeoff | prove | bench | fuzz | lint) "$command" "$@" ;;
+    up | status | logs | restart | stop | demo | experiment | bakeoff | prove | bench | fuzz | lint) "$command" "$@" ;;
     build)
         take_at_most 0 build "$@"
         build all

@@ -31,6 +31,7 @@ http::Router Api::make_routes()
     routes.add(http::verb::get, "/missing", handler(&Api::missing));
     routes.add(http::verb::post, "/start", http::Handler(handler(&Api::start)));
     routes.add(http::verb::post, "/stop", http::Handler(handler(&Api::stop)));
+    routes.add(http::verb::post, "/daemons/{name}/restart", http::Handler(handler(&Api::restart_one)));
     routes.add(http::verb::post, "/daemons/{name}/stop", http::Handler(handler(&Api::stop_one)));
     return routes;
 }
@@ -78,6 +79,15 @@ asio::awaitable<http::Response> Api::stop(const http::Request&)
     co_await supervisor_.stop_all();
     finish_();
     co_return http::text_response(200, "");
+}
+
+asio::awaitable<http::Response> Api::restart_one(const http::Request& request)
+{
+    const std::string name = request.parameter("name");
+    auto trouble = co_await supervisor_.restart(name);
+    if (!trouble) co_return http::problem(request, 404, fmt::format("there is no daemon '{}'", name));
+    const unsigned status = trouble->empty() ? 200 : 503;
+    co_return http::text_response(status, std::move(*trouble));
 }
 
 asio::awaitable<http::Response> Api::stop_one(const http::Request& request)

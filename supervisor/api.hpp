@@ -5,6 +5,8 @@
 //     GET  /missing             the names of the daemons that POST /start would start, as text
 //     POST /start               starts those, and answers when all are ready: 200, or 503 with what went wrong
 //     POST /daemons/NAME/stop   ends one, and answers when it has ended; if it was the last, the supervisor ends too
+//     POST /daemons/NAME/restart  gives one another process, and answers when that is ready: 200, or 503 with what went
+//                               wrong; a balancer replaces its own while its clients are served
 //     POST /stop                ends all, each after those that need it, and then the supervisor
 //
 // Thread: the io_context's. Owner: main; end() must complete before it is destroyed.
@@ -35,6 +37,7 @@ private:
     http::Response missing(const http::Request& request);
     asio::awaitable<http::Response> start(const http::Request& request);
     asio::awaitable<http::Response> stop(const http::Request& request);
+    asio::awaitable<http::Response> restart_one(const http::Request& request);
     asio::awaitable<http::Response> stop_one(const http::Request& request);
 
     Supervisor& supervisor_;

@@ -15,17 +15,22 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <limits>
 #include <random>
 #include <thread>
 #include <utility>
 
 namespace hotspare::supervisor {
 namespace {
+
+/// In the instance's folder, where the daemons start: the folder's path may be too long for the address of a socket.
+constexpr const char* notify_socket = "notify.sock";
 
 constexpr Duration look_again = milliseconds(25); ///< from one question whether a daemon is ready to the next
 constexpr Duration answer_time = seconds(1);
@@ -38,6 +43,12 @@ resilience::RestartSettings restart_settings(const Settings& settings, const pro
     out.first_pause = std::max(out.first_pause, daemon.restart_after);
     out.longest_pause = std::max(out.longest_pause, out.first_pause);
     return out;
+}
+
+/// For a coroutine that outlives the place where the process is kept.
+process::Process copy_of(const process::Process& process)
+{
+    return {process.identity(), Fd(::fcntl(process.pidfd(), F_DUPFD_CLOEXEC, 0))};
 }
 
 resilience::Ending ending_of(const process::Exit& exit) noexcept
@@ -62,6 +73,7 @@ Keeper::Keeper(asio::io_context& context, const Settings& settings, const proces
 
 bool Keeper::adopt()
 {
+    adopt_replaced();
     const auto record = process::read_record(file(".pid"));
     if (!record) return false;
     auto process = process::Process::open(*record);
@@ -80,6 +92,26 @@ bool Keeper::adopt()
     return true;
 }
 
+/// Those that had been replaced and still have clients.
+void Keeper::adopt_replaced()
+{
+    const std::string prefix = daemon_.name + ".", suffix = ".pid";
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(settings_.directory, error)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size() - 1)
+            continue;
+        const std::string number = name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+        if (number.empty() || number.find_first_not_of("0123456789") != std::string::npos) continue;
+        const auto record = process::read_record(entry.path());
+        auto process = record ? process::Process::open(*record) : result<process::Process>(errc::not_found);
+        if (process)
+            replaced_.push_back({.process = std::move(*process)});
+        else
+            std::filesystem::remove(entry.path(), error);
+    }
+}
+
 void Keeper::remember(const Memory& memory)
 {
     memory_ = memory;
@@ -89,6 +121,8 @@ void Keeper::remember(const Memory& memory)
 
 void Keeper::run()
 {
+    for (const Replaced& replaced : replaced_)
+        tasks_.spawn(fmt::format("end of a replaced {}", daemon_.name), watch(copy_of(replaced.process), 0));
     tasks_.spawn(daemon_.name, keep());
 }
 
@@ -110,8 +144,73 @@ void Keeper::stop()
     due_ = false;
     if (!process_) policy_.stop();
     close_sockets();
-    if (process_ && !std::exchange(asked_to_end_, true))
-        tasks_.spawn(fmt::format("end of {}", daemon_.name), end_process(generation_));
+    const auto end = [this](const process::Process& process) {
+        tasks_.spawn(fmt::format("end of {}", daemon_.name), end_process(copy_of(process)));
+    };
+    if (process_ && !std::exchange(asked_to_end_, true)) end(process_);
+    for (Replaced& replaced : replaced_)
+        if (!std::exchange(replaced.asked_to_end, true)) end(replaced.process);
+    hooks_.changed();
+}
+
+void Keeper::restart()
+{
+    upgrade_trouble_.clear();
+    if (process_ && !asked_to_end_ && ready_ && launch_.listen) {
+        log::info("{} is told to replace its process {}", daemon_.name, process_.pid());
+        process_.signal(SIGUSR2);
+        return;
+    }
+    if (process_) stop();
+    start();
+}
+
+void Keeper::notified(const process::Notification& notification)
+{
+    if (!process_ || notification.sender != process_.pid()) return;
+    if (const auto pid = notification.value("MAINPID"))
+        if (const auto number = config::parse_unsigned(*pid, std::numeric_limits<pid_t>::max()))
+            replaced_by(static_cast<pid_t>(*number));
+    if (auto why = notification.value("X_UPGRADE_FAILED")) {
+        upgrade_trouble_ = fmt::format("could not be replaced, process {} goes on: {}", process_.pid(), *why);
+        log::error("{} {}", daemon_.name, upgrade_trouble_);
+        hooks_.changed();
+    }
+}
+
+void Keeper::replaced_by(pid_t pid)
+{
+    const auto identity = process::identity_of(pid);
+    auto process = identity ? process::Process::open(*identity) : result<process::Process>(errc::not_found);
+    if (!process) { // the end of the old one, which takes no new clients, starts another
+        log::error("{} says that process {} replaces it: {}", daemon_.name, pid, process.error().message());
+        return;
+    }
+    const auto old_record = file(fmt::format(".{}.pid", process_.pid()).c_str());
+    for (const auto& [path, whose] : {std::pair(old_record, process_.identity()), std::pair(file(".pid"), *identity)})
+        if (const auto written = process::write_record(path, whose); !written)
+            log::error("{}: {}", path.string(), written.error().message());
+    replaced_.push_back({.process = std::move(process_)});
+    process_ = std::move(*process);
+    ++generation_;
+    adopted_ = false;
+    ready_ = true; // it said so to the process that it replaces
+    started_ = Clock::now();
+    policy_.started(started_);
+    log::info("{} is process {} now, in place of process {}", daemon_.name, pid, replaced_.back().process.pid());
+    watch_process();
+    hooks_.changed();
+}
+
+void Keeper::forget_replaced(pid_t pid)
+{
+    std::error_code ignored;
+    std::filesystem::remove(file(fmt::format(".{}.pid", pid).c_str()), ignored);
+    const auto gone =
+        std::ranges::find_if(replaced_, [&](const Replaced& replaced) { return replaced.process.pid() == pid; });
+    if (gone == replaced_.end()) return;
+    gone->process.reap();
+    replaced_.erase(gone);
     hooks_.changed();
 }
 
@@ -143,6 +242,7 @@ DaemonStatus Keeper::status() const
                      .restarts = memory_.restarts,
                      .last_exit = memory_.last_exit,
                      .waits_for = {}};
+    for (const Replaced& replaced : replaced_) out.replaced.push_back(replaced.process.pid());
     if (process_) out.ports = process::listening_ports(process_.pid());
     if (out.state == State::waiting && in_order_) out.waits_for = hooks_.waits_for();
     if (out.state == State::restarting) out.starts_in = std::max(Duration::zero(), policy_.restart_at() - Clock::now());
@@ -160,10 +260,29 @@ asio::awaitable<void> Keeper::keep()
             if (!process_) continue;
         }
         tasks_.spawn(fmt::format("readiness of {}", daemon_.name), probe(generation_));
-        const auto end = co_await process::end_of(process_);
-        if (!end) throw std::runtime_error(fmt::format("cannot be watched: {}", end.error().message()));
-        has_ended(process_.reap().value_or(process::Exit{}));
+        watch_process();
+        while (process_) co_await gone_.wait(TimePoint::max());
     }
+}
+
+void Keeper::watch_process()
+{
+    tasks_.spawn(fmt::format("end of {}", daemon_.name), watch(copy_of(process_), generation_));
+}
+
+asio::awaitable<void> Keeper::watch(process::Process process, unsigned generation)
+{
+    const auto end = co_await process::end_of(process);
+    if (!end) {
+        if (end.error() == errc::cancelled) co_return;
+        throw std::runtime_error(fmt::format("cannot be watched: {}", end.error().message()));
+    }
+    hooks_.hear(); // its last word may have been that another process replaces it
+    if (process_ && generation == generation_)
+        has_ended(process_.reap().value_or(process::Exit{}));
+    else
+        forget_replaced(process.pid());
+    gone_.wake_all();
 }
 
 /// Until it is to be started and may be.
@@ -202,6 +321,7 @@ void Keeper::begin()
                              .out = output->get(),
                              .err = output->get()};
     for (const Fd& socket : sockets_) command.sockets.push_back({"listen", socket.get()});
+    if (launch_.listen) command.environment.emplace_back(process::notify_variable, notify_socket);
     auto process = process::spawn(
         command, [&](const process::Identity& identity) { return process::write_record(file(".pid"), identity); });
     if (!process)
@@ -247,9 +367,8 @@ void Keeper::has_ended(const process::Exit& exit)
     adopted_ = ready_ = false;
     std::error_code ignored;
     std::filesystem::remove(file(".pid"), ignored);
-    gone_.wake_all();
     auto cause = describe(exit);
-    if (exit.kind == process::Exit::Kind::unknown) cause += " with unknown status (an earlier supervisor started it)";
+    if (exit.kind == process::Exit::Kind::unknown) cause += " with unknown status (this supervisor has not started it)";
     if (!on_request) return conclude(ending_of(exit), cause, Clock::now() - started_);
     memory_.last_exit = LastExit{cause, Clock::now() - started_, std::chrono::system_clock::now()};
     policy_.stop();
@@ -283,15 +402,15 @@ void Keeper::conclude(resilience::Ending ending, const std::string& cause, Durat
 }
 
 /// SIGCONT too: a stopped process could not act on the signal.
-asio::awaitable<void> Keeper::end_process(unsigned generation)
+asio::awaitable<void> Keeper::end_process(process::Process process)
 {
-    process_.signal(number_of(daemon_.stop_signal));
-    process_.signal(SIGCONT);
+    process.signal(number_of(daemon_.stop_signal));
+    process.signal(SIGCONT);
     const TimePoint until = Clock::now() + daemon_.stop_within;
-    while (process_ && generation_ == generation && Clock::now() < until) co_await gone_.wait(until);
-    if (!process_ || generation_ != generation) co_return;
+    while (!process.ended() && Clock::now() < until) co_await gone_.wait(until);
+    if (process.ended()) co_return;
     log::warn("{} has not ended within {}: it is killed", daemon_.name, config::format_duration(daemon_.stop_within));
-    process_.signal(SIGKILL);
+    process.signal(SIGKILL);
 }
 
 // --- Readiness -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,16 @@
 // policy says, and ends it on request. It holds the daemon's listening sockets, so that clients wait while there is no
 // process. A process that an earlier supervisor left is adopted: by its record, NAME.pid in the instance's folder.
 //
+// A daemon whose sockets are held here replaces its own process on SIGUSR2 and says so (MAINPID,
+// common/process/notify): from then on the new process is the daemon, and the old one, with the record NAME.PID.pid,
+// ends when it has no client left.
+//
 // Nothing here ends the daemon when the supervisor ends: it has its own session and writes its output into a file.
 //
 // Thread: the io_context's. Owner: the Supervisor, whose task group runs the coroutines.
 #pragma once
 
+#include "common/process/notify.hpp"
 #include "common/process/process.hpp"
 #include "common/process/system.hpp"
 #include "common/resilience/restart_policy.hpp"
@@ -36,6 +41,7 @@ public:
     struct Hooks {
         std::function<std::vector<std::string>()> waits_for; ///< the daemons that must be ready first and are starting
         std::function<void()> changed;                       ///< its state or its Memory has
+        std::function<void()> hear; ///< passes on, to notified(), what processes have sent until now
     };
 
     /// Does nothing yet. `settings` and `tasks` must outlive it. Throws UsageError if a port exceeds 65535.
@@ -58,6 +64,14 @@ public:
     /// The daemon shall run: at once if it waits for a restart, and also if it had been given up.
     void start();
 
+    /// Its process shall be another one. One that can replace itself is told to: nothing is lost meanwhile, and if it
+    /// fails to, it goes on. Another is ended, and started again. The new process is there when generation() is another
+    /// and is_ready(), or there is trouble() or upgrade_trouble().
+    void restart();
+
+    /// What a process has sent to the socket for notifications.
+    void notified(const process::Notification& notification);
+
     /// It shall not. Its process is asked to end, and killed if it takes longer than `stop_within`.
     void stop();
 
@@ -72,9 +86,13 @@ public:
     const Memory& memory() const noexcept { return memory_; }
     State state() const noexcept;
     bool is_ready() const noexcept { return ready_; }
-    bool has_process() const noexcept { return static_cast<bool>(process_); }
+    /// Its own, or one that it has replaced.
+    bool has_process() const noexcept { return process_ || !replaced_.empty(); }
+    unsigned generation() const noexcept { return generation_; }
     /// Empty unless it has failed since start(): what happened, for the one who asked for it.
     const std::string& trouble() const noexcept { return trouble_; }
+    /// Empty unless restart() could not replace the process, which goes on then: why.
+    const std::string& upgrade_trouble() const noexcept { return upgrade_trouble_; }
     DaemonStatus status() const;
     std::filesystem::path output() const { return file(".log"); }
 
@@ -83,7 +101,12 @@ private:
     asio::awaitable<void> await_start();
     asio::awaitable<void> probe(unsigned generation);
     asio::awaitable<bool> answers() const;
-    asio::awaitable<void> end_process(unsigned generation);
+    asio::awaitable<void> watch(process::Process process, unsigned generation);
+    asio::awaitable<void> end_process(process::Process process);
+    void adopt_replaced();
+    void watch_process();
+    void replaced_by(pid_t pid);
+    void forget_replaced(pid_t pid);
     void begin();
     bool open_sockets();
     void take_over_sockets();
@@ -93,6 +116,12 @@ private:
     void tell(const std::string& what) const;
     std::filesystem::path file(const char* ending) const;
     std::optional<std::filesystem::path> program() const;
+
+    /// A process that another one has replaced and that still has clients.
+    struct Replaced {
+        process::Process process;
+        bool asked_to_end = false;
+    };
 
     asio::io_context& context_;
     const Settings& settings_;
@@ -105,12 +134,14 @@ private:
     bool due_ = false;      ///< to be started as soon as it may
     bool in_order_ = false; ///< and that is after those that it needs; a restart does not wait for them
     process::Process process_;
+    std::vector<Replaced> replaced_;
     unsigned generation_ = 0; ///< counts processes: a coroutine about an earlier one sees that it is
     bool adopted_ = false;
     bool ready_ = false;
     bool asked_to_end_ = false; ///< this process
     TimePoint started_{};
     std::string trouble_;
+    std::string upgrade_trouble_;
     std::vector<Fd> sockets_;
     WaitList wake_; ///< keep(), while there is no process
     WaitList gone_; ///< end_process()

@@ -54,6 +54,9 @@ std::string to_text(const DaemonStatus& status)
     auto text = fmt::format("  {:<20} pid {:<8} ports {:<14} restarts {}{}\n", status.name, status.pid,
                             fmt::to_string(fmt::join(status.ports, ",")), status.restarts,
                             status.state == State::running ? "" : fmt::format(", {}", to_string(status.state)));
+    if (!status.replaced.empty())
+        text += fmt::format("  {:<20} replaced {}, which finish{} what was begun\n", "",
+                            fmt::join(status.replaced, ", "), status.replaced.size() == 1 ? "es" : "");
     if (status.last_exit) text += fmt::format("  {:<20} last exit: {}\n", "", describe(*status.last_exit));
     return text;
 }
@@ -64,6 +67,7 @@ OrderedJson to_json(const DaemonStatus& status)
     out["pid"] = status.pid != 0 ? OrderedJson(status.pid) : OrderedJson(nullptr);
     out["adopted"] = status.adopted;
     out["ports"] = status.ports;
+    out["replaced"] = status.replaced;
     out["restarts"] = status.restarts;
     out["last_exit"] = nullptr;
     if (const auto& exit = status.last_exit)

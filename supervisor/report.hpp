@@ -41,6 +41,7 @@ struct DaemonStatus {
     int pid = 0;                      ///< 0: no process
     bool adopted = false;             ///< it was started by an earlier supervisor
     std::vector<std::uint16_t> ports; ///< that it listens on
+    std::vector<int> replaced{};      ///< processes before it that finish what they had begun
     unsigned restarts = 0;            ///< since the system was started
     std::optional<LastExit> last_exit;
     std::vector<std::string> waits_for; ///< while it waits

@@ -6,6 +6,7 @@
 #include "common/process/output_file.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -27,6 +28,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration log_interval = seconds(1);
+/// Longer than a daemon may take to end, or a balancer to replace its process.
+constexpr Duration restart_patience = seconds(60);
 constexpr std::size_t lines_of_trouble = 5;
 
 std::int64_t to_count(Duration duration)
@@ -69,15 +72,18 @@ Supervisor::Supervisor(asio::io_context& context, const Settings& settings)
     : context_(context), settings_(settings), tasks_(context), changes_(context)
 {
     take_folder();
+    notify_socket_.emplace(file("notify.sock"));
     for (const process::Daemon& daemon : settings.system.daemons) {
         Keeper::Hooks hooks;
         hooks.waits_for = [this, &daemon] { return waits_for(daemon); };
         hooks.changed = [this] { changed(); };
+        hooks.hear = [this] { hear(); };
         keepers_.push_back(std::make_unique<Keeper>(context, settings, daemon, tasks_, std::move(hooks)));
     }
     recall();
     for (const auto& keeper : keepers_) keeper->run();
     tasks_.spawn("size of the logs", bound_logs());
+    tasks_.spawn("notifications", hear_notifications());
 }
 
 Supervisor::~Supervisor() = default;
@@ -200,6 +206,41 @@ asio::awaitable<bool> Supervisor::stop(std::string name)
     keeper->stop();
     while (keeper->has_process()) co_await changes_.wait(TimePoint::max());
     co_return true;
+}
+
+asio::awaitable<std::optional<std::string>> Supervisor::restart(std::string name)
+{
+    Keeper* const keeper = find(name);
+    if (keeper == nullptr) co_return std::nullopt;
+    if (stopping_) co_return "the system is being stopped";
+    const unsigned before = keeper->generation();
+    const TimePoint late = Clock::now() + restart_patience;
+    for (keeper->restart();;) {
+        if (!keeper->upgrade_trouble().empty()) co_return fmt::format("{} {}", name, keeper->upgrade_trouble());
+        if (!keeper->trouble().empty())
+            co_return fmt::format("{} {}; the end of its log:\n{}", name, keeper->trouble(),
+                                  process::last_lines(keeper->output(), lines_of_trouble));
+        if (keeper->generation() != before && keeper->is_ready()) co_return "";
+        if (stopping_ || keeper->state() == State::stopped) co_return fmt::format("{} was stopped meanwhile", name);
+        if (Clock::now() >= late)
+            co_return fmt::format("{} has no other process after {}", name, config::format_duration(restart_patience));
+        co_await changes_.wait(late);
+    }
+}
+
+asio::awaitable<void> Supervisor::hear_notifications()
+{
+    asio::posix::stream_descriptor readable(context_, ::fcntl(notify_socket_->descriptor(), F_DUPFD_CLOEXEC, 0));
+    for (;;) {
+        co_await readable.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+        hear();
+    }
+}
+
+void Supervisor::hear()
+{
+    while (const auto notification = notify_socket_->receive())
+        for (const auto& keeper : keepers_) keeper->notified(*notification);
 }
 
 bool Supervisor::is_idle() const

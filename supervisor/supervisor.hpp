@@ -1,5 +1,6 @@
 // Runs one instance of a system: a Keeper for each daemon, the order in which they start and end, what is written down
-// for the next supervisor (state.json, and the records NAME.pid), and the size of their logs.
+// for the next supervisor (state.json, and the records NAME.pid), what their processes tell (notify.sock), and the size
+// of their logs.
 //
 // Only one supervisor at a time has an instance's folder: a lock, which the kernel takes back when it dies.
 //
@@ -12,6 +13,7 @@
 #include "supervisor/settings.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,10 @@ public:
     /// Ends one daemon and waits for that. False if there is none of that name.
     asio::awaitable<bool> stop(std::string name);
 
+    /// Gives one daemon another process, as Keeper::restart() does, and waits until that is ready: empty, or a sentence
+    /// that says why it is not. Nothing if there is no daemon of that name.
+    asio::awaitable<std::optional<std::string>> restart(std::string name);
+
     /// No daemon runs, and none shall.
     bool is_idle() const;
 
@@ -59,11 +65,14 @@ private:
     Keeper* find(const std::string& name);
     std::string trouble() const;
     asio::awaitable<void> bound_logs();
+    asio::awaitable<void> hear_notifications();
+    void hear();
     std::filesystem::path file(const char* name) const;
 
     asio::io_context& context_;
     const Settings& settings_;
     Fd lock_;
+    std::optional<process::NotifySocket> notify_socket_;
     TaskGroup tasks_;
     WaitList changes_;
     std::vector<std::unique_ptr<Keeper>> keepers_; ///< in the order of the file

@@ -73,6 +73,25 @@ TEST_F(RunSh, AKilledSupervisorHarmsNoDaemonAndTheNextAdoptsThem)
     EXPECT_EQ(left_behind(), std::vector<std::string>());
 }
 
+TEST_F(RunSh, RestartGivesADaemonANewProcess)
+{
+    ASSERT_EQ(sh({"up"}).code, 0);
+    for (const std::string name : {"balancer", "spare"}) {
+        const pid_t before = recorded("failover", name + ".pid");
+        const auto done = sh({"restart", name});
+        EXPECT_EQ(done.code, 0) << done.err;
+        EXPECT_NE(done.out.find("restarted " + name), std::string::npos) << done.out;
+        EXPECT_NE(recorded("failover", name + ".pid"), before);
+        EXPECT_EQ(get(port(5000), "/data").status(), 200);
+    }
+    const auto unknown = sh({"restart", "third"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_NE(unknown.err.find("no daemon 'third' runs"), std::string::npos) << unknown.err;
+    EXPECT_EQ(sh({"restart"}).code, 2);
+    EXPECT_EQ(sh({"stop"}).code, 0);
+    EXPECT_EQ(left_behind(), std::vector<std::string>());
+}
+
 TEST_F(RunSh, ClientsWaitWhileTheBalancerIsStartedAgain)
 {
     ASSERT_EQ(sh({"up"}).code, 0);

@@ -3,6 +3,8 @@
 #include "common/process/identity.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/spawn.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/origin.hpp"
 #include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/raw_client.hpp"
@@ -313,6 +315,105 @@ TEST(HandedDownToABackend, WhatIsAddressedToAnotherProcessIsIgnored)
                                " --port 0 --control-port 0 --data " + (dir.path() / "d.sqlite").string()},
                     options);
     EXPECT_EQ(get(primary.wait_ready(), "/health").status(), 200);
+}
+
+TEST_F(SupervisorTest, ABalancerIsReplacedWhileItServesAndTheReplacedProcessIsNotForgotten)
+{
+    Reply echo;
+    echo.status = 101;
+    echo.body.clear();
+    echo.echo = true;
+    echo.headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}};
+    Origin origin("origin",
+                  [echo](const Message& request) { return request.header("Upgrade") ? echo : Reply::text("origin"); });
+    const std::uint16_t port = process::free_port();
+    fs::create_directories(dir_.path() / "programs/balancer");
+    fs::create_symlink(binary("balancer"), dir_.path() / "programs/balancer/balancer");
+    const std::string yaml = "daemons:\n"
+                             "  - name: balancer\n"
+                             "    program: balancer\n"
+                             "    arguments: --workers 2 --config " +
+                             dir_.write("balancer.yaml", "timeouts: {drain: 300ms}\nbackends: [{name: origin, url: '" +
+                                                             origin.url() + "'}]\n") +
+                             "\n    listen: 127.0.0.1:" + std::to_string(port) +
+                             "\n    ready: tcp://127.0.0.1:" + std::to_string(port) + "\n";
+    start(yaml);
+    ASSERT_EQ(ask("POST", "/start").status, "200");
+    const int first = daemon("balancer")["pid"];
+    RawClient tunnel(port);
+    tunnel.send(format_request("GET", "/x", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}));
+    ASSERT_EQ(tunnel.read_response().status(), 101);
+
+    const auto done = ask("POST", "/daemons/balancer/restart");
+    ASSERT_EQ(done.status, "200") << done.body;
+    const nlohmann::json replaced = daemon("balancer");
+    EXPECT_NE(replaced["pid"], first);
+    EXPECT_EQ(replaced["restarts"], 0);
+    EXPECT_EQ(replaced["replaced"], nlohmann::json{first}) << "it has a tunnel";
+    EXPECT_EQ(get(port, "/y").status(), 200);
+
+    // Another supervisor learns of both, and starts neither again.
+    supervisor_->signal(SIGKILL);
+    ASSERT_TRUE(supervisor_->wait_exit());
+    start(yaml);
+    EXPECT_EQ(daemon("balancer")["pid"], replaced["pid"]);
+    EXPECT_EQ(daemon("balancer")["replaced"], nlohmann::json{first});
+    tunnel.send("b");
+    EXPECT_EQ(tunnel.read_some(1), "b");
+
+    ASSERT_EQ(ask("POST", "/daemons/balancer/restart").status, "200") << "the one that another supervisor started";
+    EXPECT_EQ(get(port, "/y").status(), 200);
+    tunnel.finish_sending();
+    EXPECT_TRUE(eventually([&] { return daemon("balancer")["replaced"].empty(); }));
+
+    RawClient last(port);
+    last.send(format_request("GET", "/x", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}));
+    ASSERT_EQ(last.read_response().status(), 101);
+    ASSERT_EQ(ask("POST", "/daemons/balancer/restart").status, "200");
+    const int old = daemon("balancer")["replaced"][0];
+    EXPECT_EQ(ask("POST", "/stop").status, "200");
+    EXPECT_EQ(supervisor_->wait_exit(), 0) << supervisor_->description();
+    const auto left = process::stat_of(old);
+    EXPECT_TRUE(!left || left->state == 'Z') << "the replaced process is ended as well";
+    EXPECT_FALSE(fs::exists(run() / ("balancer." + std::to_string(old) + ".pid")));
+}
+
+TEST_F(SupervisorTest, ABalancerThatCannotBeReplacedGoesOnAndTheReasonIsTold)
+{
+    Origin origin;
+    const std::uint16_t port = process::free_port();
+    fs::create_directories(dir_.path() / "programs/balancer");
+    fs::create_symlink(binary("balancer"), dir_.path() / "programs/balancer/balancer");
+    const auto config = dir_.write("balancer.yaml", "backends: [{name: origin, url: '" + origin.url() + "'}]\n");
+    start("daemons:\n"
+          "  - name: balancer\n"
+          "    program: balancer\n"
+          "    arguments: --config " +
+          config + "\n    listen: 127.0.0.1:" + std::to_string(port) +
+          "\n    ready: tcp://127.0.0.1:" + std::to_string(port) + "\n");
+    ASSERT_EQ(ask("POST", "/start").status, "200");
+    const nlohmann::json before = daemon("balancer")["pid"];
+    std::ofstream(config) << "colour: red\n";
+    const auto refused = ask("POST", "/daemons/balancer/restart");
+    EXPECT_EQ(refused.status, "503");
+    EXPECT_NE(refused.body.find("unknown key 'colour'"), std::string::npos) << refused.body;
+    EXPECT_EQ(daemon("balancer")["pid"], before);
+    EXPECT_EQ(state("balancer"), "running");
+    EXPECT_EQ(get(port, "/y").status(), 200);
+    EXPECT_EQ(ask("POST", "/start").status, "200") << "nothing is wrong with what runs";
+}
+
+TEST_F(SupervisorTest, RestartsADaemonThatCannotReplaceItself)
+{
+    program("a", forever("a"));
+    start("daemons:\n  - {name: a, program: a}\n");
+    ASSERT_EQ(ask("POST", "/start").status, "200");
+    const nlohmann::json before = daemon("a")["pid"];
+    EXPECT_EQ(ask("POST", "/daemons/a/restart").status, "200");
+    EXPECT_NE(daemon("a")["pid"], before);
+    EXPECT_EQ(state("a"), "running");
+    EXPECT_EQ(text(run() / "order"), "begin-a\nend-a\nbegin-a\n");
+    EXPECT_EQ(ask("POST", "/daemons/b/restart").status, "404");
 }
 
 } // namespace TEST_FILE

@@ -66,7 +66,9 @@ usage: ./run.sh [COMMAND] [--port-offset N]
                     60); --seed repeats the search of a seed
   bench [ARGS]      benchmark against nginx, HAProxy and Caddy (bench --help);
                     bench orders: the order pipeline against the disk;
-                    bench monitor: what checks, targets and readers cost
+                    bench monitor: what checks, targets and readers cost;
+                    bench reload-storm: hundreds of reloads, changes of members
+                    and new processes in a minute of load, beside the peers
   lint              check format and run static checks
   build             install packages and build
   help              print this help
@@ -797,12 +799,16 @@ lint() {
 bench() {
     if [[ " $* " =~ \ (-h|--help)\  ]]; then # needs nothing that has to be built first
         ensure_packages python3
-        if [[ ${1:-} == orders || ${1:-} == monitor ]]; then exec "$ROOT/bench/$1" --help; fi
+        if [[ ${1:-} =~ ^(orders|monitor|reload-storm)$ ]]; then exec "$ROOT/bench/$1" --help; fi
         exec "$ROOT/bench/run" --help
     fi
     build all
     if [[ ${1:-} == orders || ${1:-} == monitor ]]; then
         ensure_packages "${PACKAGES_BENCH[@]}"
+        exec "$ROOT/bench/$1" --build "$BUILD" "${@:2}"
+    fi
+    if [[ ${1:-} == reload-storm ]]; then
+        ensure_peers
         exec "$ROOT/bench/$1" --build "$BUILD" "${@:2}"
     fi
     ensure_packages "${PACKAGES_COUNT[@]}"

@@ -38,7 +38,8 @@ enum class Resolve : std::uint8_t {
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {
     std::string name;
-    std::string url;         ///< http://host:port, nothing behind the port
+    std::string url;         ///< http://host:port, nothing behind the port; or unix:path
+    std::string socket{};    ///< from url: the path of a Unix socket; empty: none
     std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;

@@ -1,5 +1,6 @@
 #include "balancer/config_file.hpp"
 
+#include "balancer/backend_url.hpp"
 #include "common/http/grammar.hpp"
 #include "common/http/status_range_setting.hpp"
 
@@ -246,7 +247,8 @@ bool is_loopback(const std::string& host)
 static void fields(config::Fields& field, BackendConfig& c)
 {
     field("name", c.name, "name in X-Served-By, /status, metrics and logs", {config::is_name, config::a_name});
-    field("url", c.url, "address of the server: http://HOST[:PORT]", {config::is_http_origin, config::an_http_origin});
+    field("url", c.url, "address of the server: http://HOST[:PORT], or unix:/PATH of a socket",
+          {is_backend_url, a_backend_url});
     field("weight", c.weight, "relative share of requests; not used by policy failover", {1, 1000});
     field("proxy_protocol", c.proxy_protocol,
           "version of the PROXY header that the server expects in front of each connection; its connections then carry "
@@ -513,9 +515,9 @@ static std::string assign_backends(ConfigFile& file, const std::vector<std::stri
         BackendConfig backend;
         backend.name = value.substr(0, equals);
         backend.url = equals < value.size() ? value.substr(equals + 1) : "";
-        if (!config::is_name(backend.name) || !config::is_http_origin(backend.url))
+        if (!config::is_name(backend.name) || !is_backend_url(backend.url))
             return config::not_valid(config::without_password(value),
-                                     fmt::format("NAME=URL with {} and {}", config::a_name, config::an_http_origin))
+                                     fmt::format("NAME=URL with {} and {}", config::a_name, a_backend_url))
                 .message;
         backends.push_back(std::move(backend));
     }
@@ -706,10 +708,10 @@ private:
         if (operators.port != 0)
             file_.admin_listen = config::format_host_port({operators.host, shifted(operators.port)});
         for (auto& backend : file_.backends) {
-            auto address = config::parse_http_origin(backend.url).value();
-            if (!is_loopback(address.host)) continue;
-            address.port = shifted(address.port);
-            backend.url = "http://" + config::format_host_port(address);
+            auto address = config::parse_http_origin(backend.url);
+            if (!address || !is_loopback(address->host)) continue;
+            address->port = shifted(address->port);
+            backend.url = "http://" + config::format_host_port(*address);
         }
         file_.port_offset = 0;
     }
@@ -719,9 +721,7 @@ private:
         refuse_duplicate_names(file_.backends, "backends");
         for (std::size_t i = 0; i < file_.backends.size(); ++i) {
             auto& backend = file_.backends[i];
-            auto address = config::parse_http_origin(backend.url).value();
-            backend.host = std::move(address.host);
-            backend.port = address.port;
+            set_address(backend);
             backend.source = places_.of(fmt::format("backends[{}].url", i));
             attempt([&] { names(backend, i); });
         }
@@ -730,6 +730,9 @@ private:
     void names(const BackendConfig& backend, std::size_t index) const
     {
         const auto path = fmt::format("backends[{}]", index);
+        if (!backend.socket.empty() && (backend.resolve != Resolve::any || backend.resolve_interval > Duration::zero()))
+            fail(path + (backend.resolve != Resolve::any ? ".resolve" : ".resolve_interval"),
+                 "has no effect on a Unix socket, which has no name to look up");
         if (backend.resolve_interval > Duration::zero() && backend.resolve_interval < seconds(1))
             fail(path + ".resolve_interval", "is less than 1s, expected 0s or at least 1s");
         if (backend.resolve == Resolve::any) return;

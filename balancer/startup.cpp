@@ -59,9 +59,13 @@ ResolvedBackends resolve_backends(const Config& config, Expansion& expansion)
         return http::literal_address(backend.address.empty() ? backend.host : backend.address, backend.port);
     };
 
+    const auto needs_lookup = [&](const BackendConfig& backend) {
+        return backend.socket.empty() && !own_address(backend);
+    };
+
     expansion.follow(config);
     for (const BackendConfig& backend : config.backends)
-        if (!own_address(backend)) look_up(query_of(backend));
+        if (needs_lookup(backend)) look_up(query_of(backend));
     await_answers();
 
     ResolvedBackends all{.config = expansion.expanded(config)};
@@ -72,12 +76,16 @@ ResolvedBackends resolve_backends(const Config& config, Expansion& expansion)
         all.config = config;
     }
     for (const BackendConfig& backend : all.config.backends) // the targets of SRV records
-        if (!own_address(backend)) look_up(query_of(backend));
+        if (needs_lookup(backend)) look_up(query_of(backend));
     await_answers();
 
     for (const BackendConfig& backend : all.config.backends) {
         if (const auto address = own_address(backend)) {
             all.addresses.push_back({*address});
+            continue;
+        }
+        if (!backend.socket.empty()) {
+            all.addresses.emplace_back();
             continue;
         }
         auto& answer = found.at(query_of(backend));

@@ -1,5 +1,6 @@
 #include "balancer/control/change_requests.hpp"
 
+#include "balancer/backend_url.hpp"
 #include "common/config.hpp"
 #include "common/http/message.hpp"
 #include "common/text.hpp"
@@ -46,8 +47,8 @@ boost::system::result<Member, http::Problem> read_member(const json& value, cons
                 return wrong(field, fmt::format("is not {}", config::a_name));
             member.backend.name = content.get<std::string>();
         } else if (key == "url") {
-            if (!content.is_string() || !config::is_http_origin(content.get_ref<const std::string&>()))
-                return wrong(field, fmt::format("is not {}", config::an_http_origin));
+            if (!content.is_string() || !is_backend_url(content.get_ref<const std::string&>()))
+                return wrong(field, fmt::format("is not {}", a_backend_url));
             member.backend.url = content.get<std::string>();
         } else if (key == "weight") {
             if (!is_number(content, 1, most_weight))
@@ -63,9 +64,7 @@ boost::system::result<Member, http::Problem> read_member(const json& value, cons
     }
     if (member.backend.name.empty()) return wrong(place + ".name", "is missing");
     if (member.backend.url.empty()) return wrong(place + ".url", "is missing");
-    auto address = config::parse_http_origin(member.backend.url).value();
-    member.backend.host = std::move(address.host);
-    member.backend.port = address.port;
+    set_address(member.backend);
     member.backend.source = fmt::format("a request's {}.url", place);
     return member;
 }

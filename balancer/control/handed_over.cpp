@@ -1,6 +1,6 @@
 #include "balancer/control/handed_over.hpp"
 
-#include "common/config.hpp"
+#include "balancer/backend_url.hpp"
 #include "common/json_document.hpp"
 
 #include <nlohmann/json.hpp>
@@ -189,10 +189,7 @@ std::vector<BackendConfig> members_of(const json& from)
         const auto word = get<std::string>(member, "resolve");
         for (const auto& [resolve, name] : resolves)
             if (name == word) backend.resolve = resolve;
-        if (auto address = config::parse_http_origin(backend.url)) {
-            backend.host = std::move(address->host);
-            backend.port = address->port;
-        }
+        if (is_backend_url(backend.url)) set_address(backend);
         backend.source = "a request before the upgrade";
     }
     return out;

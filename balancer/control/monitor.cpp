@@ -246,6 +246,7 @@ void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
         added.push_back(backend);
         const BackendConfig& config = topology->backends[b];
         addresses_[b].clear();
+        if (!config.socket.empty()) continue;
         if (const auto address = own_address(config))
             addresses_[b].push_back(*address);
         else if (config.resolve == Resolve::any)
@@ -312,6 +313,7 @@ asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
     const ProbeConfig& settings = core_.probe_config(backend);
     const BackendConfig& target = topology->backends[backend];
     probe::Question question{.addresses = addresses_[backend],
+                             .socket = target.socket,
                              .origin = {target.host, target.port},
                              .path = settings.path,
                              .timeout = settings.timeout,
@@ -345,6 +347,7 @@ void Monitor::look_up(BackendIndex backend)
 {
     if (stopping_ || !core_.topology().present(backend)) return;
     const BackendConfig& config = core_.topology().backends[backend];
+    if (!config.socket.empty()) return;
     names_.doubt(query_of(config));
     if (!config.service.empty()) names_.doubt({.host = config.service, .service = true});
 }
@@ -357,7 +360,7 @@ void Monitor::watch_names()
     const Topology& topology = core_.topology();
     for (const BackendIndex backend : topology.present_backends) {
         const BackendConfig& config = topology.backends[backend];
-        if (!own_address(config)) names.push_back({query_of(config), config.resolve_interval});
+        if (config.socket.empty() && !own_address(config)) names.push_back({query_of(config), config.resolve_interval});
     }
     names_.watch(names);
 }
@@ -391,7 +394,7 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
         report.outcome = result.verdict.outcome;
         report.detail = to_text(result.verdict, settings);
         if (result.end == probe::Result::End::hindered) hindrance = result.hindrance;
-        if (addresses_[backend].empty())
+        if (addresses_[backend].empty() && target.socket.empty())
             report.detail = fmt::format("the name '{}' does not resolve{}", target.host,
                                         in_brackets(names_.error(query_of(target))));
     } catch (const std::exception& e) {

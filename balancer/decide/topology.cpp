@@ -22,7 +22,7 @@ std::optional<std::uint16_t> find_present(const std::vector<Config>& configs, co
 
 bool is_same(const BackendConfig& a, const BackendConfig& b)
 {
-    return a.name == b.name && a.host == b.host && a.port == b.port && a.address == b.address;
+    return a.name == b.name && a.host == b.host && a.port == b.port && a.address == b.address && a.socket == b.socket;
 }
 
 bool is_same(const PoolConfig& a, const PoolConfig& b)

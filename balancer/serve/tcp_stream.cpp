@@ -1,6 +1,7 @@
 #include "balancer/serve/tcp_stream.hpp"
 
 #include "common/error.hpp"
+#include "common/unix_address.hpp"
 
 #include <boost/asio/error.hpp>
 
@@ -41,12 +42,28 @@ Stream::Ptr TcpStream::adopt(EventLoop& loop, Fd socket)
     return stream;
 }
 
-Stream::Ptr TcpStream::connect(EventLoop& loop, std::span<const Endpoint> addresses, StreamListener& listener)
+boost::intrusive_ptr<TcpStream> TcpStream::connecting(EventLoop& loop, StreamListener& listener)
 {
-    const boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
+    boost::intrusive_ptr stream(std::make_unique<TcpStream>(loop).release());
     stream->listener_ = &listener;
     stream->connecting_ = true;
     stream->readable_ = stream->writable_ = false;
+    return stream;
+}
+
+Stream::Ptr TcpStream::connect_local(EventLoop& loop, const std::string& path, StreamListener& listener)
+{
+    const auto stream = connecting(loop, listener);
+    if (const auto address = unix_address(path))
+        stream->connect_to(address->get(), address->size, 0);
+    else
+        stream->connected_later({ENAMETOOLONG, boost::system::system_category()});
+    return stream;
+}
+
+Stream::Ptr TcpStream::connect(EventLoop& loop, std::span<const Endpoint> addresses, StreamListener& listener)
+{
+    const auto stream = connecting(loop, listener);
     if (addresses.empty()) {
         stream->connected_later(boost::asio::error::host_not_found);
         return stream;
@@ -66,9 +83,16 @@ TcpStream::~TcpStream()
 void TcpStream::connect_to(const Endpoint& address)
 {
     peer_ = address;
-    socket_ = Fd(::socket(address.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    connect_to(address.data(), static_cast<socklen_t>(address.size()), IPPROTO_TCP);
+}
+
+void TcpStream::connect_to(const sockaddr* address, socklen_t size, int protocol)
+{
+    socket_ = Fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
     if (!socket_) return connected_later(last_system_error()); // EMFILE and the like
-    const int started = ::connect(socket_.get(), address.data(), static_cast<socklen_t>(address.size()));
+    // A Unix socket connects at once, or not: EAGAIN says that its queue is full, which is a refusal.
+    const int started = ::connect(socket_.get(), address, size);
+    if (started != 0 && errno == EAGAIN) errno = ECONNREFUSED;
     if (started != 0 && errno != EINPROGRESS) return connected_later(last_system_error());
     // Not before connect(): a socket without a connection counts as hung up. After it, all that happens is told.
     if (const error_code ec = loop_.watch(socket_.get(), *this)) connected_later(ec);

@@ -30,6 +30,9 @@ public:
     /// one, or host_not_found.
     static Ptr connect(EventLoop& loop, std::span<const Endpoint> addresses, StreamListener& listener);
 
+    /// The same to a Unix socket, whose path fits into its address. Such a stream has no peer().
+    static Ptr connect_local(EventLoop& loop, const std::string& path, StreamListener& listener);
+
     /// Without a socket: for accepted() and connect().
     explicit TcpStream(EventLoop& loop) noexcept : loop_(loop) {}
     ~TcpStream();
@@ -51,7 +54,9 @@ public:
 private:
     void note(std::uint32_t events) override;
     void act() override;
+    static boost::intrusive_ptr<TcpStream> connecting(EventLoop& loop, StreamListener& listener);
     void connect_to(const Endpoint& address);
+    void connect_to(const sockaddr* address, socklen_t size, int protocol);
     void connected(error_code ec);
     void connected_later(error_code ec);
     void tell_later();

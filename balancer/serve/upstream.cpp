@@ -71,7 +71,8 @@ Stream::Ptr UpstreamPools::take(BackendIndex backend)
 Stream::Ptr UpstreamPools::connect(BackendIndex backend, StreamListener& listener)
 {
     counters_.backends[backend].connects.add();
-    return connector_.connect(addresses_[backend], listener);
+    const std::string& path = topology_->backends[backend].socket;
+    return path.empty() ? connector_.connect(addresses_[backend], listener) : connector_.connect_local(path, listener);
 }
 
 void UpstreamPools::give_back(BackendIndex backend, Stream::Ptr stream, TimePoint now)

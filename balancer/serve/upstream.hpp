@@ -16,6 +16,7 @@
 #include "common/http/address.hpp"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,8 @@ class Connector {
 public:
     /// A new connection, connecting to the first of the addresses that takes it.
     virtual Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) = 0;
+    /// The same to a Unix socket at `path`.
+    virtual Stream::Ptr connect_local(const std::string& path, StreamListener& listener) = 0;
 
 protected:
     ~Connector() = default;

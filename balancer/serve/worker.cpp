@@ -159,6 +159,11 @@ Stream::Ptr Worker::connect(const Addresses& addresses, StreamListener& listener
     return TcpStream::connect(loop_, addresses, listener);
 }
 
+Stream::Ptr Worker::connect_local(const std::string& path, StreamListener& listener)
+{
+    return TcpStream::connect_local(loop_, path, listener);
+}
+
 void Worker::forget(Session& session)
 {
     if (session.called_again) std::erase(again_, &session);

@@ -84,6 +84,7 @@ private:
     Stream::Ptr open_page(Handover handover) override;
 
     Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
+    Stream::Ptr connect_local(const std::string& path, StreamListener& listener) override;
     void note(std::uint32_t) override {}
     void act() override; ///< connections wait at the listener
 

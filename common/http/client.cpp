@@ -4,13 +4,18 @@
 #include "common/http/chunks.hpp"
 #include "common/http/head_parts.hpp"
 #include "common/no_throw.hpp"
+#include "common/socket.hpp"
+#include "common/unix_address.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -224,6 +229,42 @@ asio::awaitable<result<Response>> fetch(std::vector<tcp::endpoint> addresses, Re
         co_return answer;
     }
     co_return first;
+}
+
+namespace {
+
+/// To Asio a connected stream is a stream: what is assigned to a TCP socket is read and written like one.
+error_code connect_local(Line& line, const std::string& path)
+{
+    const auto address = unix_address(path);
+    if (!address) return {ENAMETOOLONG, boost::system::system_category()};
+    Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket) return last_system_error();
+    if (::connect(socket.get(), address->get(), address->size) != 0)
+        return errno == EAGAIN ? error_code(asio::error::connection_refused) : last_system_error(); // its queue is full
+    error_code error;
+    line.socket.assign(tcp::v4(), socket.get(), error);
+    if (!error) socket.release();
+    return error;
+}
+
+} // namespace
+
+asio::awaitable<result<Response>> fetch_local(std::string path, Request request, FetchOptions options)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    Line line(executor);
+    const auto failure = [&](error_code error) {
+        return classify(error, line.deadline, cancellation.cancelled() != asio::cancellation_type::none);
+    };
+    line.deadline.arm(options.deadline);
+    if (const auto error = connect_local(line, path)) co_return failure(error);
+    if (request[field::host].empty()) request.set(field::host, "localhost");
+    complete(request, tcp::endpoint(), false);
+    auto answer = co_await exchange(line, request, options);
+    if (!answer) co_return failure(answer.error());
+    co_return answer;
 }
 
 struct Client::Connection : Line {

@@ -38,6 +38,9 @@ Request make_request(verb method, std::string target, std::string body = {}, std
 /// errc::too_large       the body exceeds max_body (or the header 16 KiB)
 asio::awaitable<result<Response>> fetch(tcp::endpoint endpoint, Request request, FetchOptions options = {});
 
+/// The same over a Unix socket; the Host field is "localhost" unless given.
+asio::awaitable<result<Response>> fetch_local(std::string path, Request request, FetchOptions options = {});
+
 /// The same to the first of several addresses that a connection is made to. Each gets its share of the time that is
 /// left, so that one that swallows packets does not cost the others theirs. `connected` (may be null; must outlive the
 /// call) becomes the address that the request was sent to. Without any connection the first address's failure is the

@@ -42,7 +42,11 @@ asio::awaitable<Result> exchange(const Question& question, const Expectation& ex
     }
     const http::FetchOptions options{.deadline = question.timeout, .preamble = question.preamble};
     tcp::endpoint connected;
-    const auto answer = co_await http::fetch(question.addresses, std::move(request), options, &connected);
+    result<http::Response> answer(errc::cancelled);
+    if (question.socket.empty())
+        answer = co_await http::fetch(question.addresses, std::move(request), options, &connected);
+    else
+        answer = co_await http::fetch_local(question.socket, std::move(request), options);
 
     Result result;
     if (connected != tcp::endpoint{}) result.connected = connected;

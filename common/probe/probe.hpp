@@ -26,6 +26,7 @@ struct Question {
     /// Tried in this order until a connection is made, each with its share of `timeout`. Without any the probe ends as
     /// refused.
     std::vector<asio::ip::tcp::endpoint> addresses;
+    std::string socket{};    ///< path of a Unix socket, which is asked instead of any address
     config::HostPort origin; ///< what the Host field names
     std::string path = "/health";
     Duration timeout = seconds(2); ///< connect + send + whole answer

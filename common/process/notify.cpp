@@ -1,11 +1,12 @@
 #include "common/process/notify.hpp"
 
+#include "common/unix_address.hpp"
+
 #include <fmt/format.h>
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,17 +19,6 @@ namespace {
 
 constexpr std::size_t longest_state = 4096;
 
-/// Nothing if the path is too long for the address of a socket.
-std::optional<std::pair<sockaddr_un, socklen_t>> address_of(std::string_view path) noexcept
-{
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
-    std::memcpy(static_cast<char*>(address.sun_path), path.data(), path.size());
-    if (path.front() == '@') address.sun_path[0] = '\0'; // the abstract namespace (unix(7))
-    return std::pair(address, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size()));
-}
-
 } // namespace
 
 bool is_supervised() noexcept
@@ -40,12 +30,11 @@ bool is_supervised() noexcept
 bool notify(std::string_view state) noexcept
 {
     const char* const path = std::getenv(notify_variable);
-    const auto address = path != nullptr ? address_of(path) : std::nullopt;
+    const auto address = path != nullptr ? unix_address(path) : std::nullopt;
     if (!address) return false;
     const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    return socket && ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                              reinterpret_cast<const sockaddr*>(&address->first),
-                              address->second) == static_cast<ssize_t>(state.size());
+    return socket && ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT, address->get(),
+                              address->size) == static_cast<ssize_t>(state.size());
 }
 
 std::optional<std::string> Notification::value(std::string_view name) const
@@ -70,14 +59,13 @@ NotifySocket::NotifySocket(const std::filesystem::path& path)
     const Fd folder(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!folder) fail(last_system_error().message());
     const auto name = fmt::format("/proc/self/fd/{}/{}", folder.get(), path.filename().string());
-    const auto address = address_of(name);
+    const auto address = unix_address(name);
     if (!address) fail("the name is too long");
     ::unlink(name.c_str());
     socket_ = Fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int on = 1;
     if (!socket_ || ::setsockopt(socket_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
-        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address->first), address->second) != 0 ||
-        ::chmod(name.c_str(), 0600) != 0)
+        ::bind(socket_.get(), address->get(), address->size) != 0 || ::chmod(name.c_str(), 0600) != 0)
         fail(last_system_error().message());
 }
 

@@ -220,6 +220,14 @@ TEST(BalancerConfig, a_proxy_protocol_without_trusted_proxies_is_warned_of)
                                  "is empty"});
 }
 
+TEST(BalancerConfig, a_backend_may_be_a_unix_socket)
+{
+    const Config config = load_config("backends: [{name: a, url: 'unix:/run/app.sock'}]\n");
+    EXPECT_EQ(config.backends[0].socket, "/run/app.sock");
+    EXPECT_EQ(config.backends[0].host, "localhost");
+    EXPECT_EQ(config.backends[0].url, "unix:/run/app.sock");
+}
+
 TEST(BalancerConfig, a_backend_says_which_proxy_header_it_expects)
 {
     const auto config =
@@ -393,13 +401,21 @@ TEST(BalancerConfig, every_mistake_is_named_with_its_place)
          "f.yaml:1:1: backends: missing, expected 1 to 256 backends, as the key `backends` or as --backend NAME=URL"},
         {"backends: []", "f.yaml:1:11: backends: an empty list is not allowed, expected 1 to 256 backends, as the key "
                          "`backends` or as --backend NAME=URL"},
-        {"backends: [{name: a}]", "f.yaml:1:12: backends[0].url: missing, expected http://HOST[:PORT] without a path"},
+        {"backends: [{name: a, url: 'unix:app.sock'}]",
+         "f.yaml:1:27: backends[0].url: 'unix:app.sock' is not allowed, expected http://HOST[:PORT] without a path, or "
+         "unix:/PATH of a socket"},
+        {"backends: [{name: a, url: 'unix:/a', resolve: each}]",
+         "f.yaml:1:47: backends[0].resolve: has no effect on a Unix socket, which has no name to look up"},
+        {"backends: [{name: a}]", "f.yaml:1:12: backends[0].url: missing, expected http://HOST[:PORT] without a path, "
+                                  "or unix:/PATH of a socket"},
         {"backends: [{name: A, url: 'http://a'}]", "f.yaml:1:19: backends[0].name: 'A' is not allowed, expected a name "
                                                    "of 1 to 64 lower-case letters, digits, _ and -"},
         {"backends: [{name: a, url: 'https://a'}]",
-         "f.yaml:1:27: backends[0].url: 'https://a' is not allowed, expected http://HOST[:PORT] without a path"},
+         "f.yaml:1:27: backends[0].url: 'https://a' is not allowed, expected http://HOST[:PORT] without a path, or "
+         "unix:/PATH of a socket"},
         {"backends: [{name: a, url: 'http://a/x'}]",
-         "f.yaml:1:27: backends[0].url: 'http://a/x' is not allowed, expected http://HOST[:PORT] without a path"},
+         "f.yaml:1:27: backends[0].url: 'http://a/x' is not allowed, expected http://HOST[:PORT] without a path, or "
+         "unix:/PATH of a socket"},
         {"backends: [{name: a, url: 'http://a', weight: 0}]",
          "f.yaml:1:47: backends[0].weight: '0' is not allowed, expected a whole number from 1 to 1000"},
         {"backends:\n- {name: a, url: 'http://a'}\n- {name: a, url: 'http://b'}",

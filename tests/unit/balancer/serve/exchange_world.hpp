@@ -171,6 +171,7 @@ private:
     void call_again(Session& session) override;
     Stream::Ptr open_page(Handover handover) override;
     Stream::Ptr connect(const Addresses& addresses, StreamListener& listener) override;
+    Stream::Ptr connect_local(const std::string&, StreamListener& listener) override { return connect({}, listener); }
 
     /// A probe that is good by now started before what is happening now.
     TimePoint a_moment_ago() const noexcept { return now() - microseconds(1); }

@@ -18,6 +18,17 @@ std::uint64_t splitmix64(std::uint64_t& state) noexcept
     return z ^ (z >> 31);
 }
 
+/// Each byte of the result is the digit of four bits of `word`, which has 32.
+std::uint64_t eight_hex_digits(std::uint64_t word) noexcept
+{
+    constexpr std::uint64_t ones = 0x0101010101010101ULL;
+    word = (word | word << 16) & 0x0000ffff0000ffffULL;
+    word = (word | word << 8) & 0x00ff00ff00ff00ffULL;
+    word = (word | word << 4) & 0x0f0f0f0f0f0f0f0fULL;
+    const std::uint64_t letters = (word + 6 * ones) >> 4 & ones; // of a digit above 9 the sum reaches 16
+    return word + '0' * ones + letters * ('a' - '0' - 10);
+}
+
 } // namespace
 
 DataPlane::DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
@@ -231,11 +242,14 @@ void DataPlane::give_back(std::unique_ptr<Exchange> exchange) noexcept
 
 std::string_view DataPlane::new_request_id(std::array<char, 32>& storage) noexcept
 {
-    constexpr char digits[] = "0123456789abcdef";
+    // Every request has one: eight digits at once are a fifth of the instructions of one by one.
     char* out = storage.data();
     for (auto& state : id_state_) {
-        std::uint64_t word = splitmix64(state);
-        for (int i = 0; i < 16; ++i, word >>= 4) *out++ = digits[word & 15U];
+        const std::uint64_t word = splitmix64(state);
+        for (const std::uint64_t half : {word & 0xffffffffU, word >> 32U}) {
+            const std::uint64_t digits = eight_hex_digits(half);
+            out = std::copy_n(reinterpret_cast<const char*>(&digits), sizeof digits, out);
+        }
     }
     return {storage.data(), storage.size()};
 }

@@ -551,6 +551,12 @@ TEST_F(Http, TellsTheOriginAboutTheClient)
     std::set<std::string> ids;
     for (int i = 0; i < 50; ++i) ids.insert(get(port(), "/").message.header("X-Request-Id").value_or(""));
     EXPECT_EQ(ids.size(), 50U);
+    std::set<char> digits;
+    for (const std::string& made : ids) {
+        EXPECT_EQ(made.size(), 32U) << made;
+        digits.insert(made.begin(), made.end());
+    }
+    EXPECT_EQ(std::string(digits.begin(), digits.end()), "0123456789abcdef");
 }
 
 TEST_F(Http, HeadAnd204And304HaveNoBody)

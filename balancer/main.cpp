@@ -111,6 +111,11 @@ void serve(App& app, const Config& config)
     const auto backends = resolve_backends(*wanted.combined(), expansion);
     Listeners listeners = open_listeners(config, workers_wanted);
     if (handed_over && listeners.inherited) listeners.inherited = handed_over->sockets_held;
+    if (handed_over && config.listen_port != 0 && config.listen_port != listeners.port)
+        log::warn(
+            "{}: port {} instead of {} takes effect when the balancer is stopped and started: an upgrade keeps its "
+            "listening sockets",
+            config.listen_source.empty() ? "listen" : config.listen_source, config.listen_port, listeners.port);
     const auto count = static_cast<unsigned>(listeners.sockets.size());
     const auto topology = first_topology(backends.config, handed_over ? handed_over->state.generation + 1 : 1);
     std::optional<AccessLog> access_log;

@@ -258,9 +258,9 @@ void Monitor::adopt(std::shared_ptr<const Topology> topology, std::string what)
                                                      .at = now,
                                                      .cause = "configuration",
                                                      .evidence = what.empty() ? "the order of backends" : what});
+    watch_names(); // before probes begin, which wait for the first answer
     react(std::move(reaction));
     for (const BackendIndex backend : added) publish_addresses(backend);
-    watch_names();
 }
 
 void Monitor::expand_names(std::vector<NameWatch::Name> names)
@@ -386,6 +386,11 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
     const auto topology = this->topology();
     const BackendConfig& target = topology->backends[backend];
     const ProbeConfig& settings = core_.probe_config(backend);
+    if (target.socket.empty() && addresses_[backend].empty() && names_.is_unanswered(query_of(target))) {
+        // Added just now: nothing is known against it until its name has been looked up, which takes 5 s at most.
+        if (!stopping_) react(core_.probe_not_made(backend, report.started, Clock::now()));
+        co_return;
+    }
     std::optional<std::string> hindrance; // of our own: says nothing about the backend
     try {
         const auto result = co_await ask(backend);

@@ -46,6 +46,12 @@ const Addresses& NameWatch::known(const NameQuery& query) const
     return it != entries_.end() ? it->second.known : nothing;
 }
 
+bool NameWatch::is_unanswered(const NameQuery& query) const
+{
+    const auto it = entries_.find(query);
+    return it != entries_.end() && !it->second.answered;
+}
+
 const std::string& NameWatch::error(const NameQuery& query) const
 {
     static const std::string none;
@@ -103,6 +109,7 @@ NameWatch::Entry* NameWatch::ended(const NameQuery& query, const error_code& err
     const auto it = entries_.find(query);
     if (it == entries_.end()) return nullptr;
     Entry& entry = it->second;
+    entry.answered = true;
     const TimePoint now = Clock::now();
     if (error)
         entry.schedule.failed(now);

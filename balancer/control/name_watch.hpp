@@ -44,6 +44,8 @@ public:
 
     /// All that is known; empty if nothing is.
     const Addresses& known(const NameQuery& query) const;
+    /// It is looked up for the first time, and there is no answer yet.
+    bool is_unanswered(const NameQuery& query) const;
     /// Why the latest lookup failed; empty if it did not.
     const std::string& error(const NameQuery& query) const;
 
@@ -55,6 +57,7 @@ private:
         LookupSchedule schedule;
         Addresses known{};
         std::string error{};
+        bool answered = false; ///< if only with an error
     };
 
     void arm();

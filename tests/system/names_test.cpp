@@ -100,5 +100,24 @@ TEST(Names, ABackendWhoseNameDoesNotExistIsDownWithThatCauseUntilItDoes)
     EXPECT_TRUE(balancer.wait_for("web", "healthy")) << balancer.status();
 }
 
+TEST(Names, ABackendThatIsAddedIsNotJudgedBeforeItsNameHasBeenLookedUp)
+{
+    const Origin first("first"), second("second");
+    DnsServer names;
+    names.a("web.example", {"127.0.0.1"});
+    names.delay(milliseconds(400));
+    Balancer balancer = Balancer::configured("resolvers: [\"" + names.address() + "\"]\nadmin: true\n" +
+                                             "backends: [{name: first, url: \"" + first.url() + "\"}]\n");
+    ASSERT_TRUE(balancer.wait_for("first", "healthy")) << balancer.status();
+    const nlohmann::json members = {
+        {"backends",
+         {{{"name", "first"}, {"url", first.url()}},
+          {{"name", "second"}, {"url", "http://web.example.:" + std::to_string(second.port())}}}}};
+    ASSERT_EQ(request(balancer.port(), "PUT", "/admin/pools/default/backends", {}, members.dump()).status(), 200);
+    ASSERT_TRUE(balancer.wait_for("second", "healthy")) << balancer.status();
+    EXPECT_EQ(balancer.metric("hotspare_backend_transitions_total{backend=\"second\",to=\"down\"}"), 0)
+        << balancer.process().description();
+}
+
 } // namespace TEST_FILE
 } // namespace hotspare::test

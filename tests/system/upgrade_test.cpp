@@ -228,5 +228,34 @@ TEST_F(UpgradeTest, AProcessThatWasReplacedIsNotReplacedAgain)
     EXPECT_TRUE(balancer_.process().wait_line("another process serves already in place of this one"));
 }
 
+TEST_F(UpgradeTest, TheQueueOfNewConnectionsIsAsLongAsBefore)
+{
+    process::Process* const second = upgrade();
+    ASSERT_TRUE(second);
+    ASSERT_EQ(balancer_.process().wait_exit(), 0);
+    second->signal(SIGSTOP);
+    ASSERT_TRUE(eventually([&] { return second->stopped(); }));
+    std::list<RawClient> clients;
+    for (int i = 0; i < 40; ++i) {
+        clients.emplace_back(port()); // throws if it is not taken
+        clients.back().send(format_request("GET", "/x", {}));
+    }
+    second->signal(SIGCONT);
+    for (RawClient& client : clients) EXPECT_EQ(client.read_response().status(), 200);
+}
+
+TEST(Upgrade, IsRefusedWhileWhatSupervisesDoesNotAnswer)
+{
+    const Origin origin;
+    const TempDir directory;
+    Process::Options options;
+    options.environment = {{"NOTIFY_SOCKET", (directory.path() / "gone.sock").string()}};
+    Balancer balancer({{"origin", origin.port()}}, {"--admin"}, options);
+    const Answer answer = post(balancer.port(), "/admin/upgrade");
+    EXPECT_EQ(answer.status(), 409);
+    EXPECT_EQ(answer.json()["error"], "the supervisor does not answer at NOTIFY_SOCKET");
+    EXPECT_EQ(get(balancer.port(), "/x").status(), 200);
+}
+
 } // namespace TEST_FILE
 } // namespace hotspare::test

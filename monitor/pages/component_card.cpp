@@ -27,21 +27,21 @@ std::string_view css_of(DayKind kind) noexcept
     return {};
 }
 
-/// "Down for 30 min. Connection refused. Uptime 97.916 %."
-std::string hint_of(const Day& day)
+/// "down for 30 min, uptime 97.916 %", and the causes below.
+std::string reason_of(const Day& day)
 {
     const Tally& tally = day.tally;
     const DayKind kind = kind_of(tally);
-    std::string out = date_text(day.begin) + ": ";
+    std::string out;
     switch (kind) {
-    case DayKind::no_data: return out + "no data";
-    case DayKind::up: out += "no downtime"; break;
+    case DayKind::no_data: return "no data";
+    case DayKind::up: out = "no downtime"; break;
     case DayKind::maintenance:
-        out += "announced maintenance for " + duration_text(tally.maintenance());
+        out = "announced maintenance for " + duration_text(tally.maintenance());
         if (tally.window_down.count() > 0) out += ", down for " + duration_text(tally.window_down) + " of it";
         break;
-    case DayKind::degraded: out += "degraded for " + duration_text(tally.degraded); break;
-    case DayKind::down: out += "down for " + duration_text(tally.down); break;
+    case DayKind::degraded: out = "degraded for " + duration_text(tally.degraded); break;
+    case DayKind::down: out = "down for " + duration_text(tally.down); break;
     }
     if (kind == DayKind::down || kind == DayKind::degraded) {
         if (tally.maintenance().count() > 0) out += ", announced maintenance for " + duration_text(tally.maintenance());
@@ -54,13 +54,26 @@ std::string hint_of(const Day& day)
     return out;
 }
 
-std::string bar(const Day& day)
+/// Days in a row that say the same, drawn as so many bars by one element: most days of most components have nothing to
+/// say, and an element for each of them made a page of 200 components ten times as long.
+struct Run {
+    DayKind kind = DayKind::no_data;
+    std::string reason{};
+    Instant begin{};
+    int days = 0;
+
+    bool tells() const noexcept { return kind != DayKind::up && kind != DayKind::no_data; }
+    Instant last() const noexcept { return begin + std::chrono::days(days - 1); }
+};
+
+std::string bars_of(const Run& run)
 {
-    const DayKind kind = kind_of(day.tally);
-    const bool tells = kind != DayKind::up && kind != DayKind::no_data;
-    std::string out;
-    append(out, "<li class=\"{}\"{}><span class=\"hint\">{}</span></li>\n", css_of(kind),
-           tells ? " tabindex=\"0\"" : "", escape(hint_of(day)));
+    std::string out = "<li class=\"";
+    out += css_of(run.kind);
+    if (run.days > 1) append(out, " n{}", run.days); // a rule of the style sheet
+    append(out, "\"{}><span>{}", run.tells() ? " tabindex=\"0\"" : "", date_text(run.begin));
+    if (run.days > 1) out += " to " + date_text(run.last());
+    append(out, ": {}</span></li>\n", escape(run.reason));
     return out;
 }
 
@@ -71,12 +84,21 @@ std::string bars(const Component& component, Instant now)
     append(out, "<ol class=\"days\" aria-label=\"{}, the past {} days\">\n", escape(component.shown_name()),
            shown_days);
     auto next = component.days.begin();
+    Run run;
     for (int back = shown_days - 1; back >= 0; --back) {
         const Instant begin = today - std::chrono::days(back);
         while (next != component.days.end() && next->begin < begin) ++next;
         const bool known = next != component.days.end() && next->begin == begin;
-        out += bar(known ? *next : Day{.begin = begin});
+        const Day day = known ? *next : Day{.begin = begin};
+        Run one{.kind = kind_of(day.tally), .reason = reason_of(day), .begin = begin, .days = 1};
+        if (run.days > 0 && !one.tells() && one.kind == run.kind && one.reason == run.reason) {
+            ++run.days;
+            continue;
+        }
+        if (run.days > 0) out += bars_of(run);
+        run = std::move(one);
     }
+    out += bars_of(run);
     std::string uptime = sla_text(shown_total(component, now));
     if (uptime != "no data") uptime += " uptime";
     append(out, "</ol>\n<p class=\"scale\"><span>{} days ago</span><span>{}</span><span>today</span></p>\n", shown_days,
@@ -151,8 +173,8 @@ std::string legend()
          {DayKind::no_data, "no data"}}};
     std::string out = "<ul class=\"legend\" aria-label=\"What the bars mean\">\n";
     for (const auto& [kind, text] : entries)
-        append(out, "<li><span class=\"days\" aria-hidden=\"true\"><span class=\"{}\"></span></span>{}</li>\n",
-               css_of(kind), text);
+        append(out, "<li><span class=\"days\" aria-hidden=\"true\"><b class=\"{}\"></b></span>{}</li>\n", css_of(kind),
+               text);
     return out + "</ul>\n";
 }
 

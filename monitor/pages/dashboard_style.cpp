@@ -8,7 +8,7 @@ namespace hotspare::monitor {
 
 std::string_view dashboard_style()
 {
-    static const std::string style = std::string(status_style()) + R"css(
+    static const std::string style = std::string(common_style()) + R"css(
 main { max-width: 1180px; }
 .bar { display: flex; flex-wrap: wrap; gap: 2px 16px; }
 .result { margin-top: 12px; border-left: 5px solid var(--up); } .result.down { border-left-color: var(--down); }

@@ -14,6 +14,8 @@ using std::chrono::hours;
 
 constexpr std::size_t longest_title = 200;
 constexpr milliseconds banner_before = hours(48);
+/// That an emergency may lie behind: "now" is written in whole seconds, and takes some more to arrive.
+constexpr milliseconds late_emergency = std::chrono::minutes(1);
 
 bool share_a_component(const std::vector<std::string>& a, const std::vector<std::string>& b)
 {
@@ -124,7 +126,9 @@ Accepted<Window> Maintenance::change_scheduled(Window& window, WindowPlan plan, 
 {
     if (auto wrong = refuse_plan(plan)) return *wrong;
     const WindowPlan& before = window.plan;
-    if (plan.start < now) return Refusal{"start_time", "start_time is in the past"};
+    if (plan.start < now - (plan.emergency ? late_emergency : milliseconds(0)))
+        return Refusal{"start_time", "start_time is in the past"};
+    if (plan.end <= now) return Refusal{"end_time", "end_time is in the past"};
     if (plan.start > now + recurrence_horizon) return Refusal{"start_time", "start_time is more than 400 days ahead"};
     const bool recurs_otherwise = plan.rrule != before.rrule || plan.time_zone != before.time_zone;
     const bool announces = plan.start < before.start || plan.end - plan.start > before.end - before.start ||

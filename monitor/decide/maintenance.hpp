@@ -4,7 +4,7 @@
 //
 // The rules:
 //  - A window is announced at least `notice` (48 h) before it starts, to the millisecond, or refused. An emergency
-//    needs none, and counts as down time.
+//    needs none, may have begun up to a minute ago, and counts as down time.
 //  - While it is scheduled, a change that lets it start earlier, last longer, hit a component more, or recur otherwise
 //    is a new announcement, for which the notice begins again: the start must be `notice` from now. Moving it to a
 //    later start, or making it shorter, is not.

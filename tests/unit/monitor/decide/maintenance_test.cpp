@@ -104,15 +104,25 @@ TEST(Maintenance, ComparesASeriesWithAHundredOthersAtOnce)
 #endif
 }
 
-TEST(Maintenance, AnEmergencyNeedsNoNoticeButNoPast)
+TEST(Maintenance, AnEmergencyNeedsNoNoticeButMustNotHaveBegunMoreThanAMinuteAgo)
 {
+    for (const auto& [ahead, refused] :
+         {std::pair<milliseconds, const char*>{0h, "none"}, {-1min, "none"}, {-1min - 1ms, "start_time"}}) {
+        auto m = fresh();
+        auto p = plan(ahead);
+        p.emergency = true;
+        EXPECT_EQ(wrong(m.create(p, now)), refused);
+        if (std::string_view(refused) != "none") continue;
+        const auto due = m.tick(now);
+        EXPECT_EQ(m.windows()[0].state, WindowState::in_progress);
+        ASSERT_EQ(due.notices.size(), 1U);
+        EXPECT_EQ(due.notices[0].notice, Notice::start);
+    }
     auto m = fresh();
-    auto p = plan(0h);
+    EXPECT_EQ(wrong(m.create(plan(-1ms), now)), "start_time");
+    auto p = plan(-30s, 30s);
     p.emergency = true;
-    EXPECT_EQ(wrong(m.create(p, now)), "none");
-    p = plan(-1ms);
-    p.emergency = true;
-    EXPECT_EQ(wrong(m.create(p, now)), "start_time");
+    EXPECT_EQ(wrong(m.create(p, now)), "end_time");
 }
 
 TEST(Maintenance, NamesTheFieldThatIsWrong)

@@ -148,7 +148,7 @@ TEST(WindowRows, WhatOthersWroteBecomesAWindow)
              {"begun before it was created", row(-1h, 2h), "create 1 emergency", WindowState::in_progress},
              {"over before it was created", row(-3h, 2h), "refuse end_time"},
              {"over for longer than windows are kept", row(-days(120), 2h, days(130)), "nothing"},
-             {"created in the future", row(72h, 2h, -24h), "create 1"},
+             {"created in the future", row(72h, 2h, -36h), "create 1"},
              {"created by no time", with(row(1h, 2h), [](auto& r) { r.created_at.reset(); }), "create 1 emergency"},
              {"end before start", row(72h, -2h), "refuse end_time"},
              {"without an end", with(row(72h, 2h), [](auto& r) { r.end.reset(); }), "refuse end_time"},
@@ -177,6 +177,7 @@ TEST(WindowRows, WhatOthersWroteBecomesAWindow)
         if (done.empty() || done.front().kind != Kind::create) continue;
         core.tick(now);
         EXPECT_EQ(core.find(1)->state, state);
+        EXPECT_LE(core.find(1)->announced_at, now);
         EXPECT_EQ(core.announced("api", {now - days(9), now + days(9)}).empty(), core.find(1)->plan.emergency);
         // Its state is written once, and then there is nothing to do any more.
         carry_out(row_steps(settings, core.memory(), table, now), core, table);

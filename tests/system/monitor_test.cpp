@@ -1,6 +1,7 @@
 // The monitor as a process: what its readers and operators see, what survives its death, and what people are told.
 #include "tests/support/eventually.hpp"
 #include "tests/support/faulty_disk.hpp"
+#include "tests/support/fleet.hpp"
 #include "tests/support/origin.hpp"
 #include "tests/support/own_files.hpp"
 #include "tests/support/process.hpp"
@@ -426,8 +427,11 @@ TEST(Monitor, WritesDownWhatOperatorsSayOfAnIncident)
     EXPECT_TRUE(monitor.act("GET", "/audit").json()["entries"].empty());
     origin.stop();
     ASSERT_TRUE(eventually([&] { return monitor.state("api") == "down"; }));
+    EXPECT_EQ(get(monitor.port(), "/status").message.body.find("A disk is full."), std::string::npos);
     const Answer posted = monitor.act("POST", "/incidents?target=api", update);
     ASSERT_EQ(posted.status(), 201) << posted.message.body;
+    EXPECT_NE(get(monitor.port(), "/status").message.body.find("A disk is full."), std::string::npos)
+        << "at once, not with the next rendering";
     monitor.process().signal(SIGKILL);
     monitor.process().wait_exit();
     monitor.start();
@@ -474,6 +478,54 @@ TEST(Monitor, RefusesCommandsAndLosesNoOutageWhileItsDiskIsFull)
     EXPECT_EQ(monitor.json("/maintenance")["upcoming"].size(), 1U);
     const auto verification = monitor.act("GET", "/audit/verification").json();
     EXPECT_EQ(verification["entries"], 1) << "of the one that was accepted: " << verification;
+}
+
+TEST(Monitor, ClosesNoPoolThatItCannotRememberToOpen)
+{
+    if (!FaultyDisk::available()) GTEST_SKIP() << "a sanitizer has the functions that fail";
+    Origin origin("primary");
+    Balancer balancer({{"primary", origin.port()}}, {"--admin"});
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
+    Monitor monitor(
+        fmt::format("targets: [{{name: balancer, balancer: 'http://127.0.0.1:{}', operate: true}}]\n", balancer.port()),
+        true, Monitor::Disk::faulty);
+    ASSERT_EQ(monitor.act("GET", "/audit").status(), 200); // the first login takes longer
+    auto plan = window(milliseconds(1500), minutes(10));
+    plan.update({{"emergency", true}, {"close_pools", true}});
+    ASSERT_EQ(monitor.act("POST", "/maintenance", plan).status(), 201);
+    monitor.disk().set_full(true);
+    ASSERT_TRUE(monitor.process().wait_line("pools of 'balancer': nothing was changed"))
+        << monitor.process().description();
+    const auto status = [&] { return get(balancer.port(), "/x").status(); };
+    EXPECT_FALSE(eventually([&] { return status() != 200; }, milliseconds(1500)))
+        << "if it were killed now, the pool would stay closed for ever";
+    monitor.disk().set_full(false);
+    EXPECT_TRUE(eventually([&] { return status() == 503; }));
+
+    // What is to be opened is opened on a full disk, too.
+    ASSERT_EQ(monitor.act("DELETE", "/maintenance/1").status(), 200);
+    monitor.disk().set_full(true);
+    EXPECT_TRUE(eventually([&] { return status() == 200; }));
+}
+
+TEST(Monitor, WritesDownNoOrderThatTheBalancerDidNotTake)
+{
+    Origin origin("primary");
+    const auto balancer = Balancer::configured("backends: [{name: primary, url: \"" + origin.url() +
+                                               "\"}]\nadmin: true\nadmin_token: 0123456789abcdef\n");
+    ASSERT_TRUE(balancer.wait_for("primary", "healthy"));
+    Monitor monitor(fmt::format("targets: [{{name: balancer, balancer: 'http://127.0.0.1:{}', operate: true}}]\n",
+                                balancer.port()));
+    auto plan = window(seconds(0), minutes(10));
+    plan.update({{"emergency", true}, {"close_pools", true}});
+    ASSERT_EQ(monitor.act("POST", "/maintenance", plan).status(), 201);
+    const auto line = monitor.process().wait_line("cannot close pool 'default'");
+    ASSERT_TRUE(line) << monitor.process().description();
+    EXPECT_NE(line->find("answered 401"), std::string::npos) << *line;
+    EXPECT_NE(get(monitor.port(), "/metrics").message.body.find("hotspare_monitor_pools_pending 1\n"),
+              std::string::npos);
+    EXPECT_TRUE(monitor.act("GET", "/audit?action=pool.close").json()["entries"].empty());
+    EXPECT_EQ(get(balancer.port(), "/x").status(), 200);
 }
 
 TEST(Monitor, FindsAnAuditLogThatWasChanged)

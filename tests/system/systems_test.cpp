@@ -193,6 +193,10 @@ TEST(Systems, VersionsHaveADashboardWhoseActionsMoveThePoolOn)
     EXPECT_EQ(get(monitor, "/health").status(), 200);
     EXPECT_EQ(request(monitor, "GET", "/chaos/cpu", {login}).status(), 405);
     EXPECT_EQ(request(monitor, "POST", "/crash", {login, {"Origin", "http://evil.example"}}).status(), 403);
+    for (const char* path : {"/status-page", "/status", "/uptime", "/audit", "/"}) {
+        EXPECT_EQ(request(monitor, "GET", path, {login, {"Origin", "http://evil.example"}}).status(), 403) << path;
+        EXPECT_EQ(request(monitor, "GET", path, {login}).status(), 200) << path;
+    }
     EXPECT_EQ(active(), "v1");
 
     EXPECT_EQ(act("/chaos/corruption"), 200);

@@ -145,6 +145,30 @@ TEST_F(MonitorStore, WritesWhatOperatorsAnnounceBeforeItAnswers)
     EXPECT_EQ(row("state, version"), "cancelled|2");
 }
 
+TEST_F(MonitorStore, OverwritesNothingThatOthersHaveWrittenMeanwhile)
+{
+    start();
+    const Answer created = act("POST", "/maintenance", window(hours(72)));
+    ASSERT_EQ(created.status(), 201) << created.message.body;
+    const std::string seen = created.message.header("ETag").value_or("");
+    ASSERT_EQ(server_.run("UPDATE system_maintenance SET message = 'By others.' RETURNING hotspare_window"), "1");
+    // The monitor reads the table every five seconds: it has most likely not seen that yet.
+    const Answer changed =
+        act("PATCH", "/maintenance/1", {{"message", "By the operator."}}, {credentials, {"If-Match", seen}});
+    EXPECT_EQ(changed.status(), 412) << changed.message.body;
+    EXPECT_EQ(server_.run("SELECT message FROM system_maintenance"), "By others.");
+    ASSERT_TRUE(eventually([&] { return json("/maintenance/1")["message"] == "By others."; }));
+    for (const std::string& line : audit()) EXPECT_EQ(line.find("By the operator."), std::string::npos) << line;
+    EXPECT_EQ(act("PATCH", "/maintenance/1", {{"message", "By the operator."}}).status(), 200);
+    EXPECT_EQ(server_.run("SELECT message FROM system_maintenance"), "By the operator.");
+
+    // Nor is a row that they deleted written again.
+    ASSERT_EQ(act("POST", "/maintenance", window(hours(80))).status(), 201);
+    server_.run("DELETE FROM system_maintenance WHERE hotspare_window = 2");
+    ASSERT_TRUE(eventually([&] { return json("/maintenance/2")["state"] == "cancelled"; }));
+    EXPECT_EQ(server_.run("SELECT count(*) FROM system_maintenance"), "1");
+}
+
 TEST_F(MonitorStore, ShowsWhatOthersWrite)
 {
     start();

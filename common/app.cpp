@@ -374,7 +374,10 @@ void App::ready(std::string_view host, std::uint16_t port, const std::vector<Rea
     for (const auto& socket : process::unused_inherited())
         log::warn("the inherited socket {} is for no listener of this daemon; connections to it are not answered",
                   socket);
-    predecessor_.tell_ready();
+    if (!predecessor_.tell_ready()) {
+        log::critical("the process that this one was to replace has ended; what supervises it has started another");
+        return stop();
+    }
     process::notify("READY=1");
     log::event(log::Level::info, fmt::format("listening on {}{}", url, details), all);
 }

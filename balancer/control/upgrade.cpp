@@ -49,7 +49,8 @@ void Upgrade::cancel()
 
 asio::awaitable<void> Upgrade::run(std::function<void(UpgradeReport)> done, std::string document)
 {
-    auto started = co_await process::start_successor(steps_.command(), std::move(document), upgrade_patience);
+    process::Command command = steps_.command();
+    auto started = co_await process::start_successor(std::move(command), std::move(document), upgrade_patience);
     under_way_ = false;
     if (started && cancelled_) { // it became ready while this process was told to end
         started->signal(SIGTERM);

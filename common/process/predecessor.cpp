@@ -1,7 +1,6 @@
 #include "common/process/predecessor.hpp"
 
 #include "common/clock.hpp"
-#include "common/error.hpp"
 #include "common/process/listen_sockets.hpp"
 #include "common/process/notify.hpp"
 
@@ -43,14 +42,12 @@ std::string Predecessor::document()
     return {};
 }
 
-void Predecessor::tell_ready()
+bool Predecessor::tell_ready()
 {
-    if (!channel_) return;
+    if (!channel_) return true;
     const bool told = tell("ready\n");
     channel_.reset();
-    if (!told && is_supervised())
-        throw StartupError("the process that was to be succeeded has ended before this one was ready; what supervises "
-                           "it starts another");
+    return told || !is_supervised();
 }
 
 void Predecessor::tell_failure(std::string_view why) noexcept

@@ -27,9 +27,9 @@ public:
     /// What it hands over; empty if it has ended or sends nothing within five seconds, for which this waits. Once.
     std::string document();
 
-    /// This process serves: from now on the predecessor takes no new work. Throws StartupError if the predecessor has
-    /// ended meanwhile and is supervised: what supervises it has started another in its place, and does not know us.
-    void tell_ready();
+    /// This process serves: from now on the predecessor takes no new work. False if the predecessor has ended meanwhile
+    /// and is supervised: what supervises it has started another in its place and does not know us, so we must end.
+    [[nodiscard]] bool tell_ready();
 
     /// This process ends without having served: why, for people.
     void tell_failure(std::string_view why) noexcept;

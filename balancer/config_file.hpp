@@ -8,6 +8,7 @@
 #pragma once
 
 #include "balancer/config.hpp"
+#include "balancer/config_routes.hpp"
 #include "common/config.hpp"
 
 #include <string>
@@ -26,27 +27,6 @@ struct PoolSettings {
     PassiveConfig passive;
     RetryConfig retry;
     ParkConfig park;
-};
-
-struct RouteSettings {
-    std::string path;
-    std::string prefix;
-    std::string query;  ///< NAME=VALUE, or NAME alone
-    std::string header; ///< "NAME: VALUE", or NAME alone
-    std::string rewrite;
-    bool repeatable = false;
-    Duration timeout{};    ///< 0 = timeouts.request
-    Duration body_idle{};  ///< 0 = timeouts.body_idle
-    unsigned attempts = 0; ///< 0 = the pool's
-    bool hedge = true;
-    std::vector<std::string> set_request_headers, remove_request_headers;
-    std::vector<std::string> set_response_headers, remove_response_headers;
-    std::string error_page;      ///< a file
-    std::string error_page_html; ///< that it held when finish() read it
-    std::string redirect;
-    unsigned redirect_status = 308;
-    Builtin builtin = Builtin::none;
-    std::string pool; ///< empty = the first one
 };
 
 struct ConfigFile {

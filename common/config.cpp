@@ -323,10 +323,7 @@ private:
     {
         std::vector<std::string> keys;
         for (const auto& member : table.members) keys.push_back(member.key);
-        const auto nearest = did_you_mean(key, keys);
-        throw UsageError(fmt::format("{}: unknown key {}{} expected one of: {}", place, in_quotes(key),
-                                     nearest ? fmt::format(", did you mean '{}'?", *nearest) : ",",
-                                     fmt::join(keys, ", ")));
+        throw UsageError(fmt::format("{}: {}", place, unknown_name("key", key, keys)));
     }
 
     std::string file_;
@@ -621,6 +618,13 @@ std::optional<std::string> did_you_mean(std::string_view word, const std::vector
         }
     }
     return nearest;
+}
+
+std::string unknown_name(std::string_view what, std::string_view name, const std::vector<std::string>& known)
+{
+    const auto nearest = did_you_mean(name, known);
+    return fmt::format("unknown {} {}{} expected one of: {}", what, in_quotes(name),
+                       nearest ? fmt::format(", did you mean '{}'?", *nearest) : ",", fmt::join(known, ", "));
 }
 
 // --- Descriptions ----------------------------------------------------------------------------------------------------

@@ -341,6 +341,9 @@ template <class Settings> std::string to_yaml(Settings settings)
 /// The candidate nearest to `word` by edit distance, if near enough to be what was meant.
 std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
+/// "unknown <what> '<name>', did you mean '<nearest>'? expected one of: <known>".
+std::string unknown_name(std::string_view what, std::string_view name, const std::vector<std::string>& known);
+
 // --- Below: how the parts above meet ---------------------------------------------------------------------------------
 
 namespace detail {

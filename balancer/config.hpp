@@ -176,9 +176,35 @@ struct RouteConfig {
     std::string redirect{};   ///< answered with this, in place of the matched part of the path; empty = not
     unsigned redirect_status = 308;
     Builtin builtin = Builtin::none;
-    PoolIndex pool = 0; ///< when builtin is none and nothing is redirected
+    PoolIndex pool = 0;   ///< when builtin is none and nothing is redirected
+    bool dynamic = false; ///< operators' requests may replace it
 
     bool operator==(const RouteConfig&) const = default;
+};
+
+/// A route as a file or a request says it, which a RouteConfig is made from.
+struct RouteSettings {
+    std::string path;
+    std::string prefix;
+    std::string query;  ///< NAME=VALUE, or NAME alone
+    std::string header; ///< "NAME: VALUE", or NAME alone
+    std::string rewrite;
+    bool repeatable = false;
+    Duration timeout{};    ///< 0 = timeouts.request
+    Duration body_idle{};  ///< 0 = timeouts.body_idle
+    unsigned attempts = 0; ///< 0 = the pool's
+    bool hedge = true;
+    std::vector<std::string> set_request_headers, remove_request_headers;
+    std::vector<std::string> set_response_headers, remove_response_headers;
+    std::string error_page;      ///< a file
+    std::string error_page_html; ///< that it held when finish() read it
+    std::string redirect;
+    unsigned redirect_status = 308;
+    Builtin builtin = Builtin::none;
+    std::string pool;     ///< empty = the first one
+    bool dynamic = false; ///< operators' requests may replace it
+
+    bool operator==(const RouteSettings&) const = default;
 };
 
 struct TimeoutConfig {
@@ -251,6 +277,8 @@ struct Config {
     std::vector<BackendConfig> backends;
     std::vector<PoolConfig> pools;
     std::vector<RouteConfig> routes; ///< the longest match wins; empty in the file = all paths to the first pool
+    std::vector<RouteSettings> stated_routes{}; ///< parallel to routes: what each was made from
+    bool dynamic_by_request = false;            ///< an operator's request says which routes are the dynamic ones
     TimeoutConfig timeouts;
     LimitConfig limits;
 };

@@ -92,11 +92,6 @@ bool is_network_list(const TrustedProxies& list)
     return list.size() <= 1000;
 }
 
-bool is_route_list(const std::vector<RouteSettings>& list)
-{
-    return list.size() <= 10'000;
-}
-
 bool are_weights(const std::vector<unsigned>& list)
 {
     return std::all_of(list.begin(), list.end(), [](unsigned weight) { return weight >= 1 && weight <= 1000; });
@@ -399,7 +394,7 @@ void fields(config::Fields& field, ConfigFile& c)
     field("pools", c.pools, "groups of backends; empty = one pool named default with all backends",
           {is_pool_list, "at most 256 pools"});
     field("routes", c.routes, "routes, the longest match wins; empty = every path goes to the first pool",
-          {is_route_list, "at most 10000 routes"});
+          {is_route_list, a_route_list});
     field("timeouts", c.timeouts, "timeouts");
     field("limits", c.limits, "size and connection limits");
 }
@@ -670,8 +665,13 @@ private:
 
     void routes()
     {
-        attempt([&] { complete(file_.routes, names_of(file_.pools), places_); });
+        attempt([&] { complete(file_.routes, names_of(file_.pools), read_error_page, places_); });
         if (!errors_.empty()) return;
+        attempt([&] { default_routes(); });
+    }
+
+    void default_routes()
+    {
         if (file_.routes.empty()) add_route("", "/", Builtin::none);
         if (file_.pages) {
             add_route("/health", "", Builtin::health);
@@ -684,12 +684,19 @@ private:
         if (file_.pages || file_.admin) add_route("", "/admin", Builtin::admin);
     }
 
-    /// Unless the file has a route for the same path.
+    /// Unless the file has a route for the same path. A dynamic one does not count: once it is replaced, what is added
+    /// here must be there.
     void add_route(const std::string& path, const std::string& prefix, Builtin builtin)
     {
         const auto& wanted = path.empty() ? prefix : path;
-        for (const auto& route : file_.routes)
-            if ((route.path == wanted || route.prefix == wanted) && route.query.empty() && route.header.empty()) return;
+        for (std::size_t i = 0; i < file_.routes.size(); ++i) {
+            const auto& route = file_.routes[i];
+            if (!route.query.empty() || !route.header.empty()) continue;
+            if (!route.dynamic && (route.path == wanted || route.prefix == wanted)) return;
+            if (route.dynamic && route.path == path && route.prefix == prefix)
+                fail(fmt::format("routes[{}].dynamic", i),
+                     fmt::format("'{}' is a built-in page, expected a route that is not dynamic", wanted));
+        }
         RouteSettings route;
         route.path = path;
         route.prefix = prefix;
@@ -787,6 +794,7 @@ Config to_config(const ConfigFile& file)
     }
     const auto pools = names_of(file.pools);
     for (const auto& settings : file.routes) out.routes.push_back(to_config(settings, pools, file.timeouts));
+    out.stated_routes = file.routes;
     return out;
 }
 

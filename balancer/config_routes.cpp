@@ -79,6 +79,11 @@ bool is_redirect_or_empty(const std::string& text)
 
 } // namespace
 
+bool is_route_list(const std::vector<RouteSettings>& list)
+{
+    return list.size() <= most_routes;
+}
+
 void fields(config::Fields& field, RouteSettings& c)
 {
     field("path", c.path, "match this path exactly", {is_path_or_empty, a_path});
@@ -106,7 +111,8 @@ void fields(config::Fields& field, RouteSettings& c)
           {0, most_attempts});
     field("hedge", c.hedge, "hedge requests of this route, if the pool's retry.hedge says so too");
     field("set_request_headers", c.set_request_headers,
-          "header fields `NAME: VALUE` that the backend gets in place of the client's of the same names");
+          "header fields `NAME: VALUE` that the backend gets in place of the client's of the same names",
+          {nullptr, "", config::Secret::field});
     field("remove_request_headers", c.remove_request_headers,
           "names of header fields of requests that the backend does not get");
     field("set_response_headers", c.set_response_headers,
@@ -124,6 +130,7 @@ void fields(config::Fields& field, RouteSettings& c)
     field("redirect_status", c.redirect_status, "status of the redirect: 301, 302, 303, 307 or 308", {301, 308});
     field("builtin", c.builtin, "built-in page served on this route");
     field("pool", c.pool, "pool that the requests of this route are sent to; empty = the first pool");
+    field("dynamic", c.dynamic, "operators' requests may replace this route (PUT /admin/routes)");
 }
 
 // --- From what was said to the whole ---------------------------------------------------------------------------------
@@ -133,86 +140,122 @@ namespace {
 /// What spans several keys of routes, and where to say so.
 class RouteCheck {
 public:
-    RouteCheck(const std::vector<std::string>& pools, const config::Places& places) : pools_(pools), places_(places) {}
+    RouteCheck(const std::vector<std::string>& pools, const ErrorPages& pages, const config::Places& places)
+        : pools_(pools), pages_(pages), places_(places)
+    {
+    }
 
     void complete(RouteSettings& route, const std::string& path) const
     {
         if (route.path.empty() == route.prefix.empty()) fail(path, "expected either `path` or `prefix`");
+        if (route.redirect.empty() && route.redirect_status != RouteSettings{}.redirect_status)
+            fail(path + ".redirect_status", "without `redirect`, expected both or none");
         if (route.builtin != Builtin::none) {
             if (!route.pool.empty()) fail(path + ".pool", "together with `builtin`, expected one of the two");
-            if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `builtin`, expected none");
-            if (route.repeatable) fail(path + ".repeatable", "together with `builtin`, expected none");
-            if (route.timeout > Duration::zero()) fail(path + ".timeout", "together with `builtin`, expected none");
-            if (route.body_idle > Duration::zero()) fail(path + ".body_idle", "together with `builtin`, expected none");
-            if (route.attempts > 0) fail(path + ".attempts", "together with `builtin`, expected none");
             if (!route.redirect.empty()) fail(path + ".redirect", "together with `builtin`, expected one of the two");
-            if (!route.error_page.empty()) fail(path + ".error_page", "together with `builtin`, expected none");
-            if (!header_edits(route.set_request_headers, route.remove_request_headers, path, "request").empty() ||
-                !header_edits(route.set_response_headers, route.remove_response_headers, path, "response").empty())
-                fail(path, "sets or removes header fields together with `builtin`, expected none of that");
+            refuse_what_needs_a_backend(route, path, "builtin");
             return;
         }
-        header_edits(route.set_request_headers, route.remove_request_headers, path, "request");
-        header_edits(route.set_response_headers, route.remove_response_headers, path, "response");
         if (!route.redirect.empty()) {
             if (!route.pool.empty()) fail(path + ".pool", "together with `redirect`, expected one of the two");
-            if (!route.rewrite.empty()) fail(path + ".rewrite", "together with `redirect`, expected none");
+            refuse_what_needs_a_backend(route, path, "redirect");
             if (route.redirect_status > 303 && route.redirect_status < 307)
                 fail(path + ".redirect_status",
                      fmt::format("{} is no redirect with a new place, expected 301, 302, 303, 307 or 308",
                                  route.redirect_status));
             return;
         }
-        if (!route.error_page.empty()) route.error_page_html = error_page(route.error_page, path + ".error_page");
+        check_headers(route.set_request_headers, route.remove_request_headers, path, "request");
+        check_headers(route.set_response_headers, route.remove_response_headers, path, "response");
+        if (!route.error_page.empty()) {
+            auto page = pages_(route.error_page);
+            if (!page) fail(path + ".error_page", page.error());
+            route.error_page_html = std::move(*page);
+        }
         if (route.pool.empty()) route.pool = pools_.front();
         if (std::find(pools_.begin(), pools_.end(), route.pool) == pools_.end())
             fail(path + ".pool", config::unknown_name("pool", route.pool, pools_));
     }
 
 private:
-    HeaderEdits header_edits(const std::vector<std::string>& set, const std::vector<std::string>& remove,
-                             const std::string& path, std::string_view whose) const
+    /// `instead`: the key that answers requests without a backend.
+    void refuse_what_needs_a_backend(const RouteSettings& route, const std::string& path,
+                                     std::string_view instead) const
     {
-        auto edits = HeaderEdits::parse(set, remove);
-        if (!edits) fail(fmt::format("{}.{}_{}_headers", path, set.empty() ? "remove" : "set", whose), edits.error());
-        return *std::move(edits);
+        const auto refuse = [&](bool given, const char* key) {
+            if (given) fail(path + "." + key, fmt::format("together with `{}`, expected none", instead));
+        };
+        refuse(!route.rewrite.empty(), "rewrite");
+        refuse(route.repeatable, "repeatable");
+        refuse(route.timeout > Duration::zero(), "timeout");
+        refuse(route.body_idle > Duration::zero(), "body_idle");
+        refuse(route.attempts > 0, "attempts");
+        refuse(!route.hedge, "hedge");
+        refuse(!route.set_request_headers.empty(), "set_request_headers");
+        refuse(!route.remove_request_headers.empty(), "remove_request_headers");
+        refuse(!route.set_response_headers.empty(), "set_response_headers");
+        refuse(!route.remove_response_headers.empty(), "remove_response_headers");
+        refuse(!route.error_page.empty(), "error_page");
     }
 
-    std::string error_page(const std::string& file, const std::string& path) const
+    void check_headers(const std::vector<std::string>& set, const std::vector<std::string>& remove,
+                       const std::string& path, std::string_view whose) const
     {
-        constexpr std::uintmax_t largest = 64 * 1024;
-        std::error_code error;
-        const auto size = std::filesystem::file_size(file, error);
-        if (error) fail(path, fmt::format("cannot read the file {}: {}", config::in_quotes(file), error.message()));
-        if (size > largest)
-            fail(path,
-                 fmt::format("the file {} has {} bytes, expected at most {}", config::in_quotes(file), size, largest));
-        std::ifstream in(file, std::ios::binary);
-        std::string html((std::istreambuf_iterator<char>(in)), {});
-        if (!in || html.empty())
-            fail(path, fmt::format("cannot read the file {}, or it is empty", config::in_quotes(file)));
-        return html;
+        const auto edits = HeaderEdits::parse(set, remove);
+        if (!edits) fail(fmt::format("{}.{}_{}_headers", path, set.empty() ? "remove" : "set", whose), edits.error());
     }
 
     [[noreturn]] void fail(const std::string& path, const std::string& message) const { places_.fail(path, message); }
 
     const std::vector<std::string>& pools_;
+    const ErrorPages& pages_;
     const config::Places& places_;
 };
 
 } // namespace
 
-void complete(std::vector<RouteSettings>& routes, const std::vector<std::string>& pools, const config::Places& places)
+boost::system::result<std::string, std::string> read_error_page(const std::string& file)
 {
-    const RouteCheck check(pools, places);
-    std::set<std::array<std::string, 4>> seen;
+    constexpr std::uintmax_t largest = 64 * 1024;
+    const auto fail = [](std::string why) -> boost::system::result<std::string, std::string> {
+        return {boost::system::in_place_error, std::move(why)};
+    };
+    std::error_code error;
+    const auto size = std::filesystem::file_size(file, error);
+    if (error) return fail(fmt::format("cannot read the file {}: {}", config::in_quotes(file), error.message()));
+    if (size > largest)
+        return fail(
+            fmt::format("the file {} has {} bytes, expected at most {}", config::in_quotes(file), size, largest));
+    std::ifstream in(file, std::ios::binary);
+    std::string html((std::istreambuf_iterator<char>(in)), {});
+    if (!in || html.empty())
+        return fail(fmt::format("cannot read the file {}, or it is empty", config::in_quotes(file)));
+    return {boost::system::in_place_value, std::move(html)};
+}
+
+MatchKey match_key(const RouteSettings& route)
+{
+    MatchKey key{route.path, route.prefix, route.query, {}};
+    if (route.header.empty()) return key;
+    NamedValue header = header_condition(route.header);
+    std::transform(header.name.begin(), header.name.end(), header.name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+    key.back() = header.any ? header.name : header.name + ":" + header.value;
+    return key;
+}
+
+void complete(std::vector<RouteSettings>& routes, const std::vector<std::string>& pools, const ErrorPages& pages,
+              const config::Places& places)
+{
+    const RouteCheck check(pools, pages, places);
+    std::set<MatchKey> seen;
     std::vector<std::string> errors;
     for (std::size_t i = 0; i < routes.size(); ++i) {
         RouteSettings& route = routes[i];
         const auto path = fmt::format("routes[{}]", i);
         try {
             check.complete(route, path);
-            if (!seen.insert({route.path, route.prefix, route.query, route.header}).second)
+            if (!seen.insert(match_key(route)).second)
                 places.fail(path, fmt::format("a second route for '{}', expected one", route.path + route.prefix));
         } catch (const UsageError& e) {
             errors.insert(errors.end(), e.messages.begin(), e.messages.end());
@@ -242,6 +285,7 @@ RouteConfig to_config(const RouteSettings& settings, const std::vector<std::stri
     route.redirect = settings.redirect;
     route.redirect_status = settings.redirect_status;
     route.builtin = settings.builtin;
+    route.dynamic = settings.dynamic;
     if (settings.builtin == Builtin::none && settings.redirect.empty())
         route.pool = static_cast<PoolIndex>(std::find(pools.begin(), pools.end(), settings.pool) - pools.begin());
     return route;

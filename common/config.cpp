@@ -413,7 +413,7 @@ std::string expectation(const Value& value)
     std::string present;
     if (value.kind == Value::Kind::list) {
         std::vector<std::string> items;
-        for (std::size_t i = 0; i < value.size(); ++i) items.push_back(value.at(i).text());
+        for (std::size_t i = 0; i < value.size(); ++i) items.push_back(value.at(i).shown());
         present = fmt::format("[{}]", fmt::join(items, ", "));
     } else {
         present = value.shown();
@@ -486,6 +486,11 @@ std::string without_secret(std::string_view text, Secret secret)
     if (text.empty() || secret == Secret::no) return std::string(text);
     if (secret == Secret::whole) return std::string(placeholder);
     if (secret == Secret::url) return without_password(text);
+    if (secret == Secret::field) {
+        const auto colon = text.find(':');
+        return colon == text.npos ? std::string(placeholder)
+                                  : fmt::format("{}: {}", text.substr(0, colon), placeholder);
+    }
     const auto slashes = text.find("://");
     const auto begin = slashes == text.npos ? 0 : slashes + 3;
     // Whatever stands before an '@' may be part of a password, also a '/'.
@@ -735,10 +740,10 @@ void Loader::add_flags(const std::string& prefix, const Value& table)
         std::replace_if(
             flag.name.begin(), flag.name.end(), [](char c) { return c == '.' || c == '_'; }, '-');
         flag.path = path;
-        flag.is_switch = value.is_bool;
+        flag.is_switch = value.type == Value::Type::truth;
         const auto present = value.shown();
         flag.help = fmt::format("{} [{}]", help, present.empty() ? "none" : present);
-        flag.metavar = value.is_bool ? "" : "VALUE";
+        flag.metavar = flag.is_switch ? "" : "VALUE";
         flag.assign = [value](const std::vector<std::string>& values) {
             auto problem = value.assign(values.back());
             return problem.empty() ? value.problem() : problem;

@@ -28,6 +28,8 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -65,9 +67,10 @@ std::string without_password(std::string_view text);
 /// Which part of a value is left out of messages, logs and the output of --print-config.
 enum class Secret : std::uint8_t {
     no,
-    whole,   ///< all of it: a token, a hash of a password
-    url,     ///< of a URL what stands before its '@' and behind its '?'
-    url_path ///< of a URL also its path: that of a webhook is a credential
+    whole,    ///< all of it: a token, a hash of a password
+    url,      ///< of a URL what stands before its '@' and behind its '?'
+    url_path, ///< of a URL also its path: that of a webhook is a credential
+    field,    ///< of a header field `NAME: VALUE` its value
 };
 
 /// The text with a placeholder, `***`, for what is secret. Nothing stays nothing.
@@ -133,7 +136,8 @@ template <class T> struct Rule {
     }
 };
 
-/// Texts and lists: {valid, expected, secret}. A key whose default does not satisfy its rule must be given.
+/// Texts and lists: {valid, expected, secret}. The secret of a list is that of each of its texts. A key whose default
+/// does not satisfy its rule must be given.
 template <class T>
 requires(std::is_class_v<T> && !std::same_as<T, Duration>) struct Rule<T> {
     bool (*valid)(const T&) = nullptr;
@@ -169,7 +173,8 @@ struct Value {
     std::function<std::string(std::string_view)> assign; ///< scalar
     std::function<std::string()> text;                   ///< scalar
     Secret secret = Secret::no;                          ///< scalar: what text() must not show to people
-    bool is_bool = false;                                ///< scalar: as a flag it needs no value
+    /// Of a scalar: what it is in JSON. As a flag a truth value needs no value.
+    enum class Type { text, number, truth } type = Type::text;
 
     std::function<std::size_t()> size;       ///< list
     std::function<void(std::size_t)> resize; ///< list
@@ -286,6 +291,9 @@ public:
     /// Reads YAML; an empty document changes nothing. `name` stands for the file in messages.
     void load(const std::string& yaml, const std::string& name);
     void load_file(const std::string& path);
+    /// Reads JSON instead, by the same rules; numbers and truth values must be that in JSON, too. Messages begin with
+    /// the path of the key, "routes[2].prefix: ...".
+    void load_json(const nlohmann::json& document);
 
     /// An empty variable counts as not set. So does HOTSPARE_…_PORT=tcp://ADDRESS:PORT, with a warning: Kubernetes
     /// gives every container such a variable for each service of its namespace ("service links"), and a service called
@@ -337,6 +345,9 @@ template <class Settings> std::string to_yaml(Settings settings)
 {
     return Loader(settings).print(Loader::Secrets::shown);
 }
+
+/// Of a table, as JSON, the keys whose values are others than in `defaults`, which describes another one of its type.
+nlohmann::ordered_json json_of_changed(const Value& table, const Value& defaults, Loader::Secrets secrets);
 
 /// The candidate nearest to `word` by edit distance, if near enough to be what was meant.
 std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
@@ -441,7 +452,10 @@ template <class T> Value describe_scalar(T& member, Rule<T> rule)
     Value out;
     out.expected = Scalar<T>::expected();
     out.wanted = rule.expected();
-    if constexpr (std::is_same_v<T, bool>) out.is_bool = true;
+    if constexpr (std::is_same_v<T, bool>)
+        out.type = Value::Type::truth;
+    else if constexpr (std::is_arithmetic_v<T>)
+        out.type = Value::Type::number;
     out.text = [&member] { return Scalar<T>::format(member); };
     if constexpr (requires { rule.secret; }) out.secret = rule.secret;
     const Secret secret = out.secret;
@@ -479,7 +493,9 @@ template <class E> Value describe_list(std::vector<E>& member, Rule<std::vector<
         member.clear(); // elements start from their defaults
         member.resize(n);
     };
-    out.at = [&member](std::size_t i) { return describe(member[i]); };
+    Rule<E> of_each;
+    if constexpr (requires { of_each.secret; }) of_each.secret = rule.secret;
+    out.at = [&member, of_each](std::size_t i) { return describe(member[i], of_each); };
     out.prototype = [element = std::make_shared<E>()] { return describe(*element); };
     return out;
 }

@@ -352,6 +352,8 @@ Admin::Routers Admin::make_routers(const std::set<std::string>& mounts)
         add(made, http::verb::post, mount + "/pools/{pool}/enable", &Admin::pool_enable);
         add(made, http::verb::get, mount + "/pools/{pool}/backends", &Admin::members);
         add(made, http::verb::put, mount + "/pools/{pool}/backends", &Admin::set_members);
+        add(made, http::verb::get, mount + "/routes", &Admin::routes);
+        add(made, http::verb::put, mount + "/routes", &Admin::set_routes);
         add(made, http::verb::post, mount + "/failover", &Admin::failover);
         add(made, http::verb::post, mount + "/reload", &Admin::reload);
         add(made, http::verb::post, mount + "/upgrade", &Admin::upgrade);
@@ -547,6 +549,10 @@ http::Response Admin::manual(const http::Request& request)
                      "replaces the backends of the pool as a whole; If-Match with the ETag of GET makes sure that "
                      "nothing else has changed; what is removed finishes its requests",
                      http::Json{{"backends", {{{"name", "NAME"}, {"url", "http://HOST:PORT"}, {"weight", 1}}}}}),
+              change("PUT", "/routes",
+                     "replaces the dynamic routes as a whole, with the keys that a route has in the configuration; "
+                     "If-Match as above; GET lists all routes in the order in which they are matched",
+                     http::Json{{"routes", {{{"prefix", "/PATH"}, {"pool", "NAME"}}}}}),
               row("/reload", "reads the configuration file again: valid as a whole, or nothing changes"),
               row("/failover",
                   "makes an available backend active in every pool of policy failover, while it stays available; "
@@ -823,18 +829,45 @@ asio::awaitable<http::Response> Admin::set_members(const http::Request& request)
     if (!current->find_pool(name))
         co_return http::problem(request, 404,
                                 fmt::format("there is no pool '{}', expected one of {}", name, pool_names(*current)));
+    auto members = read_members(request.body());
+    if (!members) co_return http::problem(members.error(), request.id);
+    Change deed = [this, name, members = std::move(*members)](const auto& expected) {
+        return changes_.set_members(name, members, expected);
+    };
+    auto response = co_await change(request, std::move(deed));
+    co_return response;
+}
+
+http::Response Admin::routes(const http::Request&)
+{
+    const auto current = topology();
+    auto response = http::json_response(200, routes_json(*current));
+    response.set(http::field::etag, tag_of(current->generation));
+    return response;
+}
+
+asio::awaitable<http::Response> Admin::set_routes(const http::Request& request)
+{
+    auto routes = read_routes(request.body(), *topology());
+    if (!routes) co_return http::problem(routes.error(), request.id);
+    Change deed = [this, routes = std::move(*routes)](const auto& expected) {
+        return changes_.set_routes(routes, expected);
+    };
+    auto response = co_await change(request, std::move(deed));
+    co_return response;
+}
+
+/// Has the monitor make it, under the request's If-Match, and tells what became of it.
+asio::awaitable<http::Response> Admin::change(const http::Request& request, Change change)
+{
     const auto given = request.find(http::field::if_match);
     const auto conditions = http::Preconditions::parse(
         given != request.end() ? std::optional(std::string_view(given->value())) : std::nullopt, std::nullopt);
     if (!conditions) co_return http::problem(conditions.error(), request.id);
-    const auto members = read_members(request.body());
-    if (!members) co_return http::problem(members.error(), request.id);
-
     const auto report = std::make_shared<ChangeReport>(); // written before on_monitor() completes, read after
-    std::function<void()> deed = [this, name, members = *members, conditions = *conditions, report] {
-        *report = changes_.set_members(name, members, [&conditions](std::uint64_t generation) {
-            return conditions.if_match_holds(tag_of(generation));
-        });
+    std::function<void()> deed = [change = std::move(change), conditions = *conditions, report] {
+        *report =
+            change([&conditions](std::uint64_t generation) { return conditions.if_match_holds(tag_of(generation)); });
     };
     const bool done = co_await on_monitor(std::move(deed));
     if (!done) co_return not_done(request);

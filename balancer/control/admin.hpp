@@ -126,6 +126,8 @@ private:
     asio::awaitable<http::Response> failover(const http::Request& request);
     http::Response members(const http::Request& request);
     asio::awaitable<http::Response> set_members(const http::Request& request);
+    http::Response routes(const http::Request& request);
+    asio::awaitable<http::Response> set_routes(const http::Request& request);
     asio::awaitable<http::Response> reload(const http::Request& request);
     asio::awaitable<http::Response> upgrade(const http::Request& request);
 
@@ -134,6 +136,9 @@ private:
     asio::awaitable<http::Response> operate_pool(const http::Request& request, OperatorWord word);
     asio::awaitable<std::optional<http::Response>> operate(const http::Request& request,
                                                            std::vector<BackendIndex> backends, OperatorWord word);
+    /// A change of the configuration, if the generation is one that `expected` agrees with.
+    using Change = std::function<ChangeReport(const std::function<bool(std::uint64_t generation)>& expected)>;
+    asio::awaitable<http::Response> change(const http::Request& request, Change change);
     asio::awaitable<bool> on_monitor(std::function<void()> deed);
     asio::awaitable<bool> elsewhere(std::function<void(std::function<void()> done)> deed, Duration patience);
     boost::system::result<std::optional<BackendIndex>, http::Problem> failover_target(std::string_view text) const;

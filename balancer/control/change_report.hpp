@@ -22,6 +22,7 @@ struct ChangeReport {
     std::vector<std::string> said{};          ///< what changes, a clause each
     std::vector<std::string> needs_restart{}; ///< settings that were read and are not in force before a restart
     std::vector<std::string> replaced{};      ///< pools whose members by request the configuration has replaced
+    bool routes_replaced = false;             ///< the same of the dynamic routes
     std::vector<std::string> errors{};        ///< why nothing has changed
 };
 

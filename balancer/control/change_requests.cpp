@@ -1,6 +1,7 @@
 #include "balancer/control/change_requests.hpp"
 
 #include "balancer/backend_url.hpp"
+#include "balancer/config_routes.hpp"
 #include "common/config.hpp"
 #include "common/http/message.hpp"
 #include "common/text.hpp"
@@ -116,12 +117,82 @@ json members_json(const Topology& topology, PoolIndex index)
             {"backends", std::move(backends)}};
 }
 
+namespace {
+
+struct RouteList {
+    std::vector<RouteSettings> routes;
+};
+
+} // namespace
+
+// Not in the unnamed namespace: config::Fields finds it by argument-dependent lookup.
+static void fields(config::Fields& field, RouteList& list)
+{
+    field("routes", list.routes, "routes", {is_route_list, a_route_list});
+}
+
+namespace {
+
+http::Problem wrong_routes(const UsageError& error)
+{
+    // Without a file each message begins with the path of its key.
+    const std::string& first = error.messages.front();
+    return {422, fmt::format("{}", fmt::join(error.messages, "; ")), {{"field", first.substr(0, first.find(": "))}}};
+}
+
+} // namespace
+
+boost::system::result<std::vector<RouteSettings>, http::Problem> read_routes(std::string_view text,
+                                                                             const Topology& topology)
+{
+    const auto body = http::parse_json(text);
+    if (!body) return body.error();
+    if (!body->is_object()) return http::Problem{422, "the body is not an object with 'routes'"};
+    if (!body->contains("routes")) return wrong("routes", "is missing");
+    std::vector<std::string> pools;
+    for (const PoolIndex p : topology.present_pools) pools.push_back(topology.pools[p].name);
+    const auto page = [&topology](const std::string& file) -> boost::system::result<std::string, std::string> {
+        for (const RouteSettings& route : topology.stated_routes)
+            if (route.error_page == file) return {boost::system::in_place_value, route.error_page_html};
+        return {boost::system::in_place_error,
+                fmt::format("{} is not the error_page of any route, expected one that the configuration names",
+                            config::in_quotes(file))};
+    };
+    try {
+        RouteList list;
+        config::Loader(list).load_json(*body);
+        const json& given = body->at("routes");
+        for (std::size_t i = 0; i < list.routes.size(); ++i) {
+            if (!given[i].value("dynamic", true))
+                return wrong(fmt::format("routes[{}].dynamic", i), "is false, expected true: it is set by request");
+            list.routes[i].dynamic = true;
+        }
+        complete(list.routes, pools, page, {});
+        return std::move(list.routes);
+    } catch (const UsageError& error) {
+        return wrong_routes(error);
+    }
+}
+
+nlohmann::ordered_json routes_json(const Topology& topology)
+{
+    RouteSettings defaults;
+    const config::Value by_default = config::describe(defaults);
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (RouteSettings route : topology.stated_routes)
+        list.push_back(config::json_of_changed(config::describe(route), by_default, config::Loader::Secrets::hidden));
+    return {{"generation", topology.generation},
+            {"source", topology.dynamic_by_request ? "request" : "configuration"},
+            {"routes", std::move(list)}};
+}
+
 json to_json(const ChangeReport& report)
 {
     return {{"generation", report.generation},
             {"changed", report.said},
             {"needs_restart", report.needs_restart},
-            {"replaced", report.replaced}};
+            {"replaced", report.replaced},
+            {"routes_replaced", report.routes_replaced}};
 }
 
 http::Problem to_problem(const ChangeReport& report)

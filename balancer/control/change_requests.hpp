@@ -26,7 +26,16 @@ boost::system::result<std::vector<BackendConfig>, http::Problem> read_members(st
 /// "configuration" or "request".
 nlohmann::json members_json(const Topology& topology, PoolIndex pool);
 
-/// Of one that is done: {"generation","changed","needs_restart","replaced"}.
+/// The body of PUT /admin/routes: {"routes":[...]} with the keys of a route in the configuration, of which `dynamic`
+/// may be left out. Routes of `topology` name the pools that there are, and the files that may be an `error_page`: no
+/// other file is read. Fails as read_members().
+boost::system::result<std::vector<RouteSettings>, http::Problem> read_routes(std::string_view text,
+                                                                             const Topology& topology);
+
+/// {"generation","source","routes":[...]}, in the order in which they are matched, each with the keys that differ from
+/// their defaults. `source` is "configuration" or "request": where the dynamic ones are from.
+nlohmann::ordered_json routes_json(const Topology& topology);
+/// Of one that is done: {"generation","changed","needs_restart","replaced","routes_replaced"}.
 nlohmann::json to_json(const ChangeReport& report);
 /// Of another one.
 http::Problem to_problem(const ChangeReport& report);

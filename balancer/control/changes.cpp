@@ -28,7 +28,8 @@ ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::stri
         Wanted wanted = wanted_;
         auto replaced = wanted.read_again(*read);
         report = put_in_force(std::move(wanted));
-        report.replaced = std::move(replaced);
+        report.replaced = std::move(replaced.pools);
+        report.routes_replaced = replaced.routes;
         report.needs_restart = needs_restart(running_, *read);
     } else {
         report = {.end = ChangeReport::End::invalid,
@@ -48,6 +49,10 @@ ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::stri
     if (!report.replaced.empty())
         log::warn("the members of the pools {} have changed in the configuration and replace those set by request",
                   fmt::join(report.replaced, ", "));
+    if (report.routes_replaced)
+        log::warn(
+            "the dynamic routes of the configuration have changed, or do not agree with those set by request, and "
+            "replace these");
     if (!report.needs_restart.empty())
         log::warn("these settings take effect at a restart only: {}", fmt::join(report.needs_restart, ", "));
     return report;
@@ -56,18 +61,33 @@ ChangeReport Changes::reload(boost::system::result<Config, std::vector<std::stri
 ChangeReport Changes::set_members(const std::string& pool, std::vector<BackendConfig> members,
                                   const std::function<bool(std::uint64_t generation)>& expected)
 {
-    const std::uint64_t current = monitor_.failover().topology().generation;
-    if (!expected(current))
-        return {.end = ChangeReport::End::changed,
-                .generation = current,
-                .errors = {fmt::format("generation {} is in force, another than If-Match names", current)}};
+    if (auto changed = unexpected(expected)) return *std::move(changed);
     if (!monitor_.failover().topology().find_pool(pool))
         return {.end = ChangeReport::End::conflict,
-                .generation = current,
+                .generation = monitor_.failover().topology().generation,
                 .errors = {fmt::format("there is no pool '{}' any more", pool)}};
     Wanted wanted = wanted_;
     wanted.set_members(pool, std::move(members));
     return put_in_force(std::move(wanted));
+}
+
+ChangeReport Changes::set_routes(std::vector<RouteSettings> routes,
+                                 const std::function<bool(std::uint64_t generation)>& expected)
+{
+    if (auto changed = unexpected(expected)) return *std::move(changed);
+    Wanted wanted = wanted_;
+    wanted.set_routes(std::move(routes));
+    return put_in_force(std::move(wanted));
+}
+
+/// If another generation is in force than a request was meant for.
+std::optional<ChangeReport> Changes::unexpected(const std::function<bool(std::uint64_t generation)>& expected) const
+{
+    const std::uint64_t current = monitor_.failover().topology().generation;
+    if (expected(current)) return std::nullopt;
+    return ChangeReport{.end = ChangeReport::End::changed,
+                        .generation = current,
+                        .errors = {fmt::format("generation {} is in force, another than If-Match names", current)}};
 }
 
 ChangeReport Changes::put_in_force(Wanted wanted)

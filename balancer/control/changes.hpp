@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,15 @@ public:
     ChangeReport set_members(const std::string& pool, std::vector<BackendConfig> members,
                              const std::function<bool(std::uint64_t generation)>& expected);
 
+    /// As Wanted::set_routes(), in the same way.
+    ChangeReport set_routes(std::vector<RouteSettings> routes,
+                            const std::function<bool(std::uint64_t generation)>& expected);
+
     /// As Wanted::requests().
     std::vector<MembersRequest> requests() const { return wanted_.requests(); }
 
 private:
+    std::optional<ChangeReport> unexpected(const std::function<bool(std::uint64_t generation)>& expected) const;
     ChangeReport put_in_force(Wanted wanted);
     void look_up(const Config& config);
     void heard(const NameQuery& name, std::vector<Place> places, bool complete);

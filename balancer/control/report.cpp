@@ -229,6 +229,25 @@ json Report::pool(PoolIndex index) const
             {"requests", requests.to_json()}};
 }
 
+/// The dynamic ones in the order in which they are matched. Of a condition only the name is shown: the value may be
+/// what lets a request in.
+json Report::dynamic_routes() const
+{
+    json list = json::array();
+    const auto& stated = topology().stated_routes;
+    for (std::size_t i = 0; i < stated.size(); ++i) {
+        if (!stated[i].dynamic) continue;
+        const RouteConfig& route = topology().routes.routes()[i];
+        json shown{{route.path.empty() ? "prefix" : "path", route.path.empty() ? route.prefix : route.path},
+                   {"pool", stated[i].pool.empty() ? json() : json(stated[i].pool)}};
+        if (!route.query.name.empty()) shown["query"] = route.query.name;
+        if (!route.header.name.empty()) shown["header"] = route.header.name;
+        if (!route.redirect.empty()) shown["redirect"] = route.redirect;
+        list.push_back(std::move(shown));
+    }
+    return list;
+}
+
 json Report::status() const
 {
     json backends = json::array(), pools = json::array();
@@ -260,6 +279,8 @@ json Report::status() const
         {"requests", requests.to_json()},
         {"routing_version", snapshot->routing->version},
         {"generation", topology().generation},
+        {"dynamic_routes", dynamic_routes()},
+        {"dynamic_routes_by", topology().dynamic_by_request ? "request" : "configuration"},
         {"reload", snapshot->reloads.last
                        ? json{{"at", format_rfc3339(snapshot->wall(*snapshot->reloads.last))},
                               {"done", snapshot->reloads.error.empty()},

@@ -50,6 +50,7 @@ struct Report {
     nlohmann::json status() const;
     nlohmann::json backend(BackendIndex index) const;
     nlohmann::json pool(PoolIndex index) const;
+    nlohmann::json dynamic_routes() const;
 
     /// Prometheus text format, see metrics::Exposition::content_type.
     std::string metrics() const;

@@ -63,6 +63,23 @@ int conditions_of(const RouteConfig& route) noexcept
     return static_cast<int>(!route.query.name.empty()) + static_cast<int>(!route.header.name.empty());
 }
 
+int conditions_of(const RouteSettings& route) noexcept
+{
+    return static_cast<int>(!route.query.empty()) + static_cast<int>(!route.header.empty());
+}
+
+template <class Route> void sort_by_match(std::vector<Route>& routes)
+{
+    std::stable_sort(routes.begin(), routes.end(), [](const Route& a, const Route& b) {
+        const bool a_exact = !a.path.empty();
+        const bool b_exact = !b.path.empty();
+        if (a_exact != b_exact) return a_exact;
+        if (a.prefix.size() != b.prefix.size()) return a.prefix.size() > b.prefix.size();
+        if (conditions_of(a) != conditions_of(b)) return conditions_of(a) > conditions_of(b);
+        return !a.dynamic && b.dynamic;
+    });
+}
+
 std::string_view behind_match(const RouteConfig& route, std::string_view target) noexcept
 {
     return target.substr(route.path.empty() ? route.prefix.size() : route.path.size());
@@ -98,13 +115,13 @@ std::string resolve_dot_segments(std::string_view path, Resolving how)
 
 RouteTable::RouteTable(std::vector<RouteConfig> routes) : routes_(std::move(routes))
 {
-    std::stable_sort(routes_.begin(), routes_.end(), [](const RouteConfig& a, const RouteConfig& b) {
-        const bool a_exact = !a.path.empty();
-        const bool b_exact = !b.path.empty();
-        if (a_exact != b_exact) return a_exact;
-        if (a.prefix.size() != b.prefix.size()) return a.prefix.size() > b.prefix.size();
-        return conditions_of(a) > conditions_of(b);
-    });
+    sort_by_match(routes_);
+}
+
+std::vector<RouteSettings> in_match_order(std::vector<RouteSettings> routes)
+{
+    sort_by_match(routes);
+    return routes;
 }
 
 const RouteConfig* RouteTable::match(std::string_view path, const RouteConditions* conditions) const

@@ -1,5 +1,6 @@
 // Which route serves a path: exact matches before prefixes, longer prefixes before shorter ones. A route may ask for a
-// query parameter or a header field as well.
+// query parameter or a header field as well. Of several for the same path, those that ask for more go first, then those
+// that operators' requests cannot replace, then the order of the configuration decides.
 //
 // A route is a boundary: who may ask for what lies below /public must not reach /admin by asking for /public/../admin.
 // A path goes on as it was written, but only where it leads the same way however its dot segments are resolved.
@@ -34,6 +35,9 @@ public:
 protected:
     ~RouteConditions() = default;
 };
+
+/// In the order in which they are matched: that of RouteTable::routes() for what they become.
+std::vector<RouteSettings> in_match_order(std::vector<RouteSettings> routes);
 
 class RouteTable {
 public:

@@ -170,7 +170,8 @@ std::vector<std::string> differences(const Topology& before, const Topology& aft
     std::vector<std::string> said;
     tell_backends(before, after, said);
     tell_pools(before, after, said);
-    if (before.routes.routes() != after.routes.routes())
+    if (before.routes.routes() != after.routes.routes() || before.stated_routes != after.stated_routes ||
+        before.dynamic_by_request != after.dynamic_by_request)
         said.push_back(fmt::format("routes changed: {} now", after.routes.routes().size()));
     if (before.timeouts != after.timeouts) said.emplace_back("timeouts changed");
     if (before.limits != after.limits) said.emplace_back("limits changed");
@@ -232,6 +233,8 @@ boost::system::result<TopologyChange, std::string> next_topology(const std::shar
         if (route.body_idle == Duration::zero()) route.body_idle = wanted.timeouts.body_idle;
     }
     next->routes = RouteTable(std::move(routes));
+    next->stated_routes = in_match_order(wanted.stated_routes);
+    next->dynamic_by_request = wanted.dynamic_by_request;
     next->present_backends = std::move(*backends);
     next->present_pools = std::move(*pool_indices);
     next->timeouts = wanted.timeouts;

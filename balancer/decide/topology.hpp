@@ -48,6 +48,8 @@ struct Topology {
     std::vector<PoolIndex> present_pools;       ///< in the configuration's order: the first one is the default
 
     RouteTable routes;
+    std::vector<RouteSettings> stated_routes; ///< what the routes were made from, in the same order
+    bool dynamic_by_request = false;          ///< as Config::dynamic_by_request
     TimeoutConfig timeouts;
     LimitConfig limits;
     bool forwarded = false;

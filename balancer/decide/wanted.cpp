@@ -1,9 +1,13 @@
 #include "balancer/decide/wanted.hpp"
 
+#include "balancer/config_routes.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace hotspare::balancer {
@@ -13,6 +17,23 @@ bool says_the_same(const std::vector<BackendConfig>& a, const std::vector<Backen
 {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const BackendConfig& x, const BackendConfig& y) {
         return x.name == y.name && x.url == y.url && x.weight == y.weight && x.resolve == y.resolve;
+    });
+}
+
+std::vector<RouteSettings> dynamic_of(const Config& config)
+{
+    std::vector<RouteSettings> out;
+    std::copy_if(config.stated_routes.begin(), config.stated_routes.end(), std::back_inserter(out),
+                 [](const RouteSettings& route) { return route.dynamic; });
+    return out;
+}
+
+/// Whatever the files of their error pages hold.
+bool says_the_same(const std::vector<RouteSettings>& a, const std::vector<RouteSettings>& b)
+{
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](RouteSettings x, const RouteSettings& y) {
+        x.error_page_html = y.error_page_html;
+        return x == y;
     });
 }
 
@@ -47,17 +68,24 @@ std::vector<BackendConfig> Wanted::members_of(const Config& config, const PoolCo
     return members;
 }
 
-std::vector<std::string> Wanted::read_again(Config configuration)
+Wanted::Replaced Wanted::read_again(Config configuration)
 {
     configuration_ = std::move(configuration);
-    std::vector<std::string> over;
+    Replaced over;
+    if (routes_) {
+        Config all = configuration_;
+        if (!says_the_same(dynamic_of(configuration_), routes_->instead_of) || !add_routes(all)) {
+            routes_.reset();
+            over.routes = true;
+        }
+    }
     for (auto it = requests_.begin(); it != requests_.end();) {
         const PoolConfig* const pool = find_pool(configuration_, it->first);
         if (pool != nullptr && says_the_same(members_of(configuration_, *pool), it->second.instead_of)) {
             ++it;
             continue;
         }
-        over.push_back(it->first);
+        over.pools.push_back(it->first);
         it = requests_.erase(it);
     }
     return over;
@@ -89,9 +117,56 @@ std::vector<std::string> Wanted::restore(const std::vector<MembersRequest>& requ
     return over;
 }
 
+void Wanted::set_routes(std::vector<RouteSettings> routes)
+{
+    for (RouteSettings& route : routes) route.dynamic = true;
+    routes_ = {.instead_of = dynamic_of(configuration_), .routes = std::move(routes)};
+}
+
+/// Those of the request in place of the dynamic ones.
+boost::system::result<void, std::string> Wanted::add_routes(Config& all) const
+{
+    if (!routes_) return {};
+    const auto conflict = [](std::string why) -> boost::system::result<void, std::string> {
+        return {boost::system::in_place_error, std::move(why)};
+    };
+    std::vector<std::string> pools;
+    for (const PoolConfig& pool : all.pools) pools.push_back(pool.name);
+    std::set<MatchKey> fixed;
+    std::map<std::string, std::string, std::less<>> pages; // as they were read last
+    all.routes.clear();
+    all.stated_routes.clear();
+    for (std::size_t i = 0; i < configuration_.stated_routes.size(); ++i) {
+        const RouteSettings& route = configuration_.stated_routes[i];
+        if (!route.error_page.empty()) pages[route.error_page] = route.error_page_html;
+        if (route.dynamic) continue;
+        fixed.insert(match_key(route));
+        all.routes.push_back(configuration_.routes[i]);
+        all.stated_routes.push_back(route);
+    }
+    for (std::size_t i = 0; i < routes_->routes.size(); ++i) {
+        RouteSettings route = routes_->routes[i];
+        if (fixed.contains(match_key(route)))
+            return conflict(
+                fmt::format("routes[{}] is for the same requests as the route for '{}', which is not dynamic", i,
+                            route.path + route.prefix));
+        const bool needs_pool = route.builtin == Builtin::none && route.redirect.empty();
+        if (needs_pool && find_pool(all, route.pool) == nullptr)
+            return conflict(fmt::format("routes[{}].pool: there is no pool '{}' any more", i, route.pool));
+        if (const auto page = pages.find(route.error_page); page != pages.end()) route.error_page_html = page->second;
+        all.routes.push_back(to_config(route, pools, all.timeouts));
+        all.stated_routes.push_back(std::move(route));
+    }
+    if (all.routes.size() > most_routes)
+        return conflict(fmt::format("{} routes together, expected at most {}", all.routes.size(), most_routes));
+    all.dynamic_by_request = true;
+    return {};
+}
+
 boost::system::result<Config, std::string> Wanted::combined() const
 {
     Config all = configuration_;
+    if (auto added = add_routes(all); !added) return {boost::system::in_place_error, std::move(added.error())};
     if (requests_.empty()) return all;
     all.backends.clear();
 

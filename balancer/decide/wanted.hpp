@@ -1,6 +1,6 @@
 // What the balancer is asked to be: the configuration as it was read last, and what operators' requests have changed of
-// it since. A request outlives a configuration that is read again, unless that says something else of the same pool
-// than it did when the request came.
+// it since. A request outlives a configuration that is read again, unless that says something else of the same pool,
+// or of the dynamic routes, than it did when the request came.
 //
 // PURE. Thread: the monitor's. Owner: Changes.
 #pragma once
@@ -10,6 +10,7 @@
 #include <boost/system/result.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,23 @@ public:
 
     const Config& configuration() const noexcept { return configuration_; }
 
-    /// The configuration was read again. Returns the names of the pools whose members are no longer those of a request.
-    std::vector<std::string> read_again(Config configuration);
+    /// What a configuration that was read again has put in place of what requests had said.
+    struct Replaced {
+        std::vector<std::string> pools{}; ///< names of those whose members are no longer those of a request
+        bool routes = false;              ///< the dynamic routes
+
+        bool operator==(const Replaced&) const = default;
+    };
+    /// The configuration was read again.
+    Replaced read_again(Config configuration);
 
     /// `members` instead of what the pool's members are, in the order of preference. `pool` must be one of
     /// configuration(); every member has a name, an address, and a weight.
     void set_members(const std::string& pool, std::vector<BackendConfig> members);
+
+    /// `routes` instead of the dynamic ones, all of which are that: those of the configuration, and of an earlier
+    /// request.
+    void set_routes(std::vector<RouteSettings> routes);
 
     /// Those that hold, and in another process: makes them hold there, as if they came now, but for those of pools of
     /// which the configuration says something else than it did then. Returns the names of these pools.
@@ -42,7 +54,8 @@ public:
     std::vector<std::string> restore(const std::vector<MembersRequest>& requests);
 
     /// Both together. A backend that is in the configuration only as a member that a request has replaced is left out.
-    /// Fails, with a sentence, if two pools say different addresses of one name, or there are too many backends.
+    /// Fails, with a sentence, if two pools say different addresses of one name, a route of a request is for the same
+    /// requests as one that is not dynamic, or there are too many backends or routes.
     boost::system::result<Config, std::string> combined() const;
 
 private:
@@ -51,10 +64,17 @@ private:
         std::vector<BackendConfig> members;
     };
 
+    struct RoutesRequest {
+        std::vector<RouteSettings> instead_of; ///< the dynamic routes by the configuration
+        std::vector<RouteSettings> routes;
+    };
+
+    boost::system::result<void, std::string> add_routes(Config& all) const;
     static std::vector<BackendConfig> members_of(const Config& config, const PoolConfig& pool);
 
     Config configuration_;
     std::map<std::string, Request, std::less<>> requests_; ///< by the pool's name
+    std::optional<RoutesRequest> routes_;
 };
 
 /// Names of the settings in which `wanted` differs from `running` that take effect only at a restart.

@@ -1,3 +1,4 @@
+#include "balancer/config_routes.hpp"
 #include "balancer/control/admin.hpp"
 
 #include "balancer/decide/routes.hpp"
@@ -81,9 +82,9 @@ private:
     std::thread thread_;
 };
 
-std::vector<RouteConfig> api_routes()
+std::vector<RouteSettings> api_routes()
 {
-    std::vector<RouteConfig> routes(12);
+    std::vector<RouteSettings> routes(12);
     const std::vector<std::pair<std::string, Builtin>> exact{{"/health", Builtin::health},
                                                              {"/status", Builtin::status},
                                                              {"/metrics", Builtin::metrics},
@@ -98,6 +99,7 @@ std::vector<RouteConfig> api_routes()
     routes[7].prefix = "/admin";
     routes[7].builtin = Builtin::admin;
     routes[8].prefix = "/"; // a pool's; not the admin's
+    routes[8].pool = "web";
     routes[9].path = "/twice";
     routes[9].builtin = Builtin::health;
     routes[10].prefix = "/twice";
@@ -129,7 +131,8 @@ protected:
             pool.backends.push_back(static_cast<BackendIndex>(pool.backends.size()));
             pool.weights.push_back(1);
         }
-        c.routes = api_routes();
+        c.stated_routes = api_routes();
+        for (const RouteSettings& route : c.stated_routes) c.routes.push_back(to_config(route, {"web"}, c.timeouts));
         c.admin = true;
         c.admin_hosts = {"balancer.internal"};
         c.admin_origins = {"https://console.example:8443"};
@@ -582,7 +585,7 @@ TEST_F(AdminTest, the_operator_finds_every_request_listed)
     const json listed = get("/admin").json();
     EXPECT_EQ(listed["backends"], (json{"primary", "spare"}));
     EXPECT_EQ(listed["pools"], json{"web"});
-    ASSERT_EQ(listed["requests"].size(), 8U);
+    ASSERT_EQ(listed["requests"].size(), 9U);
     for (const json& row : listed["requests"]) {
         std::string path = row["path"];
         if (const auto name = path.find("{name}"); name != path.npos) path.replace(name, 6, "spare");
@@ -590,6 +593,7 @@ TEST_F(AdminTest, the_operator_finds_every_request_listed)
         json body = row["body"];
         if (body.contains("to")) body["to"] = "primary";
         if (body.contains("until")) body["until"] = "2200-01-01T00:00:00Z";
+        if (body.contains("routes")) body["routes"][0]["pool"] = "web";
         if (body.contains("backends")) body = {{"backends", get(path).json()["backends"]}};
         const std::string text = body.is_null() ? "" : body.dump();
         EXPECT_EQ(test::request(door.port(), row["method"].get<std::string>(), path, {}, text).status(), 200) << path;

@@ -265,6 +265,49 @@ TEST_F(ReloadTest, WhatAnOperatorSetOutlivesAFileThatSaysTheSame)
     EXPECT_TRUE(all_served_by("primary"));
 }
 
+TEST_F(ReloadTest, AnOperatorReplacesTheDynamicRoutes)
+{
+    const std::string routes = "routes:\n  - {prefix: /}\n  - {prefix: /old, redirect: /new, dynamic: true}\n"
+                               "pools:\n  - {name: first, backends: [primary]}\n"
+                               "  - {name: second, backends: [spare]}\n";
+    ASSERT_EQ(reload(file_of({&primary_, &spare_}, routes)).status(), 200);
+    const auto put_routes = [&](const Json& list, const std::vector<Header>& headers = {}) {
+        return request(port(), "PUT", "/admin/routes", headers, Json{{"routes", list}}.dump());
+    };
+    EXPECT_TRUE(eventually([&] { return get(port(), "/old/x").status() == 308; }));
+
+    const Answer shown = get(port(), "/admin/routes");
+    ASSERT_EQ(shown.status(), 200) << shown.message.body;
+    EXPECT_EQ(shown.json()["source"], "configuration");
+    const std::string tag = shown.message.header("ETag").value_or("");
+    const Answer done = put_routes({{{"prefix", "/x"}, {"pool", "second"}}}, {{"If-Match", tag}});
+    ASSERT_EQ(done.status(), 200) << done.message.body;
+    EXPECT_EQ(done.json()["changed"], Json{"routes changed: 8 now"});
+    EXPECT_TRUE(eventually([&] { return served_by() == "spare" && get(port(), "/old/x").status() == 200; }));
+    EXPECT_EQ(balancer_.status()["dynamic_routes"], (Json{{{"prefix", "/x"}, {"pool", "second"}}}));
+    EXPECT_EQ(balancer_.status()["dynamic_routes_by"], "request");
+
+    EXPECT_EQ(put_routes(Json::array(), {{"If-Match", tag}}).status(), 412);
+    EXPECT_EQ(put_routes({{{"prefix", "/x"}, {"pool", "third"}}}).json()["field"], "routes[0].pool");
+    const Answer conflict = put_routes({{{"prefix", "/y"}}, {{"prefix", "/admin"}}});
+    EXPECT_EQ(conflict.status(), 409);
+    EXPECT_NE(conflict.json()["error"].get<std::string>().find("routes[1] is for the same requests as the route for "
+                                                               "'/admin', which is not dynamic"),
+              std::string::npos)
+        << conflict.message.body;
+    EXPECT_EQ(get(port(), "/admin/routes").json()["routes"].size(), 8U) << "what is refused changes nothing";
+
+    const Answer same = reload(file_of({&primary_, &spare_}, routes + "timeouts: {request: 5s}\n"));
+    EXPECT_EQ(same.json()["routes_replaced"], false) << same.message.body;
+    EXPECT_EQ(served_by(), "spare");
+    const Answer other = reload(file_of({&primary_, &spare_}, routes + "  - {name: third, backends: [spare]}\n"));
+    EXPECT_EQ(other.json()["routes_replaced"], false) << "the routes are the same";
+    const Answer replaced =
+        reload(file_of({&primary_, &spare_}, "routes:\n  - {prefix: /}\n  - {prefix: /old, dynamic: true}\n"));
+    EXPECT_EQ(replaced.json()["routes_replaced"], true) << replaced.message.body;
+    EXPECT_TRUE(eventually([&] { return served_by() == "primary"; }));
+}
+
 TEST_F(ReloadTest, ADrainCanBeWaitedFor)
 {
     std::promise<void> release;

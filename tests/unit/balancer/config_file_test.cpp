@@ -751,6 +751,21 @@ TEST(BalancerConfig, a_route_that_contradicts_itself_is_refused)
               "f.yaml:3:38: routes[0].set_request_headers: the field Host is written by the balancer itself");
     EXPECT_EQ(of("{path: /s, builtin: status, attempts: 1}"),
               "f.yaml:3:43: routes[0].attempts: together with `builtin`, expected none");
+    for (const std::string key :
+         {"rewrite: /x", "repeatable: true", "timeout: 1s", "body_idle: 1s", "attempts: 1", "hedge: false",
+          "set_request_headers: ['A: b']", "remove_request_headers: [A]", "set_response_headers: ['A: b']",
+          "remove_response_headers: [A]", "error_page: /dev/null"})
+        for (const std::string instead : {"builtin: status", "redirect: /x"}) {
+            const std::string said = of("{path: /s, " + instead + ", " + key + "}");
+            EXPECT_NE(said.find(fmt::format("routes[0].{}: together with `{}`, expected none",
+                                            key.substr(0, key.find(':')), instead.substr(0, instead.find(':')))),
+                      std::string::npos)
+                << said;
+        }
+    EXPECT_EQ(of("{prefix: /, redirect_status: 301}"),
+              "f.yaml:3:34: routes[0].redirect_status: without `redirect`, expected both or none");
+    EXPECT_EQ(of("{prefix: /admin, dynamic: true}"),
+              "f.yaml:3:31: routes[0].dynamic: '/admin' is a built-in page, expected a route that is not dynamic");
     EXPECT_NE(of("{prefix: /, error_page: /no/such/page.html}").find("routes[0].error_page: cannot read the file"),
               std::string::npos);
 }

@@ -108,6 +108,7 @@ struct Locked {
     std::string token;
     std::string store;
     std::string hook;
+    std::vector<std::string> headers{};
     bool operator==(const Locked&) const = default;
 };
 
@@ -121,6 +122,7 @@ static void fields(config::Fields& field, Locked& c)
     field("token", c.token, "whole", {is_locked, "a token", config::Secret::whole});
     field("store", c.store, "in a URL", {is_locked, "a URL", config::Secret::url});
     field("hook", c.hook, "in a path", {is_locked, "a URL", config::Secret::url_path});
+    field("headers", c.headers, "behind a name", {nullptr, "", config::Secret::field});
 }
 
 } // namespace hotspare::config_test
@@ -690,6 +692,20 @@ TEST(Print, hides_what_may_be_a_secret_in_any_url)
         EXPECT_EQ(without_secret(url, Secret::whole), "***");
         EXPECT_EQ(without_secret(url, Secret::no), url);
     }
+}
+
+TEST(Print, hides_the_values_of_header_fields_one_by_one)
+{
+    EXPECT_EQ(without_secret("Authorization: Bearer geheim", Secret::field), "Authorization: ***");
+    EXPECT_EQ(without_secret("X-Key:geheim", Secret::field), "X-Key: ***");
+    EXPECT_EQ(without_secret("geheim", Secret::field), "***") << "it may be that the name was forgotten";
+    config_test::Locked value;
+    value.headers = {"Authorization: Bearer geheim", "X-Key:geheim"};
+    Loader loader(value);
+    EXPECT_NE(loader.print().find(R"(headers: ["Authorization: ***", "X-Key: ***"])"), std::string::npos)
+        << loader.print();
+    EXPECT_EQ(from_yaml<config_test::Locked>(loader.print(Loader::Secrets::shown), "f.yaml").headers, value.headers);
+    EXPECT_THROW(loader.load("headers: ['X-Key: ***']", "f.yaml"), UsageError);
 }
 
 TEST(Print, is_refused_where_it_hides_a_secret)

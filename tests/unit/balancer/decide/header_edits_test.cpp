@@ -27,7 +27,7 @@ TEST(HeaderEdits, AFieldThatIsSetReplacesThoseOfItsName)
 
 TEST(HeaderEdits, RefusesWhatWouldBreakAMessage)
 {
-    EXPECT_EQ(refused({"X-Tenant"}, {}), "'X-Tenant' has no colon, expected NAME: VALUE");
+    EXPECT_EQ(refused({"X-Tenant"}, {}), "a field has no colon, expected NAME: VALUE");
     EXPECT_EQ(refused({"X Tenant: blue"}, {}), "'X Tenant' is not the name of a header field");
     EXPECT_EQ(refused({": blue"}, {}), "'' is not the name of a header field");
     EXPECT_EQ(refused({"X-Tenant: blue\r\nX-Other: red"}, {}),

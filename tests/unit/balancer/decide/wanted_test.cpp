@@ -94,7 +94,7 @@ TEST(Wanted, ARequestOutlivesAConfigurationThatSaysTheSameOfItsPool)
     wanted.set_members("web", {member("x", "10.0.0.9")});
     std::string elsewhere = two_pools;
     elsewhere.replace(elsewhere.find("[b, c]"), 6, "[c]");
-    EXPECT_TRUE(wanted.read_again(load_config(elsewhere)).empty());
+    EXPECT_EQ(wanted.read_again(load_config(elsewhere)), Wanted::Replaced());
     EXPECT_EQ(shown(*wanted.combined()), "web!: x; api: c | c x");
 }
 
@@ -106,7 +106,7 @@ TEST(Wanted, AConfigurationThatSaysSomethingElseOfItsPoolReplacesTheRequest)
         wanted.set_members("web", {member("x", "10.0.0.9")});
         std::string other = two_pools;
         other.replace(other.find(what), what.size(), with);
-        EXPECT_EQ(wanted.read_again(load_config(other)), (std::vector<std::string>{"web"})) << with;
+        EXPECT_EQ(wanted.read_again(load_config(other)).pools, (std::vector<std::string>{"web"})) << with;
         EXPECT_EQ(shown(*wanted.combined()).find('x'), std::string::npos) << with;
     }
 }
@@ -127,6 +127,89 @@ TEST(Wanted, TooManyBackendsTogetherAreRefused)
     for (std::size_t i = 0; i < most_backends; ++i) many.push_back(member("m" + std::to_string(i), "10.0.0.9"));
     wanted.set_members("web", many);
     EXPECT_EQ(wanted.combined().error(), "258 backends in all pools together, expected at most 256");
+}
+
+constexpr const char* with_routes = R"(
+backends: [{name: a, url: "http://10.0.0.1:80"}]
+pools: [{name: web}, {name: api}]
+routes:
+  - {prefix: /fixed, header: "X-Canary: yes", pool: api}
+  - {prefix: /one, dynamic: true}
+  - {prefix: /}
+  - {path: /two, pool: api, dynamic: true}
+pages: false
+)";
+
+RouteSettings route(const std::string& prefix, const std::string& pool = "web")
+{
+    RouteSettings settings;
+    settings.prefix = prefix;
+    settings.pool = pool;
+    return settings;
+}
+
+/// "/fixed:1 /:0": the routes with their pools, the dynamic ones with a star.
+std::string shown_routes(const Config& config)
+{
+    std::string text;
+    for (const RouteConfig& one : config.routes)
+        text +=
+            (text.empty() ? "" : " ") + one.path + one.prefix + (one.dynamic ? "*:" : ":") + std::to_string(one.pool);
+    return text + (config.dynamic_by_request ? " !" : "");
+}
+
+TEST(Wanted, ARequestReplacesTheDynamicRoutes)
+{
+    Wanted wanted(load_config(with_routes));
+    EXPECT_EQ(shown_routes(*wanted.combined()), "/fixed:1 /one*:0 /:0 /two*:1");
+    wanted.set_routes({route("/three", "api"), route("/one", "api")});
+    EXPECT_EQ(shown_routes(*wanted.combined()), "/fixed:1 /:0 /three*:1 /one*:1 !");
+    ASSERT_EQ(wanted.combined()->stated_routes.size(), 4U);
+    EXPECT_EQ(wanted.combined()->stated_routes[2].prefix, "/three");
+    wanted.set_routes({});
+    EXPECT_EQ(shown_routes(*wanted.combined()), "/fixed:1 /:0 !");
+}
+
+TEST(Wanted, ARequestCannotReplaceARouteThatIsNotDynamic)
+{
+    Wanted wanted(load_config(with_routes));
+    RouteSettings same = route("/fixed");
+    same.header = "x-canary:yes";
+    wanted.set_routes({route("/ok"), same});
+    EXPECT_EQ(wanted.combined().error(),
+              "routes[1] is for the same requests as the route for '/fixed', which is not dynamic");
+    same.header = "x-canary: no";
+    wanted.set_routes({same, route("/fixed")});
+    EXPECT_TRUE(wanted.combined()) << "these are for other requests";
+    wanted.set_routes({route("/x", "gone")});
+    EXPECT_EQ(wanted.combined().error(), "routes[0].pool: there is no pool 'gone' any more");
+}
+
+TEST(Wanted, RoutesOfARequestOutliveAConfigurationThatAgreesWithThem)
+{
+    const auto after = [](const std::string& what, const std::string& with) {
+        Wanted wanted(load_config(with_routes));
+        wanted.set_routes({route("/three", "api")});
+        std::string other = with_routes;
+        if (!what.empty()) other.replace(other.find(what), what.size(), with);
+        const bool replaced = wanted.read_again(load_config(other)).routes;
+        return (replaced ? "replaced: " : "") + shown_routes(*wanted.combined());
+    };
+    EXPECT_EQ(after("", ""), "/fixed:1 /:0 /three*:1 !");
+    EXPECT_EQ(after("- {prefix: /}", "- {prefix: /four}"), "/fixed:1 /four:0 /three*:1 !");
+    EXPECT_EQ(after("[{name: web}, ", "[{name: more}, {name: web}, "), "replaced: /fixed:2 /one*:0 /:0 /two*:2")
+        << "the first pool is another: the configuration's dynamic route has changed";
+    EXPECT_EQ(after("prefix: /one, ", "prefix: /one, timeout: 5s, "), "replaced: /fixed:1 /one*:0 /:0 /two*:1");
+    EXPECT_EQ(after("- {prefix: /}", "- {prefix: /three}"), "replaced: /fixed:1 /one*:0 /three:0 /two*:1")
+        << "a route that is not dynamic has come for the same requests";
+}
+
+TEST(Wanted, ARouteOfARequestFollowsTheTimeoutsOfTheConfiguration)
+{
+    Wanted wanted(load_config(with_routes));
+    wanted.set_routes({route("/three")});
+    wanted.read_again(load_config(std::string(with_routes) + "timeouts: {request: 7s}\n"));
+    EXPECT_EQ(wanted.combined()->routes.back().timeout, seconds(7));
 }
 
 TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)

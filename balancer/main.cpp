@@ -90,9 +90,13 @@ Wanted wanted_of(const Config& config, const std::optional<HandedOver>& handed_o
     if (!handed_over) return wanted;
     Wanted restored(config);
     const auto over = restored.restore(handed_over->requests);
-    if (!over.empty())
+    if (!over.pools.empty())
         log::warn("the members of the pools {} have changed in the configuration and replace those set by request",
-                  fmt::join(over, ", "));
+                  fmt::join(over.pools, ", "));
+    if (over.routes)
+        log::warn(
+            "the dynamic routes of the configuration have changed, or do not agree with those set by request, and "
+            "replace these");
     if (const auto combined = restored.combined(); !combined) {
         log::error("the members that were set by request are not restored: {}", combined.error());
         return wanted;

@@ -117,15 +117,10 @@ json members_json(const Topology& topology, PoolIndex index)
             {"backends", std::move(backends)}};
 }
 
-namespace {
-
+// Neither is in the unnamed namespace: config::Fields finds `fields` by argument-dependent lookup.
 struct RouteList {
     std::vector<RouteSettings> routes;
 };
-
-} // namespace
-
-// Not in the unnamed namespace: config::Fields finds it by argument-dependent lookup.
 static void fields(config::Fields& field, RouteList& list)
 {
     field("routes", list.routes, "routes", {is_route_list, a_route_list});

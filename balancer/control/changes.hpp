@@ -37,7 +37,7 @@ public:
                             const std::function<bool(std::uint64_t generation)>& expected);
 
     /// As Wanted::requests().
-    std::vector<MembersRequest> requests() const { return wanted_.requests(); }
+    Requests requests() const { return wanted_.requests(); }
 
 private:
     std::optional<ChangeReport> unexpected(const std::function<bool(std::uint64_t generation)>& expected) const;

@@ -1,6 +1,9 @@
 #include "balancer/control/handed_over.hpp"
 
 #include "balancer/backend_url.hpp"
+#include "balancer/config_routes.hpp"
+#include "common/config.hpp"
+#include "common/error.hpp"
 #include "common/json_document.hpp"
 
 #include <nlohmann/json.hpp>
@@ -195,6 +198,32 @@ std::vector<BackendConfig> members_of(const json& from)
     return out;
 }
 
+/// With its secrets: the document goes to a process of the same user, and nowhere else.
+json to_json(const std::vector<RouteSettings>& routes)
+{
+    RouteSettings defaults;
+    const config::Value by_default = config::describe(defaults);
+    json out = json::array();
+    for (RouteSettings route : routes)
+        out.push_back(
+            {{"keys", config::json_of_changed(config::describe(route), by_default, config::Loader::Secrets::shown)},
+             {"error_page_html", route.error_page_html}});
+    return out;
+}
+
+/// Throws UsageError for keys that this version does not know.
+std::vector<RouteSettings> routes_of(const json& from)
+{
+    std::vector<RouteSettings> out;
+    for (const json& route : from) {
+        RouteSettings settings;
+        config::Loader(settings).load_json(member_of(route, "keys"));
+        settings.error_page_html = get<std::string>(route, "error_page_html");
+        out.push_back(std::move(settings));
+    }
+    return out;
+}
+
 } // namespace
 
 std::string to_document(const HandedOver& handed_over)
@@ -202,14 +231,18 @@ std::string to_document(const HandedOver& handed_over)
     json backends = json::array(), pools = json::array(), requests = json::array();
     for (const SavedBackend& backend : handed_over.state.backends) backends.push_back(to_json(backend));
     for (const SavedPool& pool : handed_over.state.pools) pools.push_back(to_json(pool));
-    for (const MembersRequest& request : handed_over.requests)
+    for (const MembersRequest& request : handed_over.requests.members)
         requests.push_back({{"pool", request.pool},
                             {"instead_of", to_json(request.instead_of)},
                             {"members", to_json(request.members)}});
+    json routes;
+    if (const auto& request = handed_over.requests.routes)
+        routes = {{"instead_of", to_json(request->instead_of)}, {"routes", to_json(request->routes)}};
     return json_text(json{{"generation", handed_over.state.generation},
                           {"backends", std::move(backends)},
                           {"pools", std::move(pools)},
                           {"requests", std::move(requests)},
+                          {"routes", std::move(routes)},
                           {"sockets_held", handed_over.sockets_held}});
 }
 
@@ -223,12 +256,17 @@ std::optional<HandedOver> read_handed_over(std::string_view document)
         for (const json& backend : member_of(from, "backends")) out.state.backends.push_back(backend_of(backend));
         for (const json& pool : member_of(from, "pools")) out.state.pools.push_back(pool_of(pool));
         for (const json& request : member_of(from, "requests"))
-            out.requests.push_back({.pool = get<std::string>(request, "pool"),
-                                    .instead_of = members_of(member_of(request, "instead_of")),
-                                    .members = members_of(member_of(request, "members"))});
+            out.requests.members.push_back({.pool = get<std::string>(request, "pool"),
+                                            .instead_of = members_of(member_of(request, "instead_of")),
+                                            .members = members_of(member_of(request, "members"))});
+        if (const json& routes = member_of(from, "routes"); routes.is_object())
+            out.requests.routes = RoutesRequest{.instead_of = routes_of(member_of(routes, "instead_of")),
+                                                .routes = routes_of(member_of(routes, "routes"))};
         out.sockets_held = get<bool>(from, "sockets_held");
         return out;
     } catch (const json::exception&) { // of another type than any version has written
+        return std::nullopt;
+    } catch (const UsageError&) { // a key of a route that only another version knows
         return std::nullopt;
     }
 }

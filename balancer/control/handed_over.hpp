@@ -17,7 +17,7 @@ namespace hotspare::balancer {
 
 struct HandedOver {
     SavedState state;
-    std::vector<MembersRequest> requests;
+    Requests requests;
     bool sockets_held = false; ///< a supervisor holds the listening sockets as well
 };
 

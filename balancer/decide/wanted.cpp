@@ -72,12 +72,9 @@ Wanted::Replaced Wanted::read_again(Config configuration)
 {
     configuration_ = std::move(configuration);
     Replaced over;
-    if (routes_) {
-        Config all = configuration_;
-        if (!says_the_same(dynamic_of(configuration_), routes_->instead_of) || !add_routes(all)) {
-            routes_.reset();
-            over.routes = true;
-        }
+    if (routes_ && !routes_hold()) {
+        routes_.reset();
+        over.routes = true;
     }
     for (auto it = requests_.begin(); it != requests_.end();) {
         const PoolConfig* const pool = find_pool(configuration_, it->first);
@@ -97,22 +94,34 @@ void Wanted::set_members(const std::string& pool, std::vector<BackendConfig> mem
                        .members = std::move(members)};
 }
 
-std::vector<MembersRequest> Wanted::requests() const
+/// The configuration says of the dynamic routes what it said when the request came, and agrees with those of that.
+bool Wanted::routes_hold() const
 {
-    std::vector<MembersRequest> out;
-    for (const auto& [pool, request] : requests_) out.push_back({pool, request.instead_of, request.members});
+    Config all = configuration_;
+    return says_the_same(dynamic_of(configuration_), routes_->instead_of) && add_routes(all);
+}
+
+Requests Wanted::requests() const
+{
+    Requests out{.members = {}, .routes = routes_};
+    for (const auto& [pool, request] : requests_) out.members.push_back({pool, request.instead_of, request.members});
     return out;
 }
 
-std::vector<std::string> Wanted::restore(const std::vector<MembersRequest>& requests)
+Wanted::Replaced Wanted::restore(const Requests& requests)
 {
-    std::vector<std::string> over;
-    for (const MembersRequest& request : requests) {
+    Replaced over;
+    for (const MembersRequest& request : requests.members) {
         const PoolConfig* const pool = find_pool(configuration_, request.pool);
         if (pool != nullptr && says_the_same(members_of(configuration_, *pool), request.instead_of))
             requests_[request.pool] = {.instead_of = request.instead_of, .members = request.members};
         else
-            over.push_back(request.pool);
+            over.pools.push_back(request.pool);
+    }
+    routes_ = requests.routes;
+    if (routes_ && !routes_hold()) {
+        routes_.reset();
+        over.routes = true;
     }
     return over;
 }

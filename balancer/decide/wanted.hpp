@@ -24,6 +24,17 @@ struct MembersRequest {
     std::vector<BackendConfig> members;
 };
 
+/// The same of the dynamic routes.
+struct RoutesRequest {
+    std::vector<RouteSettings> instead_of; ///< the dynamic routes by the configuration
+    std::vector<RouteSettings> routes;
+};
+
+struct Requests {
+    std::vector<MembersRequest> members{};
+    std::optional<RoutesRequest> routes{};
+};
+
 class Wanted {
 public:
     explicit Wanted(Config configuration) : configuration_(std::move(configuration)) {}
@@ -48,10 +59,10 @@ public:
     /// request.
     void set_routes(std::vector<RouteSettings> routes);
 
-    /// Those that hold, and in another process: makes them hold there, as if they came now, but for those of pools of
-    /// which the configuration says something else than it did then. Returns the names of these pools.
-    std::vector<MembersRequest> requests() const;
-    std::vector<std::string> restore(const std::vector<MembersRequest>& requests);
+    /// Those that hold, and in another process: makes them hold there, as if they came now, but for those where the
+    /// configuration says something else than it did then.
+    Requests requests() const;
+    Replaced restore(const Requests& requests);
 
     /// Both together. A backend that is in the configuration only as a member that a request has replaced is left out.
     /// Fails, with a sentence, if two pools say different addresses of one name, a route of a request is for the same
@@ -64,11 +75,7 @@ private:
         std::vector<BackendConfig> members;
     };
 
-    struct RoutesRequest {
-        std::vector<RouteSettings> instead_of; ///< the dynamic routes by the configuration
-        std::vector<RouteSettings> routes;
-    };
-
+    bool routes_hold() const;
     boost::system::result<void, std::string> add_routes(Config& all) const;
     static std::vector<BackendConfig> members_of(const Config& config, const PoolConfig& pool);
 

@@ -186,6 +186,21 @@ TEST_F(UpgradeTest, MembersThatWereSetByRequestStayUnlessTheFileSaysSomethingEls
     EXPECT_EQ(get(port(), "/x").message.header("X-Served-By"), "spare");
 }
 
+TEST_F(UpgradeTest, RoutesThatWereSetByRequestStayUnlessTheFileSaysSomethingElse)
+{
+    const Json routes = {{"routes", {{{"prefix", "/old"}, {"redirect", "/new"}}}}};
+    ASSERT_EQ(request(port(), "PUT", "/admin/routes", {}, routes.dump()).status(), 200);
+    ASSERT_TRUE(upgrade());
+    EXPECT_EQ(get(port(), "/old/x").message.header("Location"), "/new/x");
+    EXPECT_EQ(get(port(), "/admin/routes").json()["source"], "request");
+
+    write(file_of({&primary_, &spare_}, "routes: [{prefix: /}, {prefix: /older, redirect: /new, dynamic: true}]\n"));
+    ASSERT_TRUE(upgrade());
+    EXPECT_EQ(get(port(), "/older/x").message.header("Location"), "/new/x");
+    EXPECT_EQ(get(port(), "/old/x").status(), 200) << "not that of the request";
+    EXPECT_EQ(get(port(), "/admin/routes").json()["source"], "configuration");
+}
+
 TEST_F(UpgradeTest, TheOperatorsSocketIsTheNewProcesss)
 {
     process::Process* const second = upgrade();

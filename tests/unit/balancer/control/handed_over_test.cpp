@@ -65,7 +65,16 @@ HandedOver example()
     member.port = 8080;
     member.weight = 9;
     member.resolve = Resolve::each;
-    out.requests.push_back({.pool = "default", .instead_of = {}, .members = {member}});
+    out.requests.members.push_back({.pool = "default", .instead_of = {}, .members = {member}});
+    RouteSettings route;
+    route.prefix = "/shop";
+    route.pool = "default";
+    route.timeout = milliseconds(1500);
+    route.set_request_headers = {"Authorization: Basic c2VjcmV0"};
+    route.error_page = "sorry.html";
+    route.error_page_html = "<p>sorry</p>";
+    route.dynamic = true;
+    out.requests.routes = RoutesRequest{.instead_of = {}, .routes = {route}};
     return out;
 }
 
@@ -76,17 +85,20 @@ TEST(HandedOver, ComesThroughAsItWas)
     ASSERT_TRUE(after);
     EXPECT_TRUE(after->state == before.state);
     EXPECT_TRUE(after->sockets_held);
-    ASSERT_EQ(after->requests.size(), 1U);
-    EXPECT_EQ(after->requests[0].pool, "default");
-    EXPECT_TRUE(after->requests[0].instead_of.empty());
-    ASSERT_EQ(after->requests[0].members.size(), 1U);
-    const BackendConfig& member = after->requests[0].members[0];
+    ASSERT_EQ(after->requests.members.size(), 1U);
+    EXPECT_EQ(after->requests.members[0].pool, "default");
+    EXPECT_TRUE(after->requests.members[0].instead_of.empty());
+    ASSERT_EQ(after->requests.members[0].members.size(), 1U);
+    const BackendConfig& member = after->requests.members[0].members[0];
     EXPECT_EQ(member.name, "x");
     EXPECT_EQ(member.url, "http://example.com:8080");
     EXPECT_EQ(member.host, "example.com");
     EXPECT_EQ(member.port, 8080);
     EXPECT_EQ(member.weight, 9U);
     EXPECT_EQ(member.resolve, Resolve::each);
+    ASSERT_TRUE(after->requests.routes);
+    EXPECT_TRUE(after->requests.routes->instead_of.empty());
+    EXPECT_TRUE(after->requests.routes->routes == before.requests.routes->routes);
 }
 
 TEST(HandedOver, WhatAnotherVersionDoesNotSayIsAsAtAStart)
@@ -100,7 +112,7 @@ TEST(HandedOver, WhatAnotherVersionDoesNotSayIsAsAtAStart)
     EXPECT_EQ(read->state.backends[0].word, std::nullopt);
     ASSERT_EQ(read->state.pools.size(), 1U);
     EXPECT_TRUE(read->state.pools[0].can_answer);
-    EXPECT_TRUE(read->requests.empty());
+    EXPECT_TRUE(read->requests.members.empty());
 }
 
 TEST(HandedOver, IsNothingIfItIsNoSuchDocument)

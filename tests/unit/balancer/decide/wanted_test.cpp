@@ -80,11 +80,11 @@ TEST(Wanted, RequestsHoldInTheNextProcessUnlessItsConfigurationSaysSomethingElse
     std::string yaml = two_pools;
     yaml.replace(yaml.find("[b, c]"), 6, "[c, b]");
     Wanted after(load_config(yaml));
-    EXPECT_EQ(after.restore(before.requests()), std::vector<std::string>{"api"});
+    EXPECT_EQ(after.restore(before.requests()).pools, std::vector<std::string>{"api"});
     EXPECT_EQ(shown(*after.combined()), "web!: x(3); api: c b | b c x");
     yaml.replace(yaml.find("web"), 3, "www");
     Wanted renamed(load_config(yaml));
-    EXPECT_EQ(renamed.restore(before.requests()), (std::vector<std::string>{"api", "web"}));
+    EXPECT_EQ(renamed.restore(before.requests()).pools, (std::vector<std::string>{"api", "web"}));
     EXPECT_EQ(shown(*renamed.combined()), "www: a b; api: c b | a b c");
 }
 

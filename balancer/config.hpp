@@ -7,6 +7,7 @@
 #include "balancer/decide/header_edits.hpp"
 #include "balancer/decide/proxy_protocol.hpp"
 #include "balancer/decide/routing.hpp"
+#include "balancer/decide/sticky.hpp"
 #include "balancer/decide/trusted.hpp"
 #include "common/clock.hpp"
 #include "common/http/head.hpp"
@@ -135,6 +136,7 @@ struct PoolConfig {
     PassiveConfig passive;
     RetryConfig retry;
     ParkConfig park;
+    StickyConfig sticky; ///< none under `failover`
 
     bool operator==(const PoolConfig&) const = default;
 };

@@ -154,6 +154,12 @@ bool is_token_or_empty(const std::string& text)
                             }));
 }
 
+bool is_cookie_name_or_empty(const std::string& text)
+{
+    constexpr std::size_t longest_name = 64;
+    return text.empty() || (text.size() <= longest_name && http::is_token(text));
+}
+
 bool are_name_servers(const std::vector<std::string>& list)
 {
     return list.size() <= 16 && std::all_of(list.begin(), list.end(), [](const std::string& server) {
@@ -288,6 +294,18 @@ static void fields(config::Fields& field, ParkConfig& c)
           "rate at which waiting requests are released when a backend returns", {1, 10'000'000});
 }
 
+static void fields(config::Fields& field, StickyConfig& c)
+{
+    field(
+        "cookie", c.cookie,
+        "name of a cookie that keeps a client on the backend that answered it; not with policy failover; empty = none",
+        {is_cookie_name_or_empty, "at most 64 letters, digits and !#$%&'*+-.^_`|~"});
+    field("secure", c.secure, "the cookie is Secure: clients send it over https only");
+    field("max_age", c.max_age,
+          "time after which the client forgets the cookie, in whole seconds; 0s = when its session ends",
+          {Duration::zero(), hours(24 * 366)});
+}
+
 static void fields(config::Fields& field, PoolSettings& c)
 {
     field("name", c.name, "name in routes, /status and metrics", {config::is_name, config::a_name});
@@ -301,6 +319,7 @@ static void fields(config::Fields& field, PoolSettings& c)
     field("passive", c.passive, "passive health checks: evidence from live requests");
     field("retry", c.retry, "retries and hedges");
     field("park", c.park, "requests that wait while no backend is available");
+    field("sticky", c.sticky, "sticky sessions by cookie");
 }
 
 static void fields(config::Fields& field, TimeoutConfig& c)
@@ -661,6 +680,23 @@ private:
         fit(path + ".probe.slow", pool.probe.slow, path + ".probe.timeout", pool.probe.timeout);
         fit(path + ".failback.hold_down", pool.failback.hold_down, path + ".failback.hold_down_max",
             pool.failback.hold_down_max);
+        sticky(pool, path + ".sticky");
+    }
+
+    void sticky(const PoolSettings& pool, const std::string& path) const
+    {
+        const StickyConfig& sticky = pool.sticky;
+        if (sticky.cookie.empty()) return;
+        if (pool.policy == Policy::failover)
+            fail(path + ".cookie", "together with policy failover, which sends all clients to one backend; expected "
+                                   "another policy, or no cookie");
+        if (sticky.max_age % seconds(1) != Duration::zero())
+            fail(path + ".max_age",
+                 fmt::format("{} is no whole number of seconds", config::Scalar<Duration>::format(sticky.max_age)));
+        // Browsers ignore such a cookie without a word.
+        if (!sticky.secure && (sticky.cookie.starts_with("__Host-") || sticky.cookie.starts_with("__Secure-")))
+            fail(path + ".cookie",
+                 fmt::format("browsers accept the name '{}' only with `secure: true`", sticky.cookie));
     }
 
     void routes()
@@ -735,6 +771,8 @@ std::vector<std::string> without_effect(const ConfigFile& file, const config::Pl
     for (std::size_t i = 0; i < file.pools.size(); ++i) {
         const auto& pool = file.pools[i];
         const auto path = fmt::format("pools[{}]", i);
+        if (pool.sticky.cookie.empty() && pool.sticky != StickyConfig{})
+            warn(path + ".sticky", "no effect without a name, expected `cookie` as well");
         const bool is_routed = std::any_of(file.routes.begin(), file.routes.end(),
                                            [&](const RouteSettings& route) { return route.pool == pool.name; });
         if (!is_routed) warn(path, fmt::format("no route uses the pool '{}'; it is only probed", pool.name));
@@ -790,6 +828,7 @@ Config to_config(const ConfigFile& file)
         pool.passive = settings.passive;
         pool.retry = settings.retry;
         pool.park = settings.park;
+        pool.sticky = settings.sticky;
         out.pools.push_back(std::move(pool));
     }
     const auto pools = names_of(file.pools);

@@ -27,6 +27,7 @@ struct PoolSettings {
     PassiveConfig passive;
     RetryConfig retry;
     ParkConfig park;
+    StickyConfig sticky;
 };
 
 struct ConfigFile {

@@ -57,9 +57,13 @@ std::vector<BackendIndex> Placement::update(std::shared_ptr<const Routing> routi
 }
 
 std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger& ledger,
-                                            const std::vector<unsigned>& active)
+                                            const std::vector<unsigned>& active, std::optional<BackendIndex> cookie)
 {
     const PoolRoute& route = routing_->pools[pool];
+    if (cookie)
+        for (const Candidate& c : route.candidates)
+            if (c.backend == *cookie && c.tier != Tier::excluded && !suspect(c.backend) && !ledger.tried(c.backend))
+                return c.backend;
     // In order of preference: serving, fallback, and last those that this worker saw fail.
     const auto rank = [this](const Candidate& c) { return suspect(c.backend) ? 2 : c.tier == Tier::fallback ? 1 : 0; };
 

@@ -26,8 +26,10 @@ public:
     const Routing& routing() const noexcept { return *routing_; }
 
     /// The backend to try next, or nothing if every backend that could answer has been tried or none can. `active(b)`
-    /// is the number of requests in flight at backend b (least_connections).
-    std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active);
+    /// is the number of requests in flight at backend b (least_connections). A backend that the client's `cookie`
+    /// stands for goes first: unless the request has tried it, it is excluded, or this worker saw it fail.
+    std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active,
+                                     std::optional<BackendIndex> cookie = {});
 
     /// Whether a backend is left that the request has not tried and that is not known to fail.
     bool alternative(PoolIndex pool, const AttemptLedger& ledger) const noexcept;

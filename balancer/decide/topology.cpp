@@ -143,6 +143,7 @@ std::vector<std::string> changed_settings(const PoolConfig& before, const PoolCo
     if (before.passive != after.passive) changed.emplace_back("passive");
     if (before.retry != after.retry) changed.emplace_back("retry");
     if (before.park != after.park) changed.emplace_back("park");
+    if (before.sticky != after.sticky) changed.emplace_back("sticky");
     return changed;
 }
 

@@ -70,6 +70,7 @@ void DataPlane::adopt(std::shared_ptr<const Topology> next)
 
     lots_.resize(next->pools.size());
     authorities.resize(next->pools.size());
+    sticky.resize(next->pools.size());
     for (std::size_t p = 0; p < next->pools.size(); ++p) {
         const PoolConfig& pool = next->pools[p];
         const bool same = next->same_pool(earlier, static_cast<PoolIndex>(p));
@@ -90,6 +91,12 @@ void DataPlane::adopt(std::shared_ptr<const Topology> next)
         authorities[p] = pool.backends.empty()
                              ? pool.name
                              : next->backends[pool.backends.front()].url.substr(std::string_view("http://").size());
+    }
+    for (std::size_t p = 0; p < next->pools.size(); ++p) {
+        const PoolConfig& pool = next->pools[p];
+        std::vector<StickyCookies::Member> members;
+        for (const BackendIndex backend : pool.backends) members.push_back({next->backends[backend].name, backend});
+        sticky[p] = pool.sticky.cookie.empty() ? nullptr : std::make_unique<StickyCookies>(pool.sticky, members);
     }
     if (access_log != nullptr) access_log->use(next);
 }

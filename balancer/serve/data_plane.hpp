@@ -12,6 +12,7 @@
 #include "balancer/decide/hedge_delay.hpp"
 #include "balancer/decide/placement.hpp"
 #include "balancer/decide/relay_memory.hpp"
+#include "balancer/decide/sticky.hpp"
 #include "balancer/decide/topology.hpp"
 #include "balancer/serve/date_field.hpp"
 #include "balancer/serve/message_head.hpp"
@@ -101,10 +102,11 @@ public:
     DeadlineWheel wheel;
     Placement placement;
     UpstreamPools upstreams;
-    std::vector<resilience::RetryBudget> budgets; ///< by pool
-    std::vector<HedgeDelay> hedge_delays;         ///< by pool
-    std::vector<std::string> authorities;         ///< by pool: Host for a request that names none
-    std::vector<unsigned> active;                 ///< requests in flight, by backend
+    std::vector<resilience::RetryBudget> budgets;             ///< by pool
+    std::vector<HedgeDelay> hedge_delays;                     ///< by pool
+    std::vector<std::string> authorities;                     ///< by pool: Host for a request that names none
+    std::vector<std::unique_ptr<const StickyCookies>> sticky; ///< by pool; null = its sessions are not sticky
+    std::vector<unsigned> active;                             ///< requests in flight, by backend
     RelayMemory relay_memory;
     bool draining = false;
 

@@ -126,6 +126,8 @@ void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddre
     std::array<char, 32> id;
     request_id_.assign(head.request_id.empty() ? plane_.new_request_id(id) : head.request_id);
 
+    cookie_.reset();
+    if (plane_.sticky[pool_]) read_cookie(head);
     if (!route.request_headers.empty()) head.fields.end_named(route.request_headers.removed);
     write_request(head,
                   {.target = RouteTable::rewrite(route, head.target, scratch_),
@@ -299,7 +301,7 @@ void Exchange::place(TimePoint now)
 {
     if (now >= deadline_)
         return fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
-    const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active);
+    const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active, cookie_);
     if (!backend) {
         // No backend that returns would get it: each has had it, and failed.
         if (plane_.placement.used_up(pool_, ledger_))
@@ -312,6 +314,16 @@ void Exchange::place(TimePoint now)
     }
     phase_ = Phase::waiting;
     start(*backend, false, false, now);
+}
+
+/// Of several Cookie fields, as of several pairs in one, the first that stands for a backend counts.
+void Exchange::read_cookie(const RequestHead& head) noexcept
+{
+    for (const Field& field : head.fields) {
+        if (field.id != beast_http::field::cookie) continue;
+        cookie_ = plane_.sticky[pool_]->find(field.value);
+        if (cookie_) return;
+    }
 }
 
 /// What a backend has reset unread it gets again once it has been down. If it passes a probe instead, it works.
@@ -741,6 +753,7 @@ void Exchange::choose(Upstream& up, ResponseHead& head, TimePoint now)
         up.interim.clear();
     }
     if (!route_->response_headers.empty()) head.fields.end_named(route_->response_headers.removed);
+    const auto& sticky = plane_.sticky[pool_];
     write_response(head,
                    {.served_by = plane_.topology().backends[up.backend].name,
                     .request_id = request_id_,
@@ -748,7 +761,8 @@ void Exchange::choose(Upstream& up, ResponseHead& head, TimePoint now)
                     .keep_alive = keep_alive_,
                     .chunked = chunked,
                     .date = head.date ? std::string_view{} : plane_.date.at(std::chrono::system_clock::now()),
-                    .added = route_->response_headers.added},
+                    .added = route_->response_headers.added,
+                    .set_cookie = sticky && cookie_ != up.backend ? sticky->line_for(up.backend) : std::string_view{}},
                    response_out_);
     upstream_reusable_ = head.keep_alive;
     up.in.consume(size);
@@ -998,6 +1012,7 @@ void Exchange::mark(SlotSet& used) const noexcept
 {
     if (phase_ == Phase::idle) return;
     for (const Attempt& attempt : ledger_.trail()) used.backends.set(attempt.backend);
+    if (cookie_) used.backends.set(*cookie_);
     if (const auto pool = account_.pool()) used.pools.set(*pool);
 }
 

@@ -128,6 +128,7 @@ private:
     static bool takes_nothing(const Upstream& up) noexcept;
 
     // Placing
+    void read_cookie(const RequestHead& head) noexcept;
     void place(TimePoint now);
     void park(TimePoint now);
     void start(BackendIndex backend, bool fresh, bool hedge, TimePoint now);
@@ -188,6 +189,7 @@ private:
     std::uint32_t spared_down_count_ = 0; ///< of ledger_.spared(), when that attempt began
     const RouteConfig* route_ = nullptr;  ///< of a request that has begun; of pin_'s topology
     PoolIndex pool_ = 0;                  ///< the same
+    std::optional<BackendIndex> cookie_;  ///< the backend that the client's cookie stands for
     Duration body_idle_{};
     TimePoint deadline_{}; ///< for the response head; none while the body arrives
     Duration time_left_{}; ///< until then, when the body began to arrive

@@ -473,6 +473,7 @@ void write_response(const ResponseHead& head, const ResponseExtras& extras, Buff
         append_field(out, f.name, f.value);
     }
     out.append(extras.added);
+    if (!extras.set_cookie.empty()) out.append(extras.set_cookie);
     if (!extras.served_by.empty()) append_via(out, head.version);
     if (!head.date && !extras.date.empty() && head.status >= 200) append_field(out, "Date", extras.date);
     if (!extras.served_by.empty()) append_field(out, "X-Served-By", extras.served_by);

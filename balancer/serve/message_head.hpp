@@ -132,9 +132,10 @@ struct ResponseExtras {
     std::string_view request_id;
     unsigned client_version = 11;
     bool keep_alive = true;
-    bool chunked = false;     ///< frame the body with chunks
-    std::string_view date{};  ///< for a response without a Date; empty = none
-    std::string_view added{}; ///< further lines, each with its CRLF
+    bool chunked = false;          ///< frame the body with chunks
+    std::string_view date{};       ///< for a response without a Date; empty = none
+    std::string_view added{};      ///< further lines, each with its CRLF
+    std::string_view set_cookie{}; ///< the same
 };
 void write_response(const ResponseHead& head, const ResponseExtras& extras, Buffer& out);
 

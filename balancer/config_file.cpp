@@ -1,6 +1,7 @@
 #include "balancer/config_file.hpp"
 
 #include "balancer/backend_url.hpp"
+#include "common/http/grammar.hpp"
 #include "common/http/status_range_setting.hpp"
 
 #include <boost/asio/ip/address.hpp>

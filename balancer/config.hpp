@@ -13,8 +13,10 @@
 #include "common/http/head.hpp"
 #include "common/http/status_range.hpp"
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ namespace hotspare::balancer {
 /// fixed storage.
 constexpr std::size_t most_backends = 256;
 constexpr std::size_t most_pools = 256;
+using BackendSet = std::bitset<most_backends>;
 /// The same of RetryConfig::attempts.
 constexpr unsigned most_attempts = 16;
 
@@ -36,6 +39,9 @@ enum class Resolve : std::uint8_t {
     srv,  ///< the name is that of a service (RFC 2782), each of whose records is one server
 };
 
+/// Of a member that an operator's request names: what the configuration says of the same server.
+constexpr unsigned limit_as_configured = std::numeric_limits<unsigned>::max();
+
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {
     std::string name;
@@ -44,6 +50,7 @@ struct BackendConfig {
     std::string host;        ///< from url
     std::uint16_t port = 80; ///< from url
     unsigned weight = 1;
+    unsigned max_connections = 0;                    ///< in use at once, of all workers together; 0 = no limit
     ProxyVersion proxy_protocol = ProxyVersion::off; ///< in front of each connection to it
     Resolve resolve = Resolve::any;
     Duration resolve_interval{}; ///< between two lookups of the name; 0 = by its TTL

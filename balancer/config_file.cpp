@@ -198,6 +198,10 @@ static void fields(config::Fields& field, BackendConfig& c)
     field("url", c.url, "address of the server: http://HOST[:PORT], or unix:/PATH of a socket",
           {is_backend_url, a_backend_url});
     field("weight", c.weight, "relative share of requests; not used by policy failover", {1, 1000});
+    field("max_connections", c.max_connections,
+          "maximum number of connections in use at once, of all workers together: requests in flight and tunnels, not "
+          "idle connections; further requests go to another backend, or wait up to park.timeout; 0 = no limit",
+          {0, 1'000'000});
     field("proxy_protocol", c.proxy_protocol,
           "version of the PROXY header that the server expects in front of each connection; its connections then carry "
           "one request each");

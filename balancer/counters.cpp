@@ -22,6 +22,7 @@ std::string_view to_string(Lost reason) noexcept
     case Lost::budget: return "budget";
     case Lost::deadline: return "deadline";
     case Lost::truncated: return "truncated";
+    case Lost::connection_limit: return "connection_limit";
     case Lost::count_: break;
     }
     return "invalid";

@@ -16,7 +16,7 @@ namespace hotspare::balancer {
 /// Why a request was answered although its first attempt was not: the value of this program, counted.
 enum class Saved : std::uint8_t { retry, hedge, move, park, count_ };
 /// Why the balancer itself had to fail a request.
-enum class Lost : std::uint8_t { no_backend, not_replayable, budget, deadline, truncated, count_ };
+enum class Lost : std::uint8_t { no_backend, not_replayable, budget, deadline, truncated, connection_limit, count_ };
 
 /// Why a connection was closed for its PROXY header.
 enum class BadProxyHeader : std::uint8_t { untrusted, missing, malformed, count_ };

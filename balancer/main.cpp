@@ -18,6 +18,7 @@
 #include "balancer/control/handed_over.hpp"
 #include "balancer/control/monitor.hpp"
 #include "balancer/control/upgrade.hpp"
+#include "balancer/decide/connection_limits.hpp"
 #include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/decide/topology.hpp"
 #include "balancer/serve/worker.hpp"
@@ -146,6 +147,7 @@ void serve(App& app, const Config& config)
 
     auto open = asio::make_work_guard(app.io()); // until the last worker has drained
     unsigned draining = count;
+    ConnectionLimits limits(count);
     std::vector<std::unique_ptr<Worker>> workers;
     std::vector<const WorkerCounters*> counters;
     std::optional<Admin> admin;
@@ -166,11 +168,12 @@ void serve(App& app, const Config& config)
         hooks.trim = [&] { asio::post(app.io(), [] { ::malloc_trim(0); }); };
         workers.push_back(
             std::make_unique<Worker>(DataPlane::Settings{.workers = count,
+                                                         .worker = i,
                                                          .seed = i + 1,
                                                          .relay_memory = config.limits.relay_memory,
                                                          .log_traffic = config.log_traffic,
                                                          .proxy_protocol = config.proxy_protocol},
-                                     i, topology, access_log ? &*access_log : nullptr,
+                                     topology, limits, access_log ? &*access_log : nullptr,
                                      Worker::Listener{.socket = std::move(listeners.sockets[i]),
                                                       .inherited = listeners.inherited,
                                                       .room = std::max<std::size_t>(1, shares.clients / count)},
@@ -216,7 +219,7 @@ void serve(App& app, const Config& config)
         [&](std::function<void(UpgradeReport)> done) {
             asio::post(app.io(), [&, done = std::move(done)]() mutable { upgrade.begin(std::move(done)); });
         },
-        counters, shares);
+        counters, limits, shares);
     admin->listen();
 
     std::promise<void> probed;

@@ -204,11 +204,13 @@ void turn_away(int descriptor)
 } // namespace
 
 Admin::Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload, Upgrade upgrade,
-             std::vector<const WorkerCounters*> counters, const DescriptorShares& shares)
+             std::vector<const WorkerCounters*> counters, const ConnectionLimits& limits,
+             const DescriptorShares& shares)
     : config_(config), monitor_(monitor), changes_(changes), reload_(std::move(reload)), upgrade_(std::move(upgrade)),
-      counters_(std::move(counters)), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins},
-      most_visits_(shares.pages), context_(1), work_(context_.get_executor()), ending_(context_),
-      server_(context_, {}, options_of(config)), feed_({.limits = stream_limits(shares)}),
+      counters_(std::move(counters)),
+      limits_(limits), guard_{.hosts = config.admin_hosts, .origins = config.admin_origins}, most_visits_(shares.pages),
+      context_(1), work_(context_.get_executor()), ending_(context_), server_(context_, {}, options_of(config)),
+      feed_({.limits = stream_limits(shares)}),
       operators_(
           context_, [this](http::Request& request) { return answer_operator(request, Door::own_port); },
           operators_options(config)),
@@ -437,6 +439,7 @@ Report Admin::report() const
 {
     return {.snapshot = monitor_.snapshot(),
             .counters = counters_,
+            .limits = &limits_,
             .pages = {.connections = visits_.load(std::memory_order_relaxed),
                       .streams = feed_.open_streams(),
                       .refused = refused_.load(std::memory_order_relaxed)},

@@ -18,6 +18,7 @@
 #include "balancer/control/report.hpp"
 #include "balancer/control/upgrade.hpp"
 #include "balancer/counters.hpp"
+#include "balancer/decide/connection_limits.hpp"
 #include "balancer/decide/descriptor_shares.hpp"
 #include "balancer/handover.hpp"
 #include "common/http/event_feed.hpp"
@@ -55,10 +56,10 @@ public:
     /// Has another process started in place of this one; `done` is called with what came of it, on any thread.
     using Upgrade = std::function<void(std::function<void(UpgradeReport)> done)>;
 
-    /// Construct before Monitor::start(). All three must outlive the Admin; `counters` holds one entry per worker. Of
-    /// `config` only what cannot change while the balancer runs is looked at.
+    /// Construct before Monitor::start(). All of these must outlive the Admin; `counters` holds one entry per worker.
+    /// Of `config` only what cannot change while the balancer runs is looked at.
     Admin(const Config& config, Monitor& monitor, Changes& changes, Reload reload, Upgrade upgrade,
-          std::vector<const WorkerCounters*> counters, const DescriptorShares& shares);
+          std::vector<const WorkerCounters*> counters, const ConnectionLimits& limits, const DescriptorShares& shares);
     /// Binds what Config::admin_listen says, if anything. Throws UsageError and StartupError. Before start().
     void listen();
     /// Of Config::admin_listen, with the real port, as text; empty if it says nothing.
@@ -152,6 +153,7 @@ private:
     Reload reload_;
     Upgrade upgrade_;
     std::vector<const WorkerCounters*> counters_;
+    const ConnectionLimits& limits_;
     http::GuardSettings guard_;
     const std::size_t most_visits_; ///< connections that may ask for a page at once
 

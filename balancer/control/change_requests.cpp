@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t most_weight = 1000;
+constexpr std::int64_t most_connections = 1'000'000;
 constexpr std::int64_t most_order = 1'000'000;
 
 struct Member {
@@ -41,6 +42,7 @@ boost::system::result<Member, http::Problem> read_member(const json& value, cons
 {
     if (!value.is_object()) return wrong(place, "is not an object with 'name' and 'url'");
     Member member;
+    member.backend.max_connections = limit_as_configured;
     for (const auto& [key, content] : value.items()) {
         const std::string field = place + "." + shortened(key, 64);
         if (key == "name") {
@@ -55,12 +57,16 @@ boost::system::result<Member, http::Problem> read_member(const json& value, cons
             if (!is_number(content, 1, most_weight))
                 return wrong(field, fmt::format("is not a whole number from 1 to {}", most_weight));
             member.backend.weight = content.get<unsigned>();
+        } else if (key == "max_connections") {
+            if (!is_number(content, 0, most_connections))
+                return wrong(field, fmt::format("is not a whole number from 0 to {}", most_connections));
+            member.backend.max_connections = content.get<unsigned>();
         } else if (key == "order") {
             if (!is_number(content, -most_order, most_order))
                 return wrong(field, fmt::format("is not a whole number from {} to {}", -most_order, most_order));
             member.order = content.get<std::int64_t>();
         } else {
-            return wrong(field, "is unknown, expected 'name', 'url', 'weight' and 'order'");
+            return wrong(field, "is unknown, expected 'name', 'url', 'weight', 'max_connections' and 'order'");
         }
     }
     if (member.backend.name.empty()) return wrong(place + ".name", "is missing");
@@ -109,7 +115,8 @@ json members_json(const Topology& topology, PoolIndex index)
         const BackendConfig& backend = topology.backends[pool.backends[i]];
         backends.push_back({{"name", backend.name},
                             {"url", backend.url},
-                            {"weight", i < pool.weights.size() ? pool.weights[i] : backend.weight}});
+                            {"weight", i < pool.weights.size() ? pool.weights[i] : backend.weight},
+                            {"max_connections", backend.max_connections}});
     }
     return {{"pool", pool.name},
             {"generation", topology.generation},

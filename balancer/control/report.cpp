@@ -64,6 +64,12 @@ json to_json(const std::optional<Maintenance>& maintenance)
             {"message", maintenance->message.empty() ? json() : json(maintenance->message)}};
 }
 
+json to_json(const ConnectionLimits::Occupancy& occupancy)
+{
+    if (occupancy.limit == 0) return {};
+    return {{"max", occupancy.limit}, {"in_use", occupancy.in_use}, {"waiting", occupancy.waiting}};
+}
+
 /// A worker that does not know the slot yet has counted nothing there.
 template <class Cells, std::size_t Most> const Cells& cells(const CellTable<Cells, Most>& table, std::size_t slot)
 {
@@ -190,7 +196,8 @@ json Report::backend(BackendIndex index) const
         {"probes", {{"total", probes}, {"failed", probes - state.probes[static_cast<std::size_t>(ProbeOutcome::ok)]}}},
         {"flaps", snapshot->backends[index].flaps},
         {"requests_in_flight", count(counters, [&](const WorkerCounters& w) { return own(w).active.value(); })},
-        {"connections_idle", count(counters, [&](const WorkerCounters& w) { return own(w).idle.value(); })}};
+        {"connections_idle", count(counters, [&](const WorkerCounters& w) { return own(w).idle.value(); })},
+        {"connection_limit", limits != nullptr ? to_json(limits->occupancy(index)) : json()}};
 }
 
 json Report::pool(PoolIndex index) const
@@ -324,7 +331,8 @@ std::string Report::metrics() const
         counter("hotspare_moves_total", "Attempts given up because their backend went down.", &PoolCounters::moves);
         counter("hotspare_retry_budget_exhausted_total", "Retries and hedges that the retry budget did not allow.",
                 &PoolCounters::budget_exhausted);
-        out.gauge("hotspare_requests_parked", "Requests that wait until a backend returns.", {{"pool", pool_name}},
+        out.gauge("hotspare_requests_parked", "Requests that wait until a backend returns, or at a connection limit.",
+                  {{"pool", pool_name}},
                   sum(counters, [&](const WorkerCounters& w) { return cells(w.pools, p).parked.value(); }));
         out.histogram("hotspare_request_duration_seconds", "Request header complete to response complete.",
                       {{"pool", pool_name}},
@@ -395,6 +403,16 @@ std::string Report::metrics() const
                   {{"backend", backend_name}}, cell(&BackendCounters::active));
         out.gauge("hotspare_backend_connections_idle", "Pooled connections.", {{"backend", backend_name}},
                   cell(&BackendCounters::idle));
+        if (limits == nullptr || !limits->limited(b)) continue;
+        const ConnectionLimits::Occupancy occupancy = limits->occupancy(b);
+        out.gauge("hotspare_backend_connection_limit", "backends[].max_connections, where it is set.",
+                  {{"backend", backend_name}}, occupancy.limit);
+        out.gauge("hotspare_backend_connections_in_use",
+                  "Connections that count against the limit: requests in flight and tunnels.",
+                  {{"backend", backend_name}}, occupancy.in_use);
+        out.gauge("hotspare_backend_requests_waiting",
+                  "Requests that wait for a connection to the backend, or to another one that is at its limit too.",
+                  {{"backend", backend_name}}, occupancy.waiting);
     }
 
     for (std::size_t i = 0; i < counters.size(); ++i) {

@@ -7,6 +7,7 @@
 #include "balancer/config.hpp"
 #include "balancer/control/snapshot.hpp"
 #include "balancer/counters.hpp"
+#include "balancer/decide/connection_limits.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -28,6 +29,7 @@ struct PageCounts {
 struct Report {
     const std::shared_ptr<const Snapshot> snapshot;
     const std::vector<const WorkerCounters*>& counters; ///< one per worker
+    const ConnectionLimits* const limits = nullptr;     ///< null: no backend has one
     const PageCounts pages{};
     const std::uint64_t relay_memory_limit = 0; ///< LimitConfig::relay_memory
 

@@ -50,8 +50,7 @@ boost::system::result<HeaderEdits, std::string> HeaderEdits::parse(const std::ve
     for (const std::string& line : set) {
         const auto colon = line.find(':');
         const std::string_view name = std::string_view(line).substr(0, std::min(colon, line.size()));
-        if (colon == line.npos)
-            return {boost::system::in_place_error, "a field has no colon, expected NAME: VALUE"};
+        if (colon == line.npos) return {boost::system::in_place_error, "a field has no colon, expected NAME: VALUE"};
         if (auto wrong = refuse_name(name)) return {boost::system::in_place_error, *std::move(wrong)};
         const std::string_view value = http::trim(std::string_view(line).substr(colon + 1));
         if (http::find_control(value.data(), value.data() + value.size()) != value.data() + value.size())

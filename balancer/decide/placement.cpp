@@ -7,6 +7,11 @@
 #include <utility>
 
 namespace hotspare::balancer {
+namespace {
+
+constexpr int no_rank = std::numeric_limits<int>::max();
+
+} // namespace
 
 Placement::Placement(std::shared_ptr<const Topology> topology, std::uint32_t seed) : random_(seed)
 {
@@ -56,30 +61,69 @@ std::vector<BackendIndex> Placement::update(std::shared_ptr<const Routing> routi
     return down;
 }
 
+/// In order of preference: serving, fallback, and last those that this worker saw fail.
+int Placement::rank(const Candidate& candidate) const noexcept
+{
+    return suspect(candidate.backend) ? 2 : candidate.tier == Tier::fallback ? 1 : 0;
+}
+
+/// Of those that the request may be sent to; `no_rank` if there are none.
+int Placement::best_rank(const PoolRoute& route, const AttemptLedger& ledger) const noexcept
+{
+    int best = no_rank;
+    for (const Candidate& c : route.candidates)
+        if (c.tier != Tier::excluded && !ledger.tried(c.backend)) best = std::min(best, rank(c));
+    return best;
+}
+
 std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger& ledger,
                                             const std::vector<unsigned>& active, std::optional<BackendIndex> cookie)
 {
+    if (cookie && keeps(pool, ledger, *cookie)) return cookie;
+    const int best = best_rank(routing_->pools[pool], ledger);
+    if (best == no_rank) return std::nullopt;
+    return pick_from(pool, active, [&](const Candidate& c) {
+        return c.tier != Tier::excluded && !ledger.tried(c.backend) && rank(c) == best;
+    });
+}
+
+bool Placement::keeps(PoolIndex pool, const AttemptLedger& ledger, BackendIndex backend) const noexcept
+{
+    for (const Candidate& c : routing_->pools[pool].candidates)
+        if (c.backend == backend) return c.tier != Tier::excluded && !suspect(backend) && !ledger.tried(backend);
+    return false;
+}
+
+std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger& ledger,
+                                            const std::vector<unsigned>& active, const BackendSet& full)
+{
+    const BackendSet usable = eligible(pool, ledger) & ~full;
+    if (usable.none()) return std::nullopt;
+    return pick_from(pool, active, [&](const Candidate& c) { return usable[c.backend]; });
+}
+
+BackendSet Placement::eligible(PoolIndex pool, const AttemptLedger& ledger) const noexcept
+{
     const PoolRoute& route = routing_->pools[pool];
-    if (cookie)
-        for (const Candidate& c : route.candidates)
-            if (c.backend == *cookie && c.tier != Tier::excluded && !suspect(c.backend) && !ledger.tried(c.backend))
-                return c.backend;
-    // In order of preference: serving, fallback, and last those that this worker saw fail.
-    const auto rank = [this](const Candidate& c) { return suspect(c.backend) ? 2 : c.tier == Tier::fallback ? 1 : 0; };
+    const int best = best_rank(route, ledger);
+    BackendSet set;
+    for (const Candidate& c : route.candidates) {
+        if (c.tier == Tier::excluded || ledger.tried(c.backend) || rank(c) != best) continue;
+        set.set(c.backend);
+        if (route.policy == Policy::failover) break;
+    }
+    return set;
+}
 
-    int best_rank = std::numeric_limits<int>::max();
-    for (const Candidate& c : route.candidates)
-        if (c.tier != Tier::excluded && !ledger.tried(c.backend)) best_rank = std::min(best_rank, rank(c));
-    if (best_rank == std::numeric_limits<int>::max()) return std::nullopt;
-
-    const auto eligible = [&](const Candidate& c) {
-        return c.tier != Tier::excluded && !ledger.tried(c.backend) && rank(c) == best_rank;
-    };
-
+/// By the pool's policy, of the `usable` candidates; there is one.
+template <class Usable>
+std::optional<BackendIndex> Placement::pick_from(PoolIndex pool, const std::vector<unsigned>& active, Usable usable)
+{
+    const PoolRoute& route = routing_->pools[pool];
     switch (route.policy) {
     case Policy::failover:
         for (const Candidate& c : route.candidates)
-            if (eligible(c)) return c.backend;
+            if (usable(c)) return c.backend;
         break;
     case Policy::round_robin: {
         // Smooth weighted round robin: each turn every candidate earns its weight, the richest serves and pays the
@@ -89,7 +133,7 @@ std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger&
         long total = 0;
         std::optional<std::size_t> chosen;
         for (std::size_t i = 0; i < route.candidates.size(); ++i) {
-            if (!eligible(route.candidates[i])) continue;
+            if (!usable(route.candidates[i])) continue;
             credit[i] += route.candidates[i].weight;
             total += route.candidates[i].weight;
             if (!chosen || credit[i] > credit[*chosen]) chosen = i;
@@ -100,11 +144,11 @@ std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger&
     case Policy::random: {
         unsigned total = 0;
         for (const Candidate& c : route.candidates)
-            if (eligible(c)) total += c.weight;
+            if (usable(c)) total += c.weight;
         if (total == 0) break;
         auto ticket = std::uniform_int_distribution<unsigned>(0, total - 1)(random_);
         for (const Candidate& c : route.candidates) {
-            if (!eligible(c)) continue;
+            if (!usable(c)) continue;
             if (ticket < c.weight) return c.backend;
             ticket -= c.weight;
         }
@@ -116,13 +160,13 @@ std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger&
             return static_cast<double>(active[c.backend] + 1) / std::max(1U, c.weight);
         };
         for (const Candidate& c : route.candidates)
-            if (eligible(c) && (best == nullptr || load(c) < load(*best))) best = &c;
+            if (usable(c) && (best == nullptr || load(c) < load(*best))) best = &c;
         return best->backend;
     }
     }
     // Every eligible weight is zero (a slow start at its first instant): the first one still answers.
     for (const Candidate& c : route.candidates)
-        if (eligible(c)) return c.backend;
+        if (usable(c)) return c.backend;
     return std::nullopt;
 }
 

@@ -27,9 +27,21 @@ public:
 
     /// The backend to try next, or nothing if every backend that could answer has been tried or none can. `active(b)`
     /// is the number of requests in flight at backend b (least_connections). A backend that the client's `cookie`
-    /// stands for goes first: unless the request has tried it, it is excluded, or this worker saw it fail.
+    /// stands for goes first if it keeps() the request.
     std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active,
                                      std::optional<BackendIndex> cookie = {});
+
+    /// Whether a request whose cookie stands for `backend` may go there: it has not tried it, it is not excluded, and
+    /// this worker did not see it fail.
+    bool keeps(PoolIndex pool, const AttemptLedger& ledger, BackendIndex backend) const noexcept;
+
+    /// The same, but none of those that are `full`: another one that the policy allows, or nothing.
+    std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active,
+                                     const BackendSet& full);
+
+    /// What pick() may choose from. A backend that is full is no reason to take one of a lower rank: under `failover`
+    /// it is the first one alone, as a spare takes no overflow; otherwise all that are as good.
+    BackendSet eligible(PoolIndex pool, const AttemptLedger& ledger) const noexcept;
 
     /// Whether a backend is left that the request has not tried and that is not known to fail.
     bool alternative(PoolIndex pool, const AttemptLedger& ledger) const noexcept;
@@ -58,6 +70,10 @@ private:
     static constexpr unsigned soft_failures = 3;
 
     void adopt(const Topology& before, const Topology& topology);
+    int rank(const Candidate& candidate) const noexcept;
+    int best_rank(const PoolRoute& route, const AttemptLedger& ledger) const noexcept;
+    template <class Usable>
+    std::optional<BackendIndex> pick_from(PoolIndex pool, const std::vector<unsigned>& active, Usable usable);
 
     std::shared_ptr<const Routing> routing_;
     std::vector<TimePoint> suspect_since_; ///< by backend, as the next two

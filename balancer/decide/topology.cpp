@@ -123,6 +123,10 @@ void tell_backends(const Topology& before, const Topology& after, std::vector<st
                                ? fmt::format("backend '{}': no PROXY header", now.name)
                                : fmt::format("backend '{}': PROXY header of version {}", now.name,
                                              now.proxy_protocol == ProxyVersion::v1 ? 1 : 2));
+        if (earlier == b && before.backends[b].max_connections != now.max_connections)
+            said.push_back(now.max_connections == 0
+                               ? fmt::format("backend '{}': no connection limit", now.name)
+                               : fmt::format("backend '{}': at most {} connections", now.name, now.max_connections));
         if (earlier == b &&
             (before.backends[b].resolve != now.resolve || before.backends[b].resolve_interval != now.resolve_interval))
             said.push_back(fmt::format("backend '{}': lookup of its name changed", now.name));

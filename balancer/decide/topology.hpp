@@ -85,7 +85,7 @@ struct Topology {
 std::shared_ptr<const Topology> first_topology(const Config& config, std::uint64_t generation = 1);
 
 struct SlotSet {
-    std::bitset<most_backends> backends;
+    BackendSet backends;
     std::bitset<most_pools> pools;
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -44,15 +45,17 @@ const PoolConfig* find_pool(const Config& config, std::string_view name)
     return it != config.pools.end() ? &*it : nullptr;
 }
 
-/// What a server expects in front of its connections does not depend on who has named it: a request, which does not
-/// say, means the server that the configuration knows.
-ProxyVersion proxy_protocol_of(const Config& configuration, const BackendConfig& member)
+/// What a server expects in front of its connections, and how many it takes, does not depend on who has named it: a
+/// request that does not say means the server that the configuration knows.
+void complete(BackendConfig& member, const Config& configuration)
 {
     const auto known =
         std::find_if(configuration.backends.begin(), configuration.backends.end(), [&](const BackendConfig& backend) {
             return backend.name == member.name && backend.host == member.host && backend.port == member.port;
         });
-    return known != configuration.backends.end() ? known->proxy_protocol : member.proxy_protocol;
+    const bool is_known = known != configuration.backends.end();
+    if (is_known) member.proxy_protocol = known->proxy_protocol;
+    if (member.max_connections == limit_as_configured) member.max_connections = is_known ? known->max_connections : 0;
 }
 
 } // namespace
@@ -179,8 +182,21 @@ boost::system::result<Config, std::string> Wanted::combined() const
     if (requests_.empty()) return all;
     all.backends.clear();
 
+    // A limit that a request sets is the server's, in whatever pool.
+    std::map<std::string, unsigned> limits;
+    for (const auto& [pool, request] : requests_)
+        for (const BackendConfig& member : request.members) {
+            if (member.max_connections == limit_as_configured) continue;
+            const auto [said, is_new] = limits.try_emplace(member.name, member.max_connections);
+            if (!is_new && said->second != member.max_connections)
+                return {boost::system::in_place_error,
+                        fmt::format("the backend '{}' has max_connections {} in pool '{}' and {} in another",
+                                    member.name, member.max_connections, pool, said->second)};
+        }
+
     /// Adds the backend unless it is there; nothing if its name stands for another address.
-    const auto add = [&all](const BackendConfig& backend) -> std::optional<BackendIndex> {
+    const auto add = [&](BackendConfig backend) -> std::optional<BackendIndex> {
+        if (const auto said = limits.find(backend.name); said != limits.end()) backend.max_connections = said->second;
         const auto same = std::find_if(all.backends.begin(), all.backends.end(),
                                        [&](const BackendConfig& other) { return other.name == backend.name; });
         if (same != all.backends.end() && same->url != backend.url) return std::nullopt;
@@ -204,7 +220,7 @@ boost::system::result<Config, std::string> Wanted::combined() const
         pool.backends.clear();
         pool.weights.clear();
         for (BackendConfig member : members) {
-            member.proxy_protocol = proxy_protocol_of(configuration_, member);
+            complete(member, configuration_);
             const auto index = add(member);
             if (!index)
                 return {boost::system::in_place_error,

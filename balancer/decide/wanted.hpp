@@ -52,7 +52,7 @@ public:
     Replaced read_again(Config configuration);
 
     /// `members` instead of what the pool's members are, in the order of preference. `pool` must be one of
-    /// configuration(); every member has a name, an address, and a weight.
+    /// configuration(); every member has a name, an address, a weight, and a connection limit or limit_as_configured.
     void set_members(const std::string& pool, std::vector<BackendConfig> members);
 
     /// `routes` instead of the dynamic ones, all of which are that: those of the configuration, and of an earlier
@@ -65,8 +65,8 @@ public:
     Replaced restore(const Requests& requests);
 
     /// Both together. A backend that is in the configuration only as a member that a request has replaced is left out.
-    /// Fails, with a sentence, if two pools say different addresses of one name, a route of a request is for the same
-    /// requests as one that is not dynamic, or there are too many backends or routes.
+    /// Fails, with a sentence, if two pools say different addresses or connection limits of one name, a route of a
+    /// request is for the same requests as one that is not dynamic, or there are too many backends or routes.
     boost::system::result<Config, std::string> combined() const;
 
 private:

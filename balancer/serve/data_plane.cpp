@@ -32,10 +32,11 @@ std::uint64_t eight_hex_digits(std::uint64_t word) noexcept
 } // namespace
 
 DataPlane::DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
-                     WorkerCounters& worker_counters, AccessLog::Writer* log_writer, Report report,
-                     std::function<void()> earlier_deadline)
-    : log_traffic(settings.log_traffic), proxy_protocol(settings.proxy_protocol), counters(worker_counters),
-      access_log(log_writer), wheel(Clock::now(), std::move(earlier_deadline)), placement(topology, settings.seed),
+                     ConnectionLimits& connection_limits, WorkerCounters& worker_counters,
+                     AccessLog::Writer* log_writer, Report report, std::function<void()> earlier_deadline)
+    : worker(settings.worker), log_traffic(settings.log_traffic), proxy_protocol(settings.proxy_protocol),
+      limits(connection_limits), counters(worker_counters), access_log(log_writer),
+      wheel(Clock::now(), std::move(earlier_deadline)), placement(topology, settings.seed),
       upstreams(connector, wheel, worker_counters), relay_memory(settings.relay_memory, settings.workers),
       workers_(settings.workers), report_(std::move(report))
 {
@@ -50,6 +51,7 @@ DataPlane::~DataPlane() = default;
 std::vector<BackendIndex> DataPlane::update(std::shared_ptr<const Routing> routing)
 {
     if (routing->topology && routing->topology.get() != &topology()) adopt(routing->topology);
+    placement_changed_ = true;
     auto down = placement.update(std::move(routing));
     for (const BackendIndex backend : down) upstreams.drop(backend);
     return down;
@@ -67,8 +69,10 @@ void DataPlane::adopt(std::shared_ptr<const Topology> next)
     for (std::size_t b = 0; b < next->backends.size(); ++b)
         if (!next->same_backend(earlier, static_cast<BackendIndex>(b))) counters.backends.open(b);
     upstreams.adopt(next);
+    limits.adopt(*next);
 
     lots_.resize(next->pools.size());
+    limited_.resize(next->pools.size());
     authorities.resize(next->pools.size());
     sticky.resize(next->pools.size());
     for (std::size_t p = 0; p < next->pools.size(); ++p) {
@@ -87,6 +91,8 @@ void DataPlane::adopt(std::shared_ptr<const Topology> next)
                 hedge_delays[p] = delay;
             }
         }
+        limited_[p] = std::any_of(pool.backends.begin(), pool.backends.end(),
+                                  [&](BackendIndex b) { return next->backends[b].max_connections > 0; });
         // Without the scheme. The head is written before a backend is chosen: the preferred one stands for the pool.
         authorities[p] = pool.backends.empty()
                              ? pool.name
@@ -111,6 +117,10 @@ void DataPlane::observe(BackendIndex backend, EvidenceKind kind, TimePoint now, 
     if (placement.observe(backend, kind, now)) {
         // Idle connections to a backend that has just failed are worth nothing until it has proved itself.
         if (placement.suspect(backend)) upstreams.drop(backend);
+        if (std::any_of(lots_.begin(), lots_.end(), [](const Lot& lot) { return !lot.at_limit.empty(); })) {
+            placement_changed_ = true;
+            wheel.arm(*this, now + DeadlineWheel::tick);
+        }
         flush();
     }
 }
@@ -146,43 +156,77 @@ void DataPlane::flush()
     report_(std::move(evidence));
 }
 
-bool DataPlane::park(PoolIndex pool, Parked& request, TimePoint now)
+std::optional<BackendIndex> DataPlane::choose(PoolIndex pool, const AttemptLedger& ledger,
+                                              std::optional<BackendIndex> cookie, Admission& admission)
+{
+    if (!limited_[pool]) return placement.pick(pool, ledger, active, cookie);
+    if (cookie && placement.keeps(pool, ledger, *cookie) && limits.admit(*cookie, admission)) return cookie;
+    BackendSet full;
+    for (const Candidate& c : placement.routing().pools[pool].candidates) full.set(c.backend, limits.full(c.backend));
+    for (;;) {
+        const auto backend = placement.pick(pool, ledger, active, full);
+        if (!backend || limits.admit(*backend, admission)) return backend;
+        full.set(*backend); // another worker was quicker
+    }
+}
+
+bool DataPlane::room_elsewhere(PoolIndex pool, const AttemptLedger& ledger) const noexcept
+{
+    if (!placement.alternative(pool, ledger)) return false;
+    if (!limited_[pool]) return true;
+    const BackendSet eligible = placement.eligible(pool, ledger);
+    for (const Candidate& c : placement.routing().pools[pool].candidates)
+        if (eligible[c.backend] && !limits.full(c.backend)) return true;
+    return false;
+}
+
+bool DataPlane::park(PoolIndex pool, Parked& request, bool at_limit, TimePoint now)
 {
     Lot& lot = lots_[pool];
-    if (lot.waiting.empty()) lot.count = 0;
-    if (lot.count >= topology().pools[pool].park.limit) {
-        lot.count = lot.waiting.size();
-        if (lot.count >= topology().pools[pool].park.limit) return false;
-    }
-    lot.waiting.push_back(request);
-    ++lot.count;
-    counters.pools[pool].parked.set(static_cast<std::int64_t>(lot.count));
-    wheel.arm(*this, now + DeadlineWheel::tick);
+    if (lot.count >= topology().pools[pool].park.limit) return false;
+    (at_limit ? lot.at_limit : lot.waiting).push_back(request);
+    counters.pools[pool].parked.set(static_cast<std::int64_t>(++lot.count));
+    if (!at_limit) wheel.arm(*this, now + DeadlineWheel::tick);
     return true;
+}
+
+void DataPlane::leave_lot(PoolIndex pool, Parked& request) noexcept
+{
+    if (!request.parked()) return;
+    request.unlink();
+    counters.pools[pool].parked.set(static_cast<std::int64_t>(--lots_[pool].count));
+}
+
+void DataPlane::release_all(PoolIndex pool, ParkedList& requests)
+{
+    while (!requests.empty()) {
+        Parked& request = requests.front();
+        leave_lot(pool, request);
+        request.unpark();
+    }
+}
+
+/// Those that wait at a limit, in their order. One that has to wait on keeps its place among those of all workers.
+void DataPlane::place_anew(PoolIndex pool)
+{
+    ParkedList requests;
+    requests.swap(lots_[pool].at_limit);
+    release_all(pool, requests);
 }
 
 void DataPlane::release_parked(TimePoint now)
 {
+    const bool changed = std::exchange(placement_changed_, false);
     for (std::size_t p = 0; p < lots_.size(); ++p) {
         Lot& lot = lots_[p];
-        if (lot.waiting.empty()) {
-            counters.pools[p].parked.set(0);
+        const auto pool = static_cast<PoolIndex>(p);
+        if (changed) place_anew(pool);
+        if (lot.waiting.empty()) continue;
+        if (placement.maintenance(pool) != nullptr) {
+            release_all(pool, lot.waiting);
             continue;
         }
-        if (placement.maintenance(static_cast<PoolIndex>(p)) != nullptr) {
-            while (!lot.waiting.empty()) {
-                Parked& request = lot.waiting.front();
-                request.unlink();
-                request.unpark();
-            }
-            counters.pools[p].parked.set(0);
-            continue;
-        }
-        if (!placement.can_serve(static_cast<PoolIndex>(p))) {
-            lot.count = lot.waiting.size(); // requests that gave up have left without telling
-            counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
-            continue;
-        }
+        if (!placement.can_serve(pool)) continue;
         const double rate = topology().pools[p].park.release_per_second;
         const double earned = rate * std::chrono::duration<double>(now - lot.last).count();
         lot.allowance = std::min(lot.allowance + earned, std::max(1.0, rate * 0.01)); // at most 10 ms' worth at once
@@ -190,11 +234,9 @@ void DataPlane::release_parked(TimePoint now)
         while (!lot.waiting.empty() && lot.allowance >= 1) {
             lot.allowance -= 1;
             Parked& request = lot.waiting.front();
-            request.unlink();
-            if (lot.count > 0) --lot.count;
+            leave_lot(pool, request);
             request.unpark();
         }
-        counters.pools[p].parked.set(static_cast<std::int64_t>(lot.count));
         if (!lot.waiting.empty()) wheel.arm(*this, now + DeadlineWheel::tick);
     }
 }

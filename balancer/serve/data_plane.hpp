@@ -1,13 +1,14 @@
 // What one worker's requests share: routes, placement, upstream connections, budgets, deadlines, counters, and the
 // parking lot for requests that no backend can take at the moment.
 //
-// Thread: its worker's; nothing here is shared between workers. Owner: the Worker, which feeds it Routing snapshots and
-// sends its evidence to the monitor.
+// Thread: its worker's; nothing here is shared between workers but the ConnectionLimits. Owner: the Worker, which feeds
+// it Routing snapshots and sends its evidence to the monitor.
 #pragma once
 
 #include "balancer/access_log.hpp"
 #include "balancer/config.hpp"
 #include "balancer/counters.hpp"
+#include "balancer/decide/connection_limits.hpp"
 #include "balancer/decide/deadline_wheel.hpp"
 #include "balancer/decide/hedge_delay.hpp"
 #include "balancer/decide/placement.hpp"
@@ -38,10 +39,10 @@ namespace hotspare::balancer {
 
 class Exchange;
 
-/// A request that waits until a backend returns.
+/// A request that waits until a backend returns, or for a connection to one that is at its limit.
 class Parked : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
 public:
-    virtual void unpark() = 0;
+    virtual void unpark() = 0; ///< it is to be placed anew
     bool parked() const noexcept { return is_linked(); }
 
 protected:
@@ -75,6 +76,7 @@ class DataPlane final : private Deadline {
 public:
     struct Settings {
         unsigned workers = 1;
+        unsigned worker = 0; ///< this one's number
         std::uint32_t seed = 1;
         std::uint64_t relay_memory = 0; ///< LimitConfig::relay_memory
         bool log_traffic = false;       ///< Config::log_traffic
@@ -85,7 +87,7 @@ public:
     using Report = std::function<void(std::vector<Evidence>)>;
 
     DataPlane(Connector& connector, const Settings& settings, std::shared_ptr<const Topology> topology,
-              WorkerCounters& counters, AccessLog::Writer* access_log, Report report,
+              ConnectionLimits& limits, WorkerCounters& counters, AccessLog::Writer* access_log, Report report,
               std::function<void()> earlier_deadline);
     ~DataPlane();
 
@@ -95,8 +97,10 @@ public:
     /// the caller. Returns the backends that went down since the last one.
     std::vector<BackendIndex> update(std::shared_ptr<const Routing> routing);
 
+    const unsigned worker;
     const bool log_traffic;
     const bool proxy_protocol;
+    ConnectionLimits& limits;
     WorkerCounters& counters;
     AccessLog::Writer* const access_log; ///< null = off
     DeadlineWheel wheel;
@@ -128,10 +132,23 @@ public:
     /// The lines since the last call; of more than most_traffic_lines the first ones.
     std::vector<std::string> take_traffic() { return std::exchange(traffic_, {}); }
 
-    /// Queues a request until its pool can serve again. False if the lot is full.
-    bool park(PoolIndex pool, Parked& request, TimePoint now);
+    /// The backend to try next, with the right to use a connection to it; `admission` is empty before. Nothing if none
+    /// can take the request now. What the client's `cookie` stands for goes first, if it keeps the request and is not
+    /// full.
+    std::optional<BackendIndex> choose(PoolIndex pool, const AttemptLedger& ledger, std::optional<BackendIndex> cookie,
+                                       Admission& admission);
+    /// Whether a backend of the pool has a connection limit.
+    bool limited(PoolIndex pool) const noexcept { return limited_[pool]; }
+    /// Whether a request could go to another backend at once: Placement::alternative(), and not full.
+    bool room_elsewhere(PoolIndex pool, const AttemptLedger& ledger) const noexcept;
+
+    /// Queues a request until its pool can serve again, or `at_limit`, until it is admitted to a backend. False if the
+    /// lot is full.
+    bool park(PoolIndex pool, Parked& request, bool at_limit, TimePoint now);
+    /// It gives up, or it was admitted; nothing if it is not parked.
+    void leave_lot(PoolIndex pool, Parked& request) noexcept;
     /// New Routing has arrived: lets parked requests go, paced where a backend returned, at once where maintenance is
-    /// announced.
+    /// announced. Those that wait at a limit are placed anew if anything may have changed for them.
     void release_parked(TimePoint now);
 
     /// Bytes stopped moving: unless they move on soon, the request is asked to shrink. Once is enough.
@@ -145,10 +162,12 @@ public:
     std::string_view new_request_id(std::array<char, 32>& storage) noexcept;
 
 private:
+    using ParkedList = boost::intrusive::list<Parked, boost::intrusive::constant_time_size<false>>;
     struct Lot {
-        boost::intrusive::list<Parked, boost::intrusive::constant_time_size<false>> waiting;
-        std::size_t count = 0;
-        double allowance = 0; ///< releases that the pace permits now
+        ParkedList waiting;
+        ParkedList at_limit;
+        std::size_t count = 0; ///< of both
+        double allowance = 0;  ///< releases that the pace permits now
         TimePoint last{};
     };
     struct Tally {
@@ -165,6 +184,8 @@ private:
 
     void deadline_passed(TimePoint now) override;
     void adopt(std::shared_ptr<const Topology> topology);
+    void release_all(PoolIndex pool, ParkedList& requests);
+    void place_anew(PoolIndex pool);
     void shrink_stalled(TimePoint now);
     void shrink_stock(TimePoint now);
 
@@ -176,7 +197,9 @@ private:
     std::unique_ptr<char[]> window_;
     bool window_used_ = false; ///< since next_shrink_ was set
     std::vector<std::string> traffic_;
-    std::deque<Lot> lots_; ///< by pool
+    std::deque<Lot> lots_;           ///< by pool
+    std::vector<char> limited_;      ///< by pool
+    bool placement_changed_ = false; ///< since requests that wait at a limit were placed
     boost::intrusive::list<Stalled, boost::intrusive::base_hook<Stalled>, boost::intrusive::constant_time_size<false>>
         stalled_;
     std::vector<std::unique_ptr<Exchange>> stock_; ///< the first ones have rested longest

@@ -3,6 +3,8 @@
 #include "balancer/serve/maintenance_answer.hpp"
 #include "common/http/accept.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -42,10 +44,11 @@ Lost lost_for(Reason reason) noexcept
 
 } // namespace
 
-Exchange::Exchange(DataPlane& plane) : plane_(plane), account_(plane) {}
+Exchange::Exchange(DataPlane& plane) : ConnectionLimits::Waiter(plane.worker), plane_(plane), account_(plane) {}
 
 Exchange::~Exchange()
 {
+    plane_.limits.leave(*this);
     plane_.relay_memory.change(held_, 0);
     plane_.relay_memory.freed(sizeof(*this) + storage());
 }
@@ -110,6 +113,7 @@ void Exchange::begin(Stream& client, StreamListener& listener, const ClientAddre
     body_idle_ = route.body_idle;
     last_progress_ = now;
     parked_at_ = TimePoint{};
+    lacked_backend_ = false;
     client_eof_ = unlimited_ = abandonable_ = continued_ = false;
     abandoned_at_ = TimePoint::max();
     winner_ = nullptr;
@@ -164,6 +168,7 @@ void Exchange::answer_itself(Stream& client, const ClientAddress& address, const
     route_ = nullptr;
     body_idle_ = topology().timeouts.body_idle;
     parked_at_ = TimePoint{};
+    lacked_backend_ = false;
     method_ = head != nullptr ? head->method : beast_http::verb::unknown;
     version_ = head != nullptr ? head->version : 11;
     // What follows a head that we could not read, or the body that we shall not read, must not be taken for a request.
@@ -192,17 +197,14 @@ Exchange::Progress Exchange::advance(TimePoint now)
         case Phase::placing: place(now); break;
         case Phase::parked:
             if (released_) {
-                if (const Maintenance* const announced = plane_.placement.maintenance(pool_)) {
-                    tell(*announced, now);
-                    break;
-                }
-                next_round();
-                phase_ = Phase::placing;
+                go_on(now);
                 break;
             }
             if (now >= park_deadline_) {
-                Parked::unlink();
-                fail(Lost::no_backend, {503, "no backend can answer: " + describe_attempts()}, now);
+                if (waits_for_connection())
+                    fail(Lost::connection_limit, {503, describe_limit()}, now);
+                else
+                    fail(Lost::no_backend, {503, "no backend can answer: " + describe_attempts()}, now);
                 break;
             }
             watch_client(now);
@@ -301,8 +303,10 @@ void Exchange::place(TimePoint now)
 {
     if (now >= deadline_)
         return fail(Lost::deadline, {504, "no backend answered in time: " + describe_attempts()}, now);
-    const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active, cookie_);
+    Upstream& up = *free_slot();
+    const auto backend = plane_.choose(pool_, ledger_, cookie_, up.admission);
     if (!backend) {
+        if (plane_.limited(pool_) && wait_for_connection(now)) return;
         // No backend that returns would get it: each has had it, and failed.
         if (plane_.placement.used_up(pool_, ledger_))
             return fail(Lost::no_backend,
@@ -313,7 +317,7 @@ void Exchange::place(TimePoint now)
         return park(now);
     }
     phase_ = Phase::waiting;
-    start(*backend, false, false, now);
+    start(up, *backend, false, false, now);
 }
 
 /// Of several Cookie fields, as of several pairs in one, the first that stands for a backend counts.
@@ -337,21 +341,76 @@ void Exchange::next_round()
     if (undecided) ledger_.hold_spared();
 }
 
-void Exchange::park(TimePoint now)
+/// All stays in the lot together count against one patience, or a flapping backend could hold a request for ever.
+void Exchange::begin_patience(TimePoint now) noexcept
 {
     if (parked_at_ == TimePoint{}) parked_at_ = now;
-    // All stays in the lot together count against one patience, or a flapping backend could hold a request for ever.
     park_deadline_ = std::min(deadline_, parked_at_ + pool().park.timeout);
     released_ = false;
     phase_ = Phase::parked;
-    if (!plane_.park(pool_, *this, now))
+}
+
+void Exchange::park(TimePoint now)
+{
+    plane_.limits.leave(*this);
+    begin_patience(now);
+    lacked_backend_ = true;
+    if (!plane_.park(pool_, *this, false, now))
         fail(Lost::no_backend, {503, "no backend can answer and too many requests wait already"}, now);
+}
+
+/// False if none of the backends that are at their limit would take the request.
+bool Exchange::wait_for_connection(TimePoint now)
+{
+    const BackendSet eligible = plane_.placement.eligible(pool_, ledger_);
+    if (eligible.none()) return false;
+    begin_patience(now);
+    Upstream& up = *free_slot();
+    if (plane_.limits.wait(*this, eligible, up.admission)) { // it was given back just now
+        phase_ = Phase::waiting;
+        start(up, up.admission.backend(), false, false, now);
+    } else if (!plane_.park(pool_, *this, true, now)) {
+        fail(Lost::connection_limit, {503, describe_limit() + ", and too many requests wait already"}, now);
+    }
+    return true;
+}
+
+void Exchange::leave_lot() noexcept
+{
+    plane_.leave_lot(pool_, *this);
+    plane_.limits.leave(*this);
+    admission_.give_back();
 }
 
 void Exchange::unpark()
 {
     released_ = true;
     listener_->stream_ready(*client_);
+}
+
+void Exchange::admitted(Admission admission)
+{
+    plane_.leave_lot(pool_, *this);
+    admission_ = std::move(admission);
+    unpark();
+}
+
+/// It is parked no more. While it waits at a limit it stays in the line until it has another place.
+void Exchange::go_on(TimePoint now)
+{
+    if (const Maintenance* const announced = plane_.placement.maintenance(pool_)) return tell(*announced, now);
+    if (admission_ && now < deadline_ && plane_.placement.eligible(pool_, ledger_)[admission_.backend()]) {
+        Upstream& up = *free_slot();
+        up.admission = std::move(admission_);
+        phase_ = Phase::waiting;
+        return start(up, up.admission.backend(), false, false, now);
+    }
+    if (admission_)
+        admission_.give_back();
+    else
+        next_round();
+    place(now);
+    if (phase_ != Phase::parked) plane_.limits.leave(*this);
 }
 
 std::uint32_t Exchange::down_count(BackendIndex backend) const noexcept
@@ -372,9 +431,9 @@ unsigned Exchange::running() const noexcept
            static_cast<unsigned>(upstreams_[1].stream != nullptr);
 }
 
-void Exchange::start(BackendIndex backend, bool fresh, bool hedge, TimePoint now)
+/// `up` is free and holds the admission to the backend.
+void Exchange::start(Upstream& up, BackendIndex backend, bool fresh, bool hedge, TimePoint now)
 {
-    Upstream& up = *free_slot();
     // What the backend wants now, which it may not have wanted when the request began.
     const ProxyVersion proxy_version = plane_.topology().backends[backend].proxy_protocol;
     up.has_proxy_header = proxy_version != ProxyVersion::off;
@@ -411,6 +470,7 @@ void Exchange::release(Upstream& up, Fate fate, TimePoint now)
     else
         up.stream->close(fate == Fate::reset);
     up.stream = nullptr;
+    up.admission.give_back();
 }
 
 // ---------------------------------------------------------------------------------- the request's way to the backends
@@ -794,14 +854,15 @@ void Exchange::hedge(TimePoint now)
     Upstream& up = upstreams_[0].stream ? upstreams_[0] : upstreams_[1];
     if (now < hedge_time(up)) return;
     const PoolConfig& pool = this->pool();
-    if (plane_.placement.alternative(pool_, ledger_)) {
+    if (plane_.room_elsewhere(pool_, ledger_)) {
         // Nothing was sent yet, so any request may go to another backend, at no cost.
         if (up.stream->connecting()) return attempt_failed(up, Outcome::connect_timeout, now);
         if (pool.retry.hedge && ledger_.may_hedge() && plane_.budgets[pool_].withdraw(now)) {
-            if (const auto backend = plane_.placement.pick(pool_, ledger_, plane_.active)) {
+            Upstream& second = *free_slot();
+            if (const auto backend = plane_.choose(pool_, ledger_, std::nullopt, second.admission)) {
                 up.hedge_at = TimePoint::max();
                 plane_.counters.pools[pool_].hedges.add();
-                start(*backend, false, true, now);
+                start(second, *backend, false, true, now);
                 for (Upstream& other : upstreams_)
                     if (other.stream && phase_ == Phase::waiting) drive(other, now);
                 return;
@@ -944,11 +1005,16 @@ void Exchange::attempt_failed(Upstream& up, Outcome outcome, TimePoint now)
     judged |= !had_spared && ledger_.spared(); // what it has not read did not break it
     account_.attempt_failed(backend, outcome, verdict, judged, now);
     if (winner_ == &up) winner_ = nullptr;
+    Admission kept;
+    if (verdict.move == Move::fresh) kept = std::move(up.admission);
     release(up, Fate::reset, now);
 
     switch (verdict.move) {
     case Move::elsewhere: phase_ = Phase::placing; break;
-    case Move::fresh: start(backend, true, false, now); break;
+    case Move::fresh:
+        up.admission = std::move(kept);
+        start(up, backend, true, false, now);
+        break;
     case Move::wait:
         // What was not sent was no hedge: the one that is still silent may have another.
         for (Upstream& other : upstreams_)
@@ -975,10 +1041,14 @@ void Exchange::run_short(Upstream& up, TimePoint now)
     const std::string what = up.stream->connect_error().message();
     const BackendIndex backend = up.backend;
     ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
+    Admission kept = std::move(up.admission);
     release(up, Fate::reset, now);
     plane_.counters.backends[backend].connect_failures.add();
     if (running() > 0) return;
-    if (ledger_.may_send() && plane_.upstreams.close_all() > 0) return start(backend, true, false, now);
+    if (ledger_.may_send() && plane_.upstreams.close_all() > 0) {
+        up.admission = std::move(kept);
+        return start(up, backend, true, false, now);
+    }
     fail(Lost::no_backend, {503, "the balancer cannot open a connection: " + what}, now);
 }
 
@@ -1003,6 +1073,9 @@ bool Exchange::backends_down(const std::vector<BackendIndex>& down, TimePoint no
 
 bool Exchange::topology_changed(TimePoint now)
 {
+    // A backend that has a limit from now on: what is in use there counts.
+    for (Upstream& up : upstreams_)
+        if (up.stream && !up.admission) up.admission = plane_.limits.count(up.backend);
     if (phase_ != Phase::tunnel || plane_.topology().present(winner_->backend)) return false;
     tunnel_.end_by(now + plane_.topology().timeouts.tunnel_drain);
     return true;
@@ -1018,7 +1091,7 @@ void Exchange::mark(SlotSet& used) const noexcept
 
 void Exchange::cancel_attempts(TimePoint now)
 {
-    Parked::unlink();
+    leave_lot();
     for (Upstream& up : upstreams_) {
         if (!up.stream) continue;
         ledger_.failed(up.id, Outcome::cancelled, now, plane_.budgets[pool_]);
@@ -1074,6 +1147,7 @@ void Exchange::tell(const Maintenance& maintenance, TimePoint now)
 
 void Exchange::answer(const OwnAnswer& answer, TimePoint now)
 {
+    leave_lot();
     status_ = answer.status;
     last_progress_ = now;
     // Bytes of a body that is not read must not be taken for the next request.
@@ -1092,12 +1166,25 @@ void Exchange::finish(Progress how, TimePoint now)
 {
     phase_ = Phase::finished;
     result_ = how;
-    account_.close(ledger_,
-                   {.status = status_,
-                    .complete = how != Progress::abort,
-                    .parked = parked_at_ != TimePoint{},
-                    .request_id = request_id_},
-                   now);
+    account_.close(
+        ledger_,
+        {.status = status_, .complete = how != Progress::abort, .parked = lacked_backend_, .request_id = request_id_},
+        now);
+}
+
+/// Of a request that waits for a connection.
+std::string Exchange::describe_limit() const
+{
+    std::vector<std::string> names;
+    const auto& backends = plane_.topology().backends;
+    for (std::size_t b = 0; b < backends.size(); ++b)
+        if (wanted()[b]) names.push_back("'" + backends[b].name + "'");
+    std::string text = ledger_.trail().empty() ? "" : describe_attempts() + "; ";
+    text += names.size() == 1
+                ? "the backend " + names.front() + " is at its connection limit"
+                : fmt::format("each of the {} backends that could take the request is at its connection limit",
+                              names.size());
+    return text;
 }
 
 std::string Exchange::describe_attempts() const

@@ -32,7 +32,7 @@
 
 namespace hotspare::balancer {
 
-class Exchange final : public Parked, public Stalled {
+class Exchange final : public Parked, public Stalled, public ConnectionLimits::Waiter {
 public:
     /// What advance() came to.
     enum class Progress : std::uint8_t {
@@ -92,7 +92,8 @@ private:
     enum class Phase : std::uint8_t { idle, placing, parked, waiting, relaying, tunnel, answering, finished };
 
     struct Upstream {
-        Stream::Ptr stream; ///< null: this slot is free
+        Stream::Ptr stream;  ///< null: this slot is free
+        Admission admission; ///< while there is a stream
         AttemptLedger::Id id = 0;
         BackendIndex backend = 0;
         std::uint32_t down_count = 0;  ///< BackendRoute::down_count when the attempt began
@@ -118,6 +119,7 @@ private:
     };
 
     void unpark() override;
+    void admitted(Admission admission) override;
     bool shrink(TimePoint now) override;
 
     Progress pause();
@@ -131,7 +133,11 @@ private:
     void read_cookie(const RequestHead& head) noexcept;
     void place(TimePoint now);
     void park(TimePoint now);
-    void start(BackendIndex backend, bool fresh, bool hedge, TimePoint now);
+    bool wait_for_connection(TimePoint now);
+    void begin_patience(TimePoint now) noexcept;
+    void leave_lot() noexcept;
+    void go_on(TimePoint now);
+    void start(Upstream& up, BackendIndex backend, bool fresh, bool hedge, TimePoint now);
     void next_round();
     std::uint32_t down_count(BackendIndex backend) const noexcept;
     Upstream* free_slot() noexcept;
@@ -172,6 +178,7 @@ private:
     void answer(const OwnAnswer& answer, TimePoint now);
     void finish(Progress how, TimePoint now);
     std::string describe_attempts() const;
+    std::string describe_limit() const;
 
     const Topology& topology() const noexcept { return pin_->topology(); }
     const PoolConfig& pool() const noexcept { return topology().pools[pool_]; }
@@ -197,6 +204,8 @@ private:
     TimePoint parked_at_{};
     TimePoint last_progress_{}; ///< of a body
     bool released_ = false;
+    bool lacked_backend_ = false; ///< it was parked because none could serve
+    Admission admission_;         ///< that it has waited for
     bool client_eof_ = false;
     bool unlimited_ = false;   ///< the response has no length, and it was not looked yet whether its client half-closed
     bool abandonable_ = false; ///< the client's FIN, if it comes, came after it saw that the response has begun

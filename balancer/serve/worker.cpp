@@ -27,15 +27,16 @@ constexpr Duration accept_pause = milliseconds(50);
 
 } // namespace
 
-Worker::Worker(const DataPlane::Settings& settings, unsigned index, std::shared_ptr<const Topology> topology,
+Worker::Worker(const DataPlane::Settings& settings, std::shared_ptr<const Topology> topology, ConnectionLimits& limits,
                AccessLog* access_log, Listener listener, Hooks hooks)
-    : index_(index), hooks_(std::move(hooks)), room_(listener.room),
+    : hooks_(std::move(hooks)), room_(listener.room),
       log_writer_(access_log != nullptr ? std::make_unique<AccessLog::Writer>(*access_log, topology) : nullptr),
-      plane_(*this, settings, std::move(topology), counters_, log_writer_.get(), hooks_.report,
+      plane_(*this, settings, std::move(topology), limits, counters_, log_writer_.get(), hooks_.report,
              [this] { schedule_tick(); }),
       listener_(std::move(listener.socket)), inherited_(listener.inherited)
 {
     loop_.on_alarm([this] { tick(); });
+    limits.on_admitted(plane_.worker, [this] { loop_.post([this] { plane_.limits.tell_admitted(plane_.worker); }); });
 }
 
 Worker::~Worker()
@@ -147,7 +148,7 @@ bool Worker::shortage(const std::string& why)
     const TimePoint now = Clock::now();
     if (now >= next_warning_) {
         next_warning_ = now + seconds(1);
-        log::warn("worker {}: new connections wait: {} ({} open); trying again", index_, why, sessions_.size());
+        log::warn("worker {}: new connections wait: {} ({} open); trying again", plane_.worker, why, sessions_.size());
     }
     return false;
 }

@@ -41,7 +41,7 @@ public:
         std::size_t room; ///< connections accepted from it at once, which is at least 1
     };
 
-    Worker(const DataPlane::Settings& settings, unsigned index, std::shared_ptr<const Topology> topology,
+    Worker(const DataPlane::Settings& settings, std::shared_ptr<const Topology> topology, ConnectionLimits& limits,
            AccessLog* access_log, Listener listener, Hooks hooks);
     ~Worker();
 
@@ -98,7 +98,6 @@ private:
     void begin_drain(Duration limit, Rest rest);
     void check_drained();
 
-    unsigned index_;
     Hooks hooks_;
     std::size_t room_; ///< connections that the limit of descriptors leaves to this worker's clients
     WorkerCounters counters_;

@@ -232,7 +232,8 @@ TEST_F(ReloadTest, AnOperatorReplacesTheBackendsOfAPool)
     const Answer shown = get(port(), "/admin/pools/default/backends");
     ASSERT_EQ(shown.status(), 200) << shown.message.body;
     EXPECT_EQ(shown.json()["source"], "configuration");
-    EXPECT_EQ(shown.json()["backends"][0], (Json{{"name", "primary"}, {"url", primary_.url()}, {"weight", 1}}));
+    EXPECT_EQ(shown.json()["backends"][0],
+              (Json{{"name", "primary"}, {"url", primary_.url()}, {"weight", 1}, {"max_connections", 0}}));
     const std::string tag = shown.message.header("ETag").value_or("");
     EXPECT_EQ(tag, "\"1\"");
 

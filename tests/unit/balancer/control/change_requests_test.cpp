@@ -19,7 +19,7 @@ TEST(ChangeRequests, MembersAreReadInTheirOrder)
     const auto members = read_members(R"({"backends":[
         {"name":"last","url":"http://10.0.0.1:80","order":9},
         {"name":"first","url":"http://[::1]:8080","weight":7,"order":-1},
-        {"name":"second","url":"http://example.com"},
+        {"name":"second","url":"http://example.com","max_connections":3},
         {"name":"third","url":"http://example.com"}]})");
     ASSERT_TRUE(members) << members.error().detail;
     std::vector<std::string> names;
@@ -29,6 +29,8 @@ TEST(ChangeRequests, MembersAreReadInTheirOrder)
     EXPECT_EQ((*members)[0].port, 8080);
     EXPECT_EQ((*members)[0].weight, 7U);
     EXPECT_EQ((*members)[1].port, 80);
+    EXPECT_EQ((*members)[1].max_connections, 3U);
+    EXPECT_EQ((*members)[2].max_connections, limit_as_configured);
     EXPECT_TRUE(read_members(R"({"backends":[]})")->empty());
 }
 
@@ -50,6 +52,7 @@ TEST(ChangeRequests, WhatIsWrongIsNamed)
         {R"({"backends":[{"name":"a","url":"http://a","weight":1.5}]})", "backends[0].weight"},
         {R"({"backends":[{"name":"a","url":"http://a","weight":18446744073709551615}]})", "backends[0].weight"},
         {R"({"backends":[{"name":"a","url":"http://a","order":"1"}]})", "backends[0].order"},
+        {R"({"backends":[{"name":"a","url":"http://a","max_connections":-1}]})", "backends[0].max_connections"},
         {R"({"backends":[{"name":"a","url":"http://a","color":1}]})", "backends[0].color"},
         {R"({"backends":[{"name":"a","url":"http://a"},{"name":"a","url":"http://b"}]})", "backends[1].name"}};
     for (const auto& [body, field] : cases) {

@@ -228,5 +228,32 @@ TEST(Wanted, NamesWhatTakesEffectAtARestartOnly)
               (std::vector<std::string>{"listen", "workers", "proxy_protocol", "admin", "resolvers"}));
 }
 
+unsigned limit_of(const Config& config, const std::string& name)
+{
+    for (const BackendConfig& backend : config.backends)
+        if (backend.name == name) return backend.max_connections;
+    return 0;
+}
+
+TEST(Wanted, AConnectionLimitIsTheConfigurationsUnlessARequestSetsIt)
+{
+    Config config = load_config(two_pools);
+    config.backends[1].max_connections = 5;
+    Wanted wanted(config);
+    BackendConfig known = member("b", "10.0.0.2"), unknown = member("x", "10.0.0.9");
+    known.max_connections = unknown.max_connections = limit_as_configured;
+    wanted.set_members("web", {known, unknown});
+    EXPECT_EQ(limit_of(*wanted.combined(), "b"), 5U);
+    EXPECT_EQ(limit_of(*wanted.combined(), "x"), 0U);
+    known.max_connections = 7;
+    wanted.set_members("web", {known});
+    EXPECT_EQ(limit_of(*wanted.combined(), "b"), 7U) << "in the other pool, too";
+    known.max_connections = 8;
+    wanted.set_members("api", {known});
+    EXPECT_FALSE(wanted.combined()) << "two requests say different limits of one server";
+    wanted.set_members("web", {known});
+    EXPECT_EQ(limit_of(*wanted.combined(), "b"), 8U);
+}
+
 } // namespace TEST_FILE
 } // namespace hotspare::balancer

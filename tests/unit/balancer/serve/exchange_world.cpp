@@ -20,7 +20,8 @@ namespace hotspare::balancer {
 namespace {
 
 const std::vector<std::string> saved_names{"retry", "hedge", "move", "park"};
-const std::vector<std::string> lost_names{"no_backend", "not_replayable", "budget", "deadline", "truncated"};
+const std::vector<std::string> lost_names{"no_backend", "not_replayable", "budget",
+                                          "deadline",   "truncated",      "connection_limit"};
 
 /// The port says which backend it is: connect() is told no more.
 Addresses address_of(std::size_t backend)
@@ -148,12 +149,14 @@ ExchangeWorld::ExchangeWorld(Config settings, Reading reading, Logging logging)
       doors_(config.backends.size(), Door::open),
       plane(
           static_cast<Connector&>(*this),
-          {.relay_memory = config.limits.relay_memory, .proxy_protocol = config.proxy_protocol}, topology_, counters,
-          log_ ? log_->writer.get() : nullptr,
+          {.relay_memory = config.limits.relay_memory, .proxy_protocol = config.proxy_protocol}, topology_, limits,
+          counters, log_ ? log_->writer.get() : nullptr,
           [this](std::vector<Evidence> all) { evidence_.insert(evidence_.end(), all.begin(), all.end()); }, [] {})
 {
     for (std::size_t i = 0; i < config.backends.size(); ++i)
         plane.upstreams.set_addresses(static_cast<BackendIndex>(i), address_of(i));
+    limits.on_admitted(0, [this] { woken_ = true; });
+    limits.on_admitted(1, [] {});
     routing.version = 1;
     routing.backends.assign(config.backends.size(),
                             {.status = Status::healthy, .good_probe_started = a_moment_ago(), .down_count = 0});
@@ -194,6 +197,10 @@ const std::vector<std::string>& ExchangeWorld::settle()
     for (std::size_t i = 0; i < topology_->backends.size(); ++i) {
         require(plane.active[i] == 0, name_of(i) + " counts requests as active");
         require(counters.backends[i].active.value() == 0, name_of(i) + ": the gauge of requests is not 0");
+        const auto occupancy = limits.occupancy(static_cast<BackendIndex>(i));
+        require(occupancy.in_use == 0 && occupancy.waiting == 0,
+                fmt::format("{}: {} connections count as used, {} requests as waiting", name_of(i), occupancy.in_use,
+                            occupancy.waiting));
     }
     require(counters.connections.value() == 0, "the gauge of connections is not 0");
     require(counters.connections_idle.value() == 0, "the gauge of idle connections is not 0");
@@ -483,6 +490,10 @@ void ExchangeWorld::run()
             again_.pop_front();
             session->called_again = false;
             session->step(now());
+            moved = true;
+        }
+        if (std::exchange(woken_, false)) {
+            plane.limits.tell_admitted(0);
             moved = true;
         }
         if (!moved) return;

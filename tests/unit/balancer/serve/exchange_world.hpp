@@ -198,9 +198,11 @@ private:
     std::vector<std::unique_ptr<Session>> sessions_;
     std::deque<Session*> again_;
     std::vector<std::pair<std::string, std::uint64_t>> forgotten_;
+    bool woken_ = false; ///< requests were admitted
 
 public:
     WorkerCounters counters;
+    ConnectionLimits limits{2}; ///< the world is worker 0; a test may be the other one
     DataPlane plane;
 };
 

@@ -42,6 +42,17 @@ enum class Resolve : std::uint8_t {
 /// Of a member that an operator's request names: what the configuration says of the same server.
 constexpr unsigned limit_as_configured = std::numeric_limits<unsigned>::max();
 
+/// What a backend has of its own of the ProbeConfig of its pool; what is empty or 0 it has not.
+struct OwnProbe {
+    std::string path{};
+    std::string method{};
+    std::string host{};
+    std::vector<std::string> headers{};
+    std::uint16_t port = 0;
+
+    bool operator==(const OwnProbe&) const = default;
+};
+
 /// A server that answers requests. Pools refer to it by name, so several pools may share one.
 struct BackendConfig {
     std::string name;
@@ -54,6 +65,7 @@ struct BackendConfig {
     ProxyVersion proxy_protocol = ProxyVersion::off; ///< in front of each connection to it
     Resolve resolve = Resolve::any;
     Duration resolve_interval{}; ///< between two lookups of the name; 0 = by its TTL
+    OwnProbe probe{};
     /// Of `host`, where each of its addresses is a backend of its own: this one's.
     std::string address{};
     std::string service{}; ///< the one whose SRV record this backend is
@@ -65,6 +77,10 @@ struct BackendConfig {
 /// interval + timeout + fast_interval + timeout = 1.4 s by the monitor alone; live traffic notices far sooner.
 struct ProbeConfig {
     std::string path = "/health";
+    std::string method = "GET";
+    std::string host{};                 ///< the Host field; empty = the backend's host and port
+    std::vector<std::string> headers{}; ///< "NAME: VALUE" each
+    std::uint16_t port = 0;             ///< 0 = the backend's
     Duration interval = milliseconds(500);
     Duration fast_interval = milliseconds(100); ///< while a status is in doubt; a fifth of it while no backend works
     Duration timeout = milliseconds(400);

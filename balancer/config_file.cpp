@@ -1,6 +1,7 @@
 #include "balancer/config_file.hpp"
 
 #include "balancer/backend_url.hpp"
+#include "balancer/config_probe.hpp"
 #include "common/http/grammar.hpp"
 #include "common/http/status_range_setting.hpp"
 
@@ -70,12 +71,6 @@ using std::chrono::hours;
 
 constexpr Duration shortest = milliseconds(1);
 constexpr Duration longest = hours(24);
-
-bool is_field_match(const std::string& text)
-{
-    const auto equals = text.find('=');
-    return text.empty() || (equals != std::string::npos && equals > 0);
-}
 
 bool is_backend_list(const std::vector<BackendConfig>& list)
 {
@@ -175,11 +170,6 @@ bool are_name_servers(const std::vector<std::string>& list)
 }
 constexpr auto a_name_server_list = "at most 16 entries ADDRESS or ADDRESS:PORT, IPv6 addresses as [ADDRESS]:PORT";
 
-template <class T> bool is_not_empty(const std::vector<T>& list)
-{
-    return !list.empty();
-}
-
 bool is_loopback(const std::string& host)
 {
     boost::system::error_code error;
@@ -212,29 +202,7 @@ static void fields(config::Fields& field, BackendConfig& c)
     field("resolve_interval", c.resolve_interval,
           "time between two lookups of the host name; 0s = by the TTL of the answer, 1s to 1h",
           {Duration::zero(), longest});
-}
-
-static void fields(config::Fields& field, ProbeConfig& c)
-{
-    field("path", c.path, "request target of the probe", {config::is_target, config::a_target});
-    field("interval", c.interval, "time between two probes", {shortest, longest});
-    field("fast_interval", c.fast_interval,
-          "time between two probes while the status may change: at start, after a failure, during recovery; a fifth "
-          "of it while no backend is available",
-          {shortest, longest});
-    field("timeout", c.timeout, "probe timeout", {shortest, longest});
-    field("slow", c.slow, "a successful probe that takes longer marks the backend degraded", {shortest, longest});
-    field("jitter", c.jitter, "random variation of the intervals, as a share of them", {0, 0.5});
-    field("fall", c.fall,
-          "consecutive failed probes that mark the backend down (no response) or unhealthy (wrong response)",
-          {1, 1000});
-    field("rise", c.rise, "consecutive successful probes that mark the backend healthy", {1, 1000});
-    field("expect_status", c.expect_status, "response statuses of a successful probe",
-          {is_not_empty<StatusRange>, "at least one status or range"});
-    field("expect_body", c.expect_body, "text that the response body must contain; empty = any body");
-    field("expect_json_field", c.expect_json_field,
-          "FIELD=VALUE that the JSON response body must have at its top level; empty = any body",
-          {is_field_match, "FIELD=VALUE"});
+    field("probe", c.probe, "what of pools[].probe this backend has of its own");
 }
 
 static void fields(config::Fields& field, FailbackConfig& c)
@@ -621,9 +589,22 @@ private:
             auto address = config::parse_http_origin(backend.url);
             if (!address || !is_loopback(address->host)) continue;
             address->port = shifted(address->port);
+            shift_probe(backend);
             backend.url = "http://" + config::format_host_port(*address);
         }
         file_.port_offset = 0;
+    }
+
+    /// Of a backend on this machine. The port that its pool says is that of other machines, too.
+    void shift_probe(BackendConfig& backend) const
+    {
+        for (const auto& pool : file_.pools) {
+            if (backend.probe.port != 0) break;
+            const bool names = pool.backends.empty() || std::find(pool.backends.begin(), pool.backends.end(),
+                                                                  backend.name) != pool.backends.end();
+            if (names) backend.probe.port = pool.probe.port;
+        }
+        if (backend.probe.port != 0) backend.probe.port = shifted(backend.probe.port);
     }
 
     void backends()
@@ -634,6 +615,7 @@ private:
             set_address(backend);
             backend.source = places_.of(fmt::format("backends[{}].url", i));
             attempt([&] { names(backend, i); });
+            attempt([&] { check_probe(backend.probe, fmt::format("backends[{}].probe", i), places_); });
         }
     }
 
@@ -660,6 +642,21 @@ private:
         attempt([&] { refuse_duplicate_names(file_.pools, "pools"); });
         for (std::size_t i = 0; i < file_.pools.size(); ++i)
             attempt([&] { pool(file_.pools[i], fmt::format("pools[{}]", i)); });
+        if (errors_.empty()) probes();
+    }
+
+    /// A backend in several pools is probed as the first of them says.
+    void probes()
+    {
+        std::set<std::string> probed;
+        for (const auto& pool : file_.pools)
+            for (const auto& name : pool.backends) {
+                if (!probed.insert(name).second) continue;
+                const auto i = index_of(file_.backends, name);
+                attempt([&] {
+                    check_probes_together(file_.backends[i].probe, fmt::format("backends[{}]", i), pool.probe, places_);
+                });
+            }
     }
 
     void pool(PoolSettings& pool, const std::string& path)
@@ -681,6 +678,7 @@ private:
         if (pool.weights.size() != pool.backends.size())
             fail(path + ".weights", fmt::format("{} weights for {} backends, expected one each", pool.weights.size(),
                                                 pool.backends.size()));
+        check_probe(pool.probe, path + ".probe", places_);
         fit(path + ".probe.fast_interval", pool.probe.fast_interval, path + ".probe.interval", pool.probe.interval);
         fit(path + ".probe.slow", pool.probe.slow, path + ".probe.timeout", pool.probe.timeout);
         fit(path + ".failback.hold_down", pool.failback.hold_down, path + ".failback.hold_down_max",

@@ -174,8 +174,11 @@ json to_json(const std::vector<BackendConfig>& members)
     for (const BackendConfig& member : members) {
         const auto resolve =
             std::ranges::find_if(resolves, [&](const auto& known) { return known.first == member.resolve; });
-        out.push_back(
-            {{"name", member.name}, {"url", member.url}, {"weight", member.weight}, {"resolve", resolve->second}});
+        out.push_back({{"name", member.name},
+                       {"url", member.url},
+                       {"weight", member.weight},
+                       {"max_connections", member.max_connections},
+                       {"resolve", resolve->second}});
     }
     return out;
 }
@@ -189,6 +192,7 @@ std::vector<BackendConfig> members_of(const json& from)
         backend.name = member.at("name").get<std::string>();
         backend.url = member.at("url").get<std::string>();
         backend.weight = get<unsigned>(member, "weight", 1U);
+        backend.max_connections = get<unsigned>(member, "max_connections", limit_as_configured);
         const auto word = get<std::string>(member, "resolve");
         for (const auto& [resolve, name] : resolves)
             if (name == word) backend.resolve = resolve;

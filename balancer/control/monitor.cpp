@@ -4,6 +4,7 @@
 #include "common/http/address.hpp"
 #include "common/log.hpp"
 #include "common/machine_clocks.hpp"
+#include "common/probe/request.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -310,14 +311,21 @@ void Monitor::prefer_configured()
 asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
 {
     const auto topology = this->topology(); // may be another one when the answer comes
-    const ProbeConfig& settings = core_.probe_config(backend);
     const BackendConfig& target = topology->backends[backend];
+    const ProbeConfig settings = probe_of(core_.probe_config(backend), target.probe);
+    const bool elsewhere = target.socket.empty() && settings.port != 0 && settings.port != target.port;
     probe::Question question{.addresses = addresses_[backend],
                              .socket = target.socket,
-                             .origin = {target.host, target.port},
+                             .origin = {target.host, elsewhere ? settings.port : target.port},
                              .path = settings.path,
                              .timeout = settings.timeout,
-                             .preamble = proxy_header(target.proxy_protocol, std::nullopt)};
+                             .method = settings.method,
+                             .fields = *probe::parse_fields(settings.headers)};
+    if (!settings.host.empty()) question.fields.emplace_back("Host", settings.host);
+    if (elsewhere)
+        for (auto& address : question.addresses) address.port(settings.port);
+    else // what listens on another port does not expect one
+        question.preamble = proxy_header(target.proxy_protocol, std::nullopt);
     probe::Expectation expected{
         .statuses = settings.expect_status, .body = settings.expect_body, .json_field = settings.expect_json_field};
     auto result = co_await probe::ask(std::move(question), std::move(expected));
@@ -326,12 +334,14 @@ asio::awaitable<probe::Result> Monitor::ask(BackendIndex backend)
 
     Addresses& addresses = addresses_[backend]; // as they are now
     if (result.connected) {
+        result.connected->port(target.port);
         const auto used = std::find(addresses.begin(), addresses.end(), *result.connected);
         if (used != addresses.begin() && used != addresses.end()) {
             std::rotate(addresses.begin(), used, used + 1);
             publish_addresses(backend);
         }
     } else {
+        if (elsewhere) result.verdict.detail += fmt::format(" (port {})", settings.port);
         look_up(backend);
     }
     co_return result;
@@ -385,7 +395,7 @@ asio::awaitable<void> Monitor::probe(BackendIndex backend)
     ProbeReport report{.backend = backend, .started = Clock::now()};
     const auto topology = this->topology();
     const BackendConfig& target = topology->backends[backend];
-    const ProbeConfig& settings = core_.probe_config(backend);
+    const ProbeConfig settings = probe_of(core_.probe_config(backend), target.probe);
     if (target.socket.empty() && addresses_[backend].empty() && names_.is_unanswered(query_of(target))) {
         // Added just now: nothing is known against it until its name has been looked up, which takes 5 s at most.
         if (!stopping_) react(core_.probe_not_made(backend, report.started, Clock::now()));

@@ -130,6 +130,8 @@ void tell_backends(const Topology& before, const Topology& after, std::vector<st
         if (earlier == b &&
             (before.backends[b].resolve != now.resolve || before.backends[b].resolve_interval != now.resolve_interval))
             said.push_back(fmt::format("backend '{}': lookup of its name changed", now.name));
+        if (earlier == b && before.backends[b].probe != now.probe)
+            said.push_back(fmt::format("backend '{}': its own probe settings changed", now.name));
     }
     for (const BackendIndex b : before.present_backends)
         if (!after.find_backend(before.backends[b].name))
@@ -198,6 +200,16 @@ std::optional<BackendIndex> Topology::find_backend(std::string_view name) const 
 std::optional<PoolIndex> Topology::find_pool(std::string_view name) const noexcept
 {
     return find_present(pools, pool_slots, name);
+}
+
+ProbeConfig probe_of(ProbeConfig pool, const OwnProbe& own)
+{
+    if (!own.path.empty()) pool.path = own.path;
+    if (!own.method.empty()) pool.method = own.method;
+    if (!own.host.empty()) pool.host = own.host;
+    if (!own.headers.empty()) pool.headers = own.headers;
+    if (own.port != 0) pool.port = own.port;
+    return pool;
 }
 
 std::shared_ptr<const Topology> first_topology(const Config& config, std::uint64_t generation)

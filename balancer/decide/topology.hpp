@@ -81,6 +81,9 @@ struct Topology {
     std::optional<PoolIndex> find_pool(std::string_view name) const noexcept;
 };
 
+/// How a backend with `own` is probed whose pool says `pool`.
+ProbeConfig probe_of(ProbeConfig pool, const OwnProbe& own);
+
 /// The first generation of this process, with that number: the slots are the positions in `config`.
 std::shared_ptr<const Topology> first_topology(const Config& config, std::uint64_t generation = 1);
 

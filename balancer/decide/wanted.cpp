@@ -45,8 +45,8 @@ const PoolConfig* find_pool(const Config& config, std::string_view name)
     return it != config.pools.end() ? &*it : nullptr;
 }
 
-/// What a server expects in front of its connections, and how many it takes, does not depend on who has named it: a
-/// request that does not say means the server that the configuration knows.
+/// What a server expects in front of its connections and of its probes, and how many connections it takes, does not
+/// depend on who has named it: a request that does not say means the server that the configuration knows.
 void complete(BackendConfig& member, const Config& configuration)
 {
     const auto known =
@@ -54,7 +54,10 @@ void complete(BackendConfig& member, const Config& configuration)
             return backend.name == member.name && backend.host == member.host && backend.port == member.port;
         });
     const bool is_known = known != configuration.backends.end();
-    if (is_known) member.proxy_protocol = known->proxy_protocol;
+    if (is_known) {
+        member.proxy_protocol = known->proxy_protocol;
+        member.probe = known->probe;
+    }
     if (member.max_connections == limit_as_configured) member.max_connections = is_known ? known->max_connections : 0;
 }
 

@@ -1,7 +1,7 @@
 #include "monitor/check/settings.hpp"
 
-#include "common/http/grammar.hpp"
 #include "common/http/status_range_setting.hpp"
+#include "common/probe/request.hpp"
 
 #include <fmt/format.h>
 
@@ -35,7 +35,6 @@ constexpr Duration shortest = milliseconds(100);
 constexpr Duration shortest_in_doubt = milliseconds(10);
 constexpr Duration longest = std::chrono::hours(24);
 constexpr std::size_t most_targets = 10'000;
-constexpr std::size_t longest_method = 32;
 
 bool is_url_or_empty(const std::string& text)
 {
@@ -50,38 +49,6 @@ bool is_host_port_or_empty(const std::string& text)
     return parsed && parsed->port != 0;
 }
 constexpr auto a_host_port = "HOST:PORT with a port from 1";
-
-bool is_method(const std::string& text)
-{
-    // CONNECT asks for a tunnel, which no answer ends.
-    return !text.empty() && text.size() <= longest_method && http::is_token(text) && text != "CONNECT";
-}
-
-/// Those that frame the message are set by the request itself.
-bool is_header_name(const std::string& text)
-{
-    constexpr std::array framing{"Connection", "Content-Length", "Expect", "TE", "Transfer-Encoding", "Upgrade"};
-    return http::is_token(text) && std::none_of(framing.begin(), framing.end(), [&](const char* name) {
-               return http::equals_ignoring_case(name, text);
-           });
-}
-
-bool is_header_value(const std::string& text)
-{
-    const char* const end = text.data() + text.size();
-    return http::find_control(text.data(), end) == end;
-}
-
-bool is_field_match(const std::string& text)
-{
-    const auto equals = text.find('=');
-    return text.empty() || (equals != std::string::npos && equals > 0);
-}
-
-bool is_not_empty(const std::vector<http::StatusRange>& list)
-{
-    return !list.empty();
-}
 
 bool is_pool_list(const std::vector<std::string>& names)
 {
@@ -206,10 +173,9 @@ CheckKind TargetSettings::kind() const noexcept
 // Static, not in the anonymous namespace: config::Fields finds it by argument-dependent lookup.
 static void fields(config::Fields& field, HeaderSettings& h)
 {
-    field("name", h.name, "name of the header field",
-          {is_header_name, "the name of a header field that does not frame the message"});
+    field("name", h.name, "name of the header field", {probe::is_field_name, probe::a_field_name});
     field("value", h.value, "value of the header field",
-          {is_header_value, "a text without control characters", config::Secret::whole});
+          {probe::is_field_value, probe::a_field_value, config::Secret::whole});
 }
 
 void fields(config::Fields& field, TargetSettings& t)
@@ -238,15 +204,15 @@ void fields(config::Fields& field, TargetSettings& t)
     field("confirm_up", t.confirm_up, "consecutive successful checks that end an outage; of a push check 1", {1, 1000});
     field("confirm_degraded", t.confirm_degraded,
           "consecutive degraded checks that make an available target degraded, and good ones that end that", {1, 1000});
-    field("method", t.method, "request method", {is_method, "a request method other than CONNECT"});
+    field("method", t.method, "request method", {probe::is_method, probe::a_method});
     field("headers", t.headers, "header fields of the request");
     field("body", t.body, "body of the request", {nullptr, "", config::Secret::whole});
     field("expect_status", t.expect_status, "response statuses of a successful check",
-          {is_not_empty, "at least one status or range"});
+          {probe::is_status_list, probe::a_status_list});
     field("expect_body", t.expect_body, "text that the response body must contain; empty = any body");
     field("expect_json_field", t.expect_json_field,
           "FIELD=VALUE that the JSON response body must have at its top level; empty = any body",
-          {is_field_match, "FIELD=VALUE"});
+          {probe::is_field_match, probe::a_field_match});
     field("operate", t.operate,
           "balancer check: the monitor may put the pools of this balancer into maintenance during windows that ask for "
           "it; the balancer needs `admin: true` and must run on the same machine");

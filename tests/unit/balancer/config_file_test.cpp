@@ -220,6 +220,54 @@ TEST(BalancerConfig, a_proxy_protocol_without_trusted_proxies_is_warned_of)
                                  "is empty"});
 }
 
+TEST(BalancerConfig, probes_are_asked_as_the_pool_says_and_the_backend)
+{
+    const std::string backends = "backends: [{name: a, url: \"http://127.0.0.1:1\", probe: {path: /own, port: 9}},"
+                                 " {name: b, url: \"http://127.0.0.1:2\"}]\n";
+    const auto probe = [&](const std::string& keys) {
+        return backends + "pools: [{name: p, probe: {" + keys + "}}]\n";
+    };
+    const auto config = load_config(probe("method: HEAD, host: \"app.example:8080\", headers: [\"A: b\"], port: 81"));
+    EXPECT_EQ(config.pools[0].probe.method, "HEAD");
+    EXPECT_EQ(config.pools[0].probe.host, "app.example:8080");
+    EXPECT_EQ(config.pools[0].probe.headers, std::vector<std::string>{"A: b"});
+    EXPECT_EQ(config.pools[0].probe.port, 81);
+    EXPECT_EQ(config.backends[0].probe, (OwnProbe{.path = "/own", .port = 9}));
+    EXPECT_EQ(config.backends[1].probe, OwnProbe());
+
+    const auto of = [&](const std::string& keys) { return error_of(probe(keys)); };
+    EXPECT_NE(of("method: HEAD, expect_body: x")
+                  .find("pools[0].probe.expect_body: together with the method HEAD, whose response has no body"),
+              std::string::npos);
+    EXPECT_NE(of("method: HEAD, expect_json_field: a=b").find("pools[0].probe.expect_json_field: together with"),
+              std::string::npos);
+    EXPECT_NE(of("method: CONNECT").find("expected a request method other than CONNECT"), std::string::npos);
+    EXPECT_NE(of("port: 65536").find("pools[0].probe.port"), std::string::npos);
+    EXPECT_NE(of("host: \"a b\"").find("expected HOST or HOST:PORT"), std::string::npos);
+    EXPECT_NE(of("headers: [\"Host: x\"]").find("pools[0].probe.headers: the field Host is what `host` says"),
+              std::string::npos);
+    EXPECT_NE(of("headers: [\"Content-Length: 1\"]").find("'Content-Length' is not the name of a header field that"),
+              std::string::npos);
+    EXPECT_NE(of("headers: [hush]").find("a field has no colon"), std::string::npos);
+    EXPECT_EQ(of("headers: [hush]").find("hush"), std::string::npos) << "it may be a secret";
+    EXPECT_NE(error_of("backends: [{name: a, url: \"http://h\", probe: {method: HEAD}}]\n"
+                       "pools: [{name: p, probe: {expect_body: x}}]\n")
+                  .find("backends[0].probe.method: HEAD has no response body, but the pool's probe has `expect_body`"),
+              std::string::npos);
+}
+
+TEST(BalancerConfig, a_port_offset_shifts_the_ports_of_probes_on_this_machine)
+{
+    const auto file = load("backends: [{name: a, url: \"http://127.0.0.1:1\", probe: {port: 9}},"
+                           " {name: b, url: \"http://127.0.0.1:2\"}, {name: c, url: \"http://10.0.0.1:2\"}]\n"
+                           "pools: [{name: p, probe: {port: 81}}]\n",
+                           {}, {{"port-offset", {"1000"}}});
+    EXPECT_EQ(file.backends[0].probe.port, 1009);
+    EXPECT_EQ(file.backends[1].probe.port, 1081);
+    EXPECT_EQ(file.backends[2].probe.port, 0);
+    EXPECT_EQ(file.pools[0].probe.port, 81) << "for what is on other machines";
+}
+
 TEST(BalancerConfig, a_backend_may_be_a_unix_socket)
 {
     const Config config = load_config("backends: [{name: a, url: 'unix:/run/app.sock'}]\n");

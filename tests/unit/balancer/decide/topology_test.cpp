@@ -55,6 +55,23 @@ std::vector<std::string> names(const Topology& topology)
     return all;
 }
 
+TEST(Topology, ABackendsOwnProbeSettingsGoBeforeThoseOfItsPool)
+{
+    ProbeConfig pool;
+    pool.path = "/pool";
+    pool.headers = {"A: b"};
+    pool.port = 81;
+    EXPECT_EQ(probe_of(pool, {}), pool);
+    const ProbeConfig own =
+        probe_of(pool, {.path = "/own", .method = "HEAD", .host = "h", .headers = {"C: d"}, .port = 82});
+    EXPECT_EQ(own.path, "/own");
+    EXPECT_EQ(own.method, "HEAD");
+    EXPECT_EQ(own.host, "h");
+    EXPECT_EQ(own.headers, std::vector<std::string>{"C: d"});
+    EXPECT_EQ(own.port, 82);
+    EXPECT_EQ(own.interval, pool.interval);
+}
+
 TEST(Topology, TheFirstOneHasTheSlotsOfTheConfiguration)
 {
     const auto first = first_topology(config_of({"a", "b"}));

@@ -94,8 +94,8 @@ bool Placement::keeps(PoolIndex pool, const AttemptLedger& ledger, BackendIndex 
     return false;
 }
 
-std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger& ledger,
-                                            const std::vector<unsigned>& active, const BackendSet& full)
+std::optional<BackendIndex> Placement::pick_with_room(PoolIndex pool, const AttemptLedger& ledger,
+                                                      const std::vector<unsigned>& active, const BackendSet& full)
 {
     const BackendSet usable = eligible(pool, ledger) & ~full;
     if (usable.none()) return std::nullopt;

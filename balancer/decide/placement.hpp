@@ -36,8 +36,8 @@ public:
     bool keeps(PoolIndex pool, const AttemptLedger& ledger, BackendIndex backend) const noexcept;
 
     /// The same, but none of those that are `full`: another one that the policy allows, or nothing.
-    std::optional<BackendIndex> pick(PoolIndex pool, const AttemptLedger& ledger, const std::vector<unsigned>& active,
-                                     const BackendSet& full);
+    std::optional<BackendIndex> pick_with_room(PoolIndex pool, const AttemptLedger& ledger,
+                                               const std::vector<unsigned>& active, const BackendSet& full);
 
     /// What pick() may choose from. A backend that is full is no reason to take one of a lower rank: under `failover`
     /// it is the first one alone, as a spare takes no overflow; otherwise all that are as good.

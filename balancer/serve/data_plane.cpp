@@ -164,7 +164,7 @@ std::optional<BackendIndex> DataPlane::choose(PoolIndex pool, const AttemptLedge
     BackendSet full;
     for (const Candidate& c : placement.routing().pools[pool].candidates) full.set(c.backend, limits.full(c.backend));
     for (;;) {
-        const auto backend = placement.pick(pool, ledger, active, full);
+        const auto backend = placement.pick_with_room(pool, ledger, active, full);
         if (!backend || limits.admit(*backend, admission)) return backend;
         full.set(*backend); // another worker was quicker
     }

@@ -72,7 +72,7 @@ constexpr Duration drain_grace = seconds(1);
 constexpr Duration monitor_patience = seconds(2);
 
 /// How long a request may wait until a backend is drained, and how often is looked.
-constexpr Duration longest_wait = std::chrono::minutes(10);
+constexpr Duration longest_drain_wait = std::chrono::minutes(10);
 constexpr Duration drain_look = milliseconds(20);
 
 /// A disk may be slow.
@@ -570,11 +570,11 @@ asio::awaitable<http::Response> Admin::drain(const http::Request& request)
 {
     const auto wait = request.query("wait");
     const auto patience = config::parse_duration(wait ? *wait : "0s");
-    const bool fits = patience && *patience >= Duration::zero() && *patience <= longest_wait;
+    const bool fits = patience && *patience >= Duration::zero() && *patience <= longest_drain_wait;
     if (!fits)
         co_return http::problem({422,
                                  fmt::format("the parameter 'wait' is not a duration from 0s to {} such as 10s",
-                                             config::format_duration(longest_wait)),
+                                             config::format_duration(longest_drain_wait)),
                                  {{"field", "wait"}}},
                                 request.id);
     auto response = co_await operate_backend(request, OperatorWord::drain);

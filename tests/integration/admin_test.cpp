@@ -181,9 +181,10 @@ protected:
     Monitor monitor{first_topology(config), addresses(config), 0, 1};
     Changes changes{monitor, Wanted(config), {}};
     const Admin::Reload reload = [](const std::function<void(ChangeReport)>& done) { done({.generation = 1}); };
+    ConnectionLimits limits{2};
     UpgradeReport upgraded{.pid = 4711};
     const Admin::Upgrade upgrade = [this](const std::function<void(UpgradeReport)>& done) { done(upgraded); };
-    Admin admin{config, monitor, changes, reload, upgrade, {&first, &second}, share_out(1 << 20)};
+    Admin admin{config, monitor, changes, reload, upgrade, {&first, &second}, limits, share_out(1 << 20)};
     FrontDoor door{admin, config.routes};
 };
 

@@ -83,14 +83,16 @@ protected:
         echo.body.clear();
         echo.echo = true;
         echo.headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}};
-        primary_.script(
-            [echo](const Message& request) { return request.header("Upgrade") ? echo : Reply::text("primary"); });
+        for (Origin* const origin : {&primary_, &spare_}) // a slow one is passed over
+            origin->script(
+                [echo](const Message& request) { return request.header("Upgrade") ? echo : Reply::text("no tunnel"); });
     }
     RawClient tunnel() const
     {
         RawClient client(port());
         client.send(format_request("GET", "/x", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}));
-        EXPECT_EQ(client.read_response().status(), 101);
+        const Answer answer = client.read_response();
+        EXPECT_EQ(answer.status(), 101) << answer.message.head << answer.message.body;
         return client;
     }
 

@@ -664,6 +664,7 @@ TEST(Print, hides_secrets_from_people)
     EXPECT_EQ(Loader(value).print(), R"(token: "***"                          # whole
 store: "postgres://***@db:5432/shop?***"  # in a URL
 hook: "https://hooks.example/***"     # in a path
+headers: []                           # behind a name
 )");
     EXPECT_EQ(from_yaml<Locked>(to_yaml(value), "f.yaml"), value) << "a file that is read again has them";
     Locked nothing;

@@ -1,8 +1,27 @@
 #include "common/unix_address.hpp"
 
+#include <cerrno>
 #include <cstddef>
+#include <string>
 
 namespace hotspare {
+namespace {
+
+class SocketFileCategory final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "socket file"; }
+    std::string message(int value) const override { return boost::system::system_category().message(value); }
+};
+
+} // namespace
+
+error_code connect_failure(int error) noexcept
+{
+    static const SocketFileCategory file;
+    if (error == EAGAIN) error = ECONNREFUSED;
+    if (error == EACCES) return {error, file};
+    return {error, boost::system::system_category()};
+}
 
 std::optional<UnixAddress> unix_address(std::string_view path) noexcept
 {

@@ -3,6 +3,8 @@
 // Any thread; no state.
 #pragma once
 
+#include "common/error.hpp"
+
 #include <optional>
 #include <string_view>
 
@@ -24,5 +26,10 @@ struct UnixAddress {
 /// Of a path; one that begins with '@' is a name in the abstract namespace, as systemd writes it. Nothing if it is
 /// empty or longer than longest_socket_path.
 std::optional<UnixAddress> unix_address(std::string_view path) noexcept;
+
+/// What a failed connect() to a Unix socket means, by its errno. A full queue (EAGAIN) is a refusal. A permission that
+/// the file denies (EACCES) is an error that is_own_shortage() does not take for one, as it does that of other sockets:
+/// it says something about this server and nothing about the next one.
+error_code connect_failure(int error) noexcept;
 
 } // namespace hotspare

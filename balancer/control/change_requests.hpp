@@ -27,8 +27,8 @@ boost::system::result<std::vector<BackendConfig>, http::Problem> read_members(st
 nlohmann::json members_json(const Topology& topology, PoolIndex pool);
 
 /// The body of PUT /admin/routes: {"routes":[...]} with the keys of a route in the configuration, of which `dynamic`
-/// may be left out. Routes of `topology` name the pools that there are, and the files that may be an `error_page`: no
-/// other file is read. Fails as read_members().
+/// may be left out. `topology` names the pools that there are. No file is read: error pages are without their HTML.
+/// Fails as read_members().
 boost::system::result<std::vector<RouteSettings>, http::Problem> read_routes(std::string_view text,
                                                                              const Topology& topology);
 

@@ -168,7 +168,12 @@ boost::system::result<void, std::string> Wanted::add_routes(Config& all) const
         const bool needs_pool = route.builtin == Builtin::none && route.redirect.empty();
         if (needs_pool && find_pool(all, route.pool) == nullptr)
             return conflict(fmt::format("routes[{}].pool: there is no pool '{}' any more", i, route.pool));
-        if (const auto page = pages.find(route.error_page); page != pages.end()) route.error_page_html = page->second;
+        if (!route.error_page.empty()) {
+            const auto page = pages.find(route.error_page);
+            if (page == pages.end())
+                return conflict(fmt::format("routes[{}].error_page: no route of the configuration has this one", i));
+            route.error_page_html = page->second;
+        }
         all.routes.push_back(to_config(route, pools, all.timeouts));
         all.stated_routes.push_back(std::move(route));
     }

@@ -55,8 +55,8 @@ public:
     /// configuration(); every member has a name, an address, a weight, and a connection limit or limit_as_configured.
     void set_members(const std::string& pool, std::vector<BackendConfig> members);
 
-    /// `routes` instead of the dynamic ones, all of which are that: those of the configuration, and of an earlier
-    /// request.
+    /// `routes` instead of the dynamic ones: those of the configuration, and of an earlier request. Their error pages
+    /// are those that the configuration has read.
     void set_routes(std::vector<RouteSettings> routes);
 
     /// Those that hold, and in another process: makes them hold there, as if they came now, but for those where the

@@ -90,10 +90,9 @@ void TcpStream::connect_to(const sockaddr* address, socklen_t size, int protocol
 {
     socket_ = Fd(::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
     if (!socket_) return connected_later(last_system_error()); // EMFILE and the like
-    // A Unix socket connects at once, or not: EAGAIN says that its queue is full, which is a refusal.
     const int started = ::connect(socket_.get(), address, size);
-    if (started != 0 && errno == EAGAIN) errno = ECONNREFUSED;
-    if (started != 0 && errno != EINPROGRESS) return connected_later(last_system_error());
+    if (started != 0 && errno != EINPROGRESS) // a Unix socket connects at once, or not
+        return connected_later(address->sa_family == AF_UNIX ? connect_failure(errno) : last_system_error());
     // Not before connect(): a socket without a connection counts as hung up. After it, all that happens is told.
     if (const error_code ec = loop_.watch(socket_.get(), *this)) connected_later(ec);
 }

@@ -240,8 +240,7 @@ error_code connect_local(Line& line, const std::string& path)
     if (!address) return {ENAMETOOLONG, boost::system::system_category()};
     Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket) return last_system_error();
-    if (::connect(socket.get(), address->get(), address->size) != 0)
-        return errno == EAGAIN ? error_code(asio::error::connection_refused) : last_system_error(); // its queue is full
+    if (::connect(socket.get(), address->get(), address->size) != 0) return connect_failure(errno);
     error_code error;
     line.socket.assign(tcp::v4(), socket.get(), error);
     if (!error) socket.release();

@@ -1,13 +1,18 @@
 // TCP connections on an event loop: what is told when, what a read or write comes to, and what is known without asking.
 #include "balancer/serve/tcp_stream.hpp"
 
+#include "common/unix_address.hpp"
 #include "tests/support/socket.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <boost/asio/error.hpp>
 
 #include <gtest/gtest.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
@@ -107,6 +112,32 @@ TEST(TcpStream, ATriedConnectionThatIsClosedTellsNothingMore)
     run_once(loop);
     run_once(loop);
     EXPECT_EQ(listener.told, 0);
+}
+
+// --- Unix sockets ----------------------------------------------------------------------------------------------------
+
+TEST(UnixStream, APermissionThatIsMissingSaysSomethingAboutTheServer)
+{
+    const test::TempDir directory;
+    const std::string path = (directory.path() / "s").string();
+    const auto address = unix_address(path).value();
+    const test::Fd listening(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(listening.get(), address.get(), address.size), 0);
+    ASSERT_EQ(::listen(listening.get(), 1), 0);
+    ASSERT_EQ(::chmod(path.c_str(), 0), 0);
+    error_code error;
+    // As another user, which only this thread is: root may connect to any socket.
+    std::thread([&] {
+        if (::geteuid() == 0) ::syscall(SYS_setfsuid, 65534);
+        EventLoop loop;
+        Listener listener(loop);
+        const auto stream = TcpStream::connect_local(loop, path, listener);
+        EXPECT_TRUE(run_until(loop, [&] { return listener.told > 0; }));
+        error = stream->connect_error();
+        stream->close();
+    }).join();
+    EXPECT_EQ(error.message(), "Permission denied");
+    EXPECT_FALSE(is_own_shortage(error)) << "the request goes to another backend";
 }
 
 // --- A connection that was accepted ----------------------------------------------------------------------------------

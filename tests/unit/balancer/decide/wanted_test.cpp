@@ -204,6 +204,26 @@ TEST(Wanted, RoutesOfARequestOutliveAConfigurationThatAgreesWithThem)
         << "a route that is not dynamic has come for the same requests";
 }
 
+TEST(Wanted, AnErrorPageOfARequestIsOneThatTheConfigurationHasRead)
+{
+    Config config = load_config(with_routes);
+    RouteSettings& configured = config.stated_routes[1];
+    configured.error_page = "/srv/sorry.html";
+    configured.error_page_html = "<p>sorry";
+    Wanted wanted(config);
+    RouteSettings one = route("/three");
+    one.error_page = "/srv/sorry.html";
+    wanted.set_routes({});
+    wanted.set_routes({one});
+    EXPECT_EQ(wanted.combined()->routes.back().error_page, "<p>sorry");
+    configured.error_page_html = "<p>very sorry";
+    EXPECT_FALSE(wanted.read_again(config).routes);
+    EXPECT_EQ(wanted.combined()->routes.back().error_page, "<p>very sorry");
+    one.error_page = "/etc/passwd";
+    wanted.set_routes({one});
+    EXPECT_EQ(wanted.combined().error(), "routes[0].error_page: no route of the configuration has this one");
+}
+
 TEST(Wanted, ARouteOfARequestFollowsTheTimeoutsOfTheConfiguration)
 {
     Wanted wanted(load_config(with_routes));

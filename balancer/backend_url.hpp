@@ -1,4 +1,6 @@
-// PURE: what the `url` of a backend may be: http://HOST[:PORT], or unix:PATH of a socket on this machine.
+// What the `url` of a backend may be: http://HOST[:PORT], or unix:PATH of a socket on this machine.
+//
+// Any thread; no state.
 #pragma once
 
 #include "balancer/config.hpp"

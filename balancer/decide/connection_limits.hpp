@@ -10,7 +10,8 @@
 //  - First come, first served, for each backend. A connection that is given back while requests wait is the first one's
 //    from that moment on, whichever worker has it: no newcomer overtakes, and no worker has to look.
 //
-// PURE. Thread: any; each function says where it may be called. Owner: main; it outlives the workers.
+// No I/O and no clock, but atomics and a mutex, as all workers share it. Thread: any; each function says where it may
+// be called. Owner: main; it outlives the workers.
 #pragma once
 
 #include "balancer/config.hpp"

@@ -67,6 +67,22 @@ int Placement::rank(const Candidate& candidate) const noexcept
     return suspect(candidate.backend) ? 2 : candidate.tier == Tier::fallback ? 1 : 0;
 }
 
+/// What failover picks, in one pass: mostly the first candidate.
+std::optional<BackendIndex> Placement::first_of_best(const PoolRoute& route, const AttemptLedger& ledger) const noexcept
+{
+    std::optional<BackendIndex> first;
+    int best = no_rank;
+    for (const Candidate& c : route.candidates) {
+        if (c.tier == Tier::excluded || ledger.tried(c.backend)) continue;
+        const int its = rank(c);
+        if (its == 0) return c.backend;
+        if (its >= best) continue;
+        best = its;
+        first = c.backend;
+    }
+    return first;
+}
+
 /// Of those that the request may be sent to; `no_rank` if there are none.
 int Placement::best_rank(const PoolRoute& route, const AttemptLedger& ledger) const noexcept
 {
@@ -80,7 +96,9 @@ std::optional<BackendIndex> Placement::pick(PoolIndex pool, const AttemptLedger&
                                             const std::vector<unsigned>& active, std::optional<BackendIndex> cookie)
 {
     if (cookie && keeps(pool, ledger, *cookie)) return cookie;
-    const int best = best_rank(routing_->pools[pool], ledger);
+    const PoolRoute& route = routing_->pools[pool];
+    if (route.policy == Policy::failover) return first_of_best(route, ledger);
+    const int best = best_rank(route, ledger);
     if (best == no_rank) return std::nullopt;
     return pick_from(pool, active, [&](const Candidate& c) {
         return c.tier != Tier::excluded && !ledger.tried(c.backend) && rank(c) == best;

@@ -72,6 +72,7 @@ private:
     void adopt(const Topology& before, const Topology& topology);
     int rank(const Candidate& candidate) const noexcept;
     int best_rank(const PoolRoute& route, const AttemptLedger& ledger) const noexcept;
+    std::optional<BackendIndex> first_of_best(const PoolRoute& route, const AttemptLedger& ledger) const noexcept;
     template <class Usable>
     std::optional<BackendIndex> pick_from(PoolIndex pool, const std::vector<unsigned>& active, Usable usable);
 

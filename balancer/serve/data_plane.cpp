@@ -156,10 +156,9 @@ void DataPlane::flush()
     report_(std::move(evidence));
 }
 
-std::optional<BackendIndex> DataPlane::choose(PoolIndex pool, const AttemptLedger& ledger,
-                                              std::optional<BackendIndex> cookie, Admission& admission)
+std::optional<BackendIndex> DataPlane::choose_with_room(PoolIndex pool, const AttemptLedger& ledger,
+                                                        std::optional<BackendIndex> cookie, Admission& admission)
 {
-    if (!limited_[pool]) return placement.pick(pool, ledger, active, cookie);
     if (cookie && placement.keeps(pool, ledger, *cookie) && limits.admit(*cookie, admission)) return cookie;
     BackendSet full;
     for (const Candidate& c : placement.routing().pools[pool].candidates) full.set(c.backend, limits.full(c.backend));

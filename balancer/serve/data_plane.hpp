@@ -136,7 +136,11 @@ public:
     /// can take the request now. What the client's `cookie` stands for goes first, if it keeps the request and is not
     /// full.
     std::optional<BackendIndex> choose(PoolIndex pool, const AttemptLedger& ledger, std::optional<BackendIndex> cookie,
-                                       Admission& admission);
+                                       Admission& admission)
+    {
+        return limited_[pool] ? choose_with_room(pool, ledger, cookie, admission)
+                              : placement.pick(pool, ledger, active, cookie);
+    }
     /// Whether a backend of the pool has a connection limit.
     bool limited(PoolIndex pool) const noexcept { return limited_[pool]; }
     /// Whether a request could go to another backend at once: Placement::alternative(), and not full.
@@ -184,6 +188,8 @@ private:
 
     void deadline_passed(TimePoint now) override;
     void adopt(std::shared_ptr<const Topology> topology);
+    std::optional<BackendIndex> choose_with_room(PoolIndex pool, const AttemptLedger& ledger,
+                                                 std::optional<BackendIndex> cookie, Admission& admission);
     void release_all(PoolIndex pool, ParkedList& requests);
     void place_anew(PoolIndex pool);
     void shrink_stalled(TimePoint now);

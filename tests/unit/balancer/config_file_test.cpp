@@ -125,6 +125,16 @@ TEST(BalancerConfig, what_cannot_be_looked_up_is_refused)
             << server;
 }
 
+TEST(BalancerConfig, connections_to_a_backend_may_be_limited)
+{
+    const Config config = load_config("backends: [{name: a, url: http://h:1, max_connections: 7}, {name: b, url: "
+                                      "http://h:2}]");
+    EXPECT_EQ(config.backends[0].max_connections, 7U);
+    EXPECT_EQ(config.backends[1].max_connections, 0U) << "no limit";
+    EXPECT_NE(error_of("backends: [{name: a, url: http://h:1, max_connections: -1}]").find("max_connections"),
+              std::string::npos);
+}
+
 TEST(BalancerConfig, nothing_is_warned_of_that_print_config_wrote)
 {
     ConfigFile file;

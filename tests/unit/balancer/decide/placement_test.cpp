@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <map>
 
 namespace hotspare::balancer {
@@ -51,6 +52,39 @@ TEST_F(PlacementTest, FailoverTakesTheActiveThenTheStandbysInOrder)
     EXPECT_EQ(placement.pick(0, ledger, active), 2);
     ledger.begin(2, false, false, now);
     EXPECT_EQ(placement.pick(0, ledger, active), std::nullopt);
+}
+
+BackendSet set_of(std::initializer_list<BackendIndex> backends)
+{
+    BackendSet set;
+    for (const BackendIndex backend : backends) set.set(backend);
+    return set;
+}
+
+TEST_F(PlacementTest, FailoverPrefersAFallbackToWhatFailed)
+{
+    placement.update(route(Policy::failover, {{1, Tier::serving, 1}, {0, Tier::fallback, 1}, {2, Tier::fallback, 1}}));
+    placement.observe(1, EvidenceKind::refused, now + seconds(1));
+    EXPECT_EQ(placement.pick(0, ledger, active), 0);
+    placement.observe(0, EvidenceKind::refused, now + seconds(1));
+    placement.observe(2, EvidenceKind::refused, now + seconds(1));
+    EXPECT_EQ(placement.pick(0, ledger, active), 1) << "of equals, however bad, the order decides";
+}
+
+TEST_F(PlacementTest, WhatIsFullIsPassedOverButNotForOneOfALowerRank)
+{
+    for (const Policy policy : {Policy::round_robin, Policy::random, Policy::least_connections}) {
+        placement.update(route(policy, {{0, Tier::serving, 1}, {1, Tier::serving, 1}, {2, Tier::fallback, 1}}));
+        EXPECT_EQ(placement.eligible(0, ledger), set_of({0, 1}));
+        for (int i = 0; i < 5; ++i) EXPECT_EQ(placement.pick_with_room(0, ledger, active, set_of({0})), 1);
+        EXPECT_EQ(placement.pick_with_room(0, ledger, active, set_of({0, 1})), std::nullopt);
+    }
+    placement.update(route(Policy::failover, {{1, Tier::serving, 1}, {0, Tier::fallback, 1}, {2, Tier::fallback, 1}}));
+    EXPECT_EQ(placement.eligible(0, ledger), set_of({1}));
+    EXPECT_EQ(placement.pick_with_room(0, ledger, active, set_of({1})), std::nullopt);
+    EXPECT_EQ(placement.pick_with_room(0, ledger, active, set_of({0})), 1);
+    ledger.begin(1, false, false, now);
+    EXPECT_EQ(placement.eligible(0, ledger), set_of({0})) << "of the spares the first one, too";
 }
 
 TEST_F(PlacementTest, APoolIsUsedUpWhenEveryBackendWasSentTheRequest)

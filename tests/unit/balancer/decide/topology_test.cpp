@@ -189,6 +189,18 @@ TEST(Topology, WhoIsTrustedAndWhoIsSentAProxyHeaderCanChange)
                                         "trusted proxies changed: 0 addresses and networks now"}));
 }
 
+TEST(Topology, ConnectionLimitsCanChange)
+{
+    const auto first = first_topology(config_of({"a", "b"}));
+    auto wanted = config_of({"a", "b"});
+    wanted.backends[0].max_connections = 5;
+    const auto change = next_topology(first, wanted, {});
+    EXPECT_EQ(change->said, (std::vector<std::string>{"backend 'a': at most 5 connections"}));
+    EXPECT_TRUE(change->topology->same_backend(*first, 0)) << "it is the same server";
+    EXPECT_EQ(next_topology(change->topology, config_of({"a", "b"}), {})->said,
+              (std::vector<std::string>{"backend 'a': no connection limit"}));
+}
+
 TEST(Topology, AnotherWayToLookUpANameIsAChangeAndAnotherAddressAnotherBackend)
 {
     auto config = config_of({"a", "b"});

@@ -1,8 +1,8 @@
 // Sticky sessions: which backend a client's cookie stands for, and the cookie that it gets.
 //
 // PURE. A backend's token is a hash of its name and of nothing else, so every balancer of one configuration gives and
-// understands the same cookies, before and after a restart. It is no secret and proves nothing: whoever forges one
-// chooses among the backends of the pool, as anyone can who deletes the cookie and tries again.
+// understands the same cookies, before and after a restart. It is no secret and proves nothing: a client that forges
+// one chooses among the backends of the pool, as anyone can who deletes the cookie and tries again.
 #pragma once
 
 #include "balancer/decide/routing.hpp"

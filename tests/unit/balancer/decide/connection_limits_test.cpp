@@ -130,7 +130,7 @@ TEST_F(ConnectionLimitsTest, WhatAnotherWorkerGivesBackIsTheFirstOnesAndNoNewcom
     EXPECT_TRUE(second.admission);
 }
 
-TEST_F(ConnectionLimitsTest, WhoeverWouldTakeEitherGetsTheOneThatComesFirst)
+TEST_F(ConnectionLimitsTest, ARequestThatWouldTakeEitherGetsTheOneThatIsFreeFirst)
 {
     Admission at_a, at_b, more_at_b;
     ASSERT_TRUE(limits.admit(a, at_a));

@@ -59,10 +59,10 @@ TEST(Sticky, ReadsWhatClientsWriteInPlaceOfTheGrammar)
 {
     const auto cookies = cookies_of({"a"});
     const auto a = sticky_token("a");
-    for (const std::string field : {"SID=" + a, " SID = " + a + " ", "\tSID=\t" + a, "SID=\"" + a + "\"", ";;SID=" + a,
-                                    "x;SID=" + a + ";", "a=b;SID=" + a, "=;SID=" + a, "bare; SID=" + a})
+    for (const std::string& field : {"SID=" + a, " SID = " + a + " ", "\tSID=\t" + a, "SID=\"" + a + "\"", ";;SID=" + a,
+                                     "x;SID=" + a + ";", "a=b;SID=" + a, "=;SID=" + a, "bare; SID=" + a})
         EXPECT_EQ(cookies.find(field), 10) << field;
-    for (const std::string field :
+    for (const std::string& field :
          {std::string(), std::string("SID"), std::string("SID="), std::string(";"), "sid=" + a, "XSID=" + a,
           "SID=" + a + "0", "SID=" + a.substr(1), "SID=\"" + a, "SID==" + a, "SID=" + a + ",", "x=\"; SID=" + a + "x\"",
           "SID=" + std::string(100'000, 'f')})
